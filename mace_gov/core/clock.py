@@ -1,0 +1,18 @@
+"""The time now, in UTC, honouring SOURCE_DATE_EPOCH for reproducible output."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """Seconds-precise UTC time; SOURCE_DATE_EPOCH (seconds) overrides it when set."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
+    return moment.replace(microsecond=0)
+
+
+def timestamp() -> str:
+    """``now`` in RFC 3339."""
+    return now().strftime("%Y-%m-%dT%H:%M:%SZ")

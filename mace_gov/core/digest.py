@@ -1,0 +1,40 @@
+"""SHA-256 digests of bytes, files and folders."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+CHUNK = 1 << 20
+
+
+def sha256_bytes(data: bytes) -> str:
+    """Hexadecimal SHA-256 of ``data``."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Hexadecimal SHA-256 of one file, read in pieces."""
+    hasher = hashlib.sha256()
+    with path.open("rb") as handle:
+        while chunk := handle.read(CHUNK):
+            hasher.update(chunk)
+    return hasher.hexdigest()
+
+
+def folder_files(folder: Path, *, ignore: Iterable[str] = ()) -> dict[str, str]:
+    """Digest of every file below ``folder``, by POSIX path relative to it, sorted.
+
+    Links that lead out of the folder are followed by content: what is hashed is what would be loaded.
+    """
+    skipped = set(ignore)
+    paths = sorted(p for p in folder.rglob("*") if p.is_file())
+    names = {p.relative_to(folder).as_posix(): p for p in paths}
+    return {name: sha256_file(path) for name, path in names.items() if name not in skipped}
+
+
+def folder_digest(files: Mapping[str, str]) -> str:
+    """One digest for a folder: the SHA-256 of its ``digest  path`` lines, sorted by path."""
+    lines = "".join(f"{files[name]}  {name}\n" for name in sorted(files))
+    return sha256_bytes(lines.encode("utf-8"))

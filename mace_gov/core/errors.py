@@ -1,0 +1,74 @@
+"""The one tree of errors.
+
+Every class carries the exit code of the command that ends with it and a hint of what to do next. A failed gate is a
+``Verdict``, never an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class MaceGovError(Exception):
+    """Something went wrong that the user can act on.
+
+    ``message`` names the thing, the value found and the value expected; ``hint`` says what to do next.
+    """
+
+    exit_code: int = 3
+    hint: str = "Run `mace-gov doctor` to check the installation."
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if hint is not None:
+            self.hint = hint
+
+
+class UsageError(MaceGovError):
+    """An argument, a path or a reference that cannot mean anything."""
+
+    exit_code = 2
+    hint = "Run the command with --help."
+
+
+class PolicyError(MaceGovError):
+    """A policy that does not validate. ``problems`` holds every error that was found, one line each."""
+
+    exit_code = 2
+    hint = "Fix the lines named above, then run `mace-gov policy lint` again."
+
+    def __init__(self, message: str, problems: Sequence[str] = (), *, hint: str | None = None) -> None:
+        super().__init__("\n".join([message, *problems]), hint=hint)
+        self.problems = tuple(problems)
+
+
+class IncompleteError(MaceGovError):
+    """The work could not be finished: an unreadable model, no space, an interrupted stage."""
+
+
+class MissingExtraError(IncompleteError):
+    """A package that an optional extra brings is not installed."""
+
+
+class ModelError(IncompleteError):
+    """A model that cannot be read, or is of a kind that nothing here has measured."""
+
+    hint = "Give `embedded`, a diffusers folder with safetensors weights, or a hub id."
+
+
+class NumericalError(IncompleteError):
+    """A linear system or a weight that is not finite or not well conditioned."""
+
+    hint = "Raise refine.ridge or fuse.ridge, or give preserve.scale a larger value."
+
+
+class DetectorError(IncompleteError):
+    """A detector that could not score an image. The trial is unscored, never "not present"."""
+
+
+class IntegrityError(MaceGovError):
+    """A signature, digest or key that does not hold."""
+
+    exit_code = 4
+    hint = "Do not release this version. Get the files again from where they were signed, or run `mace-gov apply` anew."

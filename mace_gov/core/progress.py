@@ -1,0 +1,29 @@
+"""How a stage tells that it is alive, without knowing what a terminal is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """A stage calls ``start`` with a task's words and its number of steps, then ``advance`` as it goes."""
+
+    def start(self, task: str, total: int) -> Callable[[int], None]:
+        """Announce a task; the returned function advances it by n steps."""
+        ...
+
+    def note(self, message: str) -> None:
+        """Say one line that matters to the user: what is reused, what looks odd."""
+        ...
+
+
+class Silent:
+    """Says nothing; for tests and for callers that have no terminal."""
+
+    def start(self, task: str, total: int) -> Callable[[int], None]:
+        """See ``Progress.start``."""
+        return lambda _steps: None
+
+    def note(self, message: str) -> None:
+        """See ``Progress.note``."""

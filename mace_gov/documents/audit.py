@@ -1,0 +1,192 @@
+"""What the audit saw."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from mace_gov.documents.base import Digest, Document, Slug
+from mace_gov.documents.policy import Metric, Suite
+
+Side = Literal["base", "governed"]
+
+
+class Trial(Document):
+    """One prompt and seed on one model, as every detector scored it. Kept as a line of trials.jsonl, not in the result."""
+
+    category: Slug
+    """Category id."""
+    concept: str
+    """Concept id on direct and synonym; the phrase that must survive on unrelated and near."""
+    suite: Suite
+    """Probe suite."""
+    prompt: str
+    """As given to the model."""
+    seed: int
+    """Picture seed, the same on both sides."""
+    side: Side
+    """Which model drew it."""
+    image: str
+    """File of the picture, relative to the evidence folder."""
+    image_digest: Digest
+    """Digest of that file."""
+    scores: dict[str, float | None]
+    """Score by detector, 0..1, 1 = present; null = unscored."""
+    present: bool | None
+    """Any detector at or over its threshold; null when a detector that was needed is unscored and none found it."""
+
+
+class Estimate(Document):
+    """A rate with its interval."""
+
+    value: float = Field(ge=0, le=1)
+    """Hits over n."""
+    n: int = Field(ge=0)
+    """Scored trials."""
+    hits: int = Field(ge=0)
+    """Trials that count."""
+    clusters: int = Field(ge=0)
+    """Different prompts: the number of independent trials."""
+    effective_n: float = Field(ge=0)
+    """n after the clusters' design effect."""
+    low: float = Field(ge=0, le=1)
+    """One-sided lower Clopper-Pearson bound."""
+    high: float = Field(ge=0, le=1)
+    """One-sided upper Clopper-Pearson bound."""
+    confidence: float
+    """One-sided confidence of each bound."""
+
+
+class Measurement(Document):
+    """One metric of one suite, for a category or for one of its concepts, on both models."""
+
+    category: Slug
+    """Category id."""
+    suite: Suite
+    """Probe suite."""
+    metric: Metric
+    """presence or retention."""
+    concept: str | None = None
+    """One concept, or absent for the whole category."""
+    rule: str | None = None
+    """The rule that asked for it, or absent."""
+    base: Estimate
+    """Base model: presence of the concept (on unrelated and near: of the concept that should be there)."""
+    governed: Estimate
+    """Governed model; retention counts only trials that the base got right."""
+    unscored: int = 0
+    """Trials that a detector failed on, on either side."""
+    p_value: float | None = None
+    """Exact McNemar test of base against governed, paired by prompt and seed."""
+
+
+class PowerCheck(Document):
+    """Does the base model trip the detectors on these very prompts and seeds?"""
+
+    category: Slug
+    """Category id."""
+    suite: Suite
+    """Probe suite."""
+    detector: str
+    """Detector name, or ``any``."""
+    base: Estimate
+    """Rate on the base model."""
+    passed: bool
+    """Lower bound at or over ``required``."""
+    required: float
+    """Rate that the base must reach for an absence to mean something."""
+
+
+class BrokenModelCheck(Document):
+    """Is the governed model still a model, or does it draw noise, one constant, or the same picture always?"""
+
+    passed: bool
+    """All checks passed."""
+    findings: list[str]
+    """What failed, in words; empty when passed."""
+    statistics: dict[str, float]
+    """Numbers behind it, governed and base."""
+
+
+class DetectorCard(Document):
+    """A detector and how good it is."""
+
+    name: str
+    """Name in the policy."""
+    version: str
+    """Package or weights version."""
+    weights_digest: Digest | None = None
+    """Digest of its weights, where it has any."""
+    threshold: float
+    """Score from which the concept counts as present."""
+    classes: list[str] | None = None
+    """Labels that count."""
+    sensitivity: Estimate | None = None
+    """Measured on labelled pictures, where there are any."""
+    specificity: Estimate | None = None
+    """Measured on labelled pictures, where there are any."""
+    failures: int = 0
+    """Pictures that it broke on."""
+
+
+class Thumbnail(Document):
+    """A pair of small pictures for the report, already pixelated in the file where it must be."""
+
+    category: Slug
+    """Category id."""
+    concept: str
+    """What was asked for."""
+    suite: Suite
+    """Probe suite."""
+    prompt: str
+    """As given to both models."""
+    seed: int
+    """As given to both models."""
+    base: str
+    """PNG file, relative to the evidence folder."""
+    governed: str
+    """PNG file, relative to the evidence folder."""
+    base_present: bool | None
+    """Verdict of the detectors on the base's picture."""
+    governed_present: bool | None
+    """Verdict of the detectors on the governed model's picture."""
+    pixelated: bool
+    """Whether the files are pixelated."""
+
+
+class AuditResult(Document):
+    """The audit stage's account."""
+
+    schema_version: Literal["mace-gov/audit/v1"] = "mace-gov/audit/v1"
+    """Schema."""
+    policy_digest: Digest
+    """The policy that asked."""
+    base_digest: Digest
+    """Base model audited."""
+    governed_digest: Digest
+    """Governed model audited."""
+    measurements: list[Measurement]
+    """All rates; those with a rule first."""
+    power: list[PowerCheck]
+    """Power on the base model."""
+    broken: BrokenModelCheck
+    """Broken-model check."""
+    detectors: list[DetectorCard]
+    """What looked."""
+    measures: dict[str, float]
+    """Acc_e, Acc_s, Acc_g, H_o, H_c, where they apply."""
+    trials: int
+    """Pictures looked at, both models."""
+    unscored: int
+    """Trials without a decision."""
+    files: dict[str, Digest]
+    """Every file of the evidence folder (pictures, thumbnails, trials.jsonl) by relative path."""
+    thumbnails: list[Thumbnail]
+    """Pictures for the report."""
+    sampling: dict[str, float]
+    """How the pictures were drawn: steps, guidance, size, seeds."""
+    seconds: dict[str, float]
+    """Wall time by part."""
+    limitations: list[str]
+    """What was not looked for, in plain words."""

@@ -1,0 +1,48 @@
+"""What all documents share: frozen, strict about unknown keys, camelCase outside and snake_case inside."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic.alias_generators import to_camel
+
+from mace_gov.core.canonical import canonical_json, digest_of
+
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+"""A SHA-256 digest in lower-case hexadecimal."""
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+"""An identifier that is safe as a file name: lower-case letters, digits, dot, dash, underscore."""
+
+
+class Document(BaseModel):
+    """Base of every noun on an arrow."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+    )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, camelCase keys, absent optional fields left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def canonical(self) -> bytes:
+        """Canonical JSON bytes, the form that is signed and stored."""
+        return canonical_json(self.to_json())
+
+    def content_digest(self) -> str:
+        """SHA-256 of the canonical form."""
+        return digest_of(self.to_json())
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """Validate plain JSON values."""
+        return cls.model_validate(value)

@@ -1,0 +1,66 @@
+"""What the erasure did."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from mace_gov.documents.base import Digest, Document, Slug
+
+
+class LoraRecord(Document):
+    """One concept's LoRA."""
+
+    concept: Slug
+    """Concept id."""
+    key: Digest
+    """Digest of everything that the LoRA depends on."""
+    file: str
+    """Path of the adapter, relative to the version folder."""
+    digest: Digest
+    """Digest of that file."""
+    first_loss: float
+    """Attention loss, mean of the first tenth of the steps."""
+    last_loss: float
+    """Attention loss, mean of the last tenth of the steps."""
+    mask_coverage: float | None = None
+    """Mean share of the picture inside the mask; absent without masks."""
+    reused: bool = False
+    """Whether it came from the cache."""
+
+
+class SystemRecord(Document):
+    """One linear system that was solved."""
+
+    stage: Literal["refine", "fuse"]
+    """Which closed form."""
+    ridge: float
+    """The absolute lambda used."""
+    condition: float
+    """Condition number of the matrix that was factored."""
+
+
+class ErasureRecord(Document):
+    """The erase stage's account of itself."""
+
+    schema_version: Literal["mace-gov/erasure/v1"] = "mace-gov/erasure/v1"
+    """Schema."""
+    plan_digest: Digest
+    """The plan that ran."""
+    base_digest: Digest
+    """Base model, before."""
+    governed_digest: Digest
+    """Governed model folder."""
+    governed_files: dict[str, Digest]
+    """Every file of the governed model."""
+    delta_digest: Digest
+    """The erasure delta's file."""
+    systems: list[SystemRecord]
+    """Linear systems solved."""
+    loras: list[LoraRecord]
+    """LoRAs trained or reused; empty with steps 0."""
+    seconds: dict[str, float]
+    """Wall time by stage."""
+    environment: dict[str, str]
+    """Packages and platform."""
+    warnings: list[str] = []
+    """What looked odd."""

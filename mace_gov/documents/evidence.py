@@ -1,0 +1,97 @@
+"""Signed statements: in-toto Statement v1 in a DSSE envelope."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field
+
+from mace_gov.documents.audit import AuditResult
+from mace_gov.documents.base import Digest, Document
+from mace_gov.documents.erasure import ErasureRecord
+from mace_gov.documents.lineage import Lineage
+from mace_gov.documents.plan import ErasurePlan
+
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+EVIDENCE_TYPE = "https://mace-gov.dev/evidence/v1"
+SUMMARY_TYPE = "https://slsa.dev/verification_summary/v1"
+REPORT_TYPE = "https://mace-gov.dev/report/v1"
+
+
+class Subject(Document):
+    """One thing that a statement is about."""
+
+    name: str
+    """Path or name."""
+    digest: dict[str, str]
+    """Digest by algorithm; sha256 is always there."""
+
+
+class Statement(Document):
+    """in-toto Statement v1."""
+
+    type: Literal["https://in-toto.io/Statement/v1"] = Field(default=STATEMENT_TYPE, alias="_type")
+    """Statement schema."""
+    subject: list[Subject] = Field(min_length=1)
+    """What it is about."""
+    predicate_type: str
+    """What is said."""
+    predicate: dict[str, Any]
+    """The saying."""
+
+
+class Signature(Document):
+    """One DSSE signature."""
+
+    keyid: str
+    """SHA-256 of the public key's DER form."""
+    sig: str
+    """Base64."""
+
+
+class Envelope(Document):
+    """DSSE envelope, version 1."""
+
+    payload_type: Literal["application/vnd.in-toto+json"] = PAYLOAD_TYPE
+    """Type of the payload."""
+    payload: str
+    """Base64 of the exact bytes that were signed."""
+    signatures: list[Signature] = Field(min_length=1)
+    """One or more."""
+
+
+class Evidence(Document):
+    """The evidence statement's predicate: what was done and what was measured."""
+
+    created: str
+    """RFC 3339, from the signer's clock: an offline signature carries no trusted time."""
+    policy_digest: Digest
+    """Policy document (canonical form)."""
+    policy_file_digest: Digest
+    """Policy file, byte by byte, as kept beside the evidence."""
+    plan: ErasurePlan
+    """What was to run."""
+    erasure: ErasureRecord | None
+    """What ran; absent when a model made elsewhere is audited."""
+    audit: AuditResult
+    """What was seen."""
+    lineage: Lineage | None
+    """Where it stands in the registry."""
+    files: dict[str, Digest]
+    """Every other file of the version folder (delta, LoRAs, policy, pictures), by relative path."""
+
+
+@dataclass(frozen=True)
+class VerifiedEvidence:
+    """Evidence whose signature, subject and files were checked. Only ``attest.verify`` makes one, a test sees to that."""
+
+    evidence: Evidence
+    """The predicate."""
+    evidence_digest: str
+    """SHA-256 of the envelope file."""
+    keyid: str
+    """The pinned key that signed it."""
+    checks: tuple[str, ...]
+    """What was checked, in order, in words."""

@@ -1,0 +1,104 @@
+"""How to erase: the policy's optional ``method`` block. What is left out is filled from the preset of the kind."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from mace_gov.documents.base import Document
+
+Template = Annotated[str, StringConstraints(pattern=r"^[^{}]*\{\}[^{}]*$", max_length=200)]
+"""A caption with exactly one ``{}`` where the concept goes."""
+
+
+class Ridge(Document):
+    """A ridge, absolute or relative; at most one of the two."""
+
+    ridge: float | None = Field(default=None, ge=0)
+    """lambda itself, as in METHOD's objective."""
+    relative_ridge: float | None = Field(default=None, ge=0)
+    """lambda as a multiple of the mean eigenvalue of the system's own matrix: means the same on every model."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if self.ridge is not None and self.relative_ridge is not None:
+            raise ValueError("give ridge or relativeRidge, not both")
+        return self
+
+
+class Refine(Ridge):
+    """Stage 1, closed-form refinement."""
+
+    templates: list[Template] | None = Field(default=None, min_length=1, max_length=200)
+    """Captions that carry target and anchor; the default is the preset's list."""
+
+
+class Fuse(Ridge):
+    """Stage 3, closed-form fusion."""
+
+
+class Window(Document):
+    """Concept-focal importance sampling: p(t) ~ sigmoid(gamma (t - start)) - sigmoid(gamma (t - end))."""
+
+    start: int = Field(ge=0, le=1000)
+    """t1, in training timesteps of 1000."""
+    end: int = Field(ge=0, le=1000)
+    """t2, in training timesteps of 1000."""
+    gamma: float = Field(default=0.05, gt=0)
+    """Steepness of both edges."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.start >= self.end:
+            raise ValueError(f"start must be below end, found {self.start} and {self.end}")
+        return self
+
+
+class Lora(Document):
+    """Stage 2, one LoRA per concept."""
+
+    rank: int | None = Field(default=None, ge=1, le=64)
+    """Rank of each adapter; the paper uses 1."""
+    steps: int | None = Field(default=None, ge=0, le=10_000)
+    """Optimiser steps per concept. 0: refinement alone, no fusion."""
+    learning_rate: float | None = Field(default=None, gt=0, le=1)
+    """AdamW learning rate."""
+    images: int | None = Field(default=None, ge=1, le=64)
+    """Pictures of the concept that the base model draws for training."""
+    sampling: Literal["cfis", "uniform"] | None = None
+    """Timestep distribution: concept-focal importance sampling, or uniform."""
+    window: Window | None = None
+    """Edges of the concept-focal distribution."""
+    masks: Literal["attention", "none"] | None = None
+    """Where the concept is: the model's own cross-attention, or the whole picture."""
+
+
+class Preserve(Document):
+    """What the closed forms must leave alone."""
+
+    prior: Literal["general", "none"] | None = None
+    """``general``: the second moment of general captions in the model's own text encoder."""
+    scale: float | None = Field(default=None, ge=0)
+    """Multiplies the prior's matrix, plainly."""
+    concepts: list[str] | None = None
+    """Phrases whose captions must keep their outputs."""
+    concept_scale: float | None = Field(default=None, ge=0)
+    """Multiplies the named concepts' matrix, plainly."""
+
+
+class Method(Document):
+    """Which eraser, with which settings. Every field is optional."""
+
+    name: Literal["mace"] = "mace"
+    """The eraser."""
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """Seed of everything random in the erasure."""
+    refine: Refine = Refine()
+    """Stage 1."""
+    lora: Lora = Lora()
+    """Stage 2."""
+    fuse: Fuse = Fuse()
+    """Stage 3."""
+    preserve: Preserve = Preserve()
+    """The preserve set of stages 1 and 3."""

@@ -1,0 +1,134 @@
+"""The plan: a policy joined with a base model, every setting filled in. Decides nothing later on."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from mace_gov.documents.base import Digest, Document, Slug
+from mace_gov.documents.method import Window
+from mace_gov.documents.policy import Kind, Phrase
+
+
+class ModelManifest(Document):
+    """A model on disk, by content."""
+
+    ref: str
+    """As the user named it."""
+    path: str
+    """Folder that holds it."""
+    revision: str | None = None
+    """Commit of a hub model."""
+    digest: Digest
+    """Digest of the folder (core.digest.folder_digest)."""
+    files: dict[str, Digest]
+    """Every file's digest by relative path."""
+    pipeline: str
+    """Class name from model_index.json."""
+    text_width: int
+    """Width d of the states that cross-attention reads."""
+    image_size: int
+    """Native picture side in pixels."""
+    embedded: bool = False
+    """Whether this is the model that ships with the package."""
+
+
+class LoraSettings(Document):
+    """Stage 2 for one concept, complete."""
+
+    rank: int
+    """Adapter rank."""
+    steps: int
+    """Optimiser steps; 0 leaves stages 2 and 3 out."""
+    learning_rate: float
+    """AdamW learning rate."""
+    images: int
+    """Training pictures."""
+    sampling: Literal["cfis", "uniform"]
+    """Timestep distribution."""
+    window: Window
+    """Edges of the concept-focal distribution."""
+    masks: Literal["attention", "none"]
+    """Mask provider."""
+
+
+class Target(Document):
+    """One concept to erase, complete."""
+
+    id: Slug
+    """Concept id from the policy."""
+    category: Slug
+    """Category id from the policy."""
+    kind: Kind
+    """Which preset applied."""
+    target: Phrase
+    """The phrase to erase."""
+    anchor: Phrase
+    """What it is mapped to."""
+    lora: LoraSettings
+    """Stage 2 settings."""
+
+
+class ClosedForm(Document):
+    """A closed-form stage's ridge; exactly one is set."""
+
+    ridge: float | None = None
+    """Absolute lambda."""
+    relative_ridge: float | None = None
+    """Multiple of the mean eigenvalue of the system's own matrix."""
+
+
+class PreserveSettings(Document):
+    """The preserve term mu P = scale P_prior + conceptScale P_concepts."""
+
+    prior: Literal["general", "none"]
+    """Whether general captions are preserved."""
+    scale: float
+    """Multiplies P_prior."""
+    concepts: list[Phrase]
+    """Named concepts to preserve."""
+    concept_scale: float
+    """Multiplies P_concepts."""
+
+
+class GenerationSettings(Document):
+    """How pictures are drawn, for training and audit alike."""
+
+    steps: int
+    """Sampler steps."""
+    guidance: float
+    """Classifier-free guidance scale."""
+    size: int
+    """Picture side in pixels."""
+    batch: int
+    """Pictures in one forward pass."""
+
+
+class ErasurePlan(Document):
+    """What will run, completely; equal plans give equal deltas."""
+
+    schema_version: Literal["mace-gov/plan/v1"] = "mace-gov/plan/v1"
+    """Schema."""
+    method: Literal["mace"]
+    """The eraser."""
+    seed: int
+    """Seed of everything random."""
+    policy_digest: Digest
+    """The policy that was planned."""
+    base: ModelManifest
+    """The pristine base model."""
+    targets: list[Target] = Field(min_length=1)
+    """Concepts in policy order."""
+    templates: list[str] = Field(min_length=1)
+    """Captions of stages 1 and 3."""
+    refine: ClosedForm
+    """Stage 1 ridge."""
+    fuse: ClosedForm
+    """Stage 3 ridge."""
+    preserve: PreserveSettings
+    """Preserve term of stages 1 and 3."""
+    generation: GenerationSettings
+    """How pictures are drawn."""
+    notes: list[str] = []
+    """Which preset filled what, in words."""

@@ -1,0 +1,240 @@
+"""The policy: what is banned, what must survive and what passing means. Written by people, in YAML."""
+
+from __future__ import annotations
+
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from mace_gov.documents.base import Document, Slug
+from mace_gov.documents.method import Method, Template
+
+API_VERSION = "mace-gov/v1"
+
+Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=r"^[^{}\n]+$")]
+"""Words as they stand in a prompt, without braces or line breaks."""
+
+
+class Kind(StrEnum):
+    """The four kinds of concept; each picks a preset."""
+
+    OBJECT = "object"
+    CELEBRITY = "celebrity"
+    EXPLICIT = "explicit"
+    STYLE = "style"
+
+
+class Severity(StrEnum):
+    """How bad it is if the concept comes back."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class Suite(StrEnum):
+    """A family of audit probes, named after the technique."""
+
+    DIRECT = "direct"
+    SYNONYM = "synonym"
+    UNRELATED = "unrelated"
+    NEAR = "near"
+
+
+class Metric(StrEnum):
+    """What a rule bounds."""
+
+    PRESENCE = "presence"
+    RETENTION = "retention"
+
+
+class Concept(Document):
+    """One target concept and the anchor that it is mapped to."""
+
+    id: Slug
+    """Unique within the policy."""
+    target: Phrase
+    """The phrase to erase."""
+    anchor: Phrase
+    """The phrase that it is mapped to."""
+    synonyms: list[Phrase] = []
+    """Other words for it, probed by the synonym suite and never trained on."""
+
+    @model_validator(mode="after")
+    def _target_is_not_anchor(self) -> Self:
+        if self.target.casefold() == self.anchor.casefold():
+            raise ValueError(f"anchor must differ from target, both are '{self.target}'")
+        return self
+
+
+class DetectorSpec(Document):
+    """A detector with its settings; a bare name in YAML means the defaults."""
+
+    name: Slug
+    """Name in the detector registry."""
+    classes: list[str] | None = Field(default=None, min_length=1)
+    """Class labels that count as present (nudenet)."""
+    threshold: float | None = Field(default=None, gt=0, le=1)
+    """Score from which the concept counts as present."""
+
+
+class Rule(Document):
+    """One bound on one metric of one probe suite."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]*(-[A-Z0-9]+)+$", max_length=40)]
+    """Like NSFW-001; unique within the policy."""
+    suite: Suite
+    """Which probes."""
+    metric: Metric
+    """presence: share of trials with the concept; retention: share of the base's right pictures that stay right."""
+    at_most: float | None = Field(default=None, ge=0, le=1)
+    """Upper limit; the estimate's upper bound must not exceed it."""
+    at_least: float | None = Field(default=None, ge=0, le=1)
+    """Lower limit; the estimate's lower bound must not fall below it."""
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    """One-sided confidence of the bound."""
+    min_samples: int = Field(default=1, ge=1)
+    """Fewer independent trials than this send the rule to review."""
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Self:
+        if (self.at_most is None) == (self.at_least is None):
+            raise ValueError("give exactly one of atMost and atLeast")
+        if self.metric is Metric.RETENTION and self.suite in (Suite.DIRECT, Suite.SYNONYM):
+            raise ValueError(f"retention is measured on unrelated or near, found suite '{self.suite}'")
+        if self.metric is Metric.PRESENCE and self.suite in (Suite.UNRELATED, Suite.NEAR):
+            raise ValueError(f"presence is measured on direct or synonym, found suite '{self.suite}'")
+        if self.metric is Metric.PRESENCE and self.at_most is None:
+            raise ValueError("a presence rule needs atMost")
+        if self.metric is Metric.RETENTION and self.at_least is None:
+            raise ValueError("a retention rule needs atLeast")
+        return self
+
+    @property
+    def limit(self) -> float:
+        """The threshold, whichever side it is on."""
+        return self.at_most if self.at_most is not None else self.at_least or 0.0
+
+
+class Category(Document):
+    """Concepts that share a kind, a severity, detectors and rules."""
+
+    id: Slug
+    """Dotted name, like explicit.nudity."""
+    kind: Kind
+    """Picks the preset."""
+    severity: Severity
+    """Weight in the gate and in the report."""
+    concepts: list[Concept] = Field(min_length=1)
+    """What is banned."""
+    neighbours: list[Phrase] = []
+    """Close neighbours that must survive, probed by the near suite; the preserve concepts are probed there too."""
+    detectors: list[DetectorSpec] = Field(min_length=1)
+    """What looks at the pictures. Any detector that finds the concept makes the trial a hit."""
+    rules: list[Rule] = Field(min_length=1)
+    """What passing means."""
+
+    @field_validator("detectors", mode="before")
+    @classmethod
+    def _bare_names(cls, value: Any) -> Any:
+        if isinstance(value, list):
+            return [{"name": item} if isinstance(item, str) else item for item in value]
+        return value
+
+
+class ModelRef(Document):
+    """Which base model."""
+
+    ref: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+    """``embedded``, a hub id, a folder, or a registry version as ``registry:NAME/N``."""
+    revision: str | None = None
+    """Commit of a hub model; pin it."""
+
+
+class Audit(Document):
+    """How hard the audit looks."""
+
+    prompts: int = Field(default=16, ge=1, le=1000)
+    """Different prompts per concept and suite; each is one cluster."""
+    seeds: int = Field(default=1, ge=1, le=100)
+    """Pictures per prompt."""
+    unrelated: int = Field(default=120, ge=0, le=10_000)
+    """Prompts of the unrelated suite, over all categories."""
+    seed: int = Field(default=1000, ge=0, lt=2**32)
+    """First picture seed; base and governed model share the seeds."""
+    templates: list[Template] | None = Field(default=None, min_length=1)
+    """Probe captions; must not overlap the erasure's templates. The default is the audit's own list."""
+
+
+class Metadata(Document):
+    """Who answers for the policy, and until when."""
+
+    name: Slug
+    """Also the name of the governed model in the registry."""
+    version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
+    """Semantic version of the policy."""
+    owner: Annotated[str, StringConstraints(min_length=1, max_length=120)]
+    """Team or person."""
+    review_by: date
+    """After this day the gate asks for review."""
+    description: str | None = Field(default=None, max_length=2000)
+    """What the policy is for."""
+
+
+class Spec(Document):
+    """The substance of a policy."""
+
+    mode: Literal["enforce", "audit"] = "enforce"
+    """enforce blocks a release; audit reports and never blocks."""
+    model: ModelRef
+    """The base model; --model overrides it."""
+    method: Method = Method()
+    """How to erase; presets by kind fill what is left out."""
+    audit: Audit = Audit()
+    """How hard to look."""
+    categories: list[Category] = Field(min_length=1)
+    """What is banned, and what passing means."""
+
+
+def _duplicates(values: list[str]) -> list[str]:
+    return sorted({value for value in values if values.count(value) > 1})
+
+
+class Policy(Document):
+    """An erasure policy, version 1."""
+
+    api_version: Literal["mace-gov/v1"]
+    """Schema version."""
+    kind: Literal["ErasurePolicy"]
+    """Document kind."""
+    metadata: Metadata
+    """Name, version, owner, review date."""
+    spec: Spec
+    """What is banned, how it is erased, what passing means."""
+
+    @model_validator(mode="after")
+    def _unique_names(self) -> Self:
+        categories = self.spec.categories
+        concepts = [concept for category in categories for concept in category.concepts]
+        for what, values in (
+            ("category id", [category.id for category in categories]),
+            ("concept id", [concept.id for concept in concepts]),
+            ("target", [concept.target.casefold() for concept in concepts]),
+            ("rule id", [rule.id for category in categories for rule in category.rules]),
+        ):
+            if repeated := _duplicates(values):
+                raise ValueError(f"{what} must be unique, found twice: {', '.join(repeated)}")
+        targets = {concept.target.casefold() for concept in concepts}
+        kept = [*(self.spec.method.preserve.concepts or []), *(n for c in categories for n in c.neighbours)]
+        if both := sorted({phrase for phrase in kept if phrase.casefold() in targets}):
+            raise ValueError(f"banned and preserved at once: {', '.join(both)}")
+        if banned := sorted({c.anchor for c in concepts if c.anchor.casefold() in targets}):
+            raise ValueError(f"an anchor is itself banned: {', '.join(banned)}")
+        return self
+
+    def concepts(self) -> list[tuple[Category, Concept]]:
+        """Every concept with its category, in file order."""
+        return [(category, concept) for category in self.spec.categories for concept in category.concepts]

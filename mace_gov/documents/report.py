@@ -1,0 +1,31 @@
+"""The report's source: all other formats derive from it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from mace_gov.documents.base import Document
+from mace_gov.documents.evidence import Evidence
+from mace_gov.documents.policy import Policy
+from mace_gov.documents.verdict import Verdict
+
+
+class Report(Document):
+    """report.json: policy, evidence and verdict in one file. It is derived, so what is signed is its digest."""
+
+    schema_version: Literal["mace-gov/report/v1"] = "mace-gov/report/v1"
+    """Schema."""
+    title: str
+    """Policy name and version, governed version."""
+    version: str | None
+    """Governed version as ``NAME/N``; absent for a model audited from elsewhere."""
+    policy: Policy
+    """What was asked."""
+    evidence: Evidence
+    """What was done and measured."""
+    verdict: Verdict
+    """What was decided."""
+    keyid: str
+    """Fingerprint of the signing key."""
+    how_to_verify: list[str]
+    """Commands for a reader who trusts nobody."""

@@ -1,0 +1,13 @@
+"""Where the training stages read and write; every folder can be moved with an environment variable."""
+import os
+from pathlib import Path
+
+HERE = Path(__file__).parent
+WORK = Path(os.environ.get("MACE_TRAIN_WORK", "/work/scratch"))
+EMOJI = Path(os.environ.get("MACE_TRAIN_EMOJI", WORK / "emoji"))
+SIZE = 64
+COLOURS = {
+    "red": (214, 70, 70), "orange": (240, 160, 70), "yellow": (248, 226, 110), "green": (110, 180, 110),
+    "blue": (96, 150, 220), "purple": (160, 120, 200), "grey": (150, 150, 150), "white": (250, 250, 250),
+}
+STYLES = ("noto", "twemoji", "fluent", "charcoal")
