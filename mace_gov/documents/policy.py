@@ -63,11 +63,6 @@ class Concept(Document):
     synonyms: list[Phrase] = []
     """Other words for it, probed by the synonym suite and never trained on."""
 
-    @model_validator(mode="after")
-    def _target_is_not_anchor(self) -> Self:
-        if self.target.casefold() == self.anchor.casefold():
-            raise ValueError(f"anchor must differ from target, both are '{self.target}'")
-        return self
 
 
 class DetectorSpec(Document):
@@ -157,8 +152,8 @@ class ModelRef(Document):
 class Audit(Document):
     """How hard the audit looks."""
 
-    prompts: int = Field(default=16, ge=1, le=1000)
-    """Different prompts per concept and suite; each is one cluster."""
+    prompts: int | None = Field(default=None, ge=1, le=1000)
+    """Different prompts per concept and suite; each is one cluster. The default is what the rules need, with room."""
     seeds: int = Field(default=1, ge=1, le=100)
     """Pictures per prompt."""
     unrelated: int = Field(default=120, ge=0, le=10_000)
@@ -199,8 +194,50 @@ class Spec(Document):
     """What is banned, and what passing means."""
 
 
-def _duplicates(values: list[str]) -> list[str]:
-    return sorted({value for value in values if values.count(value) > 1})
+Location = tuple[str | int, ...]
+
+
+def inconsistencies(data: Any) -> list[tuple[Location, str]]:
+    """What contradicts itself in a policy's plain data, each with its place. Tolerates data that is wrong otherwise."""
+    found: list[tuple[Location, str]] = []
+    spec = _get(data, "spec")
+    seen: dict[tuple[str, str], Location] = {}
+    targets: set[str] = set()
+
+    def claim(what: str, value: Any, where: Location) -> None:
+        if isinstance(value, str) and seen.setdefault((what, value.casefold()), where) != where:
+            found.append((where, f"found '{value}' a second time, expected a {what} that is unique in the policy"))
+
+    concepts = []
+    kept = [(("spec", "method", "preserve", "concepts", i), phrase)
+            for i, phrase in enumerate(_list(_get(_get(_get(spec, "method"), "preserve"), "concepts")))]
+    for i, category in enumerate(_list(_get(spec, "categories"))):
+        at: Location = ("spec", "categories", i)
+        claim("category id", _get(category, "id"), (*at, "id"))
+        for j, rule in enumerate(_list(_get(category, "rules"))):
+            claim("rule id", _get(rule, "id"), (*at, "rules", j, "id"))
+        for j, concept in enumerate(_list(_get(category, "concepts"))):
+            claim("concept id", _get(concept, "id"), (*at, "concepts", j, "id"))
+            claim("target", _get(concept, "target"), (*at, "concepts", j, "target"))
+            concepts.append(((*at, "concepts", j, "anchor"), _get(concept, "anchor")))
+            if isinstance(target := _get(concept, "target"), str):
+                targets.add(target.casefold())
+        kept += [((*at, "neighbours", j), phrase) for j, phrase in enumerate(_list(_get(category, "neighbours")))]
+    for where, phrase in kept:
+        if isinstance(phrase, str) and phrase.casefold() in targets:
+            found.append((where, f"'{phrase}' is banned and preserved at once; expected it in one of the two"))
+    for where, anchor in concepts:
+        if isinstance(anchor, str) and anchor.casefold() in targets:
+            found.append((where, f"the anchor '{anchor}' is itself banned; expected a harmless concept"))
+    return found
+
+
+def _get(data: Any, key: str) -> Any:
+    return data.get(key) if isinstance(data, dict) else None
+
+
+def _list(data: Any) -> list[Any]:
+    return data if isinstance(data, list) else []
 
 
 class Policy(Document):
@@ -216,23 +253,9 @@ class Policy(Document):
     """What is banned, how it is erased, what passing means."""
 
     @model_validator(mode="after")
-    def _unique_names(self) -> Self:
-        categories = self.spec.categories
-        concepts = [concept for category in categories for concept in category.concepts]
-        for what, values in (
-            ("category id", [category.id for category in categories]),
-            ("concept id", [concept.id for concept in concepts]),
-            ("target", [concept.target.casefold() for concept in concepts]),
-            ("rule id", [rule.id for category in categories for rule in category.rules]),
-        ):
-            if repeated := _duplicates(values):
-                raise ValueError(f"{what} must be unique, found twice: {', '.join(repeated)}")
-        targets = {concept.target.casefold() for concept in concepts}
-        kept = [*(self.spec.method.preserve.concepts or []), *(n for c in categories for n in c.neighbours)]
-        if both := sorted({phrase for phrase in kept if phrase.casefold() in targets}):
-            raise ValueError(f"banned and preserved at once: {', '.join(both)}")
-        if banned := sorted({c.anchor for c in concepts if c.anchor.casefold() in targets}):
-            raise ValueError(f"an anchor is itself banned: {', '.join(banned)}")
+    def _consistent(self) -> Self:
+        if found := inconsistencies(self.to_json()):
+            raise ValueError("; ".join(f"{'.'.join(map(str, where))}: {message}" for where, message in found))
         return self
 
     def concepts(self) -> list[tuple[Category, Concept]]:

@@ -1,0 +1,88 @@
+"""The verb ``make_plan``: pure, it reads no file and decides everything."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from mace_gov.documents.method import Lora, Ridge
+from mace_gov.documents.plan import (
+    ClosedForm,
+    ErasurePlan,
+    GenerationSettings,
+    LoraSettings,
+    ModelManifest,
+    PreserveSettings,
+    Target,
+)
+from mace_gov.documents.policy import Kind, Policy
+from mace_gov.embedded import vocabulary
+from mace_gov.plan.presets import EMBEDDED, PAPER, PAPER_GENERATION, SMALL_TEXT_WIDTH, Preset
+from mace_gov.plan.templates import templates_for
+
+
+def make_plan(policy: Policy, base: ModelManifest) -> ErasurePlan:
+    """Fill in every setting of a policy for a base model."""
+    small = base.text_width < SMALL_TEXT_WIDTH
+    presets = EMBEDDED if small else PAPER
+    leading = leading_kind(policy)
+    preset = presets[leading]
+    method = policy.spec.method
+    notes = [
+        f"preset: {'embedded model' if small else 'paper'}, {leading} settings for refinement, fusion and preservation",
+        *(f"preset: {kind} settings for its LoRAs" for kind in sorted({c.kind for c in policy.spec.categories})),
+    ]
+    targets = [
+        Target(
+            id=concept.id,
+            category=category.id,
+            kind=category.kind,
+            target=concept.target,
+            anchor=concept.anchor,
+            lora=_lora(presets[category.kind], method.lora),
+        )
+        for category, concept in policy.concepts()
+    ]
+    preserve = method.preserve
+    return ErasurePlan(
+        method=method.name,
+        seed=method.seed,
+        policy_digest=policy.content_digest(),
+        base=base,
+        targets=targets,
+        templates=method.refine.templates or list(templates_for(leading)),
+        refine=_closed_form(method.refine, preset.refine),
+        fuse=_closed_form(method.fuse, preset.fuse),
+        preserve=PreserveSettings(
+            prior=preserve.prior if preserve.prior is not None else preset.prior,
+            scale=preserve.scale if preserve.scale is not None else preset.scale,
+            concepts=preserve.concepts or [],
+            concept_scale=preserve.concept_scale if preserve.concept_scale is not None else preset.concept_scale,
+        ),
+        generation=generation_settings(base),
+        notes=notes,
+    )
+
+
+def leading_kind(policy: Policy) -> Kind:
+    """The kind whose preset fills the closed forms: they are one system for all concepts, so the commonest decides."""
+    counts = Counter(category.kind for category, _ in policy.concepts())
+    return max(counts, key=lambda kind: counts[kind])
+
+
+def generation_settings(base: ModelManifest) -> GenerationSettings:
+    """How pictures are drawn with a base model."""
+    if base.text_width < SMALL_TEXT_WIDTH:
+        sampler = vocabulary().sampler
+        return GenerationSettings(steps=sampler.steps, guidance=sampler.guidance, size=base.image_size, batch=16)
+    return PAPER_GENERATION.model_copy(update={"size": base.image_size})
+
+
+def _closed_form(asked: Ridge, preset: ClosedForm) -> ClosedForm:
+    if asked.ridge is None and asked.relative_ridge is None:
+        return preset
+    return ClosedForm(ridge=asked.ridge, relative_ridge=asked.relative_ridge)
+
+
+def _lora(preset: Preset, asked: Lora) -> LoraSettings:
+    given = {name: value for name in Lora.model_fields if (value := getattr(asked, name)) is not None}
+    return preset.lora.model_copy(update=given)
