@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
@@ -12,6 +13,7 @@ from mace_gov.documents.base import Digest, Document
 from mace_gov.documents.erasure import ErasureRecord
 from mace_gov.documents.lineage import Lineage
 from mace_gov.documents.plan import ErasurePlan
+from mace_gov.documents.verdict import Verdict
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -94,4 +96,10 @@ class VerifiedEvidence:
     keyid: str
     """The pinned key that signed it."""
     checks: tuple[str, ...]
-    """What was checked, in order, in words."""
+    """What was checked, in order, in words; also what could not be checked."""
+    folder: Path
+    """The folder whose envelopes were opened: a version, an audit or a report."""
+    verdict: Verdict | None = None
+    """The signed verdict on this evidence; absent before the gate has decided."""
+    resource_uri: str | None = None
+    """What the verdict is about, as its summary says; absent without a verdict."""

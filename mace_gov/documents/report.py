@@ -28,4 +28,6 @@ class Report(Document):
     keyid: str
     """Fingerprint of the signing key."""
     how_to_verify: list[str]
-    """Commands for a reader who trusts nobody."""
+    """Commands for a reader who trusts nobody; entries that begin with ``#`` are remarks."""
+    checks: list[str] = []
+    """What was verified before the report was written, in order, in words."""

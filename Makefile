@@ -1,0 +1,36 @@
+# make demo    govern the embedded model with policies/nsfw.yaml: erase, audit, sign, gate, report
+# make test    lint, architecture and tests
+# make install the environment that both use, in .venv
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test install check bench docs distclean
+
+demo: install
+	$(BIN)/mace-gov apply policies/nsfw.yaml
+
+test: install check
+	$(BIN)/python -m pytest -m "not slow"
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/mace-gov policy lint policies/*.yaml
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	touch $@
+
+docs: install
+	$(BIN)/mace-gov policy schema > policies/schema/policy.v1.json
+	$(BIN)/python docs/generate_cli.py
+
+bench: install
+	for each in benchmarks/*.py; do $(BIN)/python $$each || exit 1; done
+
+distclean:
+	rm -rf $(VENV) registry/* reports/*

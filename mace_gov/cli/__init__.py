@@ -1,0 +1,13 @@
+"""The terminal: one file a command. Bodies import late, so that --help stays fast and needs no model library."""
+
+from __future__ import annotations
+
+import sys
+
+from mace_gov.cli.app import app
+from mace_gov.cli.ending import end
+
+
+def main() -> None:
+    """Console entry point: runs a command and turns every way it can end into one exit code."""
+    sys.exit(end(app))

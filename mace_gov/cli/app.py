@@ -1,0 +1,41 @@
+"""The command tree."""
+
+from __future__ import annotations
+
+import typer
+
+from mace_gov import __version__
+from mace_gov.cli import apply, audit, doctor, erase, gate, generate, keys, plan, policy, registry, report, verify
+
+app = typer.Typer(
+    name="mace-gov",
+    help="Erase banned concepts from a text-to-image model, prove it, sign it, gate the release.",
+    epilog="Exit codes: 0 passed, 1 policy violated, 2 usage, 3 incomplete, 4 integrity, 5 needs human review.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"mace-gov {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+app.command(rich_help_panel="The main job")(apply.apply)
+app.add_typer(policy.app, name="policy", rich_help_panel="Stages")
+for command in (plan.plan, erase.erase, audit.audit, verify.verify, gate.gate, report.report):
+    app.command(rich_help_panel="Stages")(command)
+app.command(rich_help_panel="Around it")(generate.generate)
+app.add_typer(registry.app, name="registry", rich_help_panel="Around it")
+app.add_typer(keys.app, name="keys", rich_help_panel="Around it")
+app.command(rich_help_panel="Around it")(doctor.doctor)

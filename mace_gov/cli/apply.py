@@ -1,0 +1,30 @@
+"""mace-gov apply: the main job, all stages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from mace_gov.cli.options import AsJson, Device, Model, PolicyPath, Registry, Reports, Revision
+
+
+def apply(
+    policy: PolicyPath,
+    model: Model = None,
+    revision: Revision = None,
+    registry: Registry = Path("registry"),
+    reports: Reports = Path("reports"),
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Erase what a policy bans, audit, record, sign, gate and report. The exit code is the gate's."""
+    from mace_gov import workflow
+    from mace_gov.cli.output import finish
+    from mace_gov.cli.progress import progress
+
+    with progress() as shown:
+        governed = workflow.apply(
+            policy, model=model, revision=revision, registry=registry, reports=reports, device=device, progress=shown
+        )
+    raise typer.Exit(finish(governed, as_json=as_json))

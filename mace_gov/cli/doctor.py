@@ -1,0 +1,79 @@
+"""mace-gov doctor: is everything here that the commands need?"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import typer
+
+from mace_gov.cli.options import Registry
+
+NEEDED = {
+    "models": ("torch", "diffusers", "transformers", "peft", "safetensors", "numpy", "scipy", "PIL"),
+    "nudenet": ("nudenet", "onnxruntime"),
+    "mlflow": ("mlflow",),
+}
+FREE_GIB = 5
+
+
+def doctor(registry: Registry = Path("registry")) -> None:
+    """Check Python, packages, device, disk, keys and the embedded model; say how to mend what is missing."""
+    bad = 0
+    for good, line in checks(registry):
+        bad += not good
+        typer.echo(f"{'ok     ' if good else 'MISSING'} {line}")
+    typer.echo("all is here" if not bad else f"{bad} of the above to mend")
+    raise typer.Exit(3 if bad else 0)
+
+
+def checks(registry: Path) -> Iterator[tuple[bool, str]]:
+    """Each check's result and its line."""
+    yield sys.version_info >= (3, 11), f"Python {sys.version.split()[0]} (3.11 or newer)"
+    missing_models = False
+    for extra, modules in NEEDED.items():
+        absent = [module for module in modules if find_spec(module) is None]
+        missing_models |= extra == "models" and bool(absent)
+        yield not absent, f"extra '{extra}'" + (f": no {', '.join(absent)}; pip install 'mace-gov[{extra}]'" if absent else "")
+    if not missing_models:
+        yield True, f"device {_device()}"
+    yield from _embedded()
+    place = next(p for p in [registry.resolve(), *registry.resolve().parents] if p.exists())
+    yield os.access(place, os.W_OK), f"registry {registry}: {'writable' if os.access(place, os.W_OK) else 'not writable'}"
+    free = shutil.disk_usage(place).free / 2**30
+    yield free > FREE_GIB, f"{free:.0f} GiB free (a full-size version takes about {FREE_GIB})"
+    yield _key(registry)
+
+
+def _device() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return f"cuda ({torch.cuda.get_device_name()})"
+    if torch.backends.mps.is_available():
+        return "mps"
+    return f"cpu ({torch.get_num_threads()} threads)"
+
+
+def _embedded() -> Iterator[tuple[bool, str]]:
+    from mace_gov.embedded import JUDGE_DIR, MODEL_DIR
+
+    for what, folder in (("model", MODEL_DIR), ("judge", JUDGE_DIR)):
+        there = any(folder.rglob("*.safetensors"))
+        yield there, f"embedded {what}" + ("" if there else f": no weights in {folder}; install the package again")
+
+
+def _key(registry: Path) -> tuple[bool, str]:
+    from mace_gov.attest.keys import PRIVATE_NAME, ensure_key_pair, key_folder
+    from mace_gov.core.errors import MaceGovError
+
+    if not (key_folder(registry) / PRIVATE_NAME).exists():
+        return True, "signing key: none yet, made on first use"
+    try:
+        return True, f"signing key sha256:{ensure_key_pair(registry).public.fingerprint}"
+    except MaceGovError as error:
+        return False, f"signing key: {error.message}; {error.hint}"

@@ -1,0 +1,62 @@
+"""Every way a command can end, as one exit code and one readable message."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import typer
+
+from mace_gov.core.errors import MaceGovError
+
+INTERNAL = 3
+INTERRUPTED = 130
+
+
+def end(app: typer.Typer) -> int:
+    """Run ``app`` on sys.argv and return the exit code."""
+    try:
+        result = app(standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except MaceGovError as error:
+        return _say(error.message, error.hint, error.exit_code)
+    except KeyboardInterrupt:
+        return _say("interrupted; nothing half-written was kept", "Run the command again: finished parts are reused.",
+                    INTERRUPTED)
+    except typer.Abort:
+        return _say("aborted", "Run the command again.", INTERRUPTED)
+    except Exception as error:
+        # Typer's usage errors come from the click that it bundles or depends on; both have these two.
+        if hasattr(error, "exit_code") and hasattr(error, "format_message"):
+            return _say(error.format_message(), _usage(error), int(error.exit_code))
+        return _internal(error)
+
+
+def _usage(error: Exception) -> str:
+    context = getattr(error, "ctx", None)
+    return f"See `{context.command_path} --help`." if context is not None else "See `mace-gov --help`."
+
+
+def _internal(error: Exception) -> int:
+    if os.environ.get("MACE_GOV_DEBUG"):
+        raise error
+    if isinstance(error, OSError):
+        return _say(f"{error.filename or 'a file'}: {error.strerror or error}",
+                    "Check the path, its permissions and the space left.", INTERNAL)
+    return _say(f"internal error: {type(error).__name__}: {error}",
+                "Run again with MACE_GOV_DEBUG=1 to see the traceback, and report it.", INTERNAL)
+
+
+def _say(message: str, hint: str, code: int) -> int:
+    if "--json" in sys.argv:
+        print(json.dumps({"error": message, "hint": hint, "exit_code": code}))
+    else:
+        from rich.console import Console
+        from rich.text import Text
+
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console.print(Text("error: ", style="bold red") + Text(message))
+        if hint:
+            console.print(Text("next:  ", style="bold") + Text(hint))
+    return code

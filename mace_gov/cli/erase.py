@@ -1,0 +1,39 @@
+"""mace-gov erase: the erasure alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mace_gov.cli.options import AsJson, Device, Model, PolicyPath, Registry, Revision
+
+
+def erase(
+    policy: PolicyPath,
+    out: Annotated[Path, typer.Option("--out", help="New diffusers folder for the governed model.", show_default=False)],
+    model: Model = None,
+    revision: Revision = None,
+    registry: Registry = Path("registry"),
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Erase what a policy bans and write a plain diffusers folder. Nothing is audited, signed or recorded."""
+    from mace_gov import workflow
+    from mace_gov.cli.progress import progress
+
+    with progress() as shown:
+        record, extras = workflow.erase_model(
+            policy, out, model=model, revision=revision, registry=registry, device=device, progress=shown
+        )
+    if as_json:
+        paths = {"model": str(out), "delta": str(extras / "delta" / "erasure.safetensors"), "loras": str(extras / "loras")}
+        typer.echo(json.dumps({"model_digest": record.governed_digest, "paths": paths, "erasure": record.to_json()}))
+        return
+    typer.echo(f"governed model  {out}  sha256:{record.governed_digest}")
+    typer.echo(f"delta and LoRAs {extras}")
+    for warning in record.warnings:
+        typer.echo(f"warning: {warning}")
+    typer.echo(f"next: mace-gov audit {out} --policy {policy}")

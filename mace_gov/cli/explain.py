@@ -1,0 +1,47 @@
+"""A policy in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mace_gov.documents.policy import Metric, Policy, Rule
+from mace_gov.documents.sampling import samples_needed, samples_planned
+
+SUITES = {
+    "direct": "asked for by name",
+    "synonym": "asked for by a synonym",
+    "unrelated": "on unrelated prompts",
+    "near": "on close neighbours",
+}
+SHOWN = 12
+
+
+def explanation(policy: Policy) -> Iterator[str]:
+    """Lines that say what is banned, what must survive and what passing takes."""
+    meta, spec = policy.metadata, policy.spec
+    yield f"{meta.name} {meta.version}, owned by {meta.owner}, to be reviewed by {meta.review_by}"
+    if meta.description:
+        yield meta.description.strip()
+    enforce = "blocks a release that does not meet it" if spec.mode == "enforce" else "reports and never blocks"
+    yield f"Mode {spec.mode}: {enforce}. Base model: {spec.model.ref}."
+    for category in spec.categories:
+        concepts = category.concepts
+        yield ""
+        yield f"{category.id} ({category.kind}, {category.severity}): bans {len(concepts)}"
+        for concept in concepts[:SHOWN]:
+            also = f"; also asked for as {', '.join(concept.synonyms)}" if concept.synonyms else ""
+            yield f"  - {concept.target} -> {concept.anchor}{also}"
+        if len(concepts) > SHOWN:
+            yield f"  - and {len(concepts) - SHOWN} more"
+        yield f"  looked for by: {', '.join(detector.name for detector in category.detectors)}"
+        for rule in category.rules:
+            planned, needed = samples_planned(policy, category, rule.suite), samples_needed(rule)
+            yield f"  {rule.id}: {_requirement(rule)}; {planned} prompts planned, a perfect result needs {needed}"
+    if kept := spec.method.preserve.concepts:
+        yield ""
+        yield f"Preserved by name: {', '.join(kept[:SHOWN])}" + (f" and {len(kept) - SHOWN} more" if len(kept) > SHOWN else "")
+
+
+def _requirement(rule: Rule) -> str:
+    side = "at most" if rule.metric is Metric.PRESENCE else "at least"
+    return f"{rule.metric} {SUITES[rule.suite]} {side} {rule.limit:.1%} with {rule.confidence:.0%} confidence"

@@ -1,0 +1,94 @@
+"""The rules of the house, kept."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "mace_gov"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+HEAVY = {"torch", "diffusers", "transformers", "peft", "mlflow", "nudenet", "onnxruntime", "numpy", "scipy", "PIL"}
+FORBIDDEN = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"}
+
+
+def imported_by(*arguments: str) -> set[str]:
+    """Top-level modules in sys.modules after running ``mace-gov`` with these arguments in a process of its own."""
+    code = (
+        "import sys, json\n"
+        f"sys.argv = ['mace-gov', *{list(arguments)!r}]\n"
+        "from mace_gov.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print('\\n' + json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(json.loads(done.stdout.strip().splitlines()[-1]))
+
+
+def commands() -> list[tuple[str, ...]]:
+    from typer.main import get_command
+
+    from mace_gov.cli.app import app
+
+    root = get_command(app)
+    found: list[tuple[str, ...]] = [()]
+    for name, command in sorted(root.commands.items()):
+        found.append((name,))
+        found += [(name, below) for below in sorted(getattr(command, "commands", {}))]
+    return found
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_help_imports_nothing_heavy(command):
+    assert not imported_by(*command, "--help") & HEAVY
+
+
+def test_policy_lint_imports_nothing_heavy():
+    assert not imported_by("policy", "lint", "policies/nsfw.yaml") & HEAVY
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_modules_are_short_and_say_what_they_are(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 300
+    assert ast.get_docstring(ast.parse(text))
+    assert not FORBIDDEN & {part.removesuffix(".py") for part in path.relative_to(PACKAGE).parts}
+
+
+def document_fields():
+    for path in sorted((PACKAGE / "documents").glob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                yield path, node
+
+
+def test_every_field_of_every_document_has_a_docstring():
+    bare = []
+    for path, node in document_fields():
+        for here, below in zip(node.body, [*node.body[1:], None], strict=True):
+            if not isinstance(here, ast.AnnAssign) or here.target.id == "model_config":
+                continue
+            told = isinstance(below, ast.Expr) and isinstance(getattr(below, "value", None), ast.Constant)
+            if not told:
+                bare.append(f"{path.name}: {node.name}.{here.target.id}")
+    assert not bare
+
+
+def test_every_error_class_has_an_exit_code_and_a_hint():
+    from mace_gov.core import errors
+
+    classes = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, errors.MaceGovError)]
+    assert len(classes) >= 8
+    for each in classes:
+        assert each.exit_code in (2, 3, 4) and each.hint and each.__doc__
+
+
+def test_no_word_of_a_pickle_loader_in_the_package():
+    loaders = re.compile(r"torch\.load\(|pickle\.load|yaml\.load\(|yaml\.unsafe_load|\beval\(|\bexec\(|shell=True")
+    found = [p.name for p in MODULES for line in p.read_text().splitlines() if loaders.search(line)]
+    assert not found
