@@ -1,0 +1,198 @@
+"""Verify a version, an audit, a report or a model against signed evidence. The only maker of ``VerifiedEvidence``.
+
+In this order: the signature under a pinned key; payload and predicate type; every file re-hashed, none missing, none
+added; audit and summary name that digest; the policy is the local file; the summary names this evidence; ages, now;
+the ancestor. What could not be checked is said in ``checks``. Every failure is an IntegrityError that names the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from mace_gov.attest.agree import age_in_words, age_problems, evidence_problems, summary_problems
+from mace_gov.attest.folder import compare_folder
+from mace_gov.attest.keys import PublicKey, load_public_key
+from mace_gov.attest.locate import PathKind, belongs_to_version, folders_about, kind_of
+from mace_gov.attest.report_check import read_report
+from mace_gov.attest.sign import EVIDENCE_PREFIX
+from mace_gov.attest.signed import Signed, read_signed
+from mace_gov.attest.statement import EVIDENCE_NAME, MODEL_PREFIX, VERDICT_NAME, version_name
+from mace_gov.core.digest import sha256_file
+from mace_gov.core.errors import IntegrityError
+from mace_gov.core.progress import Progress, Silent
+from mace_gov.documents.evidence import VerifiedEvidence
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """What the caller asked for."""
+
+    key: PublicKey
+    policy_file: Path | None
+    registry: Path | None
+    resource_uri: str | None
+    need_verdict: bool
+    max_age: timedelta | None
+    progress: Progress
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """The real clock: SOURCE_DATE_EPOCH is for reproducible output and must not make old evidence young."""
+
+
+def verify(
+    path: Path, *, key: PublicKey | Path, policy_file: Path | None = None, registry: Path | None = None,
+    model: Path | None = None, resource_uri: str | None = None, need_verdict: bool = True,
+    max_age: timedelta | None = None, progress: Progress | None = None,
+) -> VerifiedEvidence:
+    """Verify ``path``: a version, audit, report or model folder.
+
+    ``key``           the pinned public key, or its PEM file
+    ``policy_file``   the local policy, compared byte by byte with the one in the evidence
+    ``registry``      where a model's evidence is looked up, and where a report's version is re-hashed
+    ``model``         the model of an audit folder, or another copy of a version's model, to be re-hashed
+    ``resource_uri``  what the verdict must be about; a version's own name unless given
+    ``need_verdict``  False before the gate has decided
+    ``max_age``       older evidence or an older verdict is refused
+
+    Raises IntegrityError (every difference of a re-hash at once), UsageError when there is no such folder.
+    """
+    pinned = key if isinstance(key, PublicKey) else load_public_key(key)
+    terms = _Terms(pinned, policy_file, registry, resource_uri, need_verdict, max_age, progress or Silent())
+    kind = kind_of(path)
+    if kind is PathKind.REPORT:
+        return _report(path, terms)
+    if kind is PathKind.VERSION:
+        return _version(path, terms, model)
+    if belongs_to_version(path):
+        return _version(path.absolute().parent, terms, None)
+    refused: list[str] = []
+    for folder in folders_about(path, registry):
+        try:
+            return _version(folder, terms, path)
+        except IntegrityError as error:
+            refused.append(error.message)
+    raise IntegrityError("\n".join([f"no evidence for this model holds: {path}", *refused]))
+
+
+def _version(folder: Path, terms: _Terms, model: Path | None) -> VerifiedEvidence:
+    signed = read_signed(folder, terms.key, need_verdict=terms.need_verdict)
+    return _verified(signed, [*_signatures(signed, terms), *_files(signed, terms, model)], terms)
+
+
+def _report(folder: Path, terms: _Terms) -> VerifiedEvidence:
+    signed, checks = read_report(folder, terms.key, terms.progress)
+    checks += _signatures(signed, terms)
+    name = version_name(signed.evidence)
+    held = terms.registry / "versions" / name if terms.registry and name else None
+    envelope = held / EVIDENCE_NAME if held else None
+    if held is None or envelope is None or not envelope.is_file():
+        checks.append("the model itself was not re-hashed: its version is not in a registry at hand")
+    elif sha256_file(envelope) != signed.evidence_digest:
+        checks.append(f"the model itself was not re-hashed: {held} is another version, with other evidence")
+    else:
+        checks += _files(read_signed(held, terms.key, need_verdict=False), terms, None)
+    return _verified(signed, checks, terms)
+
+
+def _signatures(signed: Signed, terms: _Terms) -> Iterator[str]:
+    names = EVIDENCE_NAME if signed.summary is None else f"{EVIDENCE_NAME} and {VERDICT_NAME}"
+    yield f"{names}: signed by the pinned key {terms.key.fingerprint}; payload and predicate types are as expected"
+
+
+def _files(signed: Signed, terms: _Terms, model: Path | None) -> list[str]:
+    """Re-hash a version's or an audit's folder. What was checked, in words; raises with every difference at once."""
+    folder, evidence = signed.folder, signed.evidence
+    expected = {f"{EVIDENCE_PREFIX}{name}": digest for name, digest in evidence.audit.files.items()}
+    problems = [f"{name}: two digests are signed for it" for name in evidence.files if
+                expected.get(name, evidence.files[name]) != evidence.files[name]]
+    expected |= evidence.files
+    checks = [f"{len(expected)} files of policy, delta, LoRAs and pictures re-hashed, none changed, missing or added"]
+    inside = evidence.erasure is not None and model is None
+    if inside:
+        expected |= {f"{MODEL_PREFIX}{name}": digest for name, digest in signed.model_files.items()}
+    # The copy in the version's folder is not the one that was asked about: it is left alone.
+    elsewhere = [] if inside or not (folder / "model").is_dir() else _names_below(folder / "model")
+    problems += compare_folder(
+        folder, expected, ignore=[EVIDENCE_NAME, VERDICT_NAME, *elsewhere], progress=terms.progress
+    )
+    if model is not None:
+        problems += compare_folder(
+            model, signed.model_files, links_out=evidence.erasure is None, progress=terms.progress, label=f"{model}/"
+        )
+    if problems:
+        raise IntegrityError("\n".join([f"{folder} is not as it was signed:", *problems]))
+    if inside or model is not None:
+        where = model or "model/"
+        checks.append(f"{where}: {len(signed.model_files)} files re-hashed, none changed, missing or added")
+    else:
+        checks.append("the model was not re-hashed: it lies elsewhere and was not given")
+    return checks
+
+
+def _names_below(model: Path) -> list[str]:
+    return [f"{MODEL_PREFIX}{path.relative_to(model).as_posix()}" for path in model.rglob("*") if path.is_file()]
+
+
+def _verified(signed: Signed, checks: list[str], terms: _Terms) -> VerifiedEvidence:
+    """The checks that need no files, then the verified evidence."""
+    evidence, summary = signed.evidence, signed.summary
+    problems = evidence_problems(signed)
+    checks.append(f"audit, erasure and lineage speak about the model {evidence.audit.governed_digest}")
+    if terms.policy_file is None:
+        checks.append("the policy was not compared with a local file: none was given")
+    else:
+        problems += _policy_problems(terms.policy_file, evidence.policy_file_digest)
+        checks.append(f"the policy is {terms.policy_file}, byte by byte")
+    if summary is not None:
+        problems += summary_problems(signed, summary, terms.resource_uri)
+        checks.append(f"the verdict {summary.verdict.outcome} on {summary.resource_uri} rests on this evidence")
+    problems += age_problems(signed, terms.now, terms.max_age)
+    checks.append(age_in_words(evidence, terms.now))
+    problems += _place_problems(signed, terms.registry)
+    if problems:
+        raise IntegrityError("\n".join(f"{signed.folder}/{problem}" for problem in problems))
+    checks.append(_ancestor(signed, terms))
+    return VerifiedEvidence(
+        evidence=evidence, evidence_digest=signed.evidence_digest, keyid=terms.key.fingerprint, checks=tuple(checks),
+        folder=signed.folder, verdict=summary.verdict if summary else None,
+        resource_uri=summary.resource_uri if summary else None,
+    )
+
+
+def _policy_problems(path: Path, expected: str) -> list[str]:
+    try:
+        found = sha256_file(path)
+    except OSError as error:
+        return [f"policy.yaml: the local policy {path} cannot be read: {error.strerror}"]
+    if found == expected:
+        return []
+    return [f"policy.yaml: the local policy {path} has digest {found}, the evidence is about {expected}"]
+
+
+def _place_problems(signed: Signed, registry: Path | None) -> list[str]:
+    """A version that lies in the registry under another version's name was moved there."""
+    name = version_name(signed.evidence)
+    if registry is None or name is None:
+        return []
+    versions = (registry / "versions").resolve()
+    folder = signed.folder.resolve()
+    if not folder.is_relative_to(versions):
+        return []
+    found = folder.relative_to(versions).as_posix()
+    # A folder in construction has a name that begins with a dot until it is complete.
+    if found == name or folder.name.startswith("."):
+        return []
+    return [f"{EVIDENCE_NAME}: speaks about {name}, but lies in the registry as {found}"]
+
+
+def _ancestor(signed: Signed, terms: _Terms) -> str:
+    base = signed.evidence.plan.base
+    said = f"plan, erasure, audit and lineage name the base model {base.digest}"
+    folder = Path(base.path)
+    if terms.registry is None or not folder.is_dir():
+        return f"{said}; its files are not at hand and were not re-hashed"
+    if compare_folder(folder, base.files, links_out=True, progress=terms.progress):
+        return f"{said}; the folder {folder} now holds something else and was not compared"
+    return f"{said}; its {len(base.files)} files in {folder} were re-hashed"
