@@ -1,0 +1,93 @@
+"""How a run's end is printed: for people through report.console, for programs as one JSON object."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from mace_gov.documents.evidence import VerifiedEvidence
+from mace_gov.documents.verdict import Verdict
+
+if TYPE_CHECKING:
+    from mace_gov.record.versions import VersionEntry
+    from mace_gov.workflow import Outcome
+
+
+def finish(outcome: Outcome, *, as_json: bool) -> int:
+    """Print a finished run and return its exit code."""
+    paths = {
+        "model": outcome.model,
+        "evidence": outcome.folder / "evidence.dsse.json",
+        "verdict": outcome.folder / "verdict.dsse.json",
+        "report": outcome.report / "index.html",
+        "version": outcome.folder,
+    }
+    if as_json:
+        typer.echo(json.dumps({
+            "verdict": outcome.verdict.outcome,
+            "version": outcome.version,
+            "model_digest": outcome.audit.governed_digest,
+            "paths": {name: str(path) for name, path in paths.items()},
+            "measures": outcome.audit.measures,
+            "rules": _rules(outcome.verdict),
+            "exit_code": outcome.verdict.exit_code,
+        }))
+    else:
+        from mace_gov.report import console
+
+        console.show(outcome.verdict, outcome.audit.measures, {name: str(path) for name, path in paths.items()})
+    return outcome.verdict.exit_code
+
+
+def finish_verified(verified: VerifiedEvidence, verdict: Verdict, *, pinned: bool, as_json: bool) -> int:
+    """Print what was verified and decided, and return the exit code."""
+    lineage = verified.evidence.lineage
+    if as_json:
+        typer.echo(json.dumps({
+            "verdict": verdict.outcome,
+            "version": f"{lineage.name}/{lineage.version}" if lineage else None,
+            "model_digest": verified.evidence.audit.governed_digest,
+            "paths": {"version": str(verified.folder)},
+            "measures": verified.evidence.audit.measures,
+            "rules": _rules(verdict),
+            "checks": list(verified.checks),
+            "keyid": verified.keyid,
+            "key_pinned": pinned,
+            "exit_code": verdict.exit_code,
+        }))
+        return verdict.exit_code
+    for check in verified.checks:
+        typer.echo(f"ok  {check}")
+    if not pinned:
+        typer.echo("note  the registry's own public key was used; give --key with a key that you got another way")
+    from mace_gov.report import console
+
+    console.show(verdict, verified.evidence.audit.measures, {"version": str(verified.folder)})
+    return verdict.exit_code
+
+
+def show_version(entry: VersionEntry, *, as_json: bool) -> None:
+    """Print one version of the registry."""
+    if as_json:
+        typer.echo(json.dumps(entry.to_json()))
+        return
+    for name, value in entry.to_json().items():
+        typer.echo(f"{name:16} {value}")
+    typer.echo(f"next: mace-gov verify {Path(entry.folder)}")
+
+
+def _rules(verdict: Verdict) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": finding.rule,
+            "estimate": finding.estimate.value if finding.estimate else None,
+            "n": finding.estimate.n if finding.estimate else 0,
+            "low": finding.estimate.low if finding.estimate else 0.0,
+            "high": finding.estimate.high if finding.estimate else 1.0,
+            "outcome": finding.outcome,
+        }
+        for finding in verdict.findings
+    ]

@@ -1,0 +1,265 @@
+"""The wiring: joins the stages in order. The only module that knows all of them.
+
+    policy -> plan -> erase -> audit -> record -> attest -> gate -> report
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from mace_gov.attest.keys import PUBLIC_NAME, KeyPair, ensure_key_pair, key_folder
+from mace_gov.attest.sign import collect_files, sign_evidence, sign_report, sign_summary
+from mace_gov.attest.statement import EVIDENCE_NAME, POLICY_NAME, VERDICT_NAME
+from mace_gov.attest.verify import verify
+from mace_gov.core.atomic import new_folder, write_bytes
+from mace_gov.core.clock import timestamp
+from mace_gov.core.errors import IntegrityError, UsageError
+from mace_gov.core.lazy import require
+from mace_gov.core.progress import Progress, Silent
+from mace_gov.documents.audit import AuditResult
+from mace_gov.documents.erasure import ErasureRecord
+from mace_gov.documents.evidence import Evidence, VerifiedEvidence
+from mace_gov.documents.lineage import Lineage
+from mace_gov.documents.plan import ErasurePlan, ModelManifest
+from mace_gov.documents.policy import Policy
+from mace_gov.documents.verdict import Verdict
+from mace_gov.gate.decide import decide
+from mace_gov.plan.build import generation_settings, make_plan
+from mace_gov.policy.load import LoadedPolicy, load_policy
+from mace_gov.record.versions import find, new_audit, new_version
+from mace_gov.report.compose import compose
+from mace_gov.report.render import render
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished run leaves behind."""
+
+    verdict: Verdict
+    """The gate's decision."""
+    audit: AuditResult
+    """What was seen."""
+    version: str | None
+    """``NAME/N``; None for a model made elsewhere."""
+    folder: Path
+    """The version's or audit's folder."""
+    model: Path
+    """The governed model."""
+    report: Path
+    """The report's folder."""
+
+
+def plan_policy(
+    path: Path, *, model: str | None, revision: str | None, registry: Path
+) -> tuple[LoadedPolicy, ErasurePlan]:
+    """Load a policy and fill in every setting for the base model."""
+    from mace_gov.diffusion.manifest import read_manifest
+
+    loaded = load_policy(path)
+    asked = loaded.policy.spec.model
+    base = read_manifest(
+        model or asked.ref, revision=revision or (None if model else asked.revision), registry=registry
+    )
+    return loaded, make_plan(loaded.policy, base)
+
+
+def apply(
+    path: Path, *, model: str | None = None, revision: str | None = None, registry: Path, reports: Path,
+    device: str | None = None, progress: Progress | None = None,
+) -> Outcome:
+    """All stages: a policy in; a governed version, its signed evidence, a verdict and a report out."""
+    progress = progress or Silent()
+    _require_everything()
+    from mace_gov.audit.engine import audit
+    from mace_gov.diffusion.manifest import read_manifest
+    from mace_gov.erase.engine import erase
+    from mace_gov.record.lineage import record_lineage, tag_verdict
+
+    loaded, plan = plan_policy(path, model=model, revision=revision, registry=registry)
+    policy = loaded.policy
+    pair = _signing_key(registry, progress)
+    cache = registry / "cache"
+    with new_version(registry, policy.metadata.name) as (number, folder):
+        version = f"{policy.metadata.name}/{number}"
+        erasure = erase(plan, folder, cache=cache, device=device, progress=progress)
+        governed = read_manifest(str(folder / "model"))
+        seen = audit(
+            policy, plan.base, governed, plan.generation, folder / "evidence", cache=cache, device=device,
+            progress=progress,
+        )
+        lineage = record_lineage(
+            registry, version=number, policy=policy, plan=plan, erasure=erasure, audit=seen, model=folder / "model"
+        )
+        verified, verdict = _attest(
+            folder, loaded, plan, erasure, seen, lineage, pair=pair, model=None, governed=governed
+        )
+    tag_verdict(registry, lineage, verdict)
+    folder = registry / "versions" / version
+    report = _report(policy, verified, verdict, version, folder, reports, pair)
+    return Outcome(verdict, seen, version, folder, folder / "model", report)
+
+
+def audit_model(
+    model: str, path: Path, *, base: str | None = None, registry: Path, reports: Path, device: str | None = None,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Audit a model made elsewhere against a policy and its base; sign, gate and report."""
+    progress = progress or Silent()
+    from mace_gov.audit.engine import audit
+    from mace_gov.diffusion.manifest import read_manifest
+
+    loaded, plan = plan_policy(path, model=base, revision=None, registry=registry)
+    policy = loaded.policy
+    governed = read_manifest(model, registry=registry)
+    pair = _signing_key(registry, progress)
+    with new_audit(registry, policy.metadata.name) as (number, folder):
+        seen = audit(
+            policy, plan.base, governed, generation_settings(plan.base), folder / "evidence",
+            cache=registry / "cache", device=device, progress=progress,
+        )
+        verified, verdict = _attest(
+            folder, loaded, plan, None, seen, None, pair=pair, model=Path(governed.path), governed=governed
+        )
+    folder = registry / "audits" / policy.metadata.name / str(number)
+    report = _report(policy, verified, verdict, None, folder, reports, pair)
+    return Outcome(verdict, seen, None, folder, Path(governed.path), report)
+
+
+def erase_model(
+    path: Path, out: Path, *, model: str | None, revision: str | None, registry: Path, device: str | None = None,
+    progress: Progress | None = None,
+) -> tuple[ErasureRecord, Path]:
+    """The erasure alone. Returns its record and the folder of delta, LoRAs and record, ``OUT-erasure``."""
+    from mace_gov.erase.engine import erase
+
+    extras = out.with_name(out.name + "-erasure")
+    for folder in (out, extras):
+        if folder.exists() and any(folder.iterdir()):
+            raise UsageError(f"{folder} exists and is not empty, expected a new folder", hint="Give another --out.")
+    _, plan = plan_policy(path, model=model, revision=revision, registry=registry)
+    with new_folder(extras) as scratch:
+        record = erase(plan, scratch, cache=registry / "cache", device=device, progress=progress or Silent())
+        write_bytes(scratch / "erasure.json", record.canonical())
+        if out.exists():
+            out.rmdir()
+        shutil.move(scratch / "model", out)
+    return record, extras
+
+
+def verify_path(path: Path, *, key: Path | None, registry: Path) -> tuple[VerifiedEvidence, Verdict, bool]:
+    """Verify a version, report or model folder. The last value says whether the key was given, not the registry's own."""
+    verified = verify(_folder(path, registry), key=_pinned(key, registry), registry=registry)
+    if verified.verdict is None:
+        raise IntegrityError(f"{path}: no signed verdict, expected {VERDICT_NAME}")
+    return verified, verified.verdict, key is not None
+
+
+def gate_path(
+    path: Path, policy: Path, *, key: Path | None, registry: Path
+) -> tuple[VerifiedEvidence, Verdict, bool]:
+    """Verify the evidence, then decide anew against a policy file."""
+    loaded = load_policy(policy)
+    verified = verify(
+        _folder(path, registry), key=_pinned(key, registry), registry=registry, policy_file=policy, need_verdict=False
+    )
+    return verified, decide(verified, loaded.policy), key is not None
+
+
+def report_again(path: Path, *, registry: Path, reports: Path, key: Path | None) -> Path:
+    """Verify a version and render its report anew from the signed evidence and verdict."""
+    folder = _folder(path, registry)
+    verified = verify(folder, key=_pinned(key, registry), registry=registry)
+    if verified.verdict is None:
+        raise IntegrityError(f"{path}: no signed verdict, expected {VERDICT_NAME}")
+    lineage = verified.evidence.lineage
+    version = f"{lineage.name}/{lineage.version}" if lineage else None
+    policy = load_policy(verified.folder / POLICY_NAME).policy
+    return _report(policy, verified, verified.verdict, version, verified.folder, reports, ensure_key_pair(registry))
+
+
+def generate_pictures(
+    model: str, prompts: list[str], out: Path, *, seed: int, revision: str | None, registry: Path,
+    device: str | None = None, progress: Progress | None = None,
+) -> list[Path]:
+    """Draw one picture per prompt and save them as PNG files."""
+    from mace_gov.diffusion.generate import draw
+    from mace_gov.diffusion.load import load_pipeline
+    from mace_gov.diffusion.manifest import read_manifest
+
+    manifest = read_manifest(model, revision=revision, registry=registry)
+    pipe = load_pipeline(Path(manifest.path), device=device)
+    out.mkdir(parents=True, exist_ok=True)
+    seeds = list(range(seed, seed + len(prompts)))
+    paths = []
+    for each, picture in zip(
+        seeds, draw(pipe, prompts, seeds, generation_settings(manifest), progress=progress or Silent()), strict=True
+    ):
+        paths.append(out / f"{each:05d}.png")
+        picture.save(paths[-1])
+    return paths
+
+
+def _attest(
+    folder: Path, loaded: LoadedPolicy, plan: ErasurePlan, erasure: ErasureRecord | None, seen: AuditResult,
+    lineage: Lineage | None, *, pair: KeyPair, model: Path | None, governed: ModelManifest,
+) -> tuple[VerifiedEvidence, Verdict]:
+    """Sign the evidence, read it back as a stranger would, decide, sign the decision."""
+    write_bytes(folder / POLICY_NAME, loaded.data)
+    evidence = Evidence(
+        created=timestamp(),
+        policy_digest=loaded.policy.content_digest(),
+        policy_file_digest=loaded.file_digest,
+        plan=plan,
+        erasure=erasure,
+        audit=seen,
+        lineage=lineage,
+        files=collect_files(folder),
+    )
+    sign_evidence(folder, evidence, pair, model_files=None if erasure else governed.files)
+    verified = verify(folder, key=pair.public, model=model, need_verdict=False)
+    verdict = decide(verified, loaded.policy)
+    sign_summary(folder, verified.evidence, verdict, pair)
+    return verified, verdict
+
+
+def _report(
+    policy: Policy, verified: VerifiedEvidence, verdict: Verdict, version: str | None, folder: Path, reports: Path,
+    pair: KeyPair,
+) -> Path:
+    name = version.replace("/", "-v") if version else f"{folder.parent.name}-audit-{folder.name}"
+    out = reports / name
+    if out.exists():
+        shutil.rmtree(out)
+    with new_folder(out) as scratch:
+        render(compose(policy, verified, verdict, version=version, folder=str(folder)), folder / "evidence", scratch)
+        for part in (POLICY_NAME, EVIDENCE_NAME, VERDICT_NAME):
+            shutil.copyfile(folder / part, scratch / part)
+        sign_report(scratch, pair)
+    return out
+
+
+def _folder(path: Path, registry: Path) -> Path:
+    """An existing folder, or ``NAME/N`` in the registry."""
+    return path if path.exists() else find(registry, str(path)).folder
+
+
+def _pinned(key: Path | None, registry: Path) -> Path:
+    return key or key_folder(registry) / PUBLIC_NAME
+
+
+def _signing_key(registry: Path, progress: Progress) -> KeyPair:
+    pair = ensure_key_pair(registry)
+    if pair.made:
+        progress.note(
+            f"A signing key was made in {pair.private_path}. Whoever holds it can sign in your name: keep it from others, "
+            f"and hand {pair.public_path} (sha256:{pair.public.fingerprint}) to those who verify."
+        )
+    return pair
+
+
+def _require_everything() -> None:
+    """Miss an extra before the work, not after it."""
+    for module, extra in (("torch", "models"), ("diffusers", "models"), ("peft", "models"), ("mlflow", "mlflow")):
+        require(module, extra)
