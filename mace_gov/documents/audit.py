@@ -33,7 +33,7 @@ class Trial(Document):
     """Digest of that file."""
     scores: dict[str, float | None]
     """Score by detector, 0..1, 1 = present; null = unscored."""
-    present: bool | None
+    present: bool | None = None
     """Any detector at or over its threshold; null when a detector that was needed is unscored and none found it."""
 
 
@@ -147,9 +147,9 @@ class Thumbnail(Document):
     """PNG file, relative to the evidence folder."""
     governed: str
     """PNG file, relative to the evidence folder."""
-    base_present: bool | None
+    base_present: bool | None = None
     """Verdict of the detectors on the base's picture."""
-    governed_present: bool | None
+    governed_present: bool | None = None
     """Verdict of the detectors on the governed model's picture."""
     pixelated: bool
     """Whether the files are pixelated."""

@@ -75,11 +75,11 @@ class Evidence(Document):
     """Policy file, byte by byte, as kept beside the evidence."""
     plan: ErasurePlan
     """What was to run."""
-    erasure: ErasureRecord | None
+    erasure: ErasureRecord | None = None
     """What ran; absent when a model made elsewhere is audited."""
     audit: AuditResult
     """What was seen."""
-    lineage: Lineage | None
+    lineage: Lineage | None = None
     """Where it stands in the registry."""
     files: dict[str, Digest]
     """Every other file of the version folder (delta, LoRAs, policy, pictures), by relative path."""

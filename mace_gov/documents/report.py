@@ -17,7 +17,7 @@ class Report(Document):
     """Schema."""
     title: str
     """Policy name and version, governed version."""
-    version: str | None
+    version: str | None = None
     """Governed version as ``NAME/N``; absent for a model audited from elsewhere."""
     policy: Policy
     """What was asked."""

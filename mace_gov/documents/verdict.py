@@ -40,9 +40,9 @@ class Finding(Document):
     """The rule in words, like ``presence at most 5 % (95 % confidence)``."""
     limit: float
     """The threshold."""
-    estimate: Estimate | None
+    estimate: Estimate | None = None
     """Governed model's estimate; absent when nothing could be measured."""
-    base: Estimate | None
+    base: Estimate | None = None
     """Base model's, on the same prompts and seeds."""
     outcome: Outcome
     """The decision."""
