@@ -33,9 +33,8 @@ def evidence_problems(signed: Signed) -> list[str]:
         ("subject", signed.subject_digest, audit.governed_digest),
         ("plan.base.digest", plan.base.digest, audit.base_digest),
         ("plan.base.files", folder_digest(plan.base.files), plan.base.digest),
+        ("subjects below model/", folder_digest(signed.model_files), audit.governed_digest),
     ]
-    if signed.model_files or erasure is not None:
-        pairs.append(("subjects below model/", folder_digest(signed.model_files), audit.governed_digest))
     if erasure is not None:
         pairs += [
             ("erasure.planDigest", erasure.plan_digest, plan.content_digest()),

@@ -14,6 +14,7 @@ from mace_gov.attest.sign import REPORT_PARTS
 from mace_gov.attest.signed import Signed, read_signed
 from mace_gov.attest.statement import (
     EVIDENCE_NAME,
+    POLICY_NAME,
     REPORT_NAME,
     VERDICT_NAME,
     first_problem,
@@ -45,6 +46,8 @@ def read_report(folder: Path, key: PublicKey, progress: Progress) -> tuple[Signe
         raise IntegrityError("\n".join(f"{folder}/{problem}" for problem in problems))
     signed = read_signed(folder, key, need_verdict=True)
     problems = list(_content_problems(folder / "report.json", signed, key))
+    if files[POLICY_NAME] != (expected := signed.evidence.policy_file_digest):
+        problems.append(f"{folder / POLICY_NAME}: digest is {files[POLICY_NAME]}, the evidence is about {expected}")
     if problems:
         raise IntegrityError("\n".join(problems))
     return signed, [

@@ -13,7 +13,7 @@ from mace_gov.attest.dsse import open_envelope, strict_json
 from mace_gov.attest.keys import PublicKey
 from mace_gov.core.clock import timestamp
 from mace_gov.core.environment import version_of
-from mace_gov.core.errors import IntegrityError
+from mace_gov.core.errors import IncompleteError, IntegrityError
 from mace_gov.documents.evidence import EVIDENCE_TYPE, REPORT_TYPE, SUMMARY_TYPE, Evidence, Statement, Subject
 from mace_gov.documents.verdict import Outcome, Verdict
 
@@ -43,10 +43,16 @@ def default_resource_uri(evidence: Evidence) -> str:
 def evidence_statement(evidence: Evidence, model_files: Mapping[str, str] | None = None) -> Statement:
     """Evidence, about the governed model's folder and each of its files.
 
-    ``model_files`` (digest by path within the model) must be given for a model that was made elsewhere.
+    ``model_files`` (digest by path within the model) must be given for a model that was made elsewhere; raises
+    IncompleteError otherwise.
     """
     if model_files is None:
-        model_files = evidence.erasure.governed_files if evidence.erasure else {}
+        if evidence.erasure is None:
+            raise IncompleteError(
+                "evidence about a model made elsewhere cannot be signed without the list of the model's files",
+                hint="Give model_files, as the model's manifest has them.",
+            )
+        model_files = evidence.erasure.governed_files
     folder = Subject(name=version_name(evidence) or "model", digest={"sha256": evidence.audit.governed_digest})
     files = [Subject(name=f"{MODEL_PREFIX}{name}", digest={"sha256": d}) for name, d in sorted(model_files.items())]
     return Statement(subject=[folder, *files], predicate_type=EVIDENCE_TYPE, predicate=evidence.to_json())

@@ -112,8 +112,8 @@ def _files(signed: Signed, terms: _Terms, model: Path | None) -> list[str]:
     inside = evidence.erasure is not None and model is None
     if inside:
         expected |= {f"{MODEL_PREFIX}{name}": digest for name, digest in signed.model_files.items()}
-    # The copy in the version's folder is not the one that was asked about: it is left alone.
-    elsewhere = [] if inside or not (folder / "model").is_dir() else _names_below(folder / "model")
+    # The copy in the version's folder is not the one that was asked about: it is left alone. An audit has none.
+    elsewhere = [] if inside or evidence.erasure is None else _names_below(folder / "model")
     problems += compare_folder(
         folder, expected, ignore=[EVIDENCE_NAME, VERDICT_NAME, *elsewhere], progress=terms.progress
     )
@@ -123,6 +123,8 @@ def _files(signed: Signed, terms: _Terms, model: Path | None) -> list[str]:
         )
     if problems:
         raise IntegrityError("\n".join([f"{folder} is not as it was signed:", *problems]))
+    if elsewhere:
+        checks.append(f"{folder / 'model'} was not re-hashed: another copy was asked about")
     if inside or model is not None:
         where = model or "model/"
         checks.append(f"{where}: {len(signed.model_files)} files re-hashed, none changed, missing or added")

@@ -1,0 +1,180 @@
+"""Numbered folders of governed versions and of audits. What is read here is what the envelopes claim, unverified."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from mace_gov.core.digest import sha256_file
+from mace_gov.core.errors import IntegrityError, UsageError
+from mace_gov.documents.base import Document
+from mace_gov.documents.evidence import Evidence
+from mace_gov.documents.verdict import Outcome, Verdict
+
+Shelf = Literal["versions", "audits"]
+"""Governed models made here, or audits of models made elsewhere."""
+
+EVIDENCE_NAME = "evidence.dsse.json"
+VERDICT_NAME = "verdict.dsse.json"
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
+_REFERENCE = re.compile(rf"(?:registry:)?({_NAME.pattern})/v?({_NUMBER.pattern})")
+
+
+class VersionEntry(Document):
+    """One version as its envelopes claim it to be; ``attest.verify`` says whether that holds."""
+
+    shelf: Shelf
+    """Versions or audits."""
+    name: str
+    """Registered model name."""
+    number: int
+    """From 1."""
+    folder: Path
+    """Where it lies."""
+    created: str
+    """RFC 3339, from the signer's clock."""
+    policy_digest: str
+    """Policy document."""
+    base_digest: str
+    """Base model."""
+    governed_digest: str
+    """Governed model."""
+    evidence_digest: str
+    """SHA-256 of the evidence envelope."""
+    outcome: Outcome | None
+    """The verdict; absent before the gate has decided."""
+
+    @property
+    def reference(self) -> str:
+        """``NAME/N``."""
+        return f"{self.name}/{self.number}"
+
+    def evidence(self) -> Evidence:
+        """The claimed evidence, complete. Raises IntegrityError when it cannot be read."""
+        return _evidence(self.folder)
+
+    def verdict(self) -> Verdict | None:
+        """The claimed verdict, complete. Raises IntegrityError when it cannot be read."""
+        return _verdict(self.folder)
+
+
+@contextmanager
+def new_version(registry: Path, name: str, *, shelf: Shelf = "versions") -> Iterator[tuple[int, Path]]:
+    """Allocate the next number of ``name``; yield it with a scratch folder that becomes the version's folder.
+
+    Making the numbered folder is what claims the number: of two processes only one succeeds. When the block raises,
+    scratch and claim vanish. Raises UsageError for a name that is not a slug.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"'{name}' cannot name a version: expected lower-case letters, digits, dot, dash, underscore")
+    home = registry / shelf / name
+    home.mkdir(parents=True, exist_ok=True)
+    number = _claim(home)
+    final = home / str(number)
+    scratch = Path(tempfile.mkdtemp(dir=home, prefix=f".{number}."))
+    try:
+        yield number, scratch
+        scratch.chmod(0o755)
+        # The claim is an empty folder, which a rename replaces in one step.
+        scratch.replace(final)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            final.rmdir()
+        raise
+
+
+def list_versions(registry: Path, *, shelf: Shelf = "versions", name: str | None = None) -> list[VersionEntry]:
+    """All complete versions, by name and number. A folder whose evidence cannot be read is left out."""
+    entries = []
+    for path in (registry / shelf).glob(f"{name or '*'}/*/{EVIDENCE_NAME}"):
+        if _NAME.fullmatch(path.parent.parent.name) and _NUMBER.fullmatch(path.parent.name):
+            with contextlib.suppress(IntegrityError):
+                entries.append(_entry(shelf, path.parent))
+    return sorted(entries, key=lambda entry: (entry.name, entry.number))
+
+
+def find(registry: Path, reference: str, *, shelf: Shelf = "versions") -> VersionEntry:
+    """The version ``NAME/N`` (``registry:NAME/N``, ``NAME/vN``).
+
+    Raises UsageError when there is none, IntegrityError when its envelopes cannot be read.
+    """
+    match = _REFERENCE.fullmatch(reference)
+    if match is None:
+        raise UsageError(f"'{reference}' is no version, expected NAME/N", hint="See `mace-gov registry list`.")
+    folder = registry / shelf / match[1] / match[2]
+    if not folder.is_dir():
+        known = ", ".join(str(entry.number) for entry in list_versions(registry, shelf=shelf, name=match[1]))
+        raise UsageError(
+            f"no version {match[1]}/{match[2]} in {registry}, found of that name: {known or 'none'}",
+            hint="See `mace-gov registry list`.",
+        )
+    return _entry(shelf, folder)
+
+
+def by_digest(registry: Path, digest: str) -> list[VersionEntry]:
+    """Versions and audits whose evidence claims to be about the model ``digest``, newest first."""
+    shelves: tuple[Shelf, ...] = ("versions", "audits")
+    entries = [e for shelf in shelves for e in list_versions(registry, shelf=shelf) if e.governed_digest == digest]
+    return sorted(entries, key=lambda entry: (entry.created, entry.number), reverse=True)
+
+
+def _claim(home: Path) -> int:
+    while True:
+        taken = [int(path.name) for path in home.iterdir() if _NUMBER.fullmatch(path.name)]
+        number = max(taken, default=0) + 1
+        try:
+            (home / str(number)).mkdir()
+        except FileExistsError:
+            continue
+        return number
+
+
+def _entry(shelf: Shelf, folder: Path) -> VersionEntry:
+    evidence, verdict = _evidence(folder), _verdict(folder)
+    return VersionEntry(
+        shelf=shelf, name=folder.parent.name, number=int(folder.name), folder=folder, created=evidence.created,
+        policy_digest=evidence.policy_digest, base_digest=evidence.audit.base_digest,
+        governed_digest=evidence.audit.governed_digest, evidence_digest=sha256_file(folder / EVIDENCE_NAME),
+        outcome=verdict.outcome if verdict else None,
+    )
+
+
+def _evidence(folder: Path) -> Evidence:
+    path = folder / EVIDENCE_NAME
+    try:
+        return Evidence.from_json(_predicate(path))
+    except ValueError as error:
+        raise IntegrityError(f"{path}: is not evidence of a known schema") from error
+
+
+def _verdict(folder: Path) -> Verdict | None:
+    path = folder / VERDICT_NAME
+    if not path.exists():
+        return None
+    predicate = _predicate(path)
+    found = [value for key, value in predicate.items() if key.endswith("_verdict")]
+    try:
+        return Verdict.from_json(found[0] if found else None)
+    except ValueError as error:
+        raise IntegrityError(f"{path}: is not a verdict of a known schema") from error
+
+
+def _predicate(path: Path) -> dict[str, Any]:
+    try:
+        envelope = json.loads(path.read_bytes())
+        predicate = json.loads(base64.b64decode(envelope["payload"]))["predicate"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise IntegrityError(f"{path}: cannot be read as a signed envelope") from error
+    if not isinstance(predicate, dict):
+        raise IntegrityError(f"{path}: its statement has no predicate")
+    return predicate
