@@ -1,0 +1,177 @@
+"""Which model is meant, where it lies and what is in it, by content. Reads JSON and digests: no torch."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from mace_gov.core.digest import folder_digest, folder_files, sha256_file
+from mace_gov.core.errors import ModelError
+from mace_gov.core.lazy import require
+from mace_gov.documents.plan import ModelManifest
+
+PIPELINES = ("StableDiffusionPipeline",)
+"""Pipeline classes whose erasure has been measured."""
+
+WEIGHT_FOLDERS = ("unet", "text_encoder", "vae")
+"""Components that must bring safetensors weights."""
+
+HUB_FILES = ["*.json", "*.txt", "*/*.safetensors"]
+HUB_IGNORED = ["*.fp16.safetensors", "*.non_ema.safetensors", "*.bin", "*.ckpt", "*.pt", "*.pth", "*.pkl", "*.msgpack"]
+"""What is fetched from a hub: text and component weights, never a pickle."""
+
+_VERSION = re.compile(r"^(?:registry:)?([a-z0-9][a-z0-9._-]{0,63})/v?([1-9][0-9]{0,8})$")
+_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
+
+
+def read_manifest(ref: str, *, revision: str | None = None, registry: Path | None = None) -> ModelManifest:
+    """Find the model that ``ref`` names and account for every file of it.
+
+    ``ref`` is ``embedded``, a diffusers folder, a governed version as ``registry:NAME/N`` (or ``NAME/N`` where the
+    registry has it), or a hub id, for which ``revision`` should pin a commit.
+
+    Raises ModelError when there is no such model, or it is of a kind or in a format that is not accepted.
+    """
+    folder = locate(ref, revision=revision, registry=registry)
+    pipeline = _check_folder(ref, folder)
+    unet, vae, text = (_config(ref, folder, name) for name in ("unet", "vae", "text_encoder"))
+    files = folder_files(folder)
+    return ModelManifest(
+        ref=ref,
+        path=str(folder.resolve()),
+        revision=revision,
+        digest=folder_digest(files),
+        files=files,
+        pipeline=pipeline,
+        text_width=_number(ref, text, "text_encoder", "hidden_size"),
+        image_size=_number(ref, unet, "unet", "sample_size") * 2 ** (len(vae.get("block_out_channels", [])) - 1),
+        embedded=_is_embedded(folder, files),
+    )
+
+
+def locate(ref: str, *, revision: str | None = None, registry: Path | None = None) -> Path:
+    """The folder that ``ref`` names, fetched from the hub if it must be. See ``read_manifest``."""
+    if ref == "embedded":
+        from mace_gov.embedded import MODEL_DIR
+
+        return Path(MODEL_DIR)
+    version = _VERSION.match(ref)
+    if version and registry is not None:
+        model = registry / "versions" / version[1] / version[2] / "model"
+        if model.is_dir():
+            return model
+    if ref.startswith("registry:"):
+        where = f"in {registry}" if registry is not None else "because no registry was given"
+        raise ModelError(f"no governed version '{ref}' {where}; expected registry:NAME/N",
+                         hint="See `mace-gov registry list`.")
+    path = Path(ref).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise ModelError(f"model '{ref}' is a file, expected a diffusers folder with model_index.json")
+    if not _HUB_ID.match(ref):
+        raise ModelError(f"model '{ref}' does not exist: expected `embedded`, an existing folder, "
+                         "registry:NAME/N or a hub id OWNER/NAME")
+    return _fetch(ref, revision)
+
+
+def _fetch(ref: str, revision: str | None) -> Path:
+    hub = require("huggingface_hub", "models")
+    try:
+        folder = hub.snapshot_download(
+            ref, revision=revision, allow_patterns=HUB_FILES, ignore_patterns=HUB_IGNORED
+        )
+        return Path(folder)
+    except (OSError, ValueError, hub.errors.HfHubHTTPError, hub.errors.LocalEntryNotFoundError) as error:
+        at = f" at revision {revision}" if revision else ""
+        raise ModelError(
+            f"model '{ref}'{at} is no folder here and cannot be fetched from the model hub: "
+            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}",
+            hint="Check the name and the network, or give a folder that holds the model.",
+        ) from error
+    except Exception as error:  # the hub client's transports raise their own families: none may cross the border
+        raise ModelError(f"model '{ref}' cannot be fetched from the model hub: {type(error).__name__}",
+                         hint="Check the network, or give a folder that holds the model.") from error
+
+
+def _check_folder(ref: str, folder: Path) -> str:
+    """The pipeline's class name; raises ModelError for anything that would not load safely."""
+    if not folder.is_dir():
+        raise ModelError(f"model '{ref}': folder {folder} does not exist")
+    if not (folder / "model_index.json").is_file():
+        raise ModelError(f"model '{ref}': {folder} has no model_index.json, expected a diffusers folder")
+    pipeline = _read(ref, folder / "model_index.json").get("_class_name")
+    if pipeline not in PIPELINES:
+        expected = " or ".join(PIPELINES)
+        raise ModelError(f"model '{ref}': pipeline class {pipeline!r} is not supported, expected {expected}")
+    for name in WEIGHT_FOLDERS:
+        weights = weight_files(folder / name)
+        if not weights:
+            pickles = sorted(p.name for p in (folder / name).glob("*") if p.suffix in (".bin", ".ckpt", ".pt", ".pth"))
+            found = f"only {', '.join(pickles)}, which may run code when read" if pickles else "no weights"
+            raise ModelError(f"model '{ref}': {name}/ has {found}; expected safetensors weights, no variant suffix",
+                             hint="Convert the model with save_pretrained(..., safe_serialization=True).")
+    return pipeline
+
+
+def weight_files(component: Path) -> list[Path]:
+    """The safetensors files that diffusers or transformers load from a component's folder: one, or shards by index."""
+    for stem in ("diffusion_pytorch_model", "model"):
+        single, index = component / f"{stem}.safetensors", component / f"{stem}.safetensors.index.json"
+        if single.is_file():
+            return [single]
+        if index.is_file():
+            names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
+            shards = [component / name for name in names if Path(name).name == name]
+            if len(shards) == len(names) and all(shard.is_file() for shard in shards):
+                return shards
+    return []
+
+
+def _read(ref: str, path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"model '{ref}': {path.name} in {path.parent} cannot be read: {error}") from error
+    if not isinstance(value, dict):
+        raise ModelError(f"model '{ref}': {path} holds {type(value).__name__}, expected an object")
+    return value
+
+
+def _config(ref: str, folder: Path, component: str) -> dict[str, Any]:
+    return _read(ref, folder / component / "config.json")
+
+
+def _number(ref: str, config: dict[str, Any], component: str, key: str) -> int:
+    value = config.get(key)
+    if not isinstance(value, int):
+        raise ModelError(f"model '{ref}': {component}/config.json has {key} = {value!r}, expected a whole number")
+    return value
+
+
+def _is_embedded(folder: Path, files: dict[str, str]) -> bool:
+    """Whether this is the shipped model or a copy of it: the same U-Net weights, byte for byte."""
+    from mace_gov.embedded import MODEL_DIR
+
+    shipped = Path(MODEL_DIR)
+    if not shipped.is_dir():
+        return False
+    if folder.resolve() == shipped.resolve():
+        return True
+    ours = weight_files(shipped / "unet")
+    theirs = weight_files(folder / "unet")
+    if len(ours) != len(theirs) or [p.stat().st_size for p in ours] != [p.stat().st_size for p in theirs]:
+        return False
+    return all(files[p.relative_to(folder).as_posix()] == sha256_file(o) for p, o in zip(theirs, ours, strict=True))
+
+
+def check_unchanged(manifest: ModelManifest) -> None:
+    """Raise ModelError when the folder no longer holds what the manifest says (read before weights are used)."""
+    found = folder_files(Path(manifest.path))
+    names = manifest.files.keys() | found.keys()
+    changed = sorted(name for name in names if manifest.files.get(name) != found.get(name))
+    if changed:
+        raise ModelError(f"base model {manifest.path} changed since it was planned: {', '.join(changed[:5])}",
+                         hint="Plan again from the model as it is now, or restore its files.")

@@ -1,0 +1,41 @@
+"""Where a U-Net reads text: the key and value projections of its cross-attention layers."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from mace_gov.core.errors import ModelError
+
+CROSS_ATTENTION = "attn2"
+"""diffusers' name for the attention of a transformer block that reads the text states."""
+
+
+def cross_attention(unet: nn.Module) -> dict[str, nn.Module]:
+    """Every cross-attention layer by dotted name, in the order of the forward pass. Raises ModelError if none."""
+    layers = {n: m for n, m in unet.named_modules() if n.split(".")[-1] == CROSS_ATTENTION and hasattr(m, "to_k")}
+    if not layers:
+        raise ModelError(f"{type(unet).__name__} has no layer named {CROSS_ATTENTION}, expected cross-attention")
+
+    # named_modules goes down, up, mid; the data goes down, mid, up
+    def position(name: str) -> int:
+        return ("down", "mid", "up").index(name.split("_")[0]) if name.split("_")[0] in ("down", "mid", "up") else 0
+
+    return dict(sorted(layers.items(), key=lambda item: position(item[0])))
+
+
+def projections(unet: nn.Module) -> dict[str, nn.Linear]:
+    """Every key and value projection W [out, d] of cross-attention, by dotted name.
+
+    Raises ModelError when there is none, when one is no plain linear layer or when they differ in width.
+    """
+    found: dict[str, nn.Linear] = {}
+    for name, layer in cross_attention(unet).items():
+        for part in ("to_k", "to_v"):
+            module = getattr(layer, part)
+            if not isinstance(module, nn.Linear):
+                raise ModelError(f"{name}.{part} is {type(module).__name__}, expected a Linear without adapters")
+            found[f"{name}.{part}"] = module
+    widths = {module.in_features for module in found.values()}
+    if len(widths) != 1:
+        raise ModelError(f"cross-attention projections read widths {sorted(widths)}, expected one text width")
+    return found

@@ -1,0 +1,65 @@
+"""Stage 3, closed-form fusion: one model that does on each concept's own embeddings what that concept's LoRA does.
+
+    min over W*   sum_i |W* E_i - (W' + dW_i) E_i|^2  +  lambda |W* - W'|^2  +  mu |W* E_p - W E_p|^2
+
+With A_i = E_i E_i^T, G = sum A_i + lambda I + mu P, W' = W M and dW_i = b_i a_i the solution is
+
+    W* = W [ M + (I - M) mu P G^-1 ]  +  sum_i b_i c_i^T,     c_i = G^-1 A_i a_i^T
+
+one factorisation in all, and O(d^2) for each concept and projection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+
+from mace_gov.documents.plan import ClosedForm
+from mace_gov.erase.delta import ErasureDelta
+from mace_gov.erase.lora import Factors
+from mace_gov.erase.systems import Factored
+
+
+def fuse(
+    matrix: torch.Tensor, moments: Mapping[str, torch.Tensor], loras: Mapping[str, Factors], settings: ClosedForm,
+    preserve: torch.Tensor, advance: Callable[[int], None] = lambda _steps: None,
+) -> tuple[ErasureDelta, Factored]:
+    """The fused delta, and the system that was solved.
+
+    matrix is M [d, d]; moments are the A_i [d, d] of every target, also of those without a LoRA, whose refined output
+    is kept; loras the trained factors by concept id; preserve is mu P [d, d]. All float64. The order of concepts does
+    not matter, to the bit. Raises NumericalError when the system is ill-conditioned.
+    """
+    total = torch.zeros_like(matrix)
+    for concept in sorted(moments):
+        total += moments[concept]
+    system = Factored("fuse", total, settings, preserve)
+    identity = torch.eye(matrix.shape[0], dtype=matrix.dtype)
+    shared = matrix + system.divide_from_right((identity - matrix) @ preserve)
+    left: dict[str, list[torch.Tensor]] = {}
+    right: dict[str, list[torch.Tensor]] = {}
+    for concept in sorted(loras):
+        names = list(loras[concept])
+        stacked = torch.cat([loras[concept][name][1] for name in names])  # [projections r, d], the a of all
+        solved = system.divide(moments[concept] @ stacked.T).T  # [projections r, d], the c of all
+        for name, c in zip(names, solved.split([loras[concept][name][1].shape[0] for name in names]), strict=True):
+            left.setdefault(name, []).append(loras[concept][name][0])
+            right.setdefault(name, []).append(c)
+        advance(1)
+    delta = ErasureDelta(
+        shared,
+        {name: torch.cat(parts, dim=1) for name, parts in left.items()},
+        {name: torch.cat(parts) for name, parts in right.items()},
+    )
+    return delta, system
+
+
+def naive_sum(matrix: torch.Tensor, loras: Mapping[str, Factors]) -> ErasureDelta:
+    """W* = W M + sum_i dW_i, every LoRA added as it is. For the ablation: summed LoRAs disturb one another."""
+    names = sorted({name for lora in loras.values() for name in lora})
+    return ErasureDelta(
+        matrix,
+        {name: torch.cat([loras[concept][name][0] for concept in sorted(loras)], dim=1) for name in names},
+        {name: torch.cat([loras[concept][name][1] for concept in sorted(loras)]) for name in names},
+    )

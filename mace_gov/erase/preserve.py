@@ -1,0 +1,75 @@
+"""The preserve term: second moments of what must keep its outputs.
+
+P = sum e e^T over every position of every caption, begin, end and padding included, since cross-attention reads them
+all. It is a sum, not a mean: more captions weigh more, and mu multiplies it plainly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save
+
+from mace_gov.core.atomic import write_bytes
+from mace_gov.core.canonical import digest_of
+from mace_gov.core.errors import NumericalError
+from mace_gov.diffusion.text import TextReader, Tokens
+from mace_gov.documents.plan import ErasurePlan
+from mace_gov.erase.captions import captions_without
+
+
+def second_moment(states: Iterable[torch.Tensor], width: int) -> torch.Tensor:
+    """Sum of e e^T over the rows of every state [L, d], in float64 on the CPU; memory is O(d^2)."""
+    total = torch.zeros(width, width, dtype=torch.float64)
+    for block in _blocks(states):
+        total.addmm_(block.T, block)
+    return total  # [d, d]
+
+
+def _blocks(states: Iterable[torch.Tensor], rows: int = 4096) -> Iterable[torch.Tensor]:
+    """States gathered into tall float64 blocks, so that the products are few and large."""
+    held: list[torch.Tensor] = []
+    count = 0
+    for state in states:
+        held.append(state)
+        count += state.shape[0]
+        if count >= rows:
+            yield torch.cat(held).to("cpu", torch.float64)
+            held, count = [], 0
+    if held:
+        yield torch.cat(held).to("cpu", torch.float64)
+
+
+def prior_moment(reader: TextReader, plan: ErasurePlan, cache: Path | None = None) -> torch.Tensor:
+    """P_prior [d, d]: general captions, but for those that name a target. Kept in ``cache`` by content."""
+    captions = captions_without(target.target for target in plan.targets)
+    text_files = {n: d for n, d in plan.base.files.items() if n.startswith(("text_encoder/", "tokenizer/"))}
+    key = digest_of({"what": "prior/v1", "text": text_files, "captions": captions})
+    file = cache / "priors" / f"{key}.safetensors" if cache is not None else None
+    if file is not None and file.is_file():
+        return load_file(file)["P"]
+    moment = second_moment(reader.states([reader.tokens(caption) for caption in captions]), reader.width)
+    if file is not None:
+        write_bytes(file, save({"P": moment}))
+    return moment
+
+
+def concept_prompts(reader: TextReader, phrases: Sequence[str], templates: Sequence[str]) -> list[Tokens]:
+    """Every phrase in every template."""
+    return [reader.fill(template, phrase) for phrase in phrases for template in templates]
+
+
+def preserve_term(reader: TextReader, plan: ErasurePlan, cache: Path | None = None) -> torch.Tensor:
+    """mu P = scale P_prior + conceptScale P_concepts, [d, d] float64. Raises NumericalError when it is not finite."""
+    settings = plan.preserve
+    term = torch.zeros(reader.width, reader.width, dtype=torch.float64)
+    if settings.prior == "general" and settings.scale > 0:
+        term += settings.scale * prior_moment(reader, plan, cache)
+    if settings.concepts and settings.concept_scale > 0:
+        prompts = concept_prompts(reader, settings.concepts, plan.templates)
+        term += settings.concept_scale * second_moment(reader.states(prompts), reader.width)
+    if not torch.isfinite(term).all():
+        raise NumericalError("the preserve matrix is not finite, expected finite text states and scales")
+    return term
