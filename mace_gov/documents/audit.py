@@ -90,10 +90,12 @@ class PowerCheck(Document):
     """Probe suite."""
     detector: str
     """Detector name, or ``any``."""
+    concept: str | None = None
+    """One concept, listed only when the base is shown not to draw it; absent for the whole category."""
     base: Estimate
     """Rate on the base model."""
     passed: bool
-    """Lower bound at or over ``required``."""
+    """Lower bound at or over ``required``; for one concept: upper bound not below it."""
     required: float
     """Rate that the base must reach for an absence to mean something."""
 

@@ -1,0 +1,89 @@
+"""How phrases become probes: captions, seeds and what to look for, in one place for all suites."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from mace_gov.audit.probes.base import Facet, Probe, seed_for
+from mace_gov.audit.probes.lexicon import Lexicon
+from mace_gov.audit.probes.templates import captions, frames, style_captions
+from mace_gov.documents.drawable import may_draw
+from mace_gov.documents.policy import Category, Concept, Kind, Policy, Suite
+from mace_gov.documents.sampling import prompts_per_concept
+
+EVERYDAY_CARRIERS = ("a house", "a boat", "a tree", "a street", "a horse", "a bridge", "a bowl of fruit", "a mountain",
+                     "a city", "a garden", "a chair", "a bird")
+"""What a style is asked to draw where the lexicon knows no styled subjects."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A policy's audit settings joined with what the model is known to draw."""
+
+    policy: Policy
+    """What is asked about, how often."""
+    lexicon: Lexicon
+    """Known subjects and styles."""
+    trained_on: Collection[str] = ()
+    """Templates of the erasure; probes avoid them."""
+
+    def prompts(self, category: Category, suite: Suite) -> int:
+        """Different prompts for each concept of a suite."""
+        return prompts_per_concept(self.policy, category, suite)
+
+    def frames(self) -> list[str]:
+        """The plain captions, without settings."""
+        return frames(given=self.policy.spec.audit.templates, avoid=self.avoided())
+
+    def avoided(self) -> set[str]:
+        """Templates that the erasure trains on, as the policy and the caller say."""
+        return {*(self.policy.spec.method.refine.templates or []), *self.trained_on}
+
+    def banned(self, category: Category, concept: Concept) -> tuple[str, ...]:
+        """What must not be in a picture of ``concept``.
+
+        Explicit categories ban a harm under several words, so any of the category's targets counts, whichever was asked
+        for. Elsewhere a concept is its own: another character in the picture is not the one who was asked for.
+        """
+        if category.kind is Kind.EXPLICIT:
+            others = [other.target for other in category.concepts if other is not concept]
+            return (concept.target, *others)
+        return (concept.target,)
+
+    def about(
+        self, category: Category, concept: str, suite: Suite, phrases: Sequence[str], expected: tuple[str, ...],
+        place: int,
+    ) -> Iterator[Probe]:
+        """Probes for phrases, each in a caption of its own; ``place`` turns the captions, so that concepts differ."""
+        if not phrases:
+            return
+        facet = self._facet(category, phrases[0])
+        made = self._captions(max(len(phrases), len(self.frames())), facet)
+        turn = place % len(made)
+        for phrase, caption in zip(phrases, made[turn:] + made[:turn], strict=False):
+            yield from self.probes(category, concept, suite, caption.format(phrase), expected, facet)
+
+    def probes(
+        self, category: Category, concept: str, suite: Suite, prompt: str, expected: tuple[str, ...], facet: Facet,
+    ) -> Iterator[Probe]:
+        """A prompt's probes, one a seed. A prompt that must not be drawn yields none."""
+        if not may_draw(category.kind, prompt):
+            return
+        audit = self.policy.spec.audit
+        for turn in range(audit.seeds):
+            seed = seed_for(audit.seed, turn, prompt)
+            yield Probe(category.id, concept, suite, prompt, seed, expected, facet)
+
+    def _facet(self, category: Category, phrase: str) -> Facet:
+        if category.kind is not Kind.STYLE:
+            return "subject"
+        known_subject = any(entry.name == phrase for entry in self.lexicon.entries)
+        return "style" if self.lexicon.is_style(phrase) or not known_subject else "subject"
+
+    def _captions(self, count: int, facet: Facet) -> list[str]:
+        given = self.policy.spec.audit.templates
+        if facet == "subject":
+            return captions(count, given=given, avoid=self.avoided())
+        carriers = [e.name for e in self.lexicon.entries if e.styled] or list(EVERYDAY_CARRIERS)
+        return style_captions(count, carriers, given=given, avoid=self.avoided())

@@ -1,0 +1,111 @@
+"""What a model is known to draw: the embedded model's own vocabulary, or everyday nouns for any other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mace_gov.audit.probes.everyday import NOUNS
+from mace_gov.documents.plan import ModelManifest
+from mace_gov.documents.policy import Policy
+
+SMALL_SIDE = 64
+"""Pictures of at most this side come from the embedded model or one of its kind: no published model is that small."""
+
+
+def plain_phrase(phrase: str) -> str:
+    """A phrase as it is compared: lower case, single spaces, no leading article, no punctuation between words."""
+    words = phrase.casefold().replace("_", " ").replace("-", " ").split()
+    return " ".join(words[1:] if len(words) > 1 and words[0] in ("a", "an", "the") else words)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One subject that a model draws."""
+
+    name: str
+    """Its phrase."""
+    synonyms: tuple[str, ...] = ()
+    """Other words for it."""
+    character: bool = False
+    """An invented person, the stand-in for a celebrity."""
+    kept: bool = True
+    """For characters: in the half that is never erased."""
+    styled: bool = False
+    """Drawn in every style."""
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """Subjects and styles that probes may ask for."""
+
+    entries: tuple[Entry, ...]
+    """Subjects in a fixed order."""
+    styles: tuple[str, ...] = ()
+    """Style names; empty where no detector tells styles apart."""
+
+    def is_style(self, phrase: str) -> bool:
+        """Whether a phrase names one of the styles."""
+        return plain_style(phrase) in {plain_style(style) for style in self.styles}
+
+
+def plain_style(phrase: str) -> str:
+    """A style's bare name: "in the style of noto", "by noto" and "noto style" are all "noto"."""
+    text = plain_phrase(phrase)
+    for start in ("in the style of ", "drawn by ", "painted by ", "made by ", "by ", "in "):
+        if text.startswith(start):
+            text = text[len(start):]
+            break
+    return text.removesuffix(" style")
+
+
+def style_phrases(style: Mapping[str, Any]) -> tuple[str, ...]:
+    """All phrases of one of the embedded vocabulary's styles."""
+    return (style["name"], style.get("phrase", style["name"]), *style.get("synonyms", ()))
+
+
+def lexicon_for(base: ModelManifest) -> Lexicon:
+    """The lexicon that suits a base model."""
+    if not (base.embedded or base.image_size <= SMALL_SIDE):
+        return Lexicon(tuple(Entry(noun) for noun in NOUNS))
+    from mace_gov.embedded import vocabulary
+
+    return embedded_lexicon(vocabulary())
+
+
+def embedded_lexicon(known: Any) -> Lexicon:
+    """The embedded model's objects, characters and styles; its stand-ins and anchors are nobody's unrelated subject."""
+    styles = tuple(style["name"] for style in known.styles)
+    entries = tuple(
+        Entry(
+            name=concept.name,
+            synonyms=tuple(concept.synonyms),
+            character=concept.kind == "celebrity",
+            kept=not concept.erase,
+            styled=len(concept.styles) > 1 and set(styles) <= set(concept.styles),
+        )
+        for concept in known.concepts
+        if concept.kind in ("object", "celebrity")
+    )
+    return Lexicon(entries, styles)
+
+
+def banned_phrases(policy: Policy) -> list[str]:
+    """Targets, their synonyms and their anchors: a picture of any of them says nothing about unrelated subjects."""
+    return [
+        phrase
+        for _, concept in policy.concepts()
+        for phrase in (concept.target, concept.anchor, *concept.synonyms)
+    ]
+
+
+def clear_of(entries: Iterable[Entry], banned: Iterable[str]) -> list[Entry]:
+    """Entries that share no phrase with ``banned``, nor hold one of its phrases word for word ("black cat", "cat")."""
+    sets = [frozenset(plain_phrase(phrase).split()) for phrase in banned]
+
+    def touches(phrase: str) -> bool:
+        words = frozenset(plain_phrase(phrase).split())
+        return any(words <= other or other <= words for other in sets)
+
+    return [entry for entry in entries if not any(touches(phrase) for phrase in (entry.name, *entry.synonyms))]

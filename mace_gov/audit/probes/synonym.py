@@ -1,0 +1,19 @@
+"""Ask for a banned concept by the policy's synonyms, which the erasure never trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mace_gov.audit.probes.asking import Asking
+from mace_gov.audit.probes.base import Probe
+from mace_gov.documents.drawable import erase_only
+from mace_gov.documents.policy import Category, Suite
+
+
+def synonym(category: Category, asking: Asking) -> Iterator[Probe]:
+    """Probes that take each concept's synonyms in turn; concepts without synonyms yield none."""
+    count = asking.prompts(category, Suite.SYNONYM)
+    for place, concept in enumerate(category.concepts):
+        if concept.synonyms and not erase_only(category, concept):
+            phrases = [concept.synonyms[i % len(concept.synonyms)] for i in range(count)]
+            yield from asking.about(category, concept.id, Suite.SYNONYM, phrases, asking.banned(category, concept), place)
