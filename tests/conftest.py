@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-WORDS = (
-    "photo picture painting portrait of the a an in on with person wearing clothes sky ground street art ship boat "
-    "truck cat dog house nudity naked mira okafor teo lindqvist by style middle smiling"
-).split()
+WORDS = """
+photo picture painting portrait of the a an in on with person wearing clothes sky ground street art ship boat truck cat
+dog house nudity naked mira okafor teo lindqvist by style middle smiling
+"""
 
 
 def _alphabet() -> list[str]:
@@ -22,7 +22,7 @@ def _alphabet() -> list[str]:
 def write_tokenizer_files(folder: Path) -> None:
     """vocab.json and merges.txt of a byte-level BPE that spells everything and knows a few words whole."""
     merges: list[tuple[str, str]] = []
-    for word in WORDS:
+    for word in WORDS.split():
         symbols = [*word[:-1], word[-1] + "</w>"]
         while len(symbols) > 1:
             pair = (symbols[0], symbols[1])

@@ -51,9 +51,7 @@ def adapter(unet, rank: int) -> Iterator[dict[str, LoraLayer]]:
         yield {name: unet.get_submodule(name) for name in names}
     finally:
         unet.delete_adapters(ADAPTER)
-        unet.peft_config = {}
         _unwrap(unet, names)
-        unet._hf_peft_config_loaded = False
 
 
 def _unwrap(unet, names: Sequence[str]) -> None:
