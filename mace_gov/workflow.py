@@ -28,7 +28,7 @@ from mace_gov.documents.verdict import Verdict
 from mace_gov.gate.decide import decide
 from mace_gov.plan.build import generation_settings, make_plan
 from mace_gov.policy.load import LoadedPolicy, load_policy
-from mace_gov.record.versions import find, new_audit, new_version
+from mace_gov.record.versions import find, new_version
 from mace_gov.report.compose import compose
 from mace_gov.report.render import render
 
@@ -71,13 +71,13 @@ def apply(
 ) -> Outcome:
     """All stages: a policy in; a governed version, its signed evidence, a verdict and a report out."""
     progress = progress or Silent()
+    loaded, plan = plan_policy(path, model=model, revision=revision, registry=registry)
     _require_everything()
     from mace_gov.audit.engine import audit
     from mace_gov.diffusion.manifest import read_manifest
     from mace_gov.erase.engine import erase
     from mace_gov.record.lineage import record_lineage, tag_verdict
 
-    loaded, plan = plan_policy(path, model=model, revision=revision, registry=registry)
     policy = loaded.policy
     pair = _signing_key(registry, progress)
     cache = registry / "cache"
@@ -107,14 +107,14 @@ def audit_model(
 ) -> Outcome:
     """Audit a model made elsewhere against a policy and its base; sign, gate and report."""
     progress = progress or Silent()
+    loaded, plan = plan_policy(path, model=base, revision=None, registry=registry)
     from mace_gov.audit.engine import audit
     from mace_gov.diffusion.manifest import read_manifest
 
-    loaded, plan = plan_policy(path, model=base, revision=None, registry=registry)
     policy = loaded.policy
     governed = read_manifest(model, registry=registry)
     pair = _signing_key(registry, progress)
-    with new_audit(registry, policy.metadata.name) as (number, folder):
+    with new_version(registry, policy.metadata.name, shelf="audits") as (number, folder):
         seen = audit(
             policy, plan.base, governed, generation_settings(plan.base), folder / "evidence",
             cache=registry / "cache", device=device, progress=progress,
@@ -132,13 +132,13 @@ def erase_model(
     progress: Progress | None = None,
 ) -> tuple[ErasureRecord, Path]:
     """The erasure alone. Returns its record and the folder of delta, LoRAs and record, ``OUT-erasure``."""
-    from mace_gov.erase.engine import erase
-
     extras = out.with_name(out.name + "-erasure")
     for folder in (out, extras):
         if folder.exists() and any(folder.iterdir()):
             raise UsageError(f"{folder} exists and is not empty, expected a new folder", hint="Give another --out.")
     _, plan = plan_policy(path, model=model, revision=revision, registry=registry)
+    from mace_gov.erase.engine import erase
+
     with new_folder(extras) as scratch:
         record = erase(plan, scratch, cache=registry / "cache", device=device, progress=progress or Silent())
         write_bytes(scratch / "erasure.json", record.canonical())

@@ -17,7 +17,7 @@ INTERRUPTED = 130
 def end(app: typer.Typer) -> int:
     """Run ``app`` on sys.argv and return the exit code."""
     try:
-        result = app(standalone_mode=False)
+        result = app(standalone_mode=False, prog_name="mace-gov")
         return result if isinstance(result, int) else 0
     except MaceGovError as error:
         return _say(error.message, error.hint, error.exit_code)

@@ -25,7 +25,7 @@ def list_(registry: Registry = Path("registry"), as_json: AsJson = False) -> Non
     if not versions:
         typer.echo(f"no versions in {registry}; make one with `mace-gov apply policies/nsfw.yaml`")
     for version in versions:
-        typer.echo(f"{version.name}/{version.number}  {version.outcome or 'undecided':9}  {version.created}  "
+        typer.echo(f"{version.reference}  {version.outcome or 'undecided':9}  {version.created}  "
                    f"sha256:{version.governed_digest}")
 
 

@@ -12,6 +12,7 @@ from mace_gov.documents.policy import Location
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 100_000
+PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
 @dataclass
@@ -62,6 +63,8 @@ def _convert(
         raise ValueError(f"found more than {MAX_NODES} values once aliases are followed")
     if id(node) in open_:
         raise ValueError("an alias that contains itself")
+    if isinstance(node, yaml.CollectionNode) and node.tag not in PLAIN_TAGS:
+        raise yaml.constructor.ConstructorError(None, None, f"found the tag {node.tag}, expected plain values", node.start_mark)
     source.places.setdefault(path, (node.start_mark.line + 1, node.start_mark.column + 1))
     if isinstance(node, yaml.MappingNode):
         mapping: dict[str, Any] = {}

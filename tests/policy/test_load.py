@@ -75,7 +75,7 @@ def test_all_errors_come_at_once_with_file_line_field_and_expectation(write):
     text = text.replace("NSFW-003", "NSFW-002").replace("owner: trust-and-safety, ", "")
     path = write(text)
     found = errors_of(path)
-    assert [line.removeprefix(f"{path}:").split(":")[0] for line in found] == ["4", "10", "18", "23", "24"]
+    assert [line.removeprefix(f"{path}:").split(":")[0] for line in found] == ["4", "10", "18", "23", "25"]
     assert "spec.method.seed: found -1, expected greater than or equal to 0" in found[1]
     assert "metadata.owner: found nothing" in found[0]
     assert "'critical', 'high', 'medium' or 'low'" in found[2]
