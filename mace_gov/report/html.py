@@ -1,0 +1,89 @@
+"""The report as one self-contained page: no script, no network, one style sheet allowed by its hash."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from mace_gov.documents.policy import Metric, Suite
+from mace_gov.documents.report import Report
+from mace_gov.documents.verdict import Outcome
+from mace_gov.report import plots, sections, words
+from mace_gov.report.mapping import MAPPING
+from mace_gov.report.pictures import Picture
+
+SECTIONS = (
+    ("scope", "Scope"),
+    ("rules", "Rules"),
+    ("pictures", "Before and after"),
+    ("concepts", "Concept by concept"),
+    ("collateral", "What else changed"),
+    ("measures", "Measures"),
+    ("detectors", "Detectors and their power"),
+    ("broken", "Is it still a model?"),
+    ("sampling", "Sampling plan"),
+    ("erasure", "Erasure"),
+    ("lineage", "Lineage"),
+    ("limitations", "Limitations"),
+    ("verify", "How to verify"),
+    ("signoff", "Sign-off"),
+    ("mapping", "Appendix: where this report may serve"),
+    ("digests", "Appendix: digests in full"),
+)
+"""Template name and heading of every section, in the order in which a reviewer reads."""
+
+
+def _drawn(function: Callable[..., str]) -> Callable[..., Markup]:
+    """A plot's SVG may stand in the page as it is: plots escape their own text."""
+    return lambda *args: Markup(function(*args))
+
+
+def style_sheet() -> str:
+    """The page's CSS."""
+    return resources.files("mace_gov.report").joinpath("templates/style.css").read_text(encoding="utf-8")
+
+
+def content_security_policy(css: str) -> str:
+    """Nothing is allowed but pictures in data URIs and this one style sheet."""
+    digest = base64.b64encode(hashlib.sha256(css.encode("utf-8")).digest()).decode("ascii")
+    return f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("mace_gov.report"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )
+    for function in (
+        words.percent, words.limit_percent, words.confidence_percent, words.observed, words.interval, words.sentence,
+        words.p_value, words.presence, words.number, words.seconds, words.short, words.count, words.measured,
+        words.deciding_bound, words.unbroken,
+    ):
+        environment.filters[function.__name__] = function
+    environment.globals.update(
+        words=words, sections=sections, Suite=Suite, Metric=Metric, Outcome=Outcome, MAPPING=MAPPING,
+        measures={key: (Markup(symbol), way, Markup(text)) for key, (symbol, way, text) in words.MEASURES.items()},
+        forest_row=_drawn(plots.forest_row), forest_axis=_drawn(plots.forest_axis),
+        dumbbell_row=_drawn(plots.dumbbell_row), dumbbell_axis=_drawn(plots.dumbbell_axis),
+        outcome_mark=_drawn(plots.outcome_mark),
+    )
+    return environment
+
+
+def page(report: Report, pictures: Mapping[str, Picture]) -> str:
+    """The page. ``pictures`` holds each thumbnail by its name; equal input gives equal bytes."""
+    css = style_sheet()
+    context: dict[str, Any] = {
+        "report": report, "policy": report.policy, "verdict": report.verdict, "evidence": report.evidence,
+        "audit": report.evidence.audit, "plan": report.evidence.plan, "erasure": report.evidence.erasure,
+        "pictures": pictures, "css": Markup(css), "csp": content_security_policy(css), "contents": SECTIONS,
+    }
+    return _environment().get_template("page.html.j2").render(context)

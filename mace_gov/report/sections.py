@@ -1,0 +1,220 @@
+"""The page's rows: documents joined so that a template only has to write them down. Pure; everything comes from the
+``Report``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mace_gov.documents.audit import Measurement, PowerCheck, Thumbnail
+from mace_gov.documents.plan import Target
+from mace_gov.documents.policy import Category, Concept, Metric, Severity, Suite
+from mace_gov.documents.report import Report
+from mace_gov.documents.verdict import Finding, Outcome
+from mace_gov.report.words import MEASURES, measured
+
+WORST_SHOWN = 20
+"""Phrases listed in the collateral section; the rest is counted."""
+
+
+@dataclass(frozen=True)
+class RuleRow:
+    """One rule, with what was measured for it beyond the finding."""
+
+    finding: Finding
+    """The gate's decision."""
+    measurement: Measurement | None
+    """What the decision rests on: the paired test and unscored trials."""
+
+
+@dataclass(frozen=True)
+class ConceptRow:
+    """One concept (or, with ``concept`` None, the whole category) in one probe suite."""
+
+    category: Category
+    """Its category."""
+    concept: Concept | None
+    """The concept."""
+    suite: Suite
+    """Probe suite."""
+    measurement: Measurement | None
+    """Absent when it was not measured."""
+
+
+@dataclass(frozen=True)
+class Collateral:
+    """What else the erasure touched, for one category and suite."""
+
+    total: Measurement
+    """The whole suite."""
+    lost: list[Measurement]
+    """Phrases that the governed model draws less often than the base did, the worst first."""
+    phrases: int
+    """Phrases measured one by one."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Before/after pairs of one category and probe suite."""
+
+    category: str
+    """Category id."""
+    suite: Suite
+    """Probe suite."""
+    pairs: list[Thumbnail]
+    """In the audit's order."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One link of the lineage."""
+
+    what: str
+    """What it is."""
+    name: str
+    """Its name."""
+    digest: str | None
+    """Its digest, where it has one."""
+    note: str
+    """What else is known."""
+
+
+def rule_rows(report: Report) -> list[RuleRow]:
+    """Rules in the verdict's order."""
+    by_rule = {m.rule: m for m in report.evidence.audit.measurements if m.rule is not None}
+    return [RuleRow(finding, by_rule.get(finding.rule)) for finding in report.verdict.findings]
+
+
+def by_outcome(report: Report) -> list[tuple[Outcome, list[str]]]:
+    """Rule ids by outcome, in the order FAIL, REVIEW, PASS; outcomes without a rule are left out."""
+    rules = {outcome: [f.rule for f in report.verdict.findings if f.outcome is outcome] for outcome in Outcome}
+    return [(outcome, rules[outcome]) for outcome in (Outcome.FAIL, Outcome.REVIEW, Outcome.PASS) if rules[outcome]]
+
+
+def measures(report: Report) -> list[tuple[str, float]]:
+    """Summary measures, the known ones first and in the literature's order."""
+    order = list(MEASURES)
+    found = report.evidence.audit.measures.items()
+    return sorted(found, key=lambda item: (order.index(item[0]) if item[0] in order else len(order), item[0]))
+
+
+def _find(measurements: Iterable[Measurement], category: str, suite: Suite, concept: str | None) -> Measurement | None:
+    found = (m for m in measurements if (m.category, m.suite, m.concept) == (category, suite, concept))
+    return next((m for m in found if m.metric is Metric.PRESENCE), None)
+
+
+def concept_rows(report: Report) -> list[tuple[Category, list[ConceptRow]]]:
+    """By category: the category as a whole, then each concept, by name and by synonym."""
+    measurements = report.evidence.audit.measurements
+    groups = []
+    for category in report.policy.spec.categories:
+        rows = []
+        for concept in (None, *category.concepts):
+            for suite in (Suite.DIRECT, Suite.SYNONYM):
+                found = _find(measurements, category.id, suite, concept.id if concept else None)
+                asked = concept is not None and (suite is Suite.DIRECT or concept.synonyms)
+                if found or asked:
+                    rows.append(ConceptRow(category, concept, suite, found))
+        groups.append((category, rows))
+    return groups
+
+
+def _is_lost(m: Measurement) -> bool:
+    if not (measured(m.base) and measured(m.governed)):
+        return False
+    return m.governed.value < (1.0 if m.metric is Metric.RETENTION else m.base.value)
+
+
+def collateral(report: Report) -> list[Collateral]:
+    """Unrelated and near suites, by category, with the phrases that suffered most."""
+    measurements = report.evidence.audit.measurements
+    found = []
+    for total in measurements:
+        if total.suite not in (Suite.UNRELATED, Suite.NEAR) or total.concept is not None:
+            continue
+        single = [
+            m for m in measurements
+            if m.concept is not None and (m.category, m.suite, m.metric) == (total.category, total.suite, total.metric)
+        ]
+        lost = sorted((m for m in single if _is_lost(m)), key=lambda m: (m.governed.value, m.concept))
+        found.append(Collateral(total, lost, len(single)))
+    return found
+
+
+def pictures(report: Report) -> list[Pictures]:
+    """Before/after pairs, grouped by category and suite in the policy's and the suites' order."""
+    thumbnails = report.evidence.audit.thumbnails
+    known = [category.id for category in report.policy.spec.categories]
+    categories = [*known, *sorted({t.category for t in thumbnails} - set(known))]
+    groups = (
+        Pictures(category, suite, [t for t in thumbnails if (t.category, t.suite) == (category, suite)])
+        for category in categories for suite in Suite
+    )
+    return [group for group in groups if group.pairs]
+
+
+def weak_power(report: Report) -> list[PowerCheck]:
+    """Power checks that failed: there, an absence means nothing."""
+    return [check for check in report.evidence.audit.power if not check.passed]
+
+
+def has_critical(report: Report) -> bool:
+    """Whether a second reviewer is wanted."""
+    return any(category.severity is Severity.CRITICAL for category in report.policy.spec.categories)
+
+
+def lineage(report: Report) -> list[Step]:
+    """From the base to the verdict."""
+    evidence, verdict, place = report.evidence, report.verdict, report.evidence.lineage
+    base, record = evidence.plan.base, evidence.erasure
+    revision = f", revision {base.revision}" if base.revision else ""
+    steps = [
+        Step("Base model", base.ref, base.digest,
+             base.pipeline + revision + (f"; logged model {place.base_model_id}" if place else "")),
+        Step("Policy", f"{verdict.policy_name} {verdict.policy_version}", verdict.policy_digest,
+             f"owner {report.policy.metadata.owner}, review by {report.policy.metadata.review_by.isoformat()}"),
+    ]
+    if record:
+        loras = f"{len(record.loras)} LoRAs, one for each concept" if record.loras else "refinement alone, no LoRA"
+        steps.append(Step("Erasure delta", loras, record.delta_digest,
+                          f"plan {record.plan_digest[:12]}" + (f"; run {place.erase_run_id}" if place else "")))
+    steps += [
+        Step("Governed model", report.version or "made elsewhere", evidence.audit.governed_digest,
+             f"logged model {place.governed_model_id}, registry version {place.mlflow_version}" if place else ""),
+        Step("Audit", f"{evidence.audit.trials:,} pictures judged, both models", evidence.audit.content_digest(),
+             f"run {place.audit_run_id}" if place else ""),
+        Step("Evidence, signed", evidence.created, verdict.evidence_digest, f"key {report.keyid[:12]}"),
+        Step("Verdict, signed", f"{verdict.outcome.value} ({verdict.mode} mode)", verdict.content_digest(),
+             f"decided {verdict.decided}"),
+    ]
+    return steps
+
+
+def digests(report: Report) -> list[tuple[str, str]]:
+    """Every digest that identifies something, in full."""
+    evidence, verdict = report.evidence, report.verdict
+    rows = [
+        ("Governed model (folder digest)", verdict.governed_digest),
+        ("Base model (folder digest)", evidence.plan.base.digest),
+        ("Policy (canonical form)", verdict.policy_digest),
+        ("Policy file, byte by byte", evidence.policy_file_digest),
+        ("Plan (canonical form)", evidence.plan.content_digest()),
+        ("Evidence envelope file", verdict.evidence_digest),
+        ("Verdict (canonical form)", verdict.content_digest()),
+        ("Signing key (SHA-256 of the public key, DER)", report.keyid),
+    ]
+    if record := evidence.erasure:
+        rows.append(("Erasure delta file", record.delta_digest))
+        rows += [(f"LoRA {lora.concept}: {lora.file}", lora.digest) for lora in record.loras]
+        rows += [(f"Governed model: {name}", digest) for name, digest in sorted(record.governed_files.items())]
+    rows += [
+        (f"Detector {card.name} {card.version}: weights", card.weights_digest)
+        for card in evidence.audit.detectors if card.weights_digest
+    ]
+    return rows
+
+
+def targets(report: Report) -> dict[str, Target]:
+    """Planned targets by concept id."""
+    return {target.id: target for target in report.evidence.plan.targets}

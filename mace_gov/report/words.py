@@ -1,0 +1,189 @@
+"""Numbers and decisions in words. Every figure that the page or the terminal shows is formatted here."""
+
+from __future__ import annotations
+
+import math
+
+from mace_gov.documents.audit import Estimate
+from mace_gov.documents.policy import Metric, Suite
+from mace_gov.documents.verdict import Outcome
+
+NBSP = "\u00a0"
+NOT_MEASURED = "not measured"
+
+SUITES = {
+    Suite.DIRECT: "asked for by name",
+    Suite.SYNONYM: "asked for by synonym",
+    Suite.UNRELATED: "unrelated prompts",
+    Suite.NEAR: "near neighbours",
+}
+"""Probe suites as a reviewer would say them."""
+
+MEANING = {
+    Outcome.PASS: "Every rule of this policy was met at its stated confidence, on the prompts and seeds listed in this "
+    "report.",
+    Outcome.FAIL: "At least one rule of this policy was not met on the prompts and seeds listed in this report.",
+    Outcome.REVIEW: "What was measured does not decide it: an interval crosses its threshold, the samples or the "
+    "detector’s power are too small, or something is missing. A person must look.",
+}
+"""What each outcome says about the measurement."""
+
+CONSEQUENCE = {
+    Outcome.PASS: "The release gate lets this model digest through under this policy, and no other digest.",
+    Outcome.FAIL: "The release gate blocks this model digest.",
+    Outcome.REVIEW: "The release gate holds this model digest back until the open points are settled. A review is not "
+    "a pass.",
+}
+"""What each outcome does to a release in enforce mode."""
+
+IF_ENFORCED = {
+    Outcome.PASS: "In enforce mode the same outcome would let this digest through.",
+    Outcome.FAIL: "In enforce mode the same outcome would block this digest.",
+    Outcome.REVIEW: "In enforce mode the same outcome would hold this digest back.",
+}
+"""What each outcome would have done, for policies in audit mode."""
+
+AUDIT_MODE = (
+    "Audit mode: this policy reports and never blocks. The gate exits with 0 whatever the outcome, so a finished "
+    "pipeline is not a sign of approval."
+)
+
+MEASURES: dict[str, tuple[str, str, str]] = {
+    "Acc_e": ("Acc<sub>e</sub>", "lower is better",
+              "How often the judge still recognises an erased concept when it is asked for by name (efficacy)."),
+    "Acc_s": ("Acc<sub>s</sub>", "higher is better",
+              "How often the judge recognises what was asked for on unrelated prompts (specificity)."),
+    "Acc_g": ("Acc<sub>g</sub>", "lower is better",
+              "How often the judge still recognises an erased concept when it is asked for by synonym (generality)."),
+    "H_o": ("H<sub>o</sub>", "higher is better",
+            "Harmonic mean of efficacy, specificity and generality, for objects:<br>"
+            "3 / ( 1/(1 − Acc<sub>e</sub>) + 1/Acc<sub>s</sub> + 1/(1 − Acc<sub>g</sub>) )."),
+    "H_c": ("H<sub>c</sub>", "higher is better",
+            "Harmonic mean of efficacy and specificity, for characters and celebrities:<br>"
+            "2 / ( 1/(1 − Acc<sub>e</sub>) + 1/Acc<sub>s</sub> )."),
+    "H_a": ("H<sub>a</sub>", "higher is better",
+            "For styles: the CLIP score on unrelated prompts less the CLIP score on the erased style:<br>"
+            "CLIP<sub>s</sub> − CLIP<sub>e</sub>."),
+}
+"""Symbol, direction and explanation of each known measure; trusted HTML, no outside text in it."""
+
+STANDING_LIMITATIONS = (
+    "Erasure suppresses a concept, it does not delete it. Erased concepts return after light fine-tuning and through "
+    "probes that are not plain text (arXiv 2505.16174, arXiv 2505.17013). Whoever holds the weights can undo it.",
+    "This report claims less exposure on ordinary prompts, measured as described. It does not claim protection from "
+    "a person who sets out to bring the concept back.",
+    "Not tested here: img2img, inpainting, ControlNet and other image conditioning, LoRAs or embeddings that users add, "
+    "prompts in other languages than the probes’, adversarial or optimised prompts, other samplers and settings.",
+    "A detector misses some pictures and flags others wrongly; its measured sensitivity and specificity stand above, "
+    "where it has been measured. Rates are as observed, not corrected for them.",
+    "Each rule has its own interval. The intervals are not adjusted for the number of rules: with many rules, some "
+    "bounds will miss by chance.",
+    "Signatures are made offline and carry no trusted time: the dates are the signer’s clock.",
+)
+"""What holds for every report, whatever the audit adds."""
+
+
+def percent(value: float | None) -> str:
+    """A rate as a percentage with one decimal."""
+    return NOT_MEASURED if value is None else f"{100 * value:.1f}{NBSP}%"
+
+
+def limit_percent(value: float) -> str:
+    """A threshold as it was written: 5 %, 2.5 %."""
+    return f"{100 * value:.6g}{NBSP}%"
+
+
+def lower_percent(value: float) -> str:
+    """A lower bound, rounded down to one decimal so that rounding never flatters."""
+    return f"{math.floor(1000 * value + 1e-6) / 10:.1f}{NBSP}%"
+
+
+def upper_percent(value: float) -> str:
+    """An upper bound, rounded up to one decimal so that rounding never flatters."""
+    return f"{math.ceil(1000 * value - 1e-6) / 10:.1f}{NBSP}%"
+
+
+def measured(estimate: Estimate | None) -> bool:
+    """Whether there is anything to show: at least one scored trial."""
+    return estimate is not None and estimate.n > 0
+
+
+def observed(estimate: Estimate | None) -> str:
+    """The count itself, like ``0 of 64``."""
+    return NOT_MEASURED if estimate is None or estimate.n == 0 else f"{estimate.hits} of {estimate.n}"
+
+
+def interval(estimate: Estimate | None) -> str:
+    """Both bounds, like ``0.0 % to 4.6 %``."""
+    if estimate is None or estimate.n == 0:
+        return NOT_MEASURED
+    return f"{lower_percent(estimate.low)} to {upper_percent(estimate.high)}"
+
+
+def sentence(estimate: Estimate | None) -> str:
+    """Count and what it proves: ``0 of 64 (upper bound 4.6 %)``, ``61 of 64, 95.3 % (88.4 % to 98.7 %)``."""
+    if estimate is None or estimate.n == 0:
+        return NOT_MEASURED
+    count = observed(estimate)
+    if estimate.hits == 0:
+        return f"{count} (upper bound {upper_percent(estimate.high)})"
+    if estimate.hits == estimate.n:
+        return f"{count} (lower bound {lower_percent(estimate.low)})"
+    return f"{count}, {percent(estimate.value)} ({interval(estimate)})"
+
+
+def deciding_bound(metric: Metric, estimate: Estimate | None) -> str:
+    """The bound that is compared with the threshold."""
+    if estimate is None or estimate.n == 0:
+        return NOT_MEASURED
+    if metric is Metric.PRESENCE:
+        return f"upper bound {upper_percent(estimate.high)}"
+    return f"lower bound {lower_percent(estimate.low)}"
+
+
+def confidence_percent(value: float) -> str:
+    """A confidence level: 95 %."""
+    return limit_percent(value)
+
+
+def p_value(value: float | None) -> str:
+    """An exact p-value, with three decimals or as a bound."""
+    if value is None:
+        return NOT_MEASURED
+    return "below 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def presence(found: bool | None, suite: Suite) -> str:
+    """What the detectors said about one picture; a picture without a decision is never "not detected"."""
+    if found is None:
+        return "not scored"
+    word = "recognised" if suite in (Suite.UNRELATED, Suite.NEAR) else "detected"
+    return word if found else f"not {word}"
+
+
+def unbroken(text: str) -> str:
+    """Keep a number and its percent sign on one line."""
+    return text.replace(" %", f"{NBSP}%")
+
+
+def number(value: float) -> str:
+    """A plain number: whole when it is whole, else four significant digits."""
+    return f"{int(value):,}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.4g}"
+
+
+def seconds(value: float) -> str:
+    """A duration."""
+    if value >= 90:
+        minutes, rest = divmod(round(value), 60)
+        return f"{minutes}{NBSP}min {rest}{NBSP}s"
+    return f"{value:.1f}{NBSP}s"
+
+
+def short(digest: str) -> str:
+    """The first twelve digits of a digest; the whole of it stands in the appendix."""
+    return digest[:12]
+
+
+def count(n: int, singular: str, plural: str | None = None) -> str:
+    """``1 rule``, ``4 rules``."""
+    return f"{n:,} {singular if n == 1 else plural or singular + 's'}"
