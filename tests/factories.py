@@ -6,6 +6,7 @@ two concepts erased, nothing found in 60 pictures of each presence rule, everyth
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import shutil
@@ -73,7 +74,17 @@ def png(grey: int, side: int = 8) -> bytes:
 
 
 def _at_most(hits: int, n: int, rate: float) -> float:
-    return sum(math.comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(hits + 1))
+    if rate in (0.0, 1.0):
+        return 1.0 if rate == 0.0 or hits == n else 0.0
+    ways = [math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) for k in range(hits + 1)]
+    return sum(math.exp(w + k * math.log(rate) + (n - k) * math.log1p(-rate)) for k, w in enumerate(ways))
+
+
+@functools.cache
+def _bounds(hits: int, n: int, confidence: float) -> tuple[float, float]:
+    low = 0.0 if hits == 0 else _root(lambda p: _at_most(hits - 1, n, p), confidence)
+    high = 1.0 if hits == n else _root(lambda p: _at_most(hits, n, p), 1 - confidence)
+    return low, high
 
 
 def _root(function: Any, level: float) -> float:
@@ -86,9 +97,7 @@ def _root(function: Any, level: float) -> float:
 
 def estimate(hits: int, n: int, confidence: float = 0.95, **overrides: Any) -> Estimate:
     """A rate with one-sided Clopper-Pearson bounds; as many clusters as trials unless told."""
-    alpha = 1 - confidence
-    low = 0.0 if hits == 0 else _root(lambda p: _at_most(hits - 1, n, p), confidence)
-    high = 1.0 if hits == n else _root(lambda p: _at_most(hits, n, p), alpha)
+    low, high = _bounds(hits, n, confidence)
     fields = {"value": hits / n if n else 0.0, "n": n, "hits": hits, "clusters": n, "effective_n": float(n),
               "low": low, "high": high, "confidence": confidence}
     return Estimate(**{**fields, **overrides})

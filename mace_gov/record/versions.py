@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -91,6 +91,11 @@ def new_version(registry: Path, name: str, *, shelf: Shelf = "versions") -> Iter
         with contextlib.suppress(OSError):
             final.rmdir()
         raise
+
+
+def new_audit(registry: Path, name: str) -> AbstractContextManager[tuple[int, Path]]:
+    """``new_version`` on the shelf of audits of models made elsewhere."""
+    return new_version(registry, name, shelf="audits")
 
 
 def list_versions(registry: Path, *, shelf: Shelf = "versions", name: str | None = None) -> list[VersionEntry]:

@@ -1,0 +1,125 @@
+"""MLflow's client on SQLite, with its artifacts beside it. Imported late: it costs seconds.
+
+Only one process may write to one registry at a time; a second one waits for the lock, then goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mace_gov.core.errors import IncompleteError, MaceGovError
+from mace_gov.core.lazy import require
+
+TRACKING_KIND = "sqlite"
+"""How the store is named in evidence: without this machine's paths."""
+DATABASE = "mlflow.db"
+ARTIFACTS = "mlruns"
+EXTRA = "mlflow"
+_NOISY = ("mlflow", "alembic", "sqlalchemy")
+# Read on import and on each new store. The last keeps MLflow from a folder ./mlruns wherever the command was run.
+_SETTINGS = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_LOGGING_LEVEL": "ERROR"}
+_ARTIFACT_ROOT = "_MLFLOW_SERVER_ARTIFACT_ROOT"
+
+
+def tracking_uri(registry: Path) -> str:
+    """Where MLflow finds the registry; also what `mlflow ui --backend-store-uri` takes."""
+    return f"sqlite:///{(registry / DATABASE).resolve().as_posix()}"
+
+
+@contextmanager
+def open_store(registry: Path) -> Iterator[Any]:
+    """An MlflowClient on ``registry``, made on first use; what MLflow raises comes out as IncompleteError.
+
+    Raises MissingExtraError when MLflow is not installed.
+    """
+    registry.mkdir(parents=True, exist_ok=True)
+    artifacts = (registry / ARTIFACTS).resolve()
+    artifacts.mkdir(exist_ok=True)
+    uri = tracking_uri(registry)
+    # MLflow writes the two URIs into the environment by itself: named here, they are taken out again.
+    settings = {**_SETTINGS, _ARTIFACT_ROOT: artifacts.as_uri(), "MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri}
+    with _environment(settings), _one_writer(registry):
+        mlflow = require("mlflow", EXTRA)  # sets up its own logging, so it comes before the quiet
+        database = require("sqlalchemy.exc", EXTRA)
+        try:
+            with _quiet(), _global_store(mlflow, uri):
+                yield mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+        except MaceGovError:
+            raise
+        except (mlflow.exceptions.MlflowException, database.SQLAlchemyError, OSError) as error:
+            raise IncompleteError(
+                f"the registry {registry} could not be written: {str(error).splitlines()[0]}",
+                hint=f"Look at the free space and the rights of {registry}, then run again: finished work is kept.",
+            ) from error
+
+
+def experiment(client: Any, registry: Path, name: str) -> str:
+    """Id of the experiment ``name``, made with its artifacts below the registry."""
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    place = (registry / ARTIFACTS / name).resolve()
+    return str(client.create_experiment(name, artifact_location=place.as_uri()))
+
+
+@contextmanager
+def _environment(settings: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _global_store(mlflow: Any, uri: str) -> Iterator[None]:
+    """Point MLflow's process-wide store at the registry: a client of its own still looks up models:/ there."""
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(None)
+        mlflow.set_registry_uri(None)
+
+
+@contextmanager
+def _one_writer(registry: Path) -> Iterator[None]:
+    """Hold the registry's lock: creating and migrating the database twice at once corrupts it."""
+    with (registry / f".{DATABASE}.lock").open("a") as handle:
+        try:
+            import fcntl
+        except ImportError:  # no such lock on this platform; SQLite's own still guards each write
+            yield
+            return
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(handle, fcntl.LOCK_UN)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep migrations and hints off the terminal: the user's own progress is what it shows."""
+    before = {name: logging.getLogger(name).level for name in _NOISY}
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)

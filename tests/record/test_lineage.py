@@ -1,0 +1,83 @@
+"""One walk through MLflow on SQLite. It is single because it takes seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from mace_gov.core.digest import folder_digest, folder_files
+from mace_gov.core.errors import IntegrityError
+from mace_gov.record.lineage import audit_metrics, record_lineage, tag_verdict
+from mace_gov.record.store import open_store
+from tests import factories
+
+
+def test_the_model_in_another_state_is_refused_before_anything_is_recorded(tmp_path: Path) -> None:
+    factories.write_files(tmp_path / "model", {**factories.MODEL_FILES, "unet/config.json": b"{ }"})
+    with pytest.raises(IntegrityError, match="the erasure made"):
+        record_lineage(tmp_path / "registry", version=1, policy=factories.policy(), plan=factories.plan(),
+                       erasure=factories.erasure(), audit=factories.audit_result(), model=tmp_path / "model")
+    assert not (tmp_path / "registry").exists()
+
+
+def test_every_rule_gives_its_estimate_and_interval() -> None:
+    metrics = audit_metrics(factories.audit_result())
+    assert metrics["NSFW-001.high"] == factories.estimate(0, 60).high
+    assert metrics["NSFW-003.estimate"] == pytest.approx(118 / 120)
+    assert metrics["H_o"] == 0.994
+    assert metrics["broken"] == 0.0
+
+
+def test_two_versions_from_one_base_end_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    registry, model = tmp_path / "registry", tmp_path / "model"
+    factories.write_files(model, factories.MODEL_FILES)
+    erasure = factories.erasure()
+    first, second = (
+        record_lineage(registry, version=number, policy=factories.policy(), plan=factories.plan(), erasure=erasure,
+                       audit=factories.audit_result(), model=model)
+        for number in (1, 2)
+    )
+    tag_verdict(registry, second, factories.verdict())
+    assert capfd.readouterr() == ("", "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "registry"]
+
+    assert first.base_model_id == second.base_model_id
+    assert first.governed_model_id != second.governed_model_id
+    assert (first.mlflow_version, second.mlflow_version) == (1, 2)
+    assert second.tracking_uri == "sqlite"
+    with open_store(registry) as client:
+        import mlflow
+
+        erase, audit = client.get_run(second.erase_run_id), client.get_run(second.audit_run_id)
+        assert [m.model_id for m in erase.inputs.model_inputs] == [second.base_model_id]
+        assert [m.model_id for m in erase.outputs.model_outputs] == [second.governed_model_id]
+        assert {m.model_id for m in audit.inputs.model_inputs} == {second.base_model_id, second.governed_model_id}
+        assert not audit.outputs.model_outputs
+        assert audit.data.metrics["NSFW-001.high"] == pytest.approx(factories.estimate(0, 60).high)
+        assert erase.data.tags["mace_gov.governed_digest"] == erasure.governed_digest
+        assert {erase.info.status, audit.info.status} == {"FINISHED"}
+
+        base = client.get_logged_model(second.base_model_id)
+        assert base.tags["mace_gov.digest"] == erasure.base_digest
+        assert base.tags["mlflow.model.isExternal"] == "true"
+        governed = client.get_logged_model(second.governed_model_id)
+        assert governed.status == "READY"
+        assert governed.source_run_id == second.erase_run_id
+        assert governed.tags["mace_gov.verdict"] == "PASS"
+
+        registered = client.get_model_version_by_alias("nsfw", "candidate")
+        assert int(registered.version) == 2
+        assert registered.source == f"models:/{second.governed_model_id}"
+        assert json.loads(governed.tags["mlflow.modelVersions"]) == [{"name": "nsfw", "version": 2}]
+        assert registered.tags["mace_gov.verdict"] == "PASS"
+        assert list(client.get_registered_model("nsfw").aliases) == ["candidate"]
+
+        mlflow.artifacts.download_artifacts("models:/nsfw@candidate", dst_path=str(tmp_path / "downloaded"))
+    assert not {"MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"} & set(os.environ)
+    assert folder_digest(folder_files(tmp_path / "downloaded")) == erasure.governed_digest
