@@ -80,3 +80,9 @@ def build_tiny_model(folder: Path, *, seed: int = 0, half: bool = False) -> Path
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a tiny random pipeline; read it, never write into it."""
     return build_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def half_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with half-precision weights, as the embedded model ships; read it, never write into it."""
+    return build_tiny_model(tmp_path_factory.mktemp("models") / "half", half=True)

@@ -1,0 +1,80 @@
+"""Recorded attention equals the fused kernel, and goes away when the block ends."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mace_gov.core.errors import ModelError
+from mace_gov.diffusion.attention import LastLayerReachedError, record_attention
+from mace_gov.diffusion.load import load_pipeline
+from mace_gov.diffusion.projections import cross_attention, projections
+
+
+@pytest.fixture(scope="module")
+def unet(tiny_model):
+    return load_pipeline(tiny_model, device="cpu").unet
+
+
+def run(unet, batch: int = 2) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    noisy, states = torch.randn(batch, 4, 8, 8, generator=generator), torch.randn(batch, 77, 32, generator=generator)
+    return unet(noisy, 200, encoder_hidden_states=states).sample
+
+
+def test_recording_changes_no_output_and_leaves_no_trace(unet):
+    before = {name: layer.processor for name, layer in cross_attention(unet).items()}
+    with torch.no_grad():
+        plain = run(unet)
+        with record_attention(unet) as record:
+            recorded = run(unet)
+    assert torch.allclose(plain, recorded, atol=1e-5)
+    assert list(record.maps) == list(cross_attention(unet))
+    for attention in record.maps.values():
+        assert attention.shape[0] == 2
+        assert attention.shape[3] == 77
+        assert torch.allclose(attention.sum(-1), torch.ones(attention.shape[:3]), atol=1e-5)
+    assert all(layer.processor is before[name] for name, layer in cross_attention(unet).items())
+
+
+def test_stopping_gives_the_same_maps_of_the_wanted_tokens(unet):
+    with torch.no_grad(), record_attention(unet) as whole:
+        run(unet)
+    with record_attention(unet, stop=True) as record:
+        record.positions = [3, 4]
+        with pytest.raises(LastLayerReachedError), torch.no_grad():
+            run(unet)
+    assert record.maps.keys() == whole.maps.keys()
+    for name, attention in record.maps.items():
+        assert torch.allclose(attention, whole.maps[name][..., [3, 4]], atol=1e-6)
+
+
+def test_maps_are_differentiable(unet):
+    layer = next(iter(projections(unet).values()))
+    layer.weight.requires_grad_(True)
+    try:
+        with record_attention(unet) as record:
+            run(unet)
+        sum(attention[..., 0].sum() for attention in record.maps.values()).backward()
+        assert layer.weight.grad.abs().max() > 0
+    finally:
+        layer.weight.requires_grad_(False)
+        layer.weight.grad = None
+
+
+def test_projections_are_keys_and_values_of_cross_attention_only(unet):
+    found = projections(unet)
+    assert len(found) == 2 * len(cross_attention(unet)) > 0
+    assert all(name.endswith((".attn2.to_k", ".attn2.to_v")) for name in found)
+    assert {layer.in_features for layer in found.values()} == {32}
+
+
+def test_layers_come_in_the_order_of_the_forward_pass(unet):
+    order = [name.split("_")[0] for name in cross_attention(unet)]
+    assert order == sorted(order, key=["down", "mid", "up"].index)
+    assert len(set(order)) == 3
+
+
+def test_a_model_without_cross_attention_is_refused():
+    with pytest.raises(ModelError, match="no layer named attn2"):
+        projections(torch.nn.Sequential(torch.nn.Linear(2, 2)))

@@ -1,0 +1,92 @@
+"""Stage 3 as theorems."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mace_gov.core.errors import NumericalError
+from mace_gov.documents.plan import ClosedForm
+from mace_gov.erase.fuse import fuse, naive_sum
+
+D, OUT, NAMES = 10, 6, ("down.attn2.to_k", "down.attn2.to_v")
+
+
+def random(seed: int, *shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def concept(seed: int, rank: int = 1) -> dict:
+    return {name: (random(seed + n, OUT, rank), random(seed + 50 + n, rank, D)) for n, name in enumerate(NAMES)}
+
+
+ZERO = torch.zeros(D, D, dtype=torch.float64)
+M = torch.eye(D, dtype=torch.float64) + 0.1 * random(7, D, D)
+
+
+def dense(delta, w, name=NAMES[0]):
+    return delta.apply({name: w, NAMES[1]: w})[name]
+
+
+def test_one_lora_without_preserve_gives_the_merged_layers_outputs_on_its_embeddings():
+    w, own = random(1, OUT, D), random(2, 25, D)
+    lora = concept(3)
+    delta, _ = fuse(M, {"ship": own.T @ own}, {"ship": lora}, ClosedForm(ridge=1e-9), ZERO)
+    b, a = lora[NAMES[0]]
+    merged = w @ M + b @ a
+    assert torch.allclose(dense(delta, w) @ own.T, merged @ own.T, atol=1e-7)
+
+
+@pytest.mark.parametrize("rank", [1, 3])
+def test_it_zeroes_the_gradient_of_its_own_objective(rank):
+    w, kept = random(1, OUT, D), random(9, 30, D)
+    own = {"ship": random(2, 8, D), "dog": random(4, 8, D)}
+    loras = {"ship": concept(3, rank), "dog": concept(5, rank)}
+    delta, _ = fuse(M, {k: e.T @ e for k, e in own.items()}, loras, ClosedForm(ridge=0.4), 0.3 * kept.T @ kept)
+    fused = dense(delta, w).requires_grad_()
+    refined = w @ M
+    loss = 0.4 * ((fused - refined) ** 2).sum() + 0.3 * ((fused @ kept.T - w @ kept.T) ** 2).sum()
+    for name, e in own.items():
+        b, a = loras[name][NAMES[0]]
+        loss = loss + (((fused - refined - b @ a) @ e.T) ** 2).sum()
+    (gradient,) = torch.autograd.grad(loss, fused)
+    assert gradient.abs().max() < 1e-9
+
+
+def test_concept_order_does_not_matter_to_the_bit():
+    own = {name: random(n, 8, D) for n, name in enumerate(("ship", "dog", "mira"))}
+    loras = {name: concept(10 + n) for n, name in enumerate(own)}
+    moments = {name: e.T @ e for name, e in own.items()}
+    one, _ = fuse(M, moments, loras, ClosedForm(ridge=0.1), ZERO)
+    backwards = {name: loras[name] for name in reversed(loras)}
+    other, _ = fuse(M, dict(reversed(moments.items())), backwards, ClosedForm(ridge=0.1), ZERO)
+    assert torch.equal(one.matrix, other.matrix)
+    assert all(torch.equal(one.left[n], other.left[n]) and torch.equal(one.right[n], other.right[n]) for n in NAMES)
+
+
+def test_without_loras_and_without_preserve_the_refinement_stays():
+    own = random(2, 25, D)
+    delta, _ = fuse(M, {"ship": own.T @ own}, {}, ClosedForm(ridge=0.1), ZERO)
+    assert torch.allclose(delta.matrix, M)
+    assert not delta.left
+
+
+def test_preserved_embeddings_keep_the_base_outputs():
+    w, kept, own = random(1, OUT, D), random(9, 4, D), random(2, 8, D)
+    delta, _ = fuse(M, {"ship": own.T @ own}, {"ship": concept(3)}, ClosedForm(ridge=0.1), 1e8 * kept.T @ kept)
+    assert torch.allclose(dense(delta, w) @ kept.T, w @ kept.T, atol=1e-5)
+    assert not torch.allclose(w @ M @ kept.T, w @ kept.T, atol=1e-2)
+
+
+def test_naive_sum_adds_every_lora():
+    w, loras = random(1, OUT, D), {"ship": concept(3), "dog": concept(5)}
+    expected = w @ M + sum(lora[NAMES[0]][0] @ lora[NAMES[0]][1] for lora in loras.values())
+    assert torch.allclose(dense(naive_sum(M, loras), w), expected)
+
+
+def test_ill_conditioned_or_non_finite_is_refused():
+    own = random(2, 3, D)
+    with pytest.raises(NumericalError, match="fuse: condition number"):
+        fuse(M, {"ship": own.T @ own}, {"ship": concept(3)}, ClosedForm(ridge=0.0), ZERO)
+    with pytest.raises(NumericalError, match="not finite"):
+        fuse(M, {"ship": ZERO * float("inf")}, {"ship": concept(3)}, ClosedForm(ridge=0.1), ZERO)

@@ -1,0 +1,106 @@
+"""Stage 2: the adapters are peft's, load through diffusers, and lower the attention that they were trained on."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mace_gov.core.errors import NumericalError
+from mace_gov.diffusion.load import load_pipeline
+from mace_gov.diffusion.projections import projections
+from mace_gov.erase.lora import ADAPTER, FILE_NAME, adapter, factors, initialise, train
+from mace_gov.erase.pictures import TrainingPictures, derived_seed, training_pictures
+
+
+@pytest.fixture
+def pipe(tiny_model):
+    return load_pipeline(tiny_model, device="cpu")
+
+
+def trained(pipe, plan, target=None):
+    target = target or plan.targets[0]
+    pictures = training_pictures(pipe, plan, target)
+    with adapter(pipe.unet, target.lora.rank) as layers:
+        result = train(pipe, layers, plan, target, pictures)
+        with torch.no_grad():
+            output = predict(pipe)
+    return result, output
+
+
+def predict(pipe) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(3)
+    noisy, states = torch.randn(1, 4, 8, 8, generator=generator), torch.randn(1, 77, 32, generator=generator)
+    return pipe.unet(noisy, 300, encoder_hidden_states=states).sample
+
+
+def test_file_loads_through_diffusers_and_gives_peft_outputs(pipe, plan_for, tmp_path):
+    result, expected = trained(pipe, plan_for(lora={"steps": 6, "learning_rate": 0.05, "rank": 2}))
+    with torch.no_grad():
+        plain = predict(pipe)
+    (tmp_path / FILE_NAME).write_bytes(result.weights)
+    pipe.load_lora_weights(str(tmp_path))
+    with torch.no_grad():
+        assert torch.allclose(predict(pipe), expected, atol=1e-6)
+    assert not torch.allclose(plain, expected, atol=1e-4)  # the adapter did something
+
+
+def test_factors_are_the_adapters_change_of_each_weight(pipe, plan_for):
+    result, expected = trained(pipe, plan_for(lora={"steps": 6, "learning_rate": 0.05}))
+    for name, (b, a) in factors(result.weights).items():
+        assert b.shape[1] == a.shape[0] == 1
+        projections(pipe.unet)[name].weight.data += (b @ a).float()
+    with torch.no_grad():
+        assert torch.allclose(predict(pipe), expected, atol=1e-5)
+
+
+def test_adapter_comes_off_without_a_trace(pipe, plan_for):
+    before = {name: value.clone() for name, value in pipe.unet.state_dict().items()}
+    for rank in (1, 2):
+        trained(pipe, plan_for(lora={"rank": rank, "steps": 1}))
+    after = pipe.unet.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert not getattr(pipe.unet, "peft_config", None)
+
+
+def test_training_lowers_the_attention(pipe, plan_for):
+    result, _ = trained(pipe, plan_for(lora={"steps": 60, "learning_rate": 0.05, "images": 1}))
+    assert sum(result.losses[-10:]) < 0.5 * sum(result.losses[:10])
+    assert 0 < result.coverage < 1
+
+
+def test_only_cross_attention_is_trained(pipe):
+    with adapter(pipe.unet, 1) as layers:
+        initialise(layers, torch.Generator().manual_seed(0))
+        names = [name for name, value in pipe.unet.named_parameters() if value.requires_grad]
+    assert names
+    assert all(".attn2.to_k.lora_" in name or ".attn2.to_v.lora_" in name for name in names)
+    assert all(f".{ADAPTER}.weight" in name for name in names)
+
+
+def test_seeds_come_from_the_concept_and_not_from_the_order(pipe, plan_for):
+    forwards, backwards = plan_for(), plan_for(concepts=("dog", "mira", "ship"))
+    one, _ = trained(pipe, forwards, forwards.targets[0])
+    torch.manual_seed(99)  # nothing may read the global generator
+    other, _ = trained(pipe, backwards, backwards.targets[2])
+    assert one.weights == other.weights
+    assert derived_seed(0, "ship") != derived_seed(0, "dog") != derived_seed(1, "dog")
+
+
+def test_pictures_are_the_same_from_the_cache_and_with_another_batch(pipe, plan_for, tmp_path):
+    plan = plan_for(lora={"images": 3})
+    first = training_pictures(pipe, plan, plan.targets[0], tmp_path)
+    again = training_pictures(pipe, plan, plan.targets[0], tmp_path)
+    assert torch.equal(first.latents, again.latents)
+    assert torch.equal(first.heat, again.heat)
+    single = plan.model_copy(update={"generation": plan.generation.model_copy(update={"batch": 1})})
+    alone = training_pictures(pipe, single, plan.targets[0])
+    assert torch.allclose(first.latents, alone.latents, atol=1e-4)
+    assert torch.allclose(first.heat, alone.heat, atol=1e-5)
+
+
+def test_non_finite_training_is_refused(pipe, plan_for):
+    plan = plan_for()
+    pictures = TrainingPictures(torch.full((2, 4, 8, 8), float("inf")), torch.rand(2, 8, 8))
+    with adapter(pipe.unet, 1) as layers, pytest.raises(NumericalError, match="expected a finite number"):
+        train(pipe, layers, plan, plan.targets[0], pictures)
