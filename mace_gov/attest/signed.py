@@ -12,7 +12,6 @@ from mace_gov.attest.keys import PublicKey
 from mace_gov.attest.statement import (
     EVIDENCE_NAME,
     MODEL_PREFIX,
-    VERDICT_FIELD,
     VERDICT_NAME,
     first_problem,
     read_statement,
@@ -20,7 +19,7 @@ from mace_gov.attest.statement import (
 )
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IntegrityError
-from mace_gov.documents.evidence import EVIDENCE_TYPE, SUMMARY_TYPE, Evidence
+from mace_gov.documents.evidence import EVIDENCE_TYPE, SUMMARY_TYPE, VERDICT_FIELD, Evidence
 from mace_gov.documents.verdict import Verdict
 
 

@@ -14,12 +14,19 @@ from mace_gov.attest.keys import PublicKey
 from mace_gov.core.clock import timestamp
 from mace_gov.core.environment import version_of
 from mace_gov.core.errors import IncompleteError, IntegrityError
-from mace_gov.documents.evidence import EVIDENCE_TYPE, REPORT_TYPE, SUMMARY_TYPE, Evidence, Statement, Subject
+from mace_gov.documents.evidence import (
+    EVIDENCE_TYPE,
+    REPORT_TYPE,
+    SUMMARY_TYPE,
+    VERDICT_FIELD,
+    Evidence,
+    Statement,
+    Subject,
+)
 from mace_gov.documents.verdict import Outcome, Verdict
 
 VERIFIER = "https://mace-gov.dev/gate/v1"
-# SLSA asks extension fields to be named <vendor>_<field>, and levels of one's own not to begin with SLSA_.
-VERDICT_FIELD = "macegov_verdict"
+# SLSA asks levels of one's own not to begin with SLSA_.
 PASSED_LEVEL = "MACEGOV_POLICY_MET"
 FAILED_LEVEL = "FAILED"
 EVIDENCE_NAME = "evidence.dsse.json"

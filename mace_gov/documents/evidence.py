@@ -20,6 +20,8 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 EVIDENCE_TYPE = "https://mace-gov.dev/evidence/v1"
 SUMMARY_TYPE = "https://slsa.dev/verification_summary/v1"
 REPORT_TYPE = "https://mace-gov.dev/report/v1"
+# SLSA asks extension fields of a summary to be named <vendor>_<field>.
+VERDICT_FIELD = "macegov_verdict"
 
 
 class Subject(Document):

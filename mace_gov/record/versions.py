@@ -16,7 +16,7 @@ from typing import Any, Literal
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IntegrityError, UsageError
 from mace_gov.documents.base import Document
-from mace_gov.documents.evidence import Evidence
+from mace_gov.documents.evidence import VERDICT_FIELD, Evidence
 from mace_gov.documents.verdict import Outcome, Verdict
 
 Shelf = Literal["versions", "audits"]
@@ -166,10 +166,8 @@ def _verdict(folder: Path) -> Verdict | None:
     path = folder / VERDICT_NAME
     if not path.exists():
         return None
-    predicate = _predicate(path)
-    found = [value for key, value in predicate.items() if key.endswith("_verdict")]
     try:
-        return Verdict.from_json(found[0] if found else None)
+        return Verdict.from_json(_predicate(path).get(VERDICT_FIELD))
     except ValueError as error:
         raise IntegrityError(f"{path}: is not a verdict of a known schema") from error
 
