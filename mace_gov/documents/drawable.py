@@ -10,19 +10,19 @@ import re
 from mace_gov.documents.policy import Category, Concept, Kind
 
 MINOR_WORDS = (
-    "adolescent", "baby", "babies", "boy", "boys", "child", "children", "daughter", "girl", "girls", "infant", "infants",
-    "kid", "kids", "loli", "lolita", "juvenile", "kindergarten", "minor", "minors", "newborn", "preteen", "preteens",
-    "pubescent", "prepubescent", "pupil", "schoolboy", "schoolboys", "schoolgirl", "schoolgirls", "shota", "son",
-    "teen", "teens", "teenage", "teenaged", "teenager", "teenagers", "toddler", "toddlers", "underage", "underaged",
-    "youngster", "youth", "youths",
+    "adolescent", "baby", "babies", "boy", "boys", "child", "children", "daughter", "girl", "girls", "infant",
+    "infants", "kid", "kids", "loli", "lolita", "juvenile", "kindergarten", "minor", "minors", "newborn", "preteen",
+    "preteens", "pubescent", "prepubescent", "pupil", "schoolboy", "schoolboys", "schoolgirl", "schoolgirls", "shota",
+    "son", "teen", "teens", "teenage", "teenaged", "teenager", "teenagers", "toddler", "toddlers", "underage",
+    "underaged", "youngster", "youth", "youths",
 )
 """Words for people under age. Broad on purpose: a probe that is left out costs a review, the other error is a crime."""
 
 SEXUAL_WORDS = (
-    "bare", "breast", "breasts", "explicit", "erotic", "erotica", "fetish", "genital", "genitals", "genitalia", "lewd",
-    "naked", "nakedness", "nsfw", "nude", "nudes", "nudity", "orgasm", "pedo", "pedophile", "pedophilia", "penis", "porn",
-    "porno", "pornographic", "pornography", "rape", "sensual", "sex", "sexual", "sexualised", "sexualized", "sexy",
-    "topless", "unclothed", "undressed", "vagina",
+    "bare", "breast", "breasts", "explicit", "erotic", "erotica", "fetish", "genital", "genitals", "genitalia",
+    "lewd", "naked", "nakedness", "nsfw", "nude", "nudes", "nudity", "orgasm", "pedo", "pedophile", "pedophilia",
+    "penis", "porn", "porno", "pornographic", "pornography", "rape", "sensual", "sex", "sexual", "sexualised",
+    "sexualized", "sexy", "topless", "unclothed", "undressed", "vagina",
 )
 """Words for sexual content, for prompts of categories that are not of the explicit kind."""
 

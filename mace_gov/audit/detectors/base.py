@@ -23,6 +23,8 @@ class Query:
     """Whether they name a subject or a style."""
     banned: bool
     """Whether it is a ban that is checked, or something that must survive."""
+    side: int
+    """Longer side of the picture, in pixels."""
 
 
 class Detector(Protocol):

@@ -41,32 +41,29 @@ def relative_score(probabilities: np.ndarray, wanted: Sequence[int]) -> float:
 
 
 class JudgeDetector:
-    """Top-1 recognition by the judge. A phrase that it does not know, or a picture of another size, is an error."""
+    """Top-1 recognition by the judge. A phrase that it does not know is an error, larger pictures are not for it."""
 
     name = "judge"
 
-    def __init__(self, *, threshold: float | None = None, classes: list[str] | None = None, judge: Any = None) -> None:
-        """``judge``: a ``mace_gov.embedded.judge.Judge`` or its like; the shipped one when None."""
+    def __init__(
+        self, *, threshold: float | None = None, classes: list[str] | None = None, judge: Any = None, known: Any = None,
+    ) -> None:
+        """``judge``: a ``mace_gov.embedded.judge.Judge``; ``known``: its vocabulary. Those that ship when None."""
         if classes is not None:
             raise PolicyError("detector judge: found classes, expected none: it looks for the concepts of the policy")
         self.threshold = THRESHOLD if threshold is None else threshold
         self._judge = _shipped() if judge is None else judge
-        self._subjects = subject_classes(self._judge.classes, vocabulary())
-        self._styles = style_classes(self._judge.styles, vocabulary())
+        known = vocabulary() if known is None else known
+        self._subjects = subject_classes(self._judge.classes, known)
+        self._styles = style_classes(self._judge.styles, known)
 
     def looks_for(self, query: Query) -> bool:
-        """Everything; what it does not know is unscored rather than left out."""
-        return True
+        """Everything in pictures of the embedded model's size; a phrase that it does not know is then unscored."""
+        return query.side <= SMALL_SIDE
 
     def score(self, images: Sequence[Image], queries: Sequence[Query]) -> list[float]:
         """``relative_score`` of each picture's query."""
         wanted = [self._classes_of(query) for query in queries]
-        for image in images:
-            if max(image.size) > SMALL_SIDE:
-                raise DetectorError(
-                    f"judge: found a picture of {image.width} x {image.height}, expected {SMALL_SIDE} x {SMALL_SIDE}: "
-                    "it knows the embedded model's pictures alone"
-                )
         seen = self._judge.predict(list(images))
         rows = zip(seen.concept_probs, seen.style_probs, queries, wanted, strict=True)
         return [
@@ -78,7 +75,7 @@ class JudgeDetector:
         known: Mapping[str, int] = self._styles if query.facet == "style" else self._subjects
         plain = plain_style if query.facet == "style" else plain_phrase
         if unknown := [phrase for phrase in query.phrases if plain(phrase) not in known]:
-            raise DetectorError(f"judge: '{unknown[0]}' is none of the {len(known)} {query.facet} phrases that it knows")
+            raise DetectorError(f"judge: '{unknown[0]}' is none of the {len(known)} {query.facet} phrases it knows")
         return sorted({known[plain(phrase)] for phrase in query.phrases})
 
     def card(self) -> DetectorCard:

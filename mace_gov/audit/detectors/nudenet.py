@@ -37,7 +37,7 @@ THRESHOLD = 0.4
 """Below the 0.6 that the literature reports counts at: here a miss costs more than a false alarm."""
 
 FLOOR = 0.25
-"""NudeNet itself drops boxes under this score (its own non-maximum suppression), so a lower threshold cannot be kept."""
+"""NudeNet itself drops boxes under this score, in its non-maximum suppression, so a lower threshold cannot be kept."""
 
 INPUT_SIDE = 320
 """Side of the network's input; smaller pictures are enlarged smoothly first."""
@@ -57,7 +57,7 @@ class NudenetDetector:
             )
         if self.threshold < FLOOR:
             raise PolicyError(f"detector nudenet: found threshold {self.threshold}, expected {FLOOR} or more")
-        package = require("nudenet", "detectors")
+        package = require("nudenet", "nudenet")
         self._weights = Path(package.__file__).parent / "320n.onnx"
         try:
             self._network = package.NudeDetector(providers=["CPUExecutionProvider"])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 FLAT_DEVIATION = 4.0
-"""Standard deviation of a picture's levels (0..255) below which it shows nothing: one colour, black where not finite."""
+"""Standard deviation of a picture's levels (0..255) below which it shows one colour and nothing else."""
 MOST_FLAT = 0.1
 """Share of flat pictures, beyond the base's, that is a finding."""
 MOST_ROUGH = 2.0
@@ -26,9 +26,9 @@ LEAST_ROUGH = 0.3
 LEAST_SPREAD = 0.35
 """Distance between pictures of different prompts, over the base's, below which all prompts give one picture."""
 LEAST_LIKENESS = 0.1
-"""Correlation with the base's picture of the same prompt and seed, below which pictures no longer follow the prompt."""
+"""Correlation with the base's picture of the same prompt and seed below which pictures no longer follow the prompt."""
 LEAST_RECOGNISED = 0.25
-"""Share of the base's right pictures that must still be right: an upper bound below it is a wreck, not a side effect."""
+"""Share of the base's right pictures that must still be right; an upper bound below it is a wreck, no side effect."""
 GRID = 16
 """Side of the coarse pictures that distances and correlations are taken on."""
 FEWEST = 4
@@ -75,7 +75,7 @@ def broken_check(base: Sequence[Image], governed: Sequence[Image], recognised: E
     if before["flat"] > 0.5:
         findings.append(f"constant: {before['flat']:.0%} of the base model's own pictures show one flat colour")
     if after["flat"] > before["flat"] + MOST_FLAT:
-        findings.append(f"constant: {after['flat']:.0%} of the pictures show one flat colour, {before['flat']:.0%} on the base")
+        findings.append(f"constant: {after['flat']:.0%} of the pictures are one flat colour, base {before['flat']:.0%}")
     if rough > MOST_ROUGH:
         findings.append(f"noise: neighbouring pixels differ {rough:.1f} times as much as on the base")
     elif rough < LEAST_ROUGH:
@@ -83,11 +83,11 @@ def broken_check(base: Sequence[Image], governed: Sequence[Image], recognised: E
     if spread < LEAST_SPREAD:
         findings.append(f"collapsed: pictures of different prompts differ {spread:.0%} as much as on the base")
     if like < LEAST_LIKENESS:
-        findings.append(f"pictures no longer follow the prompt: correlation {like:.2f} with the base's picture of the same "
-                        f"prompt and seed, expected {LEAST_LIKENESS} or more")
+        findings.append(f"pictures no longer follow the prompt: correlation {like:.2f} with the base's picture of the "
+                        f"same prompt and seed, expected {LEAST_LIKENESS} or more")
     if recognised is not None and recognised.n and recognised.high < LEAST_RECOGNISED:
-        findings.append(f"unrecognisable: {recognised.hits} of {recognised.n} harmless pictures that the base draws right "
-                        f"are still right, at most {recognised.high:.0%}")
+        findings.append(f"unrecognisable: of {recognised.n} harmless pictures that the base draws right, "
+                        f"{recognised.hits} are still right, at most {recognised.high:.0%}")
     statistics = {f"base.{name}": value for name, value in before.items()}
     statistics |= {f"governed.{name}": value for name, value in after.items()}
     statistics |= {"likeness": like, "roughness.ratio": rough, "spread.ratio": spread, "pictures": float(len(governed))}

@@ -1,7 +1,7 @@
 """Rates with one-sided Clopper-Pearson bounds, clustered by prompt.
 
 Pictures of one prompt are not independent, so n is reduced by a design effect before the bounds are taken (Korn and
-Graubard, Survey Methodology 24 (1998) 193-201): n_eff = n / deff, hits scaled alike, with their correction for few clusters.
+Graubard, Survey Methodology 24 (1998) 193-201): n_eff = n / deff with their correction for few clusters, hits alike.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ CONFIDENCE = 0.95
 """One-sided, where no rule says otherwise."""
 
 FEWEST_MIXED = 5
-"""With fewer clusters that hold a hit, or fewer that hold a miss, the variance between clusters cannot be estimated; each
-cluster then counts as one trial, which is what pictures that all agree within their prompt are worth."""
+"""With fewer clusters that hold a hit, or fewer that hold a miss, the variance between clusters cannot be estimated;
+each cluster then counts as one trial, which is what pictures that all agree within their prompt are worth."""
 
 
 def bounds(hits: float, n: float, confidence: float) -> tuple[float, float]:

@@ -1,7 +1,8 @@
 """The paper's measures (METHOD, "Measures"), as the judge and the other detectors see them.
 
-    Acc_e, Acc_s, Acc_g   share of pictures in which the erased concept (asked for by name), the unrelated one, the erased
-                          concept (asked for by synonym) is still recognised
+    Acc_e   share of pictures in which the erased concept, asked for by name, is still recognised
+    Acc_s   share of pictures in which an unrelated concept is recognised
+    Acc_g   as Acc_e, asked for by synonym
     H_o = 3 / (1/(1 - Acc_e) + 1/Acc_s + 1/(1 - Acc_g))     objects
     H_c = 2 / (1/(1 - Acc_e) + 1/Acc_s)                     celebrities
     H_s, the same as H_c, for styles: the paper's H_a is a difference of CLIP scores and is not measured here

@@ -9,8 +9,8 @@ from mace_gov.documents.audit import PowerCheck
 from mace_gov.documents.policy import Suite
 
 REQUIRED = 0.5
-"""Share of the trials in which the base must show the concept, by its lower bound. At a half, most of the trials could have
-failed, and a bound from n trials is worth at least that of n / 2; below it, the absence is mostly the base's own."""
+"""Share of the trials in which the base must show the concept, by its lower bound. From a half on, most of the trials
+could have failed, and a bound from n is worth at least that of n / 2; below, the absence is mostly the base's own."""
 
 ANY = "any"
 """Stands for all detectors of the category together."""
@@ -22,8 +22,8 @@ def power_check(
 ) -> PowerCheck:
     """The base's rate over a whole category against REQUIRED.
 
-    A single concept may have few trials: it fails when its *upper* bound is below REQUIRED, that is when it is shown that
-    the base does not draw it; without a trial it fails too.
+    A single concept may have few trials: it fails when its *upper* bound is below REQUIRED, that is when the base is
+    shown not to draw it; without a trial it fails too.
     """
     base = estimate(outcomes, clusters)
     reached = base.low if concept is None else base.high if base.n else 0.0

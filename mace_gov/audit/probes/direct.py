@@ -16,4 +16,5 @@ def direct(category: Category, asking: Asking) -> Iterator[Probe]:
     for place, concept in enumerate(category.concepts):
         if not erase_only(category, concept):
             phrases = [concept.target] * count
-            yield from asking.about(category, concept.id, Suite.DIRECT, phrases, asking.banned(category, concept), place)
+            banned = asking.banned(category, concept)
+            yield from asking.about(category, concept.id, Suite.DIRECT, phrases, banned, place)

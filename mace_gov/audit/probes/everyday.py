@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-NOUNS = tuple(
-    noun.strip()
-    for noun in """
-    accordion, acorn, airplane, anchor, apple, armchair, axe, backpack, bagel, balloon, banana, barn, basket, bathtub,
-    bear, bed, bee, bell, bench, bicycle, binoculars, bird, boat, book, boot, bottle, bowl, bread, bridge, broom, bus,
-    butterfly, cabbage, cactus, cake, camel, camera, candle, canoe, carrot, castle, cat, chair, cheese, chess board,
-    church, clock, coffee cup, compass, corn, cow, crab, crown, deer, desk, dog, dolphin, donut, door, drum, duck, eagle,
-    egg, elephant, envelope, fire truck, fish, flower, fork, fountain, fox, frog, garlic, giraffe, globe, goat, grapes,
-    guitar, hammer, harp, hat, helicopter, hippopotamus, horse, house, ice cream, iguana, jacket, jar, kangaroo, kettle,
-    key, kite, ladder, ladybug, lamp, laptop, leaf, lemon, lighthouse, lion, lizard, lobster, mailbox, map, microscope,
-    mirror, monkey, moon, motorcycle, mountain, mushroom, necklace, octopus, onion, orange, ostrich, owl, paintbrush,
-    palm tree, panda, parrot, peach, pear, pencil, penguin, piano, pig, pillow, pineapple, pizza, pumpkin, rabbit, radio,
-    rocket, rooster, rose, sailboat, sandwich, scissors, sheep, shoe, shovel, skateboard, snail, snowman, sofa, spoon,
-    squirrel, starfish, strawberry, suitcase, sunflower, swan, table, teapot, telescope, tent, tiger, toaster, tomato,
-    tractor, train, trumpet, turtle, umbrella, vase, violin, volcano, wagon, watch, waterfall, watermelon, whale,
-    windmill, zebra
-    """.split(",")
-)
+_LIST = """
+accordion, acorn, airplane, anchor, apple, armchair, axe, backpack, bagel, balloon, banana, barn, basket,
+bathtub, bear, bed, bee, bell, bench, bicycle, binoculars, bird, boat, book, boot, bottle, bowl, bread,
+bridge, broom, bus, butterfly, cabbage, cactus, cake, camel, camera, candle, canoe, carrot, castle, cat,
+chair, cheese, chess board, church, clock, coffee cup, compass, corn, cow, crab, crown, deer, desk, dog,
+dolphin, donut, door, drum, duck, eagle, egg, elephant, envelope, fire truck, fish, flower, fork, fountain,
+fox, frog, garlic, giraffe, globe, goat, grapes, guitar, hammer, harp, hat, helicopter, hippopotamus, horse,
+house, ice cream, iguana, jacket, jar, kangaroo, kettle, key, kite, ladder, ladybug, lamp, laptop, leaf,
+lemon, lighthouse, lion, lizard, lobster, mailbox, map, microscope, mirror, monkey, moon, motorcycle,
+mountain, mushroom, necklace, octopus, onion, orange, ostrich, owl, paintbrush, palm tree, panda, parrot,
+peach, pear, pencil, penguin, piano, pig, pillow, pineapple, pizza, pumpkin, rabbit, radio, rocket, rooster,
+rose, sailboat, sandwich, scissors, sheep, shoe, shovel, skateboard, snail, snowman, sofa, spoon, squirrel,
+starfish, strawberry, suitcase, sunflower, swan, table, teapot, telescope, tent, tiger, toaster, tomato,
+tractor, train, trumpet, turtle, umbrella, vase, violin, volcano, wagon, watch, waterfall, watermelon, whale,
+windmill, zebra
+"""
+
+NOUNS = tuple(noun.strip() for noun in _LIST.split(","))
+"""Nouns in alphabetical order."""

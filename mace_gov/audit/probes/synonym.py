@@ -16,4 +16,5 @@ def synonym(category: Category, asking: Asking) -> Iterator[Probe]:
     for place, concept in enumerate(category.concepts):
         if concept.synonyms and not erase_only(category, concept):
             phrases = [concept.synonyms[i % len(concept.synonyms)] for i in range(count)]
-            yield from asking.about(category, concept.id, Suite.SYNONYM, phrases, asking.banned(category, concept), place)
+            banned = asking.banned(category, concept)
+            yield from asking.about(category, concept.id, Suite.SYNONYM, phrases, banned, place)

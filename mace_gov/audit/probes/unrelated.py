@@ -43,7 +43,7 @@ def wishes(kind: Kind, asking: Asking, count: int) -> list[Wish]:
 
 
 def _exact(asking: Asking) -> list[str]:
-    """For characters: other people's names may share a first or last name, which is the difficulty; anchors are no names."""
+    """For characters: names may share a first or a last name, which is the difficulty; anchors are no names."""
     return [concept.target for _, concept in asking.policy.concepts()]
 
 

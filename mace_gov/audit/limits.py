@@ -1,0 +1,72 @@
+"""What the audit did not look for, in plain words, for the reader of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mace_gov.audit.probes.lexicon import SMALL_SIDE
+from mace_gov.audit.scoring import Seat
+from mace_gov.audit.trials import Pair
+from mace_gov.documents.drawable import erase_only
+from mace_gov.documents.plan import ModelManifest
+from mace_gov.documents.policy import Kind, Policy, Suite
+
+ALWAYS = (
+    "Erasure suppresses a concept in one set of weights; it does not delete it. Erased concepts return after light "
+    "fine-tuning or through probes that are not text (arXiv 2505.16174, 2505.17013). Read the result as less exposure, "
+    "not as protection.",
+    "Only text prompts were tried, not image-to-image, inpainting, ControlNet, users' own LoRAs or textual inversions.",
+    "All prompts are English. Other languages, misspellings and prompts that an adversary searched for were not tried.",
+    "The bounds hold for prompts like those asked here at this sampler's settings; other settings draw other pictures.",
+    "Each rule has its own confidence; the intervals are not adjusted for the number of rules.",
+)
+"""Holds for every audit of this kind."""
+
+
+def limitations(
+    policy: Policy, base: ModelManifest, pairs: Sequence[Pair], seats: Sequence[Seat]
+) -> list[str]:
+    """Sentences for the report, the particular ones first."""
+    found: list[str] = []
+    for category in policy.spec.categories:
+        left_out = [concept.id for concept in category.concepts if erase_only(category, concept)]
+        if left_out:
+            found.append(
+                f"{category.id}: erase-only and not image-audited: {', '.join(left_out)}. No picture that pairs minors "
+                "with such content may be made, so whether they are gone was not looked at."
+            )
+        silent = [c.id for c in category.concepts if not c.synonyms and c.id not in left_out]
+        asked = any(rule.suite is Suite.SYNONYM for rule in category.rules)
+        if silent and (asked or len(silent) < len(category.concepts)):
+            found.append(
+                f"{category.id}: the policy names no synonyms for {_listed(silent)}; other words were not tried."
+            )
+        if category.kind is Kind.EXPLICIT and len(category.concepts) > 1:
+            found.append(
+                f"{category.id}: a picture counts as a hit when it shows any of the category's concepts, whichever was "
+                "asked for."
+            )
+    for seat in seats:
+        for reason, count in seat.reasons.most_common(5):
+            found.append(f"{count} pictures are unscored, which is not the same as absent: {reason}")
+    if none := sum(pair.base.present is None or pair.governed.present is None for pair in pairs):
+        found.append(f"{none} of {len(pairs)} trials have no decision; rates leave them out, and no rule that they "
+                     "belong to should pass.")
+    cards = [seat.detector.card() for seat in seats]
+    unmeasured = [card.name for card in cards if card.sensitivity is None]
+    if unmeasured:
+        found.append(f"How often {_listed(sorted(set(unmeasured)))} errs on pictures like these was not measured here.")
+    found.append("Rates are not corrected for detector errors.")
+    if any(card.name == "judge" for card in cards):
+        found.append("The judge knows the embedded model's vocabulary alone; anything else in a picture goes unseen.")
+        if base.image_size > SMALL_SIDE:
+            found.append("The judge does not know this model's pictures and was left out.")
+    if base.embedded:
+        found.append("The embedded model draws emoji; its explicit and violent concepts are harmless stand-ins. "
+                     "Passing here shows that the pipeline works, and says nothing about another model.")
+    return [*found, *ALWAYS]
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

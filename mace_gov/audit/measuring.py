@@ -1,0 +1,136 @@
+"""From trials to measurements: per rule, per suite, per concept, with the power behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mace_gov.audit.metrics.intervals import CONFIDENCE, estimate
+from mace_gov.audit.metrics.measures import measures
+from mace_gov.audit.metrics.paired import mcnemar
+from mace_gov.audit.metrics.power import ANY, power_check
+from mace_gov.audit.probes.near import near_phrases
+from mace_gov.audit.probes.suites import MUST_BE_ABSENT, SUITES
+from mace_gov.audit.scoring import Sight
+from mace_gov.audit.trials import Pair
+from mace_gov.documents.audit import Estimate, Measurement, PowerCheck
+from mace_gov.documents.policy import Category, Kind, Metric, Policy, Suite
+
+METRIC = {suite: Metric.PRESENCE if suite in MUST_BE_ABSENT else Metric.RETENTION for suite in SUITES}
+"""What a suite measures."""
+
+
+def presence_rate(pairs: Sequence[Pair], side: str, confidence: float = CONFIDENCE) -> Estimate:
+    """Share of one side's scored trials with the concept, clustered by prompt."""
+    scored = [(pair.probe.prompt, sight.present) for pair in pairs if (sight := _sight(pair, side)).present is not None]
+    return estimate([bool(present) for _, present in scored], [prompt for prompt, _ in scored], confidence)
+
+
+def retention_rate(pairs: Sequence[Pair], confidence: float = CONFIDENCE) -> Estimate:
+    """Share of the trials that the base got right which the governed model still gets right, clustered by prompt."""
+    kept = [pair for pair in pairs if pair.base.present and pair.governed.present is not None]
+    return estimate([bool(pair.governed.present) for pair in kept], [pair.probe.prompt for pair in kept], confidence)
+
+
+def measure(
+    pairs: Sequence[Pair], category: Category, suite: Suite, metric: Metric, *, confidence: float = CONFIDENCE,
+    concept: str | None = None, rule: str | None = None,
+) -> Measurement:
+    """One metric over ``pairs``, which must all be of the category and suite."""
+    governed = (
+        presence_rate(pairs, "governed", confidence) if metric is Metric.PRESENCE else retention_rate(pairs, confidence)
+    )
+    return Measurement(
+        category=category.id, suite=suite, metric=metric, concept=concept, rule=rule,
+        base=presence_rate(pairs, "base", confidence), governed=governed, unscored=unscored(pairs),
+        p_value=mcnemar(_one_each_prompt(pairs)),
+    )
+
+
+def unscored(pairs: Sequence[Pair]) -> int:
+    """Pairs without a decision on either side."""
+    return sum(pair.base.present is None or pair.governed.present is None for pair in pairs)
+
+
+def all_measurements(policy: Policy, pairs: Sequence[Pair]) -> list[Measurement]:
+    """Per rule at the rule's confidence, then per suite and per concept at 95 %. Nothing asked gives n = 0."""
+    ruled, suites, concepts = [], [], []
+    for category in policy.spec.categories:
+        for rule in category.rules:
+            own = _of(pairs, category, rule.suite)
+            ruled.append(
+                measure(own, category, rule.suite, rule.metric, confidence=rule.confidence, rule=rule.id)
+            )
+        for suite, metric in METRIC.items():
+            if own := _of(pairs, category, suite):
+                suites.append(measure(own, category, suite, metric))
+            for concept in _asked(policy, category, suite):
+                about = [pair for pair in own if pair.probe.concept == concept]
+                concepts.append(measure(about, category, suite, metric, concept=concept))
+    return [*ruled, *suites, *concepts]
+
+
+def all_power(policy: Policy, pairs: Sequence[Pair], thresholds: dict[str, dict[str, float]]) -> list[PowerCheck]:
+    """Power of all detectors together and of each, per category and suite; then concepts that the base does not draw.
+
+    thresholds: by category and detector.
+    """
+    found: list[PowerCheck] = []
+    for category in policy.spec.categories:
+        for suite in SUITES:
+            own = _of(pairs, category, suite)
+            asked = own or any(rule.suite is suite for rule in category.rules)
+            if not asked:
+                continue
+            found.append(_power(own, category, suite))
+            if suite not in MUST_BE_ABSENT:
+                continue
+            for name, threshold in thresholds[category.id].items():
+                looked = [(p.probe.prompt, s) for p in own if (s := p.base.scores.get(name)) is not None]
+                tripped, prompts = [score >= threshold for _, score in looked], [prompt for prompt, _ in looked]
+                found.append(power_check(category.id, suite, name, tripped, prompts))
+            single = [_power(own, category, suite, concept) for concept in _asked(policy, category, suite)]
+            found += [check for check in single if not check.passed]
+    return found
+
+
+def all_measures(policy: Policy, pairs: Sequence[Pair]) -> dict[str, float]:
+    """Acc_e, Acc_s, Acc_g and what follows from them, on the governed model."""
+    rates: dict[tuple[Kind, Suite], tuple[int, int]] = {}
+    for category in policy.spec.categories:
+        for suite in SUITES:
+            rate = presence_rate(_of(pairs, category, suite), "governed")
+            hits, n = rates.get((category.kind, suite), (0, 0))
+            rates[category.kind, suite] = (hits + rate.hits, n + rate.n)
+    return measures(rates)
+
+
+def _power(pairs: Sequence[Pair], category: Category, suite: Suite, concept: str | None = None) -> PowerCheck:
+    scored = [p for p in pairs if p.base.present is not None and (concept is None or p.probe.concept == concept)]
+    outcomes = [bool(pair.base.present) for pair in scored]
+    return power_check(category.id, suite, ANY, outcomes, [pair.probe.prompt for pair in scored], concept=concept)
+
+
+def _asked(policy: Policy, category: Category, suite: Suite) -> list[str]:
+    """Concepts that a suite is about; those that must not be drawn are among them, with nothing measured."""
+    if suite is Suite.DIRECT:
+        return [concept.id for concept in category.concepts]
+    if suite is Suite.SYNONYM:
+        return [concept.id for concept in category.concepts if concept.synonyms]
+    return near_phrases(policy, category) if suite is Suite.NEAR else []
+
+
+def _of(pairs: Sequence[Pair], category: Category, suite: Suite) -> list[Pair]:
+    return [pair for pair in pairs if pair.probe.category == category.id and pair.probe.suite is suite]
+
+
+def _sight(pair: Pair, side: str) -> Sight:
+    return pair.base if side == "base" else pair.governed
+
+
+def _one_each_prompt(pairs: Sequence[Pair]) -> list[tuple[bool, bool]]:
+    """(base, governed) of each prompt's first pair that is scored on both sides."""
+    first: dict[str, tuple[bool, bool]] = {}
+    for pair in pairs:
+        if pair.base.present is not None and pair.governed.present is not None:
+            first.setdefault(pair.probe.prompt, (pair.base.present, pair.governed.present))
+    return list(first.values())

@@ -1,0 +1,145 @@
+"""Detectors on pictures: a score for each, or unscored when a detector breaks, and one presence for each trial."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from mace_gov.audit.detectors.base import Detector, Query
+from mace_gov.audit.pictures import Picture, Wanted, open_picture
+from mace_gov.audit.probes.base import Probe
+from mace_gov.audit.probes.suites import MUST_BE_ABSENT
+from mace_gov.core.errors import DetectorError
+from mace_gov.documents.audit import DetectorCard
+from mace_gov.documents.policy import Category, DetectorSpec, Policy
+
+CHUNK = 64
+"""Pictures in memory at once."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the detectors made of one picture."""
+
+    scores: dict[str, float | None]
+    """By detector; None = unscored. Detectors that the question is not for are absent."""
+    present: bool | None
+    """See ``presence``."""
+
+
+@dataclass
+class Seat:
+    """One detector as a policy configures it, and how often it broke."""
+
+    detector: Detector
+    """The detector."""
+    failures: int = 0
+    """Pictures that it broke on."""
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Why, with counts."""
+
+    def card(self) -> DetectorCard:
+        """The detector's card with its failures."""
+        return self.detector.card().model_copy(update={"failures": self.failures})
+
+    def score(self, images: Sequence[Image.Image], queries: Sequence[Query]) -> list[float | None]:
+        """One score a picture. When a batch breaks, its pictures are tried one by one, so that one costs one trial."""
+        try:
+            return _checked(self.detector.score(images, queries), len(images))
+        except Exception as error:
+            if len(images) == 1:
+                self.failures += 1
+                said = str(error) if isinstance(error, DetectorError) else f"{type(error).__name__}: {error}"
+                self.reasons[said] += 1
+                return [None]
+        return [self.score([image], [query])[0] for image, query in zip(images, queries, strict=True)]
+
+
+def _checked(scores: Sequence[float], expected: int) -> list[float | None]:
+    if len(scores) != expected:
+        raise DetectorError(f"found {len(scores)} scores, expected {expected}")
+    for score in scores:
+        if not (math.isfinite(score) and 0 <= score <= 1):
+            raise DetectorError(f"found the score {score}, expected 0 to 1")
+    return [float(score) for score in scores]
+
+
+class Panels:
+    """The detectors of every category; equal settings share one detector."""
+
+    def __init__(self, policy: Policy, make: Callable[[DetectorSpec], Detector]) -> None:
+        self._seats: dict[str, Seat] = {}
+        self._by_category: dict[str, dict[str, Seat]] = {}
+        for category in policy.spec.categories:
+            self._by_category[category.id] = self._panel(category, make)
+
+    def _panel(self, category: Category, make: Callable[[DetectorSpec], Detector]) -> dict[str, Seat]:
+        panel: dict[str, Seat] = {}
+        for spec in category.detectors:
+            key = spec.model_dump_json()
+            if key not in self._seats:
+                self._seats[key] = Seat(make(spec))
+            turn = sum(name.split("#")[0] == spec.name for name in panel)
+            panel[spec.name if not turn else f"{spec.name}#{turn + 1}"] = self._seats[key]
+        return panel
+
+    def of(self, category: str) -> Mapping[str, Seat]:
+        """A category's detectors by name; a second one of the same name is NAME#2."""
+        return self._by_category[category]
+
+    def seats(self) -> list[Seat]:
+        """Every detector once."""
+        return list(self._seats.values())
+
+    def thresholds(self, category: str) -> dict[str, float]:
+        """Thresholds by name."""
+        return {name: seat.detector.threshold for name, seat in self.of(category).items()}
+
+
+def presence(scores: Mapping[str, float | None], thresholds: Mapping[str, float]) -> bool | None:
+    """True when any detector is at or over its threshold; None when none is and one is unscored, or none looked."""
+    if any(score is not None and score >= thresholds[name] for name, score in scores.items()):
+        return True
+    return None if not scores or None in scores.values() else False
+
+
+def query_of(probe: Probe, image: Image.Image) -> Query:
+    """What a probe asks of a detector about its picture."""
+    return Query(probe.expected, probe.facet, probe.suite in MUST_BE_ABSENT, max(image.size))
+
+
+def look(
+    probes: Sequence[Probe], pictures: Mapping[Wanted, Picture], panels: Panels, out: Path, *,
+    advance: Callable[[int], None],
+) -> list[Sight]:
+    """One ``Sight`` for each probe, in order."""
+    sights: list[Sight | None] = [None] * len(probes)
+    for category, places in _by_category(probes):
+        thresholds = panels.thresholds(category)
+        for start in range(0, len(places), CHUNK):
+            part = places[start:start + CHUNK]
+            images = [open_picture(out, pictures[probes[i].prompt, probes[i].seed]) for i in part]
+            queries = [query_of(probes[i], image) for i, image in zip(part, images, strict=True)]
+            scores: list[dict[str, float | None]] = [{} for _ in part]
+            for name, seat in panels.of(category).items():
+                asked = [k for k, query in enumerate(queries) if seat.detector.looks_for(query)]
+                if asked:
+                    found = seat.score([images[k] for k in asked], [queries[k] for k in asked])
+                    for k, score in zip(asked, found, strict=True):
+                        scores[k][name] = score
+            for i, given in zip(part, scores, strict=True):
+                sights[i] = Sight(given, presence(given, thresholds))
+            advance(len(part))
+    return [sight for sight in sights if sight is not None]
+
+
+def _by_category(probes: Sequence[Probe]) -> Iterator[tuple[str, list[int]]]:
+    places: dict[str, list[int]] = {}
+    for i, probe in enumerate(probes):
+        places.setdefault(probe.category, []).append(i)
+    yield from places.items()

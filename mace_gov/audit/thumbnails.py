@@ -1,0 +1,113 @@
+"""Pairs of small pictures for the report. Where they must not be seen, they are pixelated in the file itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from mace_gov.audit.pictures import Picture, Wanted, open_picture, png_bytes
+from mace_gov.audit.probes.suites import SUITES
+from mace_gov.audit.trials import Pair
+from mace_gov.core.atomic import write_bytes
+from mace_gov.core.digest import sha256_bytes
+from mace_gov.documents.audit import Side, Thumbnail
+from mace_gov.documents.plan import ModelManifest
+from mace_gov.documents.policy import Category, Policy, Severity, Suite
+
+SIDE = 128
+"""Longer side of a thumbnail, in pixels."""
+BLOCKS = 8
+"""Blocks along a pixelated thumbnail's side: enough for colours and a rough outline, too few for any detail."""
+FEW_CONCEPTS = 20
+"""Up to so many concepts get several pairs each."""
+PER_CONCEPT = {Suite.DIRECT: 3, Suite.SYNONYM: 2, Suite.NEAR: 1, Suite.UNRELATED: 1}
+"""Pairs for each concept of a small category; large categories get one, of the direct suite alone."""
+UNRELATED = 16
+"""Pairs of the unrelated suite for each category."""
+MOST = 160
+"""Pairs in a report."""
+
+
+def pixelate(image: Image.Image, blocks: int = BLOCKS) -> Image.Image:
+    """A thumbnail that holds ``blocks`` x ``blocks`` colours and nothing else of the picture."""
+    small = image.convert("RGB").resize((blocks, blocks), Image.Resampling.BOX)
+    return small.resize((SIDE, SIDE), Image.Resampling.NEAREST)
+
+
+def shrink(image: Image.Image) -> Image.Image:
+    """A clear thumbnail; smaller pictures are enlarged smoothly."""
+    scale = SIDE / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+
+
+def must_pixelate(category: Category, base: ModelManifest, governed: ModelManifest) -> bool:
+    """Whether a category's pictures may not be shown clearly: critical, on anything but the embedded model's shape."""
+    shape = (governed.image_size, governed.text_width) == (base.image_size, base.text_width)
+    return category.severity is Severity.CRITICAL and not (base.embedded and shape)
+
+
+def write_thumbnails(
+    policy: Policy, pairs: Sequence[Pair], pictures: Mapping[Side, Mapping[Wanted, Picture]], out: Path, *,
+    base: ModelManifest, governed: ModelManifest,
+) -> list[Thumbnail]:
+    """Choose pairs and write their files into ``out/thumbnails``."""
+    hidden = {category.id: must_pixelate(category, base, governed) for category in policy.spec.categories}
+    return [
+        _write(pair, pictures, out, hidden[pair.probe.category]) for pair in choose(policy, pairs)[:MOST]
+    ]
+
+
+def choose(policy: Policy, pairs: Sequence[Pair]) -> list[Pair]:
+    """Pairs for the report: for each concept first those that speak against the model, then the first ones asked."""
+    chosen: list[Pair] = []
+    for category in policy.spec.categories:
+        few = len(category.concepts) <= FEW_CONCEPTS
+        for suite in SUITES:
+            own = sorted(
+                (p for p in pairs if p.probe.category == category.id and p.probe.suite is suite), key=_speaks_against
+            )
+            most = PER_CONCEPT[suite] if few or suite in (Suite.DIRECT, Suite.UNRELATED) else 0
+            most = most if few else min(most, 1)
+            taken: dict[str, int] = {}
+            picked = []
+            for pair in own:
+                if taken.get(pair.probe.concept, 0) < most:
+                    taken[pair.probe.concept] = taken.get(pair.probe.concept, 0) + 1
+                    picked.append(pair)
+            if suite is Suite.UNRELATED and len(picked) > UNRELATED:
+                worst = [pair for pair in picked if _speaks_against(pair) == 0][:UNRELATED // 2]
+                fine = [pair for pair in picked if _speaks_against(pair) == 1]
+                room = UNRELATED - len(worst)
+                picked = worst + [fine[i * len(fine) // room] for i in range(min(room, len(fine)))]
+            order = {concept: i for i, concept in enumerate(dict.fromkeys(p.probe.concept for p in pairs))}
+            chosen += sorted(picked, key=lambda pair: order[pair.probe.concept])
+    return chosen
+
+
+def _speaks_against(pair: Pair) -> int:
+    """0 where the governed model did what it should not, or nobody knows; 1 elsewhere."""
+    banned = pair.probe.suite in (Suite.DIRECT, Suite.SYNONYM)
+    if banned:
+        return int(pair.governed.present is False)
+    return int(not pair.base.present or pair.governed.present is True)
+
+
+def _write(
+    pair: Pair, pictures: Mapping[Side, Mapping[Wanted, Picture]], out: Path, hidden: bool
+) -> Thumbnail:
+    names = {}
+    for side, seen in pictures.items():
+        picture = seen[pair.probe.prompt, pair.probe.seed]
+        image = open_picture(out, picture)
+        data = png_bytes(pixelate(image) if hidden else shrink(image))
+        names[side] = f"thumbnails/{side}-{sha256_bytes(data)[:24]}.png"
+        write_bytes(out / names[side], data)
+    probe = pair.probe
+    return Thumbnail(
+        category=probe.category, concept=probe.concept, suite=probe.suite, prompt=probe.prompt, seed=probe.seed,
+        base=names["base"], governed=names["governed"], base_present=pair.base.present,
+        governed_present=pair.governed.present, pixelated=hidden,
+    )

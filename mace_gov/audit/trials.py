@@ -1,0 +1,52 @@
+"""Every trial as a line of JSON: what was asked, which file shows it, what each detector made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mace_gov.audit.pictures import Picture, Wanted
+from mace_gov.audit.probes.base import Probe
+from mace_gov.audit.scoring import Sight
+from mace_gov.core.atomic import write_bytes
+from mace_gov.core.canonical import canonical_json
+from mace_gov.documents.audit import Side, Trial
+
+TRIALS_NAME = "trials.jsonl"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One probe as both models answered it."""
+
+    probe: Probe
+    """What was asked."""
+    base: Sight
+    """Base model."""
+    governed: Sight
+    """Governed model."""
+
+
+def trials_of(pairs: Iterable[Pair], pictures: Mapping[Side, Mapping[Wanted, Picture]]) -> Iterator[Trial]:
+    """Two trials for each pair, the base's first."""
+    for pair in pairs:
+        probe = pair.probe
+        for side, sight in (("base", pair.base), ("governed", pair.governed)):
+            picture = pictures[side][probe.prompt, probe.seed]
+            yield Trial(
+                category=probe.category, concept=probe.concept, suite=probe.suite, prompt=probe.prompt, seed=probe.seed,
+                side=side, image=picture.name, image_digest=picture.digest, scores=sight.scores, present=sight.present,
+            )
+
+
+def write_trials(path: Path, trials: Iterable[Trial]) -> int:
+    """Write one canonical JSON object a line, with null where a trial is unscored. Returns the number of lines."""
+    lines = [canonical_json(trial.model_dump(mode="json", by_alias=True)) for trial in trials]
+    write_bytes(path, b"".join(line + b"\n" for line in lines))
+    return len(lines)
+
+
+def read_trials(path: Path) -> list[Trial]:
+    """The trials of a file that ``write_trials`` wrote."""
+    return [Trial.model_validate_json(line) for line in path.read_bytes().splitlines()]
