@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import PurePath
 
 from mace_gov.core.errors import IntegrityError
 from mace_gov.documents.evidence import EVIDENCE_TYPE, VerifiedEvidence
@@ -12,39 +13,52 @@ from mace_gov.documents.verdict import Verdict
 
 KEY = "pipeline.pub.pem"
 
-UNPACK_DSSE = f"""\
-python3 - <<'END'
-import base64, json
-envelope = json.load(open("evidence.dsse.json"))
+UNPACK_DSSE = """\
+python3 - {envelope} <<'END'
+import base64, json, sys
+envelope = json.load(open(sys.argv[1]))
 payload, kind = base64.b64decode(envelope["payload"]), envelope["payloadType"].encode()
-open("pae.bin", "wb").write(b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload))
-open("sig.bin", "wb").write(base64.b64decode(envelope["signatures"][0]["sig"]))
-assert json.loads(payload)["predicateType"] == "{EVIDENCE_TYPE}"
+open("/tmp/pae.bin", "wb").write(b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload))
+open("/tmp/sig.bin", "wb").write(base64.b64decode(envelope["signatures"][0]["sig"]))
+print(json.loads(payload)["predicateType"])
 END
-openssl pkeyutl -verify -pubin -inkey {KEY} -rawin -in pae.bin -sigfile sig.bin"""
+openssl pkeyutl -verify -pubin -inkey {key} -rawin -in /tmp/pae.bin -sigfile /tmp/sig.bin"""
 """DSSE's pre-authentication encoding and an Ed25519 check, with python3 and openssl alone."""
 
 
-def how_to_verify(verdict: Verdict, keyid: str, folder: str) -> list[str]:
-    """Commands for a reader who trusts nobody, in the order to run them. Lines that begin with ``#`` are remarks."""
-    place = shlex.quote(folder)
-    model = shlex.quote(f"{folder}/model")
+def how_to_verify(verdict: Verdict, keyid: str, *, version: str | None, folder: str) -> list[str]:
+    """Commands for a reader who trusts nobody, in the order to run them. Entries that begin with ``#`` are remarks.
+
+    ``folder`` is the version's folder as a reader would type it.
+    """
+    parts = PurePath(folder).parts
+    name = version.replace("/", "-v") if version else "-audit-".join(parts[-2:])
+    place, report = shlex.quote(folder), shlex.quote(f"reports/{name}")
+    model = shlex.quote(f"{folder}/model") if version else "MODEL_FOLDER"
     return [
-        f"# Get the public key {KEY} by another way than this folder, and check its fingerprint. Expected: {keyid}",
+        "# Run the commands where the folders registry and reports lie, or write your own paths. "
+        f"Get the public key {KEY} by another way than these folders and check its fingerprint. Expected: {keyid}",
         f"openssl pkey -pubin -in {KEY} -outform DER | sha256sum",
-        "# Check signatures, every file's digest, and that evidence, verdict and model belong together.",
+        "# Check signatures, every file’s digest, and that evidence, verdict and model belong together.",
         f"mace-gov verify {place} --key {KEY}",
-        "# Check that this report folder is as it was signed.",
-        f"mace-gov verify . --key {KEY}",
+        "# Check that the report folder is as it was signed.",
+        f"mace-gov verify {report} --key {KEY}",
         "# Decide again, from the verified evidence and your own copy of the policy.",
-        f"mace-gov gate {place} --policy policy.yaml --key {KEY}",
-        f"# Without mace-gov: the evidence envelope's digest. Expected: {verdict.evidence_digest}",
-        "sha256sum evidence.dsse.json",
-        f"# Without mace-gov: the model folder's digest. Expected: {verdict.governed_digest}",
-        f"(cd {model} && find . -type f -printf '%P\\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum)",
-        "# Without mace-gov: the evidence's signature (an in-toto Statement v1 in a DSSE envelope, Ed25519).",
-        UNPACK_DSSE,
+        f"mace-gov gate {place} --policy {place}/policy.yaml --key {KEY}",
+        f"# Without mace-gov: the evidence envelope’s digest. Expected: {verdict.evidence_digest}",
+        f"sha256sum {report}/evidence.dsse.json",
+        f"# Without mace-gov: the model folder’s digest. Expected: {verdict.governed_digest}",
+        f"(cd {model} && find -L . -type f -printf '%P\\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum)",
+        f"# Without mace-gov: the evidence’s signature, an in-toto Statement v1 in a DSSE envelope, signed with "
+        f"Ed25519. Expected: {EVIDENCE_TYPE}, then a line that says that the signature was verified.",
+        UNPACK_DSSE.format(envelope=f"{report}/evidence.dsse.json", key=KEY),
     ]
+
+
+def _as_typed(folder: str) -> str:
+    """A machine's own absolute path is nobody's business: keep ``registry/versions/NAME/N`` of it."""
+    path = PurePath(folder)
+    return PurePath(*path.parts[-4:]).as_posix() if path.is_absolute() else path.as_posix()
 
 
 def compose(
@@ -53,8 +67,8 @@ def compose(
     """The report's document.
 
     ``version`` is ``NAME/N`` of a governed version, or None for a model that was made elsewhere; ``folder`` is the
-    version's folder as a reader would type it (the default is its place below ``registry``). Raises IntegrityError when
-    policy, evidence and verdict are not about the same policy, model and envelope.
+    version's folder (the default is its place below ``registry``); of an absolute path the last four parts are kept.
+    Raises IntegrityError when policy, evidence and verdict are not about the same policy, model and envelope.
     """
     evidence = verified.evidence
     for what, found, expected in (
@@ -66,7 +80,7 @@ def compose(
         if found != expected:
             raise IntegrityError(f"{what} has digest {found}, the evidence is about {expected}")
     name = f"{policy.metadata.name} {policy.metadata.version}"
-    place = folder or (f"registry/versions/{version}" if version else "VERSION_FOLDER")
+    place = _as_typed(folder or f"registry/versions/{version or 'NAME/N'}")
     return Report(
         title=f"{name}, governed version {version}" if version else f"{name}, audit of a model made elsewhere",
         version=version,
@@ -74,6 +88,6 @@ def compose(
         evidence=evidence,
         verdict=verdict,
         keyid=verified.keyid,
-        how_to_verify=how_to_verify(verdict, verified.keyid, place),
+        how_to_verify=how_to_verify(verdict, verified.keyid, version=version, folder=place),
         checks=list(verified.checks),
     )

@@ -1,4 +1,4 @@
-"""The evidence folder's pictures, checked and embedded. A picture is shown only if it is the one that was signed for."""
+"""The evidence folder's pictures, checked and embedded. Only a picture that was signed for is shown."""
 
 from __future__ import annotations
 

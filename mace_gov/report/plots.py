@@ -1,4 +1,4 @@
-"""Plots as inline SVG. Each row is a small drawing of its own, placed by percentages, so that it fills the width that it
+"""Plots as inline SVG. Each row is a small drawing of its own, placed by percentages, so that it fills the width it
 is given and its text never shrinks on a narrow screen. Colours come from the page's CSS classes.
 """
 
@@ -73,10 +73,9 @@ def forest_row(metric: Metric, limit: float, governed: Estimate | None, base: Es
     height, upper, lower = 44, 13, 31
     at_most = metric is Metric.PRESENCE
     start, end = (0.0, limit) if at_most else (limit, 1.0)
-    region = f'<rect class="met" x="{_x(angular, start)}" width="{_width(angular, start, end)}" y="0" height="{height}"/>'
-    threshold = (
-        f'<line class="limit" x1="{_x(angular, limit)}" x2="{_x(angular, limit)}" y1="0" y2="{height}"/>'
-    )
+    width, x = _width(angular, start, end), _x(angular, limit)
+    region = f'<rect class="met" x="{_x(angular, start)}" width="{width}" y="0" height="{height}"/>'
+    threshold = f'<line class="limit" x1="{x}" x2="{x}" y1="0" y2="{height}"/>'
     body = [region, *_grid(angular, ANGULAR_TICKS, height), threshold]
     if base is not None and measured(base):
         body += [*_whisker(angular, base, upper, "base-line"), _ring(angular, base, upper)]

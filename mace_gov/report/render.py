@@ -15,8 +15,9 @@ PAGE, DOCUMENT = "index.html", "report.json"
 def render(report: Report, evidence_folder: Path, out: Path) -> None:
     """Write ``out/report.json`` (canonical) and ``out/index.html``, which derives from it and the pictures alone.
 
-    ``evidence_folder`` holds the pictures that the audit lists. A missing picture leaves a placeholder; one that is not
-    the picture that was signed for, or whose name leads out of the folder, raises IntegrityError, and nothing is written.
+    ``evidence_folder`` holds the pictures that the audit lists. A missing picture leaves a placeholder; one that is
+    not the picture that was signed for, or whose name leads out of the folder, raises IntegrityError, and nothing is
+    written.
     """
     audit = report.evidence.audit
     names = dict.fromkeys(name for pair in audit.thumbnails for name in (pair.base, pair.governed))

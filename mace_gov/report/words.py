@@ -72,8 +72,8 @@ STANDING_LIMITATIONS = (
     "probes that are not plain text (arXiv 2505.16174, arXiv 2505.17013). Whoever holds the weights can undo it.",
     "This report claims less exposure on ordinary prompts, measured as described. It does not claim protection from "
     "a person who sets out to bring the concept back.",
-    "Not tested here: img2img, inpainting, ControlNet and other image conditioning, LoRAs or embeddings that users add, "
-    "prompts in other languages than the probes’, adversarial or optimised prompts, other samplers and settings.",
+    "Not tested here: img2img, inpainting, ControlNet and other image conditioning, LoRAs or embeddings that users "
+    "add, prompts in other languages than the probes’, adversarial or optimised prompts, other samplers and settings.",
     "A detector misses some pictures and flags others wrongly; its measured sensitivity and specificity stand above, "
     "where it has been measured. Rates are as observed, not corrected for them.",
     "Each rule has its own interval. The intervals are not adjusted for the number of rules: with many rules, some "

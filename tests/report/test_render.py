@@ -1,0 +1,104 @@
+"""The report folder: report.json reads back, pictures are the signed ones or none."""
+
+from __future__ import annotations
+
+import pytest
+
+from mace_gov.core.errors import IntegrityError
+from mace_gov.documents.audit import Thumbnail
+from mace_gov.documents.report import Report
+from mace_gov.report.pictures import confined, read_picture
+from mace_gov.report.render import render
+from tests import factories
+
+
+@pytest.fixture
+def evidence(tmp_path):
+    folder = tmp_path / "evidence"
+    factories.write_files(folder, factories.evidence_files())
+    return folder
+
+
+def showing(name: str, **files: str) -> Report:
+    pair = Thumbnail(category="explicit.nudity", concept="nudity", suite="direct", prompt="a picture", seed=1,
+                     base=name, governed="thumbnails/governed.png", base_present=None, governed_present=False,
+                     pixelated=True)
+    listed = {**factories.audit_result().files, **files}
+    return factories.report(
+        evidence=factories.evidence(audit=factories.audit_result(thumbnails=[pair], files=listed))
+    )
+
+
+def test_report_json_reads_back_equal(tmp_path, evidence):
+    report = factories.report(version=None, evidence=factories.evidence(erasure=None, lineage=None))
+    render(report, evidence, tmp_path / "out")
+    data = (tmp_path / "out" / "report.json").read_bytes()
+    assert data == report.canonical()
+    assert Report.model_validate_json(data) == report
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["index.html", "report.json"]
+
+
+def test_undecided_pictures_survive_the_round_trip(tmp_path, evidence):
+    report = showing("thumbnails/base.png")
+    render(report, evidence, tmp_path / "out")
+    assert Report.model_validate_json((tmp_path / "out" / "report.json").read_bytes()) == report
+    assert "not scored" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+
+
+def test_missing_picture_leaves_a_placeholder(tmp_path, evidence):
+    (evidence / "thumbnails/base.png").unlink()
+    render(showing("thumbnails/base.png"), evidence, tmp_path / "out")
+    text = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "No picture: missing from the evidence folder" in text
+    assert text.count("<img") == 1
+
+
+def test_unlisted_picture_is_not_shown(tmp_path, evidence):
+    factories.write_files(evidence, {"thumbnails/other.png": factories.png(7)})
+    render(showing("thumbnails/other.png"), evidence, tmp_path / "out")
+    text = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "not in the list of signed files" in text
+    assert text.count("<img") == 1
+
+
+def test_changed_picture_is_refused_and_nothing_written(tmp_path, evidence):
+    (evidence / "thumbnails/base.png").write_bytes(factories.png(41))
+    with pytest.raises(IntegrityError, match=r"thumbnails/base\.png"):
+        render(factories.report(), evidence, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("data", [b"GIF89a" + b"\0" * 40, b"", factories.png(1)[:20], b"<svg onload=x>" + b" " * 40])
+def test_what_is_no_png_is_not_embedded(tmp_path, data):
+    factories.write_files(tmp_path, {"x.png": data})
+    picture = read_picture(tmp_path, "x.png", factories.digests({"x.png": data}))
+    assert picture.uri is None
+    assert picture.problem == "not a PNG file"
+
+
+def test_png_is_embedded_with_its_size(tmp_path):
+    data = factories.png(9, side=12)
+    factories.write_files(tmp_path, {"x.png": data})
+    picture = read_picture(tmp_path, "x.png", factories.digests({"x.png": data}))
+    assert (picture.width, picture.height, picture.problem) == (12, 12, None)
+    assert picture.uri.startswith("data:image/png;base64,iVBORw0KGgo")
+
+
+@pytest.mark.parametrize(
+    "name", ["../secret.png", "a/../../secret.png", "/etc/passwd", "", ".", "..", "c:/x.png", "..\\x.png", "a\0.png"]
+)
+def test_names_that_lead_out_are_refused(tmp_path, evidence, name):
+    listed = {name: factories.hexa("x")}
+    with pytest.raises(IntegrityError, match="leads out"):
+        confined(evidence, name)
+    with pytest.raises(IntegrityError):
+        render(showing(name, **listed), evidence, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_links_that_lead_out_are_refused(tmp_path, evidence):
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(factories.png(3))
+    (evidence / "link.png").symlink_to(secret)
+    with pytest.raises(IntegrityError, match="leads out"):
+        read_picture(evidence, "link.png", factories.digests({"link.png": factories.png(3)}))
