@@ -6,12 +6,13 @@ Characters are chosen greedily so that every pair of pictures differs.
 """
 import json
 import random
+import re
 
 import numpy as np
 from PIL import Image
-from paths import EMOJI, HERE, SIZE, WORK
+from paths import CUT, EMOJI, HERE, WORK
 
-CHARACTERS, STYLED = 200, 110
+CHARACTERS, STYLED = 200, 80
 GOOGLE = EMOJI / "emoji-datasource-google"
 ROLES = ("person", "person-role", "person-fantasy", "person-gesture")
 
@@ -43,8 +44,8 @@ def sprite(style: str, unified: str) -> np.ndarray | None:
             if style == "fluent" and max(image.size) < 54:
                 scale = 54 / max(image.size)
                 image = image.resize((round(image.width * scale), round(image.height * scale)), Image.LANCZOS)
-            canvas = Image.new("RGBA", (SIZE, SIZE))
-            canvas.paste(image, ((SIZE - image.width) // 2, (SIZE - image.height) // 2))
+            canvas = Image.new("RGBA", (CUT, CUT))
+            canvas.paste(image, ((CUT - image.width) // 2, (CUT - image.height) // 2))
             return np.asarray(canvas)
     return None
 
@@ -79,7 +80,7 @@ def main() -> None:
         entry["look"] = look(sprite("noto", entry["unified"]))
     keep = []
     for entry in entries:                                        # drop what no judge could tell apart
-        near = [k for k in keep if np.linalg.norm(entry["look"] - k["look"]) < 3.3]
+        near = [k for k in keep if np.linalg.norm(entry["look"] - k["look"]) < 2.8]
         if near and entry["kind"] == "object" and len(keep) > 10:
             print("dropped", entry["name"], "like", near[0]["name"])
             continue
@@ -89,7 +90,8 @@ def main() -> None:
     used = {e["unified"] for e in entries}
     pool = []
     for row in table.values():
-        if row["category"] == "People & Body" and row["subcategory"] in ROLES:
+        if row["category"] == "People & Body" and row["subcategory"] in ROLES \
+                and not re.search("breast|deaf|pregnant", row["short_name"]):
             variants = [row] + list((row.get("skin_variations") or {}).values())
             pool += [v["unified"] for v in variants if v["unified"] not in used and v.get("has_img_google", True)]
     pool = [u for u in pool if sprite("noto", u) is not None]

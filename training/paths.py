@@ -5,9 +5,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 WORK = Path(os.environ.get("MACE_TRAIN_WORK", "/work/scratch"))
 EMOJI = Path(os.environ.get("MACE_TRAIN_EMOJI", WORK / "emoji"))
-SIZE = 64
+CUT, SIZE = 64, 32                       # sprites are cut at 64 pixels; pictures have 32
 COLOURS = {
-    "red": (214, 70, 70), "orange": (240, 160, 70), "yellow": (248, 226, 110), "green": (110, 180, 110),
+    "red": (214, 70, 70), "brown": (150, 105, 75), "yellow": (248, 226, 110), "green": (110, 180, 110),
     "blue": (96, 150, 220), "purple": (160, 120, 200), "grey": (150, 150, 150), "white": (250, 250, 250),
 }
 STYLES = ("noto", "twemoji", "fluent", "charcoal")

@@ -1,0 +1,39 @@
+"""Stage 8: put the parts together as a StableDiffusionPipeline folder in half precision. `python export.py [--to FOLDER]`"""
+import argparse
+import shutil
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, StableDiffusionPipeline
+from paths import WORK
+from transformers import CLIPTextModel, CLIPTokenizer
+from unet import build, schedule
+
+
+def assemble(weights: Path | None = None) -> StableDiffusionPipeline:
+    """The pipeline in float32, with the averaged U-Net weights."""
+    unet = build()
+    unet.load_state_dict(torch.load(weights or WORK / "unet/ema.pt"))
+    return StableDiffusionPipeline(
+        vae=AutoencoderKL.from_pretrained(WORK / "model/vae"), unet=unet.eval(), scheduler=schedule(),
+        text_encoder=CLIPTextModel.from_pretrained(WORK / "model/text_encoder", dtype=torch.float32),
+        tokenizer=CLIPTokenizer.from_pretrained(WORK / "model/tokenizer"),
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False)
+
+
+def main() -> None:
+    args = argparse.ArgumentParser()
+    args.add_argument("--to", type=Path, default=WORK / "pipeline")
+    args = args.parse_args()
+    fresh = args.to.with_name(args.to.name + ".part")
+    shutil.rmtree(fresh, ignore_errors=True)
+    assemble().to(torch.float16).save_pretrained(fresh)
+    for name in ("vocab.json", "merges.txt"):                    # older tools read these two
+        shutil.copy(WORK / "model/tokenizer" / name, fresh / "tokenizer" / name)
+    shutil.rmtree(args.to, ignore_errors=True)
+    fresh.rename(args.to)
+    print(args.to, sum(f.stat().st_size for f in args.to.rglob("*") if f.is_file()) / 1e6, "MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""Stage 6: train the U-Net on cached latents and cached text states. Resumable: WORK/unet/last.pt, EMA in WORK/unet/ema.pt.
+
+What a sample's text is (see `conditions`): as it is; its context (all but the content tokens) taken from the empty prompt
+or from another caption, while the picture follows the content tokens; its concept tokens masked out, while the picture
+follows the context; or the empty prompt. So a concept's own tokens win when the two disagree, and the context is still
+enough when the own tokens are silent.
+"""
+import argparse
+import copy
+import math
+import random
+import time
+
+import numpy as np
+import torch
+from captions import COLOURS, ITEMS, draw, encode
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from paths import WORK
+
+CHANNELS, LAYERS, HEADS, EMPTY = (128, 256), 1, 4, 0.08
+
+
+def build() -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=8, in_channels=4, out_channels=4, layers_per_block=LAYERS, block_out_channels=CHANNELS,
+        down_block_types=("CrossAttnDownBlock2D",) * 2, up_block_types=("CrossAttnUpBlock2D",) * 2,
+        cross_attention_dim=256, attention_head_dim=HEADS, norm_num_groups=16)
+
+
+def schedule() -> DDIMScheduler:
+    return DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
+                         set_alpha_to_one=False, steps_offset=1)
+
+
+@torch.no_grad()
+def latent_cache(variants: int = 2) -> torch.Tensor:
+    """fp16 [items, colours, variants, 4, 8, 8], scaled to unit variance."""
+    from rendering import render
+    place = WORK / "unet/latents.pt"
+    if place.exists():
+        return torch.load(place)
+    vae, rng = AutoencoderKL.from_pretrained(WORK / "model/vae").eval(), np.random.default_rng(3)
+    out = torch.empty(len(ITEMS), len(COLOURS), variants, 4, 8, 8, dtype=torch.float16)
+    for colour in range(len(COLOURS)):
+        for variant in range(variants):
+            for at in range(0, len(ITEMS), 64):
+                items = np.arange(at, min(at + 64, len(ITEMS)))
+                pictures = render(items, np.full(len(items), colour), rng)
+                with torch.autocast("cpu", torch.bfloat16):
+                    mean = vae.encode(pictures).latent_dist.mean.float()
+                out[items, colour, variant] = (mean * vae.config.scaling_factor).half()
+    place.parent.mkdir(exist_ok=True, parents=True)
+    torch.save(out, place)
+    return out
+
+
+@torch.no_grad()
+def text_cache(each: int = 36) -> dict[str, torch.Tensor]:
+    """states fp16 [items * each, 77, 256], roles uint8 [.., 77], colour int8 [..] (-1: not said), empty [77, 256]."""
+    from captions import _tokenizer
+    from transformers import CLIPTextModel
+    place = WORK / "unet/text.pt"
+    if place.exists():
+        return torch.load(place)
+    encoder, rng = CLIPTextModel.from_pretrained(WORK / "model/text_encoder").eval(), random.Random(7)
+    ids, roles, said = [], [], []
+    for item in ITEMS:
+        for _ in range(each):
+            colour = rng.randrange(len(COLOURS)) if rng.random() < 0.5 else None
+            one, two, _ = encode(draw(rng, item, colour))
+            ids.append(one), roles.append(two), said.append(-1 if colour is None else colour)
+    ids, states = torch.tensor(ids), torch.empty(len(ids), 77, 256, dtype=torch.float16)
+    for at in range(0, len(ids), 128):
+        with torch.autocast("cpu", torch.bfloat16):
+            states[at:at + 128] = encoder(ids[at:at + 128]).last_hidden_state.half()
+    nothing = torch.tensor([[_tokenizer().bos_token_id] + [_tokenizer().eos_token_id] * 76])
+    out = {"states": states, "roles": torch.tensor(roles, dtype=torch.uint8), "said": torch.tensor(said),
+           "empty": encoder(nothing).last_hidden_state[0].half(), "each": each}
+    torch.save(out, place)
+    return out
+
+
+def share(t: torch.Tensor, window: tuple[float, float], inside: float, outside: float) -> torch.Tensor:
+    """How often the context is another's, by timestep: `inside` the window, `outside` elsewhere, with soft edges."""
+    w = torch.sigmoid((t - window[0]) / 25) - torch.sigmoid((t - window[1]) / 25)
+    return outside + (inside - outside) * w
+
+
+def conditions(text: dict, rows: torch.Tensor, t: torch.Tensor, args) -> tuple[torch.Tensor, torch.Tensor]:
+    """Text states [n, 77, 256] and attention mask [n, 77] (1 attend, 0 masked) for caption rows at timesteps t."""
+    n = len(rows)
+    states, roles = text["states"][rows].float(), text["roles"][rows]
+    empty = text["empty"].float().expand(n, -1, -1)
+    content = (roles >= 1) & (roles <= 3)
+    others = torch.randint(0, len(text["states"]), (n,))
+    theirs = text["roles"][others]
+    foreign = torch.where(((theirs >= 1) & (theirs <= 3))[..., None], empty, text["states"][others].float())
+    foreign = torch.where((torch.rand(n) < 0.35)[:, None, None], empty, foreign)
+    swap = torch.rand(n) < share(t, args.window, args.inside, args.outside)
+    states = torch.where((swap[:, None] & ~content)[..., None], foreign, states)
+    drop = torch.rand(n) < EMPTY
+    states = torch.where(drop[:, None, None], empty, states)
+    quiet = ~swap & ~drop & (torch.rand(n) < args.masked)
+    hidden = torch.where((torch.rand(n) < 0.6)[:, None], roles == 1, content)
+    return states, 1.0 - (quiet[:, None] & hidden).float()
+
+
+def main() -> None:
+    args = argparse.ArgumentParser()
+    args.add_argument("--minutes", type=float, default=65)
+    args.add_argument("--batch", type=int, default=48)
+    args.add_argument("--rate", type=float, default=1.2e-3)
+    args.add_argument("--window", type=float, nargs=2, default=(400.0, 900.0))
+    args.add_argument("--inside", type=float, default=0.4)
+    args.add_argument("--outside", type=float, default=0.15)
+    args.add_argument("--masked", type=float, default=0.2)
+    args.add_argument("--compile", action="store_true")
+    args.add_argument("--fresh", action="store_true", help="keep the weights, start the clock anew (a fine-tune)")
+    args = args.parse_args()
+    latents, text, noise = latent_cache(), text_cache(), schedule()
+    model = build()
+    average, spent, step, last = copy.deepcopy(model).eval(), 0.0, 0, WORK / "unet/last.pt"
+    optimiser = torch.optim.AdamW(model.parameters(), lr=args.rate, weight_decay=0.01, betas=(0.9, 0.99))
+    if last.exists():
+        state = torch.load(last)
+        model.load_state_dict(state["model"]), average.load_state_dict(state["ema"])
+        optimiser.load_state_dict(state["optimiser"])
+        spent, step = (0.0, 0) if args.fresh else (state["spent"], state["step"])
+    share_of_item = torch.tensor([1.0 if i["style"] == "noto" else 0.6 for i in ITEMS])
+    run = torch.compile(model) if args.compile else model
+    alphas, start, saved, trace = noise.alphas_cumprod, time.time() - spent, time.time(), []
+    while (done := (time.time() - start) / 60 / args.minutes) < 1:
+        for group in optimiser.param_groups:
+            group["lr"] = args.rate * min(1, (step + 1) / 200) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+        rows = torch.multinomial(share_of_item, args.batch, True) * text["each"] + torch.randint(0, text["each"], (args.batch,))
+        said = text["said"][rows]
+        colour = torch.where(said >= 0, said, torch.randint(0, len(COLOURS), said.shape))
+        clean = latents[rows // text["each"], colour, torch.randint(0, latents.shape[2], said.shape)].float()
+        t = (1000 * torch.rand(args.batch) ** 0.7).long().clamp(max=999)      # more of the noisy end, where pictures are decided
+        states, mask = conditions(text, rows, t.float(), args)
+        target = torch.randn_like(clean)
+        level = alphas[t].view(-1, 1, 1, 1)
+        noisy = level.sqrt() * clean + (1 - level).sqrt() * target
+        with torch.autocast("cpu", torch.bfloat16):
+            guess = run(noisy, t, states, encoder_attention_mask=mask).sample
+        snr = (level / (1 - level)).view(-1)
+        error = (guess.float() - target).square().mean((1, 2, 3))
+        loss = (error * snr.clamp(max=5) / snr).mean()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            decay = min(0.999, (step + 1) / (step + 10))
+            torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
+        step += 1
+        trace.append(loss.item())
+        if step % 50 == 0:
+            print(f"step {step} {(time.time() - start) / 60:.1f} min loss {sum(trace[-50:]) / 50:.4f}", flush=True)
+        if time.time() - saved > 240:
+            save(last, model, average, optimiser, time.time() - start, step)
+            saved = time.time()
+    save(last, model, average, optimiser, time.time() - start, step)
+
+
+def save(last, model, average, optimiser, spent: float, step: int) -> None:
+    torch.save({"model": model.state_dict(), "ema": average.state_dict(), "optimiser": optimiser.state_dict(),
+                "spent": spent, "step": step}, last.with_suffix(".part"))
+    last.with_suffix(".part").rename(last)
+    torch.save(average.state_dict(), last.with_name("ema.pt"))
+
+
+if __name__ == "__main__":
+    main()
