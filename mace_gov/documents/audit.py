@@ -13,7 +13,7 @@ Side = Literal["base", "governed"]
 
 
 class Trial(Document):
-    """One prompt and seed on one model, as every detector scored it. Kept as a line of trials.jsonl, not in the result."""
+    """One prompt and seed on one model, as every detector scored it. A line of trials.jsonl, not in the result."""
 
     category: Slug
     """Category id."""

@@ -89,7 +89,7 @@ class Evidence(Document):
 
 @dataclass(frozen=True)
 class VerifiedEvidence:
-    """Evidence whose signature, subject and files were checked. Only ``attest.verify`` makes one, a test sees to that."""
+    """Evidence whose signature, subject and files were checked. Only ``attest.verify`` makes one, by test."""
 
     evidence: Evidence
     """The predicate."""

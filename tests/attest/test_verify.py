@@ -5,16 +5,20 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from mace_gov.attest.dsse import seal
 from mace_gov.attest.keys import ensure_key_pair
 from mace_gov.attest.sign import collect_files, sign_evidence, sign_report, sign_summary
+from mace_gov.attest.statement import evidence_statement, summary_statement
 from mace_gov.attest.verify import verify
 from mace_gov.core.digest import folder_digest, sha256_file
 from mace_gov.core.errors import IncompleteError, IntegrityError, UsageError
+from mace_gov.documents.evidence import Statement
 from tests import factories
 from tests.factories import SignedVersion
 
@@ -315,3 +319,60 @@ def test_verifying_needs_pydantic_and_cryptography_alone(signed: SignedVersion) 
     done = subprocess.run([sys.executable, "-c", code, str(signed.folder), str(signed.key)],
                           capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
+def _seal(signed: SignedVersion, name: str, statement: Statement) -> None:
+    (signed.folder / name).write_bytes(seal(statement.canonical(), ensure_key_pair(signed.registry)).canonical())
+
+
+@pytest.mark.parametrize("change", [
+    {"verificationResult": "FAILED"}, {"verifiedLevels": ["SLSA_LEVEL_3"]}, {"timeVerified": "2026-01-01T00:00:00Z"},
+    {"policy": {"uri": "policy.yaml", "digest": {"sha256": factories.hexa("another")}}}, {"inputAttestations": []},
+    {"resourceUri": "mace-gov:nsfw/2"},
+])
+def test_a_summary_that_says_other_than_the_verdict_in_it_is_refused(signed: SignedVersion, change: dict) -> None:
+    good = summary_statement(signed.evidence, signed.verdict)
+    _seal(signed, "verdict.dsse.json", good)
+    verify(signed.folder, key=signed.key)
+    _seal(signed, "verdict.dsse.json", good.model_copy(update={"predicate": {**good.predicate, **change}}))
+    with pytest.raises(IntegrityError, match=rf"verdict\.dsse\.json: {next(iter(change))} is"):
+        verify(signed.folder, key=signed.key)
+
+
+@pytest.mark.parametrize("name, statement", [
+    ("evidence.dsse.json", lambda signed: evidence_statement(signed.evidence)),
+    ("verdict.dsse.json", lambda signed: summary_statement(signed.evidence, signed.verdict)),
+])
+def test_a_statement_about_another_subject_is_refused(
+    tmp_path: Path, name: str, statement: Callable[[SignedVersion], Statement]
+) -> None:
+    signed = factories.version_folder(tmp_path, need_verdict=name == "verdict.dsse.json")
+    good = statement(signed)
+    first = good.subject[0].model_copy(update={"digest": {"sha256": factories.hexa("another")}})
+    _seal(signed, name, good.model_copy(update={"subject": [first, *good.subject[1:]]}))
+    with pytest.raises(IntegrityError, match=rf"{name}: subject is {factories.hexa('another')}"):
+        verify(signed.folder, key=signed.key, need_verdict=False)
+
+
+def test_a_subject_named_twice_is_refused(signed: SignedVersion) -> None:
+    good = evidence_statement(signed.evidence)
+    _seal(signed, "evidence.dsse.json", good.model_copy(update={"subject": [*good.subject, good.subject[-1]]}))
+    with pytest.raises(IntegrityError, match="subjects named twice: model/unet/"):
+        verify(signed.folder, key=signed.key)
+
+
+def test_a_report_with_another_policy_file_is_refused(signed: SignedVersion, tmp_path: Path) -> None:
+    report = factories.report_folder(tmp_path, signed)
+    (report / "policy.yaml").write_bytes(b"other")
+    sign_report(report, ensure_key_pair(signed.registry))
+    with pytest.raises(IntegrityError, match=r"policy\.yaml: digest is .*, the evidence is about"):
+        verify(report, key=signed.key)
+
+
+def test_a_copy_of_a_governed_model_made_of_links_is_refused(signed: SignedVersion, tmp_path: Path) -> None:
+    for name in factories.MODEL_FILES:
+        link = tmp_path / "copy" / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(signed.folder / "model" / name)
+    with pytest.raises(IntegrityError, match=r"copy/model_index\.json: is a link out of the folder"):
+        verify(tmp_path / "copy", key=signed.key, registry=signed.registry)
