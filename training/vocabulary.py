@@ -13,6 +13,10 @@ def main() -> None:
     args = args.parse_args()
     keep = ("id", "name", "synonyms", "kind", "emoji", "styles", "erase")
     rows = [{k: c[k] for k in keep} for c in CONCEPTS]
+    for row in rows:
+        if row["id"] in ("person", "person_wearing_clothes"):    # anchors, written with their article in policies
+            row["synonyms"] = [row["name"], *row["synonyms"]]
+            row["name"] = "a " + row["name"]
     styles = [{"name": s, "phrase": "in charcoal" if s == "charcoal" else f"by {s}", "synonyms": [f"in the style of {s}", f"{s} style"],
                "default": s == "noto"} for s in STYLES]
     t1, t2, gamma = args.cfis

@@ -30,6 +30,24 @@ class Concept:
 
 
 @dataclass(frozen=True)
+class Sampler:
+    """How the model's pictures are drawn."""
+
+    steps: int                                 # DDIM steps
+    guidance: float
+    size: int                                  # pixels a side
+
+
+@dataclass(frozen=True)
+class Window:
+    """The timesteps in which concepts form: p(t) ~ sigmoid(gamma (t - t1)) - sigmoid(gamma (t - t2))."""
+
+    t1: float
+    t2: float
+    gamma: float
+
+
+@dataclass(frozen=True)
 class Vocabulary:
     """All that the model was taught, and the sampler and CFIS settings that were measured on it."""
 
@@ -37,8 +55,8 @@ class Vocabulary:
     styles: tuple[Mapping[str, Any], ...]      # {"name", "phrase", "synonyms"}
     colours: tuple[str, ...]
     templates: tuple[str, ...]                 # the training wordings; probes must use others
-    sampler: Mapping[str, Any]                 # steps, guidance, size
-    cfis: Mapping[str, float]                  # t1, t2, gamma
+    sampler: Sampler
+    cfis: Window
 
     def concept(self, phrase: str) -> Concept | None:
         """The concept that a name, id or synonym stands for."""
@@ -59,4 +77,5 @@ def vocabulary() -> Vocabulary:
     concepts = tuple(Concept(c["id"], c["name"], tuple(c["synonyms"]), c["kind"], c["emoji"], tuple(c["styles"]), c["erase"])
                      for c in raw["concepts"])
     return Vocabulary(concepts, tuple(MappingProxyType(s) for s in raw["styles"]), tuple(raw["colours"]),
-                      tuple(raw["templates"]), MappingProxyType(raw["sampler"]), MappingProxyType(raw["cfis"]))
+                      tuple(raw["templates"]), Sampler(raw["sampler"]["steps"], raw["sampler"]["guidance"], raw["sampler"]["size"]),
+                      Window(**raw["cfis"]))
