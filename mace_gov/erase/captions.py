@@ -7,7 +7,11 @@ read and the same everywhere. They name no person, no artist and nothing explici
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+OWN_CAPTIONS = "captions.txt"
+"""File in a model folder that replaces the general captions."""
 
 THINGS = """
 airplane|apple|avocado|backpack|banana|basketball|bear|bed|bee|bell|bench|bicycle|bird|boat|book|bottle|bowl of soup
@@ -75,10 +79,22 @@ def _with_article(thing: str) -> str:
     return f"{'an' if thing[0] in 'aeiou' and not thing.startswith('uni') else 'a'} {thing}"
 
 
-def captions_without(phrases: Iterable[str]) -> list[str]:
-    """The general captions that name none of ``phrases``: what is to be erased cannot be preserved as well."""
+def captions_for(model: Path) -> list[str]:
+    """Captions of what a model is meant to draw: its own ``captions.txt``, one a line, or else the general ones.
+
+    A model that knows few words brings its own list, since the general one is mostly noise to it.
+    """
+    own = model / OWN_CAPTIONS
+    if not own.is_file():
+        return general_captions()
+    lines = (line.strip() for line in own.read_text("utf-8").splitlines())
+    return list(dict.fromkeys(line for line in lines if line))
+
+
+def without(captions: Sequence[str], phrases: Iterable[str]) -> list[str]:
+    """The captions that name none of ``phrases``: what is to be erased cannot be preserved as well."""
     words = "|".join(re.escape(phrase.casefold()) for phrase in sorted(phrases))
     if not words:
-        return general_captions()
+        return list(captions)
     named = re.compile(rf"(?<!\w)(?:{words})(?:e?s)?(?!\w)")
-    return [caption for caption in general_captions() if not named.search(caption.casefold())]
+    return [caption for caption in captions if not named.search(caption.casefold())]

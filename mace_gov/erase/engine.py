@@ -28,7 +28,7 @@ from mace_gov.erase import delta as delta_file
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.fuse import fuse, naive_sum
 from mace_gov.erase.lora import FILE_NAME, adapter, factors, train
-from mace_gov.erase.pictures import TrainingPictures, training_pictures
+from mace_gov.erase.pictures import TrainingPictures, drawable, training_pictures
 from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.refine import Refinement, refine
 from mace_gov.erase.reuse import TrainedLora, finished, keep, lora_key, recall
@@ -113,7 +113,8 @@ def compute(
         preserve = preserve_term(reader, plan, cache)
     with _timed(seconds, "refine"):
         refined = refine(reader, plan, preserve, progress.start("refining", len(plan.targets)))
-    trained = [target for target in plan.targets if target.lora.steps > 0] if fusion != "none" else []
+    trained = [target for target in plan.targets if target.lora.steps > 0 and drawable(plan, target)]
+    trained = trained if fusion != "none" else []
     loras = _loras(plan, trained, pipe, refined, cache, progress, seconds)
     systems = [refined.system.record]
     delta = ErasureDelta(refined.matrix)
@@ -194,7 +195,10 @@ def _warnings(plan: ErasurePlan, systems: list[SystemRecord], loras: list[Traine
                             f"({lora.first_loss:.3g} to {lora.last_loss:.3g})")
         if lora.coverage is not None and not 0.02 <= lora.coverage <= 0.9:
             warnings.append(f"{lora.concept}: the masks cover {lora.coverage:.0%} of the pictures")
-    idle = [target.id for target in plan.targets if target.lora.steps == 0]
+    undrawn = [target.id for target in plan.targets if not drawable(plan, target)]
+    if undrawn:
+        warnings.append(f"refined alone, since no picture of it may ever be made: {', '.join(undrawn)}")
+    idle = [target.id for target in plan.targets if target.lora.steps == 0 and target.id not in undrawn]
     if idle and loras:
         warnings.append(f"refined but without a LoRA of their own: {', '.join(idle)}")
     return warnings

@@ -15,6 +15,7 @@ from mace_gov.core.canonical import digest_of
 from mace_gov.diffusion.attention import record_attention
 from mace_gov.diffusion.generate import sample
 from mace_gov.diffusion.text import TextReader
+from mace_gov.documents.drawable import may_draw
 from mace_gov.documents.plan import ErasurePlan, Target
 
 PICTURES_VERSION = 1
@@ -39,6 +40,12 @@ def derived_seed(seed: int, name: str) -> int:
 def training_templates(plan: ErasurePlan, target: Target) -> list[str]:
     """One template per training picture, the plan's in turn."""
     return [plan.templates[n % len(plan.templates)] for n in range(target.lora.images)]
+
+
+def drawable(plan: ErasurePlan, target: Target) -> bool:
+    """Whether training pictures of a target may be made at all; what pairs minors with harm is refined, never drawn."""
+    prompts = (template.replace("{}", target.target) for template in training_templates(plan, target))
+    return all(may_draw(target.kind, prompt) for prompt in (target.target, *prompts))
 
 
 def pictures_key(plan: ErasurePlan, target: Target) -> str:

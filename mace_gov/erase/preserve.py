@@ -17,7 +17,7 @@ from mace_gov.core.canonical import digest_of
 from mace_gov.core.errors import NumericalError
 from mace_gov.diffusion.text import TextReader, Tokens
 from mace_gov.documents.plan import ErasurePlan
-from mace_gov.erase.captions import captions_without
+from mace_gov.erase.captions import captions_for, without
 
 
 def second_moment(states: Iterable[torch.Tensor], width: int) -> torch.Tensor:
@@ -44,7 +44,7 @@ def _blocks(states: Iterable[torch.Tensor], rows: int = 4096) -> Iterable[torch.
 
 def prior_moment(reader: TextReader, plan: ErasurePlan, cache: Path | None = None) -> torch.Tensor:
     """P_prior [d, d]: general captions, but for those that name a target. Kept in ``cache`` by content."""
-    captions = captions_without(target.target for target in plan.targets)
+    captions = without(captions_for(Path(plan.base.path)), (target.target for target in plan.targets))
     text_files = {n: d for n, d in plan.base.files.items() if n.startswith(("text_encoder/", "tokenizer/"))}
     key = digest_of({"what": "prior/v1", "text": text_files, "captions": captions})
     file = cache / "priors" / f"{key}.safetensors" if cache is not None else None

@@ -151,3 +151,15 @@ def test_weights_are_the_bases_again_after_compute(plan_for, base_pipe):
     before = {name: layer.weight.clone() for name, layer in projections(base_pipe.unet).items()}
     compute(plan_for(), base_pipe)
     assert all(torch.equal(before[name], layer.weight) for name, layer in projections(base_pipe.unet).items())
+
+
+def test_what_may_never_be_drawn_is_refined_without_a_picture(plan_for, tmp_path, monkeypatch):
+    plan = plan_for(concepts=("ship", "dog"))
+    banned = plan.targets[0].model_copy(update={"target": "a naked teenager"})
+    drawn = []
+    draw = engine.training_pictures
+    monkeypatch.setattr(engine, "training_pictures", lambda *a: drawn.append(a[2].id) or draw(*a))
+    record = erase(plan.model_copy(update={"targets": [banned, plan.targets[1]]}), tmp_path / "out", device="cpu")
+    assert drawn == ["dog"]
+    assert [lora.concept for lora in record.loras] == ["dog"]
+    assert any("no picture of it may ever be made: ship" in warning for warning in record.warnings)
