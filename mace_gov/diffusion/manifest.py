@@ -37,6 +37,9 @@ def read_manifest(ref: str, *, revision: str | None = None, registry: Path | Non
     folder = locate(ref, revision=revision, registry=registry)
     pipeline = _check_folder(ref, folder)
     unet, vae, text = (_config(ref, folder, name) for name in ("unet", "vae", "text_encoder"))
+    levels = vae.get("block_out_channels")
+    if not isinstance(levels, list) or not levels:
+        raise ModelError(f"model '{ref}': vae/config.json has block_out_channels = {levels!r}, expected a list")
     files = folder_files(folder)
     return ModelManifest(
         ref=ref,
@@ -46,7 +49,7 @@ def read_manifest(ref: str, *, revision: str | None = None, registry: Path | Non
         files=files,
         pipeline=pipeline,
         text_width=_number(ref, text, "text_encoder", "hidden_size"),
-        image_size=_number(ref, unet, "unet", "sample_size") * 2 ** (len(vae.get("block_out_channels", [])) - 1),
+        image_size=_number(ref, unet, "unet", "sample_size") * 2 ** (len(levels) - 1),
         embedded=_is_embedded(folder, files),
     )
 
@@ -123,7 +126,10 @@ def weight_files(component: Path) -> list[Path]:
         if single.is_file():
             return [single]
         if index.is_file():
-            names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
+            try:
+                names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
+            except (ValueError, KeyError, TypeError, AttributeError):
+                return []
             shards = [component / name for name in names if Path(name).name == name]
             if len(shards) == len(names) and all(shard.is_file() for shard in shards):
                 return shards

@@ -170,7 +170,7 @@ def _refined_weights(unet, matrix: torch.Tensor) -> Iterator[None]:
     before = {name: layer.weight.detach().clone() for name, layer in layers.items()}
     try:
         for name, layer in layers.items():
-            layer.weight.data.copy_(before[name].cpu().double() @ matrix)
+            layer.weight.data.copy_((before[name].cpu().double() @ matrix).float())
         yield
     finally:
         for name, layer in layers.items():

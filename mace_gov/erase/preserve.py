@@ -36,10 +36,10 @@ def _blocks(states: Iterable[torch.Tensor], rows: int = 4096) -> Iterable[torch.
         held.append(state)
         count += state.shape[0]
         if count >= rows:
-            yield torch.cat(held).to("cpu", torch.float64)
+            yield torch.cat(held).cpu().double()
             held, count = [], 0
     if held:
-        yield torch.cat(held).to("cpu", torch.float64)
+        yield torch.cat(held).cpu().double()
 
 
 def prior_moment(reader: TextReader, plan: ErasurePlan, cache: Path | None = None) -> torch.Tensor:

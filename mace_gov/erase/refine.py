@@ -86,7 +86,7 @@ def moments(
 
 def _encode(reader: TextReader, phrase: str, templates: list[str]) -> tuple[list[Tokens], torch.Tensor]:
     prompts = [reader.fill(template, phrase) for template in templates]
-    return prompts, torch.stack(list(reader.states(prompts))).to("cpu", torch.float64)
+    return prompts, torch.stack(list(reader.states(prompts))).cpu().double()
 
 
 def refine(

@@ -102,10 +102,11 @@ def test_pickle_weights_alone_are_refused(model):
         read_manifest(str(model))
 
 
+@pytest.mark.parametrize("component", ["text_encoder", "unet", "vae"])
 @pytest.mark.parametrize("text", ["{", "[]", "{}"])
-def test_unreadable_config(model, text):
-    (model / "text_encoder" / "config.json").write_text(text)
-    with pytest.raises(ModelError, match="text_encoder"):
+def test_unreadable_config(model, component, text):
+    (model / component / "config.json").write_text(text)
+    with pytest.raises(ModelError, match=component):
         read_manifest(str(model))
 
 
@@ -117,6 +118,8 @@ def test_shards_are_found_by_index_and_may_not_lead_out(model):
     index.write_text(json.dumps({"weight_map": {"a": "diffusion_pytorch_model-00001-of-00001.safetensors"}}))
     assert [p.name for p in weight_files(unet)] == ["diffusion_pytorch_model-00001-of-00001.safetensors"]
     index.write_text(json.dumps({"weight_map": {"a": "../vae/diffusion_pytorch_model.safetensors"}}))
+    assert weight_files(unet) == []
+    index.write_text("[]")
     assert weight_files(unet) == []
 
 
