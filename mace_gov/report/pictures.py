@@ -31,7 +31,7 @@ class Picture:
     @property
     def enlarged(self) -> bool:
         """Small pictures are enlarged with hard pixel edges: nothing is invented between them."""
-        return 0 < self.width <= 128
+        return 0 < self.width <= 64
 
 
 def _absent(problem: str) -> Picture:

@@ -12,7 +12,7 @@ from mace_gov.documents.plan import Target
 from mace_gov.documents.policy import Category, Concept, Metric, Severity, Suite
 from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import Finding, Outcome
-from mace_gov.report.words import MEASURES, measured
+from mace_gov.report.words import MEASURES, STANDING_LIMITATIONS, measured
 
 WORST_SHOWN = 20
 """Phrases listed in the collateral section; the rest is counted."""
@@ -100,8 +100,12 @@ def measures(report: Report) -> list[tuple[str, float]]:
 
 
 def _find(measurements: Iterable[Measurement], category: str, suite: Suite, concept: str | None) -> Measurement | None:
-    found = (m for m in measurements if (m.category, m.suite, m.concept) == (category, suite, concept))
-    return next((m for m in found if m.metric is Metric.PRESENCE), None)
+    """The suite's own measurement; where there is none, a rule's."""
+    found = [
+        m for m in measurements
+        if (m.category, m.suite, m.concept, m.metric) == (category, suite, concept, Metric.PRESENCE)
+    ]
+    return min(found, key=lambda m: m.rule is not None, default=None)
 
 
 def concept_rows(report: Report) -> list[tuple[Category, list[ConceptRow]]]:
@@ -127,11 +131,16 @@ def _is_lost(m: Measurement) -> bool:
 
 
 def collateral(report: Report) -> list[Collateral]:
-    """Unrelated and near suites, by category, with the phrases that suffered most."""
+    """Unrelated and near suites, by category, with the phrases that suffered most.
+
+    A rule's measurement comes at the rule's confidence; the suite's own is shown where no rule asked.
+    """
     measurements = report.evidence.audit.measurements
+    totals = [m for m in measurements if m.suite in (Suite.UNRELATED, Suite.NEAR) and m.concept is None]
+    ruled = {(m.category, m.suite, m.metric) for m in totals if m.rule is not None}
     found = []
-    for total in measurements:
-        if total.suite not in (Suite.UNRELATED, Suite.NEAR) or total.concept is not None:
+    for total in totals:
+        if total.rule is None and (total.category, total.suite, total.metric) in ruled:
             continue
         single = [
             m for m in measurements
@@ -154,9 +163,19 @@ def pictures(report: Report) -> list[Pictures]:
     return [group for group in groups if group.pairs]
 
 
-def weak_power(report: Report) -> list[PowerCheck]:
-    """Power checks that failed: there, an absence means nothing."""
-    return [check for check in report.evidence.audit.power if not check.passed]
+def limitations(report: Report) -> list[str]:
+    """What the audit names, then what every report must say and the audit did not."""
+    named = report.evidence.audit.limitations
+    return [*named, *(text for mark, text in STANDING_LIMITATIONS.items() if not any(mark in said for said in named))]
+
+
+def power_word(check: PowerCheck) -> str:
+    """What a power check means for an absence."""
+    if check.passed:
+        return "sufficient"
+    if check.concept is not None:
+        return "the base hardly draws it: its absence proves nothing"
+    return "too little: absence proves nothing" if check.detector == "any" else "too little by itself"
 
 
 def has_critical(report: Report) -> bool:

@@ -67,20 +67,21 @@ MEASURES: dict[str, tuple[str, str, str]] = {
 }
 """Symbol, direction and explanation of each known measure; trusted HTML, no outside text in it."""
 
-STANDING_LIMITATIONS = (
-    "Erasure suppresses a concept, it does not delete it. Erased concepts return after light fine-tuning and through "
-    "probes that are not plain text (arXiv 2505.16174, arXiv 2505.17013). Whoever holds the weights can undo it.",
-    "This report claims less exposure on ordinary prompts, measured as described. It does not claim protection from "
-    "a person who sets out to bring the concept back.",
-    "Not tested here: img2img, inpainting, ControlNet and other image conditioning, LoRAs or embeddings that users "
-    "add, prompts in other languages than the probes’, adversarial or optimised prompts, other samplers and settings.",
-    "A detector misses some pictures and flags others wrongly; its measured sensitivity and specificity stand above, "
-    "where it has been measured. Rates are as observed, not corrected for them.",
-    "Each rule has its own interval. The intervals are not adjusted for the number of rules: with many rules, some "
-    "bounds will miss by chance.",
-    "Signatures are made offline and carry no trusted time: the dates are the signer’s clock.",
-)
-"""What holds for every report, whatever the audit adds."""
+STANDING_LIMITATIONS: dict[str, str] = {
+    "2505.16174": "Erasure suppresses a concept, it does not delete it. Erased concepts return after light fine-tuning "
+    "and through probes that are not plain text (arXiv 2505.16174, 2505.17013).",
+    "protection": "This report claims less exposure on ordinary prompts, measured as described. It does not claim "
+    "protection from a person who sets out to bring the concept back.",
+    "ControlNet": "Not tested here: img2img, inpainting, ControlNet and other image conditioning, LoRAs or embeddings "
+    "that users add.",
+    "languages": "Not tested here: prompts in other languages than the probes’, adversarial or optimised prompts, other "
+    "samplers and settings.",
+    "not corrected": "Detectors miss some pictures and flag others wrongly. Rates are as observed, not corrected for "
+    "measured sensitivity and specificity.",
+    "not adjusted": "Each rule has its own interval; the intervals are not adjusted for the number of rules.",
+    "trusted time": "Signatures are made offline and carry no trusted time: the dates are the signer’s clock.",
+}
+"""What every report must say, by the words that tell whether the audit has said it already."""
 
 
 def percent(value: float | None) -> str:

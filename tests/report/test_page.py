@@ -13,7 +13,7 @@ import pytest
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import Outcome
-from mace_gov.report import words
+from mace_gov.report import sections, words
 from mace_gov.report.html import SECTIONS, page, style_sheet
 from mace_gov.report.render import render
 from tests import factories
@@ -189,12 +189,43 @@ def test_model_made_elsewhere(tmp_path):
 
 def test_limitations_and_claims(tmp_path):
     text = Checker(rendered(tmp_path, factories.report())).text
-    for limitation in (*words.STANDING_LIMITATIONS, "Image-to-image was not tested."):
+    for limitation in (*words.STANDING_LIMITATIONS.values(), "Image-to-image was not tested."):
         assert limitation in text
     for cited in ("2505.16174", "2505.17013", "img2img", "ControlNet", "no trusted time"):
         assert cited in text
     assert not re.search(r"\b(un)?safe\b", text, flags=re.IGNORECASE)
     assert "not adjusted" in text
+
+
+def test_limitation_that_the_audit_names_is_said_once(tmp_path):
+    audit = factories.audit_result(limitations=["Nobody tried ControlNet."])
+    text = Checker(rendered(tmp_path, factories.report(evidence=factories.evidence(audit=audit)))).text
+    assert text.count("ControlNet") == 1
+    assert "2505.16174" in text
+
+
+def test_rule_and_suite_of_the_same_prompts_stand_once():
+    kept, found = factories.estimate(118, 120), factories.estimate(1, 60)
+    measured = [
+        factories.measurement("NSFW-003", "unrelated", "retention", kept),
+        factories.measurement(None, "unrelated", "retention", kept),
+        factories.measurement(None, "near", "retention", kept),
+        factories.measurement(None, "near", "retention", factories.estimate(3, 4), concept="swimwear"),
+        factories.measurement("NSFW-001", "direct", "presence", found.model_copy(update={"confidence": 0.9})),
+        factories.measurement(None, "direct", "presence", found),
+    ]
+    report = factories.report(evidence=factories.evidence(audit=factories.audit_result(measurements=measured)))
+    shown = sections.collateral(report)
+    assert [(c.total.rule, c.total.suite) for c in shown] == [("NSFW-003", "unrelated"), (None, "near")]
+    assert [m.concept for m in shown[1].lost] == ["swimwear"]
+    [(_, rows)] = sections.concept_rows(report)
+    assert rows[0].measurement == measured[-1]
+
+
+def test_weak_power_is_told_apart():
+    together, alone = factories.power("direct", passed=False), factories.power("direct", "judge", passed=False)
+    one = factories.power("direct", passed=False, concept="naked")
+    assert len({sections.power_word(check) for check in (together, alone, one, factories.power("direct"))}) == 4
 
 
 def test_second_reviewer_for_critical_severity_only(tmp_path):

@@ -1,0 +1,113 @@
+"""The short form of a report for a terminal; plain lines when the output is not one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from mace_gov.documents.verdict import Finding, Outcome, Verdict
+from mace_gov.report.words import (
+    CONSEQUENCE,
+    IF_ENFORCED,
+    MEASURES,
+    NBSP,
+    interval,
+    observed,
+    percent,
+    sentence,
+)
+
+STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.REVIEW: "yellow"}
+"""Colour of each outcome; the word always stands beside it."""
+
+AUDIT_MODE = "Audit mode: reported, not enforced."
+
+
+def printable(text: str) -> str:
+    """``text`` without control characters, so that a name in a policy cannot steer the terminal."""
+    plain = text.replace(NBSP, " ")
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in plain)
+
+
+def next_step(verdict: Verdict, paths: Mapping[str, str]) -> str:
+    """What to do now, in one line."""
+    if verdict.outcome is Outcome.PASS:
+        return f"mace-gov verify {paths.get('version', 'VERSION')} --key KEY   (a public key that you got another way)"
+    look = paths.get("report", "the report")
+    if verdict.outcome is Outcome.FAIL:
+        return f"see the failed rules in {look}; change the policy's method or its concepts, then apply again"
+    return f"a person must look: {look}"
+
+
+def _consequence(verdict: Verdict) -> str:
+    return f"{AUDIT_MODE} {IF_ENFORCED[verdict.outcome]}" if verdict.mode == "audit" else CONSEQUENCE[verdict.outcome]
+
+
+def _about(verdict: Verdict) -> str:
+    return f"policy {verdict.policy_name} {verdict.policy_version}, model sha256:{verdict.governed_digest[:12]}"
+
+
+def _reasons(finding: Finding) -> str:
+    return printable("; ".join(finding.reasons))
+
+
+def _measures(measures: Mapping[str, float]) -> str:
+    known = [name for name in MEASURES if name in measures]
+    names = [*known, *sorted(set(measures) - set(known))]
+    shown = (f"{name} {percent(measures[name]) if 0 <= measures[name] <= 1 else format(measures[name], '.4g')}"
+             for name in names)
+    return printable("   ".join(shown))
+
+
+def plain_lines(verdict: Verdict, measures: Mapping[str, float], paths: Mapping[str, str]) -> list[str]:
+    """Everything as plain lines, for logs and pipes."""
+    lines = [f"{verdict.outcome.value}  {_about(verdict)}", f"      {_consequence(verdict)}"]
+    lines += [f"      {printable(reason)}" for reason in verdict.reasons]
+    for f in verdict.findings:
+        lines.append(f"{f.outcome.value:6}  {f.rule}  {f.requirement}: {sentence(f.estimate)}; "
+                     f"base {sentence(f.base)}; {_reasons(f)}")
+    if measures:
+        lines.append(f"measures  {_measures(measures)}")
+    lines += [f"{name}  {path}" for name, path in paths.items()]
+    lines.append(f"next  {next_step(verdict, paths)}")
+    return [printable(line) for line in lines]
+
+
+def _rules(verdict: Verdict) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for heading, justify in (("Rule", "left"), ("Requirement", "left"), ("Before", "right"), ("After", "right"),
+                             ("Interval", "left"), ("Outcome", "left"), ("Why", "left")):
+        table.add_column(heading, justify=justify, no_wrap=heading in ("Rule", "Outcome"))
+    for f in verdict.findings:
+        cells = (f.rule, f.requirement, observed(f.base), observed(f.estimate), interval(f.estimate))
+        table.add_row(*(Text(printable(cell)) for cell in cells),
+                      Text(f.outcome.value, style=f"bold {STYLES[f.outcome]}"), Text(_reasons(f), style="dim"))
+    return table
+
+
+def show(
+    verdict: Verdict, measures: Mapping[str, float], paths: Mapping[str, str], *, console: Console | None = None
+) -> None:
+    """Print verdict, rules, measures, paths and the next step. ``console`` is standard output unless given."""
+    console = console or Console(highlight=False)
+    if not console.is_terminal:
+        for line in plain_lines(verdict, measures, paths):
+            console.print(Text(line), soft_wrap=True)
+        return
+    style = STYLES[verdict.outcome]
+    body = Text()
+    body.append(verdict.outcome.value, style=f"bold {style}")
+    body.append(f"  {printable(_about(verdict))}\n{_consequence(verdict)}")
+    for reason in verdict.reasons:
+        body.append(f"\n{printable(reason)}")
+    console.print(Panel(body, border_style=style, expand=False, padding=(0, 2)))
+    console.print(_rules(verdict))
+    if measures:
+        console.print(Text.assemble(("measures  ", "dim"), _measures(measures)))
+    for name, path in paths.items():
+        console.print(Text.assemble((f"{name:9} ", "dim"), printable(path)), soft_wrap=True)
+    console.print(Text.assemble(("next      ", "bold"), printable(next_step(verdict, paths))), soft_wrap=True)
