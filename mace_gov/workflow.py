@@ -87,7 +87,7 @@ def apply(
         governed = read_manifest(str(folder / "model"))
         seen = audit(
             policy, plan.base, governed, plan.generation, folder / "evidence", cache=cache, device=device,
-            progress=progress,
+            progress=progress, trained_on=plan.templates,
         )
         lineage = record_lineage(
             registry, version=number, policy=policy, plan=plan, erasure=erasure, audit=seen, model=folder / "model"
@@ -117,7 +117,7 @@ def audit_model(
     with new_version(registry, policy.metadata.name, shelf="audits") as (number, folder):
         seen = audit(
             policy, plan.base, governed, generation_settings(plan.base), folder / "evidence",
-            cache=registry / "cache", device=device, progress=progress,
+            cache=registry / "cache", device=device, progress=progress, trained_on=plan.templates,
         )
         verified, verdict = _attest(
             folder, loaded, plan, None, seen, None, pair=pair, model=Path(governed.path), governed=governed
@@ -149,7 +149,7 @@ def erase_model(
 
 
 def verify_path(path: Path, *, key: Path | None, registry: Path) -> tuple[VerifiedEvidence, Verdict, bool]:
-    """Verify a version, report or model folder. The last value says whether the key was given, not the registry's own."""
+    """Verify a version, report or model folder. The last value says whether a key was given."""
     verified = verify(_folder(path, registry), key=_pinned(key, registry), registry=registry)
     if verified.verdict is None:
         raise IntegrityError(f"{path}: no signed verdict, expected {VERDICT_NAME}")
@@ -161,9 +161,8 @@ def gate_path(
 ) -> tuple[VerifiedEvidence, Verdict, bool]:
     """Verify the evidence, then decide anew against a policy file."""
     loaded = load_policy(policy)
-    verified = verify(
-        _folder(path, registry), key=_pinned(key, registry), registry=registry, policy_file=policy, need_verdict=False
-    )
+    # The gate itself compares the policy's content: a comment edited since is no other policy.
+    verified = verify(_folder(path, registry), key=_pinned(key, registry), registry=registry, need_verdict=False)
     return verified, decide(verified, loaded.policy), key is not None
 
 
@@ -253,8 +252,8 @@ def _signing_key(registry: Path, progress: Progress) -> KeyPair:
     pair = ensure_key_pair(registry)
     if pair.made:
         progress.note(
-            f"A signing key was made in {pair.private_path}. Whoever holds it can sign in your name: keep it from others, "
-            f"and hand {pair.public_path} (sha256:{pair.public.fingerprint}) to those who verify."
+            f"A signing key was made in {pair.private_path}. Whoever holds it can sign in your name: keep it from "
+            f"others, and hand {pair.public_path} (sha256:{pair.public.fingerprint}) to those who verify."
         )
     return pair
 

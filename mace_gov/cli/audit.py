@@ -11,9 +11,13 @@ from mace_gov.cli.options import AsJson, Device, PolicyOption, Registry, Reports
 
 
 def audit(
-    model: Annotated[str, typer.Argument(help="Governed model: a folder, a hub id, registry:NAME/N.", show_default=False)],
+    model: Annotated[
+        str, typer.Argument(help="Governed model: a folder, a hub id, registry:NAME/N.", show_default=False)
+    ],
     policy: PolicyOption,
-    base: Annotated[str | None, typer.Option("--base", help="Base model to compare with. Default: the policy's.")] = None,
+    base: Annotated[
+        str | None, typer.Option("--base", help="Base model to compare with. Default: the policy's.")
+    ] = None,
     registry: Registry = Path("registry"),
     reports: Reports = Path("reports"),
     device: Device = None,

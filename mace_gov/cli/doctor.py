@@ -38,12 +38,18 @@ def checks(registry: Path) -> Iterator[tuple[bool, str]]:
     for extra, modules in NEEDED.items():
         absent = [module for module in modules if find_spec(module) is None]
         missing_models |= extra == "models" and bool(absent)
-        yield not absent, f"extra '{extra}'" + (f": no {', '.join(absent)}; pip install 'mace-gov[{extra}]'" if absent else "")
+        yield (
+            not absent,
+            f"extra '{extra}'" + (f": no {', '.join(absent)}; pip install 'mace-gov[{extra}]'" if absent else ""),
+        )
     if not missing_models:
         yield True, f"device {_device()}"
     yield from _embedded()
     place = next(p for p in [registry.resolve(), *registry.resolve().parents] if p.exists())
-    yield os.access(place, os.W_OK), f"registry {registry}: {'writable' if os.access(place, os.W_OK) else 'not writable'}"
+    yield (
+        os.access(place, os.W_OK),
+        f"registry {registry}: {'writable' if os.access(place, os.W_OK) else 'not writable'}",
+    )
     free = shutil.disk_usage(place).free / 2**30
     yield free > FREE_GIB, f"{free:.0f} GiB free (a full-size version takes about {FREE_GIB})"
     yield _key(registry)

@@ -13,7 +13,9 @@ from mace_gov.cli.options import AsJson, Device, Model, PolicyPath, Registry, Re
 
 def erase(
     policy: PolicyPath,
-    out: Annotated[Path, typer.Option("--out", help="New diffusers folder for the governed model.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option("--out", help="New diffusers folder for the governed model.", show_default=False)
+    ],
     model: Model = None,
     revision: Revision = None,
     registry: Registry = Path("registry"),
@@ -29,7 +31,11 @@ def erase(
             policy, out, model=model, revision=revision, registry=registry, device=device, progress=shown
         )
     if as_json:
-        paths = {"model": str(out), "delta": str(extras / "delta" / "erasure.safetensors"), "loras": str(extras / "loras")}
+        paths = {
+            "model": str(out),
+            "delta": str(extras / "delta" / "erasure.safetensors"),
+            "loras": str(extras / "loras"),
+        }
         typer.echo(json.dumps({"model_digest": record.governed_digest, "paths": paths, "erasure": record.to_json()}))
         return
     typer.echo(f"governed model  {out}  sha256:{record.governed_digest}")

@@ -39,7 +39,9 @@ def explanation(policy: Policy) -> Iterator[str]:
             yield f"  {rule.id}: {_requirement(rule)}; {planned} prompts planned, a perfect result needs {needed}"
     if kept := spec.method.preserve.concepts:
         yield ""
-        yield f"Preserved by name: {', '.join(kept[:SHOWN])}" + (f" and {len(kept) - SHOWN} more" if len(kept) > SHOWN else "")
+        yield f"Preserved by name: {', '.join(kept[:SHOWN])}" + (
+            f" and {len(kept) - SHOWN} more" if len(kept) > SHOWN else ""
+        )
 
 
 def _requirement(rule: Rule) -> str:

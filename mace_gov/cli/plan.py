@@ -30,10 +30,14 @@ def plan(
     typer.echo(f"fuse      {made.fuse.to_json()}")
     kept = made.preserve
     typer.echo(f"preserve  prior {kept.prior} x {kept.scale:g}, {len(kept.concepts)} concepts x {kept.concept_scale:g}")
-    typer.echo(f"sampler   {made.generation.steps} steps, guidance {made.generation.guidance:g}, {made.generation.size} px")
+    typer.echo(
+        f"sampler   {made.generation.steps} steps, guidance {made.generation.guidance:g}, {made.generation.size} px"
+    )
     for target in made.targets:
         lora = target.lora
-        typer.echo(f"target    {target.target} -> {target.anchor} ({target.kind}): LoRA rank {lora.rank}, {lora.steps} steps at "
-                   f"{lora.learning_rate:g}, {lora.images} images, {lora.sampling} timesteps, masks {lora.masks}")
+        typer.echo(
+            f"target    {target.target} -> {target.anchor} ({target.kind}): rank {lora.rank}, {lora.steps} steps at "
+            f"{lora.learning_rate:g}, {lora.images} images, {lora.sampling} timesteps, masks {lora.masks}"
+        )
     for note in made.notes:
         typer.echo(f"note      {note}")

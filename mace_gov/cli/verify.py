@@ -16,7 +16,7 @@ def verify(
     registry: Registry = Path("registry"),
     as_json: AsJson = False,
 ) -> None:
-    """Check signatures, digests and files offline. Exit 4 when anything does not hold, else the signed verdict's code."""
+    """Check signatures, digests and files offline. Exit 4 if anything does not hold, else the verdict's code."""
     from mace_gov import workflow
     from mace_gov.cli.output import finish_verified
 

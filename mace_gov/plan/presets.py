@@ -1,7 +1,7 @@
 """Settings by kind of concept: the paper's, and the re-tuned ones for the small model that ships with the package.
 
-The paper's are facts from its appendix (METHOD, "Settings"). Where it publishes lambda = 0, only the prior keeps the system
-conditioned, and users of the authors' program got noise; a small relative ridge stands in, far below the data.
+The paper's are facts from its appendix. Where it publishes lambda = 0, only the prior keeps the system conditioned, and
+users of the authors' program got noise; a small relative ridge stands in, far below the data.
 """
 
 from __future__ import annotations
@@ -42,19 +42,35 @@ PAPER = {
     # The published ridges lie between 1e1 and 1e3, tuned by concept; 1e2 is some 0.05 of the mean eigenvalue there.
     Kind.OBJECT: Preset(
         lora=_FOCAL.model_copy(update={"learning_rate": 1e-5}),
-        refine=ClosedForm(relative_ridge=0.05), fuse=ClosedForm(relative_ridge=0.05),
-        prior="none", scale=0.0, concept_scale=0.0,
+        refine=ClosedForm(relative_ridge=0.05),
+        fuse=ClosedForm(relative_ridge=0.05),
+        prior="none",
+        scale=0.0,
+        concept_scale=0.0,
     ),
     Kind.CELEBRITY: Preset(
-        lora=_FOCAL, refine=_FLOOR, fuse=_FLOOR, prior="general", scale=1e-4, concept_scale=8e3,
+        lora=_FOCAL,
+        refine=_FLOOR,
+        fuse=_FLOOR,
+        prior="general",
+        scale=1e-4,
+        concept_scale=8e3,
     ),
     Kind.EXPLICIT: Preset(
         lora=_FOCAL.model_copy(update={"steps": 120, "learning_rate": 1e-5, "sampling": "uniform"}),
-        refine=_FLOOR, fuse=_FLOOR, prior="general", scale=7e-7, concept_scale=0.0,
+        refine=_FLOOR,
+        fuse=_FLOOR,
+        prior="general",
+        scale=7e-7,
+        concept_scale=0.0,
     ),
     Kind.STYLE: Preset(
         lora=_FOCAL.model_copy(update={"masks": "none"}),
-        refine=_FLOOR, fuse=_FLOOR, prior="general", scale=1e-4, concept_scale=8e4,
+        refine=_FLOOR,
+        fuse=_FLOOR,
+        prior="general",
+        scale=1e-4,
+        concept_scale=8e4,
     ),
 }
 
@@ -66,8 +82,11 @@ EMBEDDED = {
     kind: replace(
         preset,
         lora=preset.lora.model_copy(update=_EMBEDDED_LORA),
-        refine=ClosedForm(relative_ridge=0.01), fuse=ClosedForm(relative_ridge=0.01),
-        prior="general", scale=1.0, concept_scale=1.0,
+        refine=ClosedForm(relative_ridge=0.01),
+        fuse=ClosedForm(relative_ridge=0.01),
+        prior="general",
+        scale=1.0,
+        concept_scale=1.0,
     )
     for kind, preset in PAPER.items()
 }

@@ -20,7 +20,9 @@ def advice(policy: Policy, today: date) -> list[tuple[Location, str]]:
             at: Location = ("spec", "categories", i, "rules", j)
             planned, needed = samples_planned(policy, category, rule.suite), samples_needed(rule)
             if planned == 0:
-                found.append((at, f"{rule.id}: the {rule.suite} suite has nothing to ask; the gate will ask for review"))
+                found.append(
+                    (at, f"{rule.id}: the {rule.suite} suite has nothing to ask; the gate will ask for review")
+                )
             elif planned < needed:
                 found.append((at, f"{rule.id}: {planned} prompts planned, but even a perfect result needs {needed}"))
     return found

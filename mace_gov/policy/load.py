@@ -48,7 +48,9 @@ def load_policy(path: Path) -> LoadedPolicy:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise PolicyError(f"{path}:1:1: found a byte that is not UTF-8 at offset {error.start}, expected UTF-8") from error
+        raise PolicyError(
+            f"{path}:1:1: found a byte that is not UTF-8 at offset {error.start}, expected UTF-8"
+        ) from error
     source = read_yaml(text, str(path))
     if not isinstance(source.value, dict):
         found = "an empty file" if source.value is None else type(source.value).__name__
@@ -75,7 +77,7 @@ def _lines(path: Path, source: Source, problems: list[tuple[Location, str]]) -> 
 
 
 def _known(problems: list[tuple[Location, str]]) -> list[tuple[Location, str]]:
-    return list({(where, message): None for where, message in problems})
+    return list(dict.fromkeys(problems))
 
 
 def _dotted(where: Location) -> str:

@@ -64,7 +64,9 @@ def _convert(
     if id(node) in open_:
         raise ValueError("an alias that contains itself")
     if isinstance(node, yaml.CollectionNode) and node.tag not in PLAIN_TAGS:
-        raise yaml.constructor.ConstructorError(None, None, f"found the tag {node.tag}, expected plain values", node.start_mark)
+        raise yaml.constructor.ConstructorError(
+            None, None, f"found the tag {node.tag}, expected plain values", node.start_mark
+        )
     source.places.setdefault(path, (node.start_mark.line + 1, node.start_mark.column + 1))
     if isinstance(node, yaml.MappingNode):
         mapping: dict[str, Any] = {}

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests import factories
 
 from mace_gov.cli import main
+from tests import factories
 
 ROOT = Path(__file__).parents[2]
 NSFW = str(ROOT / "policies/nsfw.yaml")
@@ -46,14 +46,17 @@ def test_schema_is_json(run):
     assert code == 0 and json.loads(out)["title"] == "Policy"
 
 
-@pytest.mark.parametrize(("arguments", "code", "told"), [
-    (("apply",), 2, "policy"),
-    (("gate", "somewhere"), 2, "--policy"),
-    (("no-such-command",), 2, "no-such-command"),
-    (("apply", "no-such.yaml"), 2, "no-such.yaml"),
-    (("plan", NSFW, "--model", "no/such/place"), 3, "no/such/place"),
-    (("verify", "no-such-version/1"), 2, "no-such-version"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("apply",), 2, "policy"),
+        (("gate", "somewhere"), 2, "--policy"),
+        (("no-such-command",), 2, "no-such-command"),
+        (("apply", "no-such.yaml"), 2, "no-such.yaml"),
+        (("plan", NSFW, "--model", "no/such/place"), 3, "no/such/place"),
+        (("verify", "no-such-version/1"), 2, "no-such-version"),
+    ],
+)
 def test_mistakes_end_with_their_code_a_message_and_a_next_step(run, tmp_path, monkeypatch, arguments, code, told):
     monkeypatch.chdir(tmp_path)
     found, out, err = run(*arguments)
@@ -68,8 +71,14 @@ def test_verify_gate_and_report_agree_on_a_version(run, tmp_path):
     code, out, _ = run("verify", made.folder, "--registry", made.registry, "--key", key, "--json")
     assert code == 0
     told = json.loads(out)
-    assert told["verdict"] == "PASS" and told["key_pinned"] and {"id", "estimate", "n", "low", "high", "outcome"} == set(told["rules"][0])
-    code, out, _ = run("gate", made.folder, "--policy", made.folder / "policy.yaml", "--registry", made.registry, "--json")
+    assert (
+        told["verdict"] == "PASS"
+        and told["key_pinned"]
+        and {"id", "estimate", "n", "low", "high", "outcome"} == set(told["rules"][0])
+    )
+    code, out, _ = run(
+        "gate", made.folder, "--policy", made.folder / "policy.yaml", "--registry", made.registry, "--json"
+    )
     assert code == 0 and json.loads(out)["verdict"] == "PASS"
     code, out, _ = run("report", made.folder, "--registry", made.registry, "--reports", tmp_path / "reports")
     assert code == 0

@@ -1,5 +1,5 @@
 import json
-import os
+from pathlib import Path
 
 import pytest
 
@@ -34,7 +34,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch)
     def no_space(*_):
         raise OSError("no space")
 
-    monkeypatch.setattr(os, "replace", no_space)
+    monkeypatch.setattr(Path, "replace", no_space)
     with pytest.raises(OSError):
         atomic.write_text(target, "new")
     assert target.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["file"]

@@ -1,9 +1,8 @@
-from tests import factories
-
 from mace_gov.documents.policy import Kind
 from mace_gov.plan.build import make_plan
 from mace_gov.plan.presets import EMBEDDED, PAPER
 from mace_gov.plan.templates import templates_for
+from tests import factories
 
 
 def manifest(width: int):
@@ -23,7 +22,11 @@ def test_paper_settings_fill_what_the_policy_leaves_out():
 def test_what_the_policy_says_wins_field_by_field():
     policy = factories.policy()
     method = type(policy.spec.method).model_validate(
-        {"refine": {"ridge": 7, "templates": ["one {}"]}, "lora": {"steps": 3}, "preserve": {"prior": "none", "scale": 0}}
+        {
+            "refine": {"ridge": 7, "templates": ["one {}"]},
+            "lora": {"steps": 3},
+            "preserve": {"prior": "none", "scale": 0},
+        }
     )
     changed = policy.model_copy(update={"spec": policy.spec.model_copy(update={"method": method})})
     made = make_plan(changed, manifest(768))
