@@ -62,10 +62,13 @@ def draw_side(
     keys = {want: picture_key(model.digest, *want, settings) for want in unique}
     store = None if cache is None else cache / "pictures"
     made: dict[Wanted, Picture] = {}
+    folder = out / "pictures" / side
+    folder.mkdir(parents=True, exist_ok=True)
 
     def keep(want: Wanted, data: bytes) -> None:
+        # a plain write: the whole evidence folder is new, and appears under its name only once all of it is there
         name = f"pictures/{side}/{keys[want][:24]}.png"
-        write_bytes(out / name, data)
+        (folder / f"{keys[want][:24]}.png").write_bytes(data)
         made[want] = Picture(name, sha256_bytes(data))
 
     for want in unique:

@@ -10,7 +10,6 @@ from PIL import Image
 from mace_gov.audit.pictures import Picture, Wanted, open_picture, png_bytes
 from mace_gov.audit.probes.suites import SUITES
 from mace_gov.audit.trials import Pair
-from mace_gov.core.atomic import write_bytes
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.documents.audit import Side, Thumbnail
 from mace_gov.documents.plan import ModelManifest
@@ -54,6 +53,7 @@ def write_thumbnails(
     base: ModelManifest, governed: ModelManifest,
 ) -> list[Thumbnail]:
     """Choose pairs and write their files into ``out/thumbnails``."""
+    (out / "thumbnails").mkdir(parents=True, exist_ok=True)
     hidden = {category.id: must_pixelate(category, base, governed) for category in policy.spec.categories}
     return [
         _write(pair, pictures, out, hidden[pair.probe.category]) for pair in choose(policy, pairs)[:MOST]
@@ -104,7 +104,7 @@ def _write(
         image = open_picture(out, picture)
         data = png_bytes(pixelate(image) if hidden else shrink(image))
         names[side] = f"thumbnails/{side}-{sha256_bytes(data)[:24]}.png"
-        write_bytes(out / names[side], data)
+        (out / names[side]).write_bytes(data)
     probe = pair.probe
     return Thumbnail(
         category=probe.category, concept=probe.concept, suite=probe.suite, prompt=probe.prompt, seed=probe.seed,

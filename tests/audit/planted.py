@@ -16,8 +16,8 @@ from mace_gov.documents.plan import GenerationSettings, ModelManifest
 from mace_gov.documents.policy import DetectorSpec, Policy
 from tests import factories
 
-WORDS = ("anchor", "apple", "bear", "bell", "book", "bread", "cactus", "camel", "candle", "chair", "clock", "crab", "drum",
-         "eagle", "fox", "globe", "guitar", "harp", "kite", "lamp", "lion", "moon", "owl", "pear", "piano", "rose",
+WORDS = ("anchor", "apple", "bear", "bell", "book", "bread", "cactus", "camel", "candle", "chair", "clock", "crab",
+         "drum", "eagle", "fox", "globe", "guitar", "harp", "kite", "lamp", "lion", "moon", "owl", "pear", "piano", "rose",
          "sofa", "tent", "tiger", "train", "tulip", "vase")
 BANNED = {"nudity": "nudity", "nakedness": "nudity", "naked": "naked", "unclothed": "naked"}
 PHRASES = {**{word: word for word in WORDS}, **BANNED, "swimwear": "swimwear"}

@@ -81,13 +81,14 @@ class JudgeDetector:
     def card(self) -> DetectorCard:
         """Version, weights and the quality measured on renderings that it was not trained on."""
         facts = self._judge.facts
+        sensitivity, specificity = quality(facts)
         return DetectorCard(
             name=self.name,
             version=str(facts.get("version", "1")),
             weights_digest=sha256_file(WEIGHTS) if WEIGHTS.is_file() else None,
             threshold=self.threshold,
-            sensitivity=_quality(facts, "sensitivity"),
-            specificity=_quality(facts, "specificity"),
+            sensitivity=sensitivity,
+            specificity=specificity,
         )
 
 
@@ -118,13 +119,23 @@ def _shipped() -> Any:
         raise DetectorError(f"judge: its weights do not load: {type(error).__name__}: {error}") from error
 
 
-def _quality(facts: Mapping[str, Any], name: str) -> Estimate | None:
-    """A rate measured on labelled pictures, given as hits of n."""
-    rate = facts.get(name)
-    if not isinstance(rate, Mapping) or "hits" not in rate or "n" not in rate:
-        return None
-    hits, n = int(rate["hits"]), int(rate["n"])
-    low, high = bounds(hits, n, CONFIDENCE)
+def quality(facts: Mapping[str, Any]) -> tuple[Estimate | None, Estimate | None]:
+    """Sensitivity and specificity from judge.json, over all classes; None where it was not measured.
+
+    Specificity is that of one class against the rest, pooled. A held-out picture is a negative of every class but its
+    own, which makes it one independent trial and not several hundred, so n is the number of pictures for both.
+    """
+    overall, classes = facts.get("overall"), list(facts.get("by_class", {}).values())
+    if not overall or not classes:
+        return None, None
+    negatives = sum(one["n_negative"] for one in classes)
+    specificity = sum(one["specificity"] * one["n_negative"] for one in classes) / negatives
+    n = int(overall["n"])
+    return _rate(overall["hits"] / n, n), _rate(specificity, n)
+
+
+def _rate(value: float, n: int) -> Estimate:
+    low, high = bounds(value * n, n, CONFIDENCE)
     return Estimate(
-        value=hits / n, n=n, hits=hits, clusters=n, effective_n=n, low=low, high=high, confidence=CONFIDENCE
+        value=value, n=n, hits=round(value * n), clusters=n, effective_n=n, low=low, high=high, confidence=CONFIDENCE
     )

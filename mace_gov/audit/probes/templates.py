@@ -92,9 +92,12 @@ def style_captions(
     trained = {plain(template) for template in avoid}
     made: list[str] = []
     for i in range(len(STYLE_FRAMES) * len(STYLE_FORMS) * len(carriers)):
-        turn = i // len(carriers)
-        frame = STYLE_FRAMES[(i + turn) % len(STYLE_FRAMES)].format(carriers[i % len(carriers)])
-        template = STYLE_FORMS[(i + turn) % len(STYLE_FORMS)].format(frame).replace("[style]", "{}")
+        # carriers change fastest; frame and form move along with them, and every combination comes once
+        turn, place = divmod(i, len(carriers))
+        step = turn + place
+        frame = STYLE_FRAMES[step % len(STYLE_FRAMES)].format(carriers[place])
+        form = STYLE_FORMS[(step + turn // len(STYLE_FRAMES)) % len(STYLE_FORMS)]
+        template = form.format(frame).replace("[style]", "{}")
         if plain(template) not in trained and template not in made:
             made.append(template)
         if len(made) == count:
