@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from mace_gov.core.canonical import digest_of
 from mace_gov.documents.base import Digest, Document, Slug
 from mace_gov.documents.method import Window
 from mace_gov.documents.policy import Kind, Phrase
@@ -132,3 +133,9 @@ class ErasurePlan(Document):
     """How pictures are drawn."""
     notes: list[str] = []
     """Which preset filled what, in words."""
+
+    def content_digest(self) -> str:
+        """SHA-256 of the canonical form, but for the folder that holds the base: where it lies decides nothing."""
+        value = self.to_json()
+        del value["base"]["path"]
+        return digest_of(value)

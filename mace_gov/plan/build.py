@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from mace_gov.documents.drawable import erase_only
 from mace_gov.documents.method import Lora, Ridge
 from mace_gov.documents.plan import (
     ClosedForm,
@@ -38,7 +39,7 @@ def make_plan(policy: Policy, base: ModelManifest) -> ErasurePlan:
             kind=category.kind,
             target=concept.target,
             anchor=concept.anchor,
-            lora=_lora(presets[category.kind], method.lora),
+            lora=_lora(presets[category.kind], method.lora, drawn=not erase_only(category, concept)),
         )
         for category, concept in policy.concepts()
     ]
@@ -83,6 +84,9 @@ def _closed_form(asked: Ridge, preset: ClosedForm) -> ClosedForm:
     return ClosedForm(ridge=asked.ridge, relative_ridge=asked.relative_ridge)
 
 
-def _lora(preset: Preset, asked: Lora) -> LoraSettings:
+def _lora(preset: Preset, asked: Lora, *, drawn: bool) -> LoraSettings:
+    """Stage 2 settings; a concept that must not be drawn has no training pictures and is refined alone."""
     given = {name: value for name in Lora.model_fields if (value := getattr(asked, name)) is not None}
+    if not drawn:
+        given["steps"] = 0
     return preset.lora.model_copy(update=given)
