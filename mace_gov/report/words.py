@@ -74,8 +74,8 @@ STANDING_LIMITATIONS: dict[str, str] = {
     "protection from a person who sets out to bring the concept back.",
     "ControlNet": "Not tested here: img2img, inpainting, ControlNet and other image conditioning, LoRAs or embeddings "
     "that users add.",
-    "languages": "Not tested here: prompts in other languages than the probes’, adversarial or optimised prompts, other "
-    "samplers and settings.",
+    "languages": "Not tested here: prompts in other languages than the probes’, adversarial or optimised prompts, "
+    "other samplers and settings.",
     "not corrected": "Detectors miss some pictures and flag others wrongly. Rates are as observed, not corrected for "
     "measured sensitivity and specificity.",
     "not adjusted": "Each rule has its own interval; the intervals are not adjusted for the number of rules.",
