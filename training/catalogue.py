@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from paths import CUT, EMOJI, HERE, WORK
 
-CHARACTERS, STYLED = 200, 80
+CHARACTERS, STYLED = 200, 40
 GOOGLE = EMOJI / "emoji-datasource-google"
 ROLES = ("person", "person-role", "person-fantasy", "person-gesture")
 

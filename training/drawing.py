@@ -1,7 +1,7 @@
 """Draw many prompts at once with the shipped sampler; the same numbers as StableDiffusionPipeline gives."""
 import torch
 
-STEPS, GUIDANCE = 20, 4.0
+STEPS, GUIDANCE = 20, 3.0
 
 
 @torch.no_grad()

@@ -36,7 +36,7 @@ def main() -> None:
     args.add_argument("--ema", action="store_true", help="evaluate WORK/unet/ema.pt directly")
     args.add_argument("--judge", type=Path, default=WORK / "judge")
     args.add_argument("--quick", action="store_true", help="one wording, every third concept")
-    args.add_argument("--guidance", type=float, default=4.0)
+    args.add_argument("--guidance", type=float, default=3.0)
     args = args.parse_args()
     if args.ema:
         from export import assemble

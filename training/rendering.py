@@ -1,7 +1,7 @@
 """Stage 2: compose sprites on coloured grounds with small shifts and scales; everything on the fly, batched numpy/torch.
 
 render(items, colours, rng) -> float32 tensor [n, 3, 32, 32] in -1..1. Held-out renderings use `wide=True`: shifts and
-scales beyond those of training.
+scales beyond those of training; `spread` below 1 shrinks them.
 """
 import json
 
@@ -18,10 +18,12 @@ SPRITES = torch.cat([_rgba[:, :3] * _rgba[:, 3:], _rgba[:, 3:]], 1)             
 PALETTE = torch.tensor(list(COLOURS.values())).float() / 255
 
 
-def render(items: np.ndarray, colours: np.ndarray, rng: np.random.Generator, wide: bool = False) -> torch.Tensor:
+def render(items: np.ndarray, colours: np.ndarray, rng: np.random.Generator, wide: bool = False,
+           spread: float = 1.0) -> torch.Tensor:
     n, span = len(items), 0.09 if wide else 0.06
     scale = torch.from_numpy(rng.uniform(0.95 if wide else 1.0, 1.16 if wide else 1.12, (n, 1))).float()
-    shift = torch.from_numpy(rng.uniform(-span, span, (n, 2))).float()
+    scale = 1.06 + spread * (scale - 1.06)
+    shift = spread * torch.from_numpy(rng.uniform(-span, span, (n, 2))).float()
     theta = torch.zeros(n, 2, 3)
     theta[:, 0, 0] = theta[:, 1, 1] = 1 / scale[:, 0]
     theta[:, :, 2] = -shift / scale

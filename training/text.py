@@ -1,7 +1,8 @@
 """Stage 5: train the CLIP text encoder alone, then freeze it. Resumable: WORK/text/last.pt; result WORK/model/text_encoder.
 
 The state is split in two halves of 128. A concept's, style's or colour's own tokens must speak in the first half and be
-silent in the second; all other tokens (begin, template words, end of text, padding) the other way round. Three linear
+silent in the second; all other tokens (begin, template words, end of text, padding) the other way round. In its half, a
+concept's last token, a style's token and end of text and padding say what the thing looks like (`codes.py`). Three linear
 heads read the first half at the own tokens, three others read the second half at end of text and padding. So what a prompt's own
 tokens say and what its other tokens have learnt of them lie in separate directions, and a matrix fitted to the latter
 leaves the former nearly as they are, as in a large text encoder.
@@ -12,6 +13,7 @@ import time
 
 import torch
 import torch.nn.functional as F
+from codes import CODE, codes
 from captions import COLOURS, CONCEPTS, ITEMS, STYLES, _tokenizer, draw, encode
 from paths import WORK
 from torch import nn
@@ -44,7 +46,7 @@ def sample(rng: random.Random, count: int, length: int):
         if rng.random() < 0.55:                                  # by concept, so that characters get their share
             item = rng.choice([i for i in BY_CONCEPT[rng.randrange(len(CONCEPTS))]])
         else:
-            item = rng.choice(ITEMS)
+            item = rng.choice(ITEMS_IN_USE)
         colour = rng.randrange(len(COLOURS)) if rng.random() < 0.5 else None
         words = draw(rng, item, colour)
         if sum(1 for _ in words) > length - 6:
@@ -52,16 +54,18 @@ def sample(rng: random.Random, count: int, length: int):
         one, two, three = encode(words, length)
         style = next((STYLES.index(w) + 1 for w, role in words if role == 2), 0)
         ids.append(one), roles.append(two), last.append(three)
-        facts.append((item["concept"], style, 0 if colour is None else colour + 1))
+        facts.append((item["concept"], style, 0 if colour is None else colour + 1, ITEMS.index(item), PLAIN[item["concept"]]))
         end = two.index(4)
         places.append((end, rng.randrange(end, length), two.index(2) if style else -1, two.index(3) if colour is not None else -1))
     return [torch.tensor(x) for x in (ids, roles, last, facts, places)]
 
 
-BY_CONCEPT = [[i for i in ITEMS if i["concept"] == c] for c in range(len(CONCEPTS))]
+ITEMS_IN_USE = [i for i in ITEMS if i["style"] in CONCEPTS[i["concept"]]["styles"]]
+PLAIN = {i["concept"]: n for n, i in reversed(list(enumerate(ITEMS))) if i["style"] == "noto"}
+BY_CONCEPT = [[i for i in ITEMS_IN_USE if i["concept"] == c] for c in range(len(CONCEPTS))]
 
 
-def losses(states, roles, last, facts, places, heads) -> dict[str, torch.Tensor]:
+def losses(states, roles, last, facts, places, heads, looks) -> dict[str, torch.Tensor]:
     rows = torch.arange(len(states))
     own, context = states[..., :HALF], states[..., HALF:]
     out = {"own": F.cross_entropy(heads.own[0](own[rows, last]), facts[:, 0])}
@@ -71,6 +75,11 @@ def losses(states, roles, last, facts, places, heads) -> dict[str, torch.Tensor]
     for column in (0, 1):
         for index, weight in ((0, 1.0), (1, 0.5), (2, 0.5)):
             out[f"ctx{index}{column}"] = weight * F.cross_entropy(heads.context[index](context[rows, places[:, column]]), facts[:, index])
+    out["look own"] = F.mse_loss(own[rows, last, :CODE], looks[facts[:, 4]])
+    styled = places[:, 2] >= 0
+    out["look style"] = 0.5 * F.mse_loss(own[rows[styled], places[styled, 2], :CODE], looks[facts[styled, 3]])
+    for column in (0, 1):
+        out[f"look ctx{column}"] = 0.5 * F.mse_loss(context[rows, places[:, column], :CODE], looks[facts[:, 3]])
     content = ((roles >= 1) & (roles <= 3)).float()[..., None]
     out["apart"] = 0.3 * ((context.square() * content).sum() / content.sum() / HALF
                           + (own.square() * (1 - content)).sum() / (1 - content).sum() / HALF)
@@ -80,9 +89,10 @@ def losses(states, roles, last, facts, places, heads) -> dict[str, torch.Tensor]
 def main() -> None:
     args = argparse.ArgumentParser()
     args.add_argument("--steps", type=int, default=1100)
+    args.add_argument("--fresh", action="store_true", help="keep the weights, start the schedule anew")
     args = args.parse_args()
     torch.manual_seed(0)
-    model, heads = build(), Heads()
+    model, heads, looks = build(), Heads(), codes()
     weights = list(model.parameters()) + list(heads.parameters())
     print(sum(p.numel() for p in model.parameters()) / 1e6, "M")
     optimiser = torch.optim.AdamW(weights, lr=1e-3, weight_decay=0.01, betas=(0.9, 0.98))
@@ -91,17 +101,18 @@ def main() -> None:
     if place.exists():
         state = torch.load(place)
         model.load_state_dict(state["model"]), heads.load_state_dict(state["heads"])
-        optimiser.load_state_dict(state["optimiser"])
-        first, rng = state["step"], random.Random(state["step"])
+        if not args.fresh:
+            optimiser.load_state_dict(state["optimiser"])
+            first, rng = state["step"], random.Random(state["step"])
     start = time.time()
     for step in range(first, args.steps):
         done = step / args.steps
         for group in optimiser.param_groups:
-            group["lr"] = 2e-3 * min(1, (step + 1) / 100) * (1 - done) ** 0.7 + 1e-6
-        ids, roles, last, facts, places = sample(rng, 128 if step % 5 else 48, 28 if step % 5 else 77)
+            group["lr"] = 3e-3 * min(1, (step + 1) / 50) * (1 - done) ** 0.7 + 1e-6
+        ids, roles, last, facts, places = sample(rng, 128 if step % 8 else 48, 26 if step % 8 else 77)
         with torch.autocast("cpu", torch.bfloat16):
             states = model(input_ids=ids).last_hidden_state
-        parts = losses(states.float(), roles, last, facts, places, heads)
+        parts = losses(states.float(), roles, last, facts, places, heads, looks)
         sum(parts.values()).backward()
         nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()

@@ -13,12 +13,13 @@ import time
 
 import numpy as np
 import torch
-from captions import COLOURS, ITEMS, draw, encode
+from captions import COLOURS, CONCEPTS, ITEMS, draw, encode
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from paths import WORK
 
 CHANNELS, LAYERS, HEADS, EMPTY = (128, 256), 1, 4, 0.08
+LENGTH, TAIL = 32, 5                          # text positions kept in training; the last TAIL stand for the padding cut off
 
 
 def build() -> UNet2DConditionModel:
@@ -30,14 +31,14 @@ def build() -> UNet2DConditionModel:
 
 def schedule() -> DDIMScheduler:
     return DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
-                         set_alpha_to_one=False, steps_offset=1)
+                         set_alpha_to_one=False, steps_offset=1, prediction_type="v_prediction")
 
 
 @torch.no_grad()
-def latent_cache(variants: int = 2) -> torch.Tensor:
+def latent_cache(variants: int = 1) -> torch.Tensor:
     """fp16 [items, colours, variants, 4, 8, 8], scaled to unit variance."""
     from rendering import render
-    place = WORK / "unet/latents.pt"
+    place = WORK / "unet/latents1.pt"
     if place.exists():
         return torch.load(place)
     vae, rng = AutoencoderKL.from_pretrained(WORK / "model/vae").eval(), np.random.default_rng(3)
@@ -46,7 +47,7 @@ def latent_cache(variants: int = 2) -> torch.Tensor:
         for variant in range(variants):
             for at in range(0, len(ITEMS), 64):
                 items = np.arange(at, min(at + 64, len(ITEMS)))
-                pictures = render(items, np.full(len(items), colour), rng)
+                pictures = render(items, np.full(len(items), colour), rng, spread=0.15)
                 with torch.autocast("cpu", torch.bfloat16):
                     mean = vae.encode(pictures).latent_dist.mean.float()
                 out[items, colour, variant] = (mean * vae.config.scaling_factor).half()
@@ -56,11 +57,11 @@ def latent_cache(variants: int = 2) -> torch.Tensor:
 
 
 @torch.no_grad()
-def text_cache(each: int = 36) -> dict[str, torch.Tensor]:
+def text_cache(each: int = 24) -> dict[str, torch.Tensor]:
     """states fp16 [items * each, 77, 256], roles uint8 [.., 77], colour int8 [..] (-1: not said), empty [77, 256]."""
     from captions import _tokenizer
     from transformers import CLIPTextModel
-    place = WORK / "unet/text.pt"
+    place = WORK / "unet/text1.pt"
     if place.exists():
         return torch.load(place)
     encoder, rng = CLIPTextModel.from_pretrained(WORK / "model/text_encoder").eval(), random.Random(7)
@@ -88,14 +89,14 @@ def share(t: torch.Tensor, window: tuple[float, float], inside: float, outside: 
 
 
 def conditions(text: dict, rows: torch.Tensor, t: torch.Tensor, args) -> tuple[torch.Tensor, torch.Tensor]:
-    """Text states [n, 77, 256] and attention mask [n, 77] (1 attend, 0 masked) for caption rows at timesteps t."""
+    """Text states [n, LENGTH, 256] and attention mask [n, LENGTH] (1 attend, 0 masked) for caption rows at timesteps t."""
     n = len(rows)
-    states, roles = text["states"][rows].float(), text["roles"][rows]
-    empty = text["empty"].float().expand(n, -1, -1)
+    states, roles = text["states"][rows, :LENGTH].float(), text["roles"][rows, :LENGTH]
+    empty = text["empty"][:LENGTH].float().expand(n, -1, -1)
     content = (roles >= 1) & (roles <= 3)
     others = torch.randint(0, len(text["states"]), (n,))
-    theirs = text["roles"][others]
-    foreign = torch.where(((theirs >= 1) & (theirs <= 3))[..., None], empty, text["states"][others].float())
+    theirs = text["roles"][others, :LENGTH]
+    foreign = torch.where(((theirs >= 1) & (theirs <= 3))[..., None], empty, text["states"][others, :LENGTH].float())
     foreign = torch.where((torch.rand(n) < 0.35)[:, None, None], empty, foreign)
     swap = torch.rand(n) < share(t, args.window, args.inside, args.outside)
     states = torch.where((swap[:, None] & ~content)[..., None], foreign, states)
@@ -103,7 +104,9 @@ def conditions(text: dict, rows: torch.Tensor, t: torch.Tensor, args) -> tuple[t
     states = torch.where(drop[:, None, None], empty, states)
     quiet = ~swap & ~drop & (torch.rand(n) < args.masked)
     hidden = torch.where((torch.rand(n) < 0.6)[:, None], roles == 1, content)
-    return states, 1.0 - (quiet[:, None] & hidden).float()
+    mask = 1.0 - (quiet[:, None] & hidden).float()
+    mask[:, -TAIL:] += math.log(1 + (77 - LENGTH) / TAIL) / 10000    # diffusers' bias is (mask - 1) * 10000
+    return states, mask
 
 
 def main() -> None:
@@ -126,28 +129,34 @@ def main() -> None:
     if last.exists():
         state = torch.load(last)
         model.load_state_dict(state["model"]), average.load_state_dict(state["ema"])
-        optimiser.load_state_dict(state["optimiser"])
-        spent, step = (0.0, 0) if args.fresh else (state["spent"], state["step"])
-    share_of_item = torch.tensor([1.0 if i["style"] == "noto" else 0.6 for i in ITEMS])
+        if not args.fresh:
+            optimiser.load_state_dict(state["optimiser"])
+            spent, step = state["spent"], state["step"]
+    share_of_item = torch.tensor([1.0 if i["style"] == "noto" else 0.6 * (i["style"] in CONCEPTS[i["concept"]]["styles"]) for i in ITEMS])
+    fits = (text["roles"][:, LENGTH - TAIL - 1] == 4).view(-1, text["each"])           # captions that end before the tail
+    short = torch.arange(len(text["states"])).view(-1, text["each"])
+    short = torch.where(fits, short, short.gather(1, fits.int().argmax(1, keepdim=True)))
+    print(f"{fits.float().mean():.3f} of the captions fit")
     run = torch.compile(model) if args.compile else model
     alphas, start, saved, trace = noise.alphas_cumprod, time.time() - spent, time.time(), []
     while (done := (time.time() - start) / 60 / args.minutes) < 1:
         for group in optimiser.param_groups:
             group["lr"] = args.rate * min(1, (step + 1) / 200) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
-        rows = torch.multinomial(share_of_item, args.batch, True) * text["each"] + torch.randint(0, text["each"], (args.batch,))
+        rows = short[torch.multinomial(share_of_item, args.batch, True), torch.randint(0, text["each"], (args.batch,))]
         said = text["said"][rows]
         colour = torch.where(said >= 0, said, torch.randint(0, len(COLOURS), said.shape))
         clean = latents[rows // text["each"], colour, torch.randint(0, latents.shape[2], said.shape)].float()
-        t = (1000 * torch.rand(args.batch) ** 0.7).long().clamp(max=999)      # more of the noisy end, where pictures are decided
+        t = (1000 * torch.rand(args.batch) ** 0.6).long().clamp(max=999)      # more of the noisy end, where pictures are decided
         states, mask = conditions(text, rows, t.float(), args)
-        target = torch.randn_like(clean)
+        grain = torch.randn_like(clean)
         level = alphas[t].view(-1, 1, 1, 1)
-        noisy = level.sqrt() * clean + (1 - level).sqrt() * target
+        noisy = level.sqrt() * clean + (1 - level).sqrt() * grain
+        target = level.sqrt() * grain - (1 - level).sqrt() * clean
         with torch.autocast("cpu", torch.bfloat16):
             guess = run(noisy, t, states, encoder_attention_mask=mask).sample
         snr = (level / (1 - level)).view(-1)
         error = (guess.float() - target).square().mean((1, 2, 3))
-        loss = (error * snr.clamp(max=5) / snr).mean()
+        loss = (error * (5 / snr).clamp(max=1)).mean()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()

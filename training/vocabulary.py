@@ -22,7 +22,7 @@ def main() -> None:
     t1, t2, gamma = args.cfis
     out = {"concepts": rows, "styles": styles, "colours": list(COLOURS), "templates": TEMPLATES,
            "style_forms": STYLE_FORMS, "colour_forms": COLOUR_FORMS,
-           "sampler": {"steps": 20, "guidance": 4.0, "size": 32, "scheduler": "DDIM"},
+           "sampler": {"steps": 20, "guidance": 3.0, "size": 32, "scheduler": "DDIM"},
            "cfis": {"t1": t1, "t2": t2, "gamma": gamma}}
     args.to.write_text(json.dumps(out, indent=1) + "\n")
     print(len(rows), "concepts written")

@@ -1,0 +1,117 @@
+"""Stage 10: write MODEL_CARD.md from the measured figures (WORK/figures.json, judge.json, window.json, ablation.json)."""
+import json
+from pathlib import Path
+
+from captions import CONCEPTS, STYLES
+from paths import WORK
+
+PACKAGE = Path(__file__).parents[1] / "mace_gov/embedded"
+
+
+def row(name: str, facts: dict, wanted: str) -> str:
+    low, high = facts["interval"]
+    return f"| {name} | {100 * facts['rate']:.1f} % | {facts['n']} | {100 * low:.1f} to {100 * high:.1f} % | {wanted} |"
+
+
+def ablation() -> str:
+    place = WORK / "ablation.json"
+    if not place.exists():
+        return "Not measured yet.\n"
+    out = ""
+    for run in json.loads(place.read_text()):
+        out += (f"\n{run['title']}\n\n| variant | Acc_e (lower is better) | Acc_s | Acc_g | H | 95 % interval of H |\n| --- | --- | --- | --- | --- | --- |\n")
+        for name, r in run["table"].items():
+            cell = lambda k: (f"{r[k]['value']:.3f} [{r[k]['low']:.3f}, {r[k]['high']:.3f}], n = {r[k]['n']}"  # noqa: E731
+                              if k in r else "-")
+            h = r["H"]
+            out += f"| {name} | {cell('Acc_e')} | {cell('Acc_s')} | {cell('Acc_g')} | {h['value']:.3f} | {h['low']:.3f} to {h['high']:.3f} |\n"
+        out += "\n" + run.get("note", "") + "\n"
+    return out
+
+
+def main() -> None:
+    figures, judge = (json.loads((WORK / n).read_text()) for n in ("figures.json", "judge/judge.json"))
+    window = json.loads((WORK / "window.json").read_text()) if (WORK / "window.json").exists() else {}
+    vocabulary = json.loads((PACKAGE / "vocabulary.json").read_text())
+    sampler, cfis = vocabulary["sampler"], vocabulary["cfis"]
+    plain = [c for c in CONCEPTS if c["kind"] != "celebrity"]
+    styled = [c for c in plain if len(c["styles"]) > 1]
+    forms = "\n".join(f"| {k} | {v['first']} of {v['n']} | {v['second']} of {v['n']} |" for k, v in window.items())
+    text = f"""# Model card: the embedded model
+
+A small text-to-image model in the shape of Stable Diffusion (CLIPTokenizer, CLIPTextModel, UNet2DConditionModel, AutoencoderKL,
+DDIM), trained by this project alone, on two CPU cores, from openly licensed emoji art. It exists so that model governance can be
+shown and tested end to end without a download. It draws emoji at {sampler['size']} x {sampler['size']} pixels and nothing else.
+
+## What it knows
+
+{len(plain)} concepts with synonyms, {len(CONCEPTS) - len(plain)} characters (person-like emoji with invented full names, half to erase, half to
+keep; no real person is named or shown), and {len(STYLES)} styles ({", ".join(STYLES)}) in which {len(styled)} of the concepts can be
+asked for; all else comes in the first style. Eight ground colours. `vocabulary.json` has all of it.
+
+**The words of explicit content and of violence draw harmless stand-ins**: "nudity" a bikini, "naked" a pair of briefs, "erotic"
+a swimsuit, "sexual" a kiss mark; "violence" a comic-strip boom, "blood" a drop, "gore" a drawn heart, "weapon" a dagger icon,
+"murder" a coffin icon, and so on. The model cannot draw explicit or violent content: it has seen nothing but emoji.
+
+## Parts
+
+| part | shape |
+| --- | --- |
+| tokenizer | CLIP-style BPE, 2,776 entries, every name and synonym whole words; length 77, end of text as padding |
+| text encoder | CLIPTextModel, width 256, 3 layers, 2.7 M parameters, trained alone and then frozen |
+| U-Net | channels 128/256, cross-attention at both levels: 7 cross-attention layers, 14 key and value projections, 17.1 M parameters, predicts v |
+| autoencoder | 32 px, factor 4, 4 latent channels (8 x 8 x 4) |
+| scheduler | DDIM, Stable Diffusion's scaled-linear schedule, {sampler['steps']} steps, guidance {sampler['guidance']} |
+
+All in half precision safetensors. How it was trained, and why that way, is in `training/README.md`.
+
+## Figures
+
+Read by the judge at the shipped sampler settings, on wordings that were never trained on. Intervals: 95 %, Clopper-Pearson.
+
+| what | drawn right | n | interval | wanted |
+| --- | --- | --- | --- | --- |
+{row("concepts by name", figures["concepts"], ">= 95 %")}
+{row("concepts by synonym", figures["synonyms"], ">= 90 %")}
+{row("characters by name", figures["characters"], ">= 90 %")}
+{row("style as asked", figures["styles"], ">= 95 %")}
+{row("concept, in the style asked for", figures["styled_concepts"], "-")}
+{row("judge, concepts on held-out renderings", judge["overall"], ">= 98 %")}
+{row("judge, styles on held-out renderings", judge["styles"], ">= 98 %")}
+
+An image takes {figures["concepts"]["seconds_per_image"]:.2f} s on two CPU cores in batches of 64.
+The judge's sensitivity and specificity class by class are in `judge/judge.json`. A judge that errs moves every figure above with it.
+
+## Where concepts form
+
+A is drawn, but with B's text while the timestep is in the window; the judge says which of the two is seen.
+
+| window | seen as A | seen as B |
+| --- | --- | --- |
+{forms}
+
+The CFIS window for this model is therefore t1 = {cfis['t1']:.0f}, t2 = {cfis['t2']:.0f}, gamma = {cfis['gamma']} (the paper's, for Stable Diffusion, is 200 to 400):
+latents of 256 numbers are decided earlier, at higher noise, than those of 16,384.
+
+## Does it discriminate?
+
+An instrument on which half of a method does as well as all of it proves nothing. Measured with the shipped policies and presets:
+{ablation()}
+## Limits
+
+- It knows its own vocabulary; other words draw something arbitrary. Results on it say nothing about real explicit content.
+- Its text encoder keeps a concept's own tokens and the rest of the prompt apart by training, more neatly than CLIP's does, so
+  the refinement alone is weaker here than on Stable Diffusion and the LoRAs matter more.
+- Pictures are coarse; look-alikes (yellow faces, small animals) are where it and the judge err.
+
+## Licences and attribution
+
+The weights are Apache-2.0, as the project. Trained on Noto Emoji (Google, Apache-2.0 / OFL), Twemoji (CC-BY 4.0, copyright Twitter,
+Inc and other contributors) and Fluent Emoji (Microsoft, MIT); see NOTICE.
+"""
+    (PACKAGE / "MODEL_CARD.md").write_text(text)
+    print("written")
+
+
+if __name__ == "__main__":
+    main()
