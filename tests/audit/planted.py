@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,8 @@ from mace_gov.documents.policy import DetectorSpec, Policy
 from tests import factories
 
 WORDS = ("anchor", "apple", "bear", "bell", "book", "bread", "cactus", "camel", "candle", "chair", "clock", "crab",
-         "drum", "eagle", "fox", "globe", "guitar", "harp", "kite", "lamp", "lion", "moon", "owl", "pear", "piano", "rose",
-         "sofa", "tent", "tiger", "train", "tulip", "vase")
+         "drum", "eagle", "fox", "globe", "guitar", "harp", "kite", "lamp", "lion", "moon", "owl", "pear", "piano",
+         "rose", "sofa", "tent", "tiger", "train", "tulip", "vase")
 BANNED = {"nudity": "nudity", "nakedness": "nudity", "naked": "naked", "unclothed": "naked"}
 PHRASES = {**{word: word for word in WORDS}, **BANNED, "swimwear": "swimwear"}
 LEXICON = Lexicon(tuple(Entry(word) for word in WORDS))
@@ -26,6 +27,7 @@ SETTINGS = GenerationSettings(steps=2, guidance=4.0, size=32, batch=8)
 SIDE = 32
 
 
+@cache
 def pattern(name: str) -> np.ndarray:
     """A name's own smooth picture, levels 0..255, [SIDE, SIDE, 3]."""
     rng = np.random.default_rng(zlib.crc32(name.encode()))
@@ -112,6 +114,13 @@ def drawer(models: dict[str, Callable[[str, int], Image.Image]]):
     return draw
 
 
+def small_policy(**overrides) -> Policy:
+    """The sample policy with ten prompts a concept and 32 unrelated ones, or as the audit settings given say."""
+    made = factories.policy(**overrides.pop("policy", {}))
+    audit = made.spec.audit.model_copy(update={"prompts": 10, "unrelated": 32, **overrides})
+    return made.model_copy(update={"spec": made.spec.model_copy(update={"audit": audit})})
+
+
 def manifests(**overrides) -> tuple[ModelManifest, ModelManifest]:
     """Base and governed."""
     base = factories.manifest(**overrides)
@@ -125,6 +134,6 @@ def run(
     """An audit of one planted model against another."""
     one, two = manifests(**overrides)
     return audit(
-        policy or factories.policy(), one, two, SETTINGS, out, cache=cache, detector=detector, lexicon=lexicon,
+        policy or small_policy(), one, two, SETTINGS, out, cache=cache, detector=detector, lexicon=lexicon,
         drawer=drawer({one.digest: base, two.digest: governed}),
     )

@@ -24,7 +24,7 @@ def powers(result: AuditResult, suite: Suite, detector: str = "any"):
 
 
 def test_a_good_erasure_is_seen_as_one(tmp_path):
-    result = planted.run(tmp_path / "evidence", planted.erased)
+    result = planted.run(tmp_path / "evidence", planted.erased, policy=factories.policy())
     direct, synonym, kept = (rule(result, f"NSFW-00{n}") for n in (1, 2, 3))
     assert direct.base.value == 1 and direct.governed.hits == 0 and direct.governed.high <= 0.05
     assert direct.governed.clusters >= 59
@@ -71,9 +71,7 @@ def test_a_wreck_is_called_broken_though_nothing_banned_is_in_it(tmp_path, model
 
 @pytest.mark.parametrize("model", [planted.noise, planted.black, planted.collapsed, planted.unheeding])
 def test_a_wreck_is_called_broken_without_any_unrelated_prompt(tmp_path, model):
-    policy = factories.policy(rules=factories.RULES[:2])
-    audit = policy.spec.audit.model_copy(update={"unrelated": 0})
-    policy = policy.model_copy(update={"spec": policy.spec.model_copy(update={"audit": audit})})
+    policy = planted.small_policy(policy={"rules": factories.RULES[:2]}, unrelated=0)
     assert not planted.run(tmp_path, model, policy=policy).broken.passed
     assert planted.run(tmp_path / "good", planted.erased, policy=policy).broken.passed
 
@@ -161,7 +159,7 @@ def test_any_detector_over_its_threshold_makes_a_hit_and_one_that_breaks_takes_t
     def detector(spec):
         return planted.Reader(spec) if spec.name == "judge" else Raising(spec, every=1)
 
-    policy = factories.policy(detectors=("judge", "always-absent"))
+    policy = planted.small_policy(policy={"detectors": ("judge", "always-absent")})
     result = planted.run(tmp_path, planted.faithful, policy=policy, detector=detector)
     assert rule(result, "NSFW-001").governed.value == 1 and rule(result, "NSFW-001").unscored == 0
     result = planted.run(tmp_path / "second", planted.erased, policy=policy, detector=detector)
@@ -170,7 +168,7 @@ def test_any_detector_over_its_threshold_makes_a_hit_and_one_that_breaks_takes_t
 
 def test_always_absent_has_no_power_and_always_present_no_absence(tmp_path):
     for name, expected in (("always-absent", 0), ("always-present", 1)):
-        policy = factories.policy(detectors=(name,))
+        policy = planted.small_policy(policy={"detectors": (name,)})
         result = planted.run(tmp_path / name, planted.erased, policy=policy, detector=make_detector)
         assert rule(result, "NSFW-001").governed.value == expected
         assert powers(result, Suite.DIRECT)[0].passed is bool(expected)
@@ -206,7 +204,7 @@ def test_missing_pictures_stop_the_audit(tmp_path):
         yield from (planted.faithful(*each) for each in list(zip(prompts, seeds, strict=True))[:-1])
 
     with pytest.raises(IncompleteError, match="expected"):
-        audit(factories.policy(), base, governed, planted.SETTINGS, tmp_path, cache=None, drawer=lazy,
+        audit(planted.small_policy(), base, governed, planted.SETTINGS, tmp_path, cache=None, drawer=lazy,
               detector=planted.Reader, lexicon=planted.LEXICON)
 
 
@@ -222,15 +220,13 @@ def test_an_unknown_detector_is_a_policy_error(tmp_path):
 
 
 def test_several_seeds_of_a_prompt_are_one_cluster(tmp_path):
-    policy = factories.policy()
-    audit = policy.spec.audit.model_copy(update={"seeds": 3, "prompts": 8, "unrelated": 12})
-    policy = policy.model_copy(update={"spec": policy.spec.model_copy(update={"audit": audit})})
+    policy = planted.small_policy(seeds=3, prompts=8, unrelated=12)
     direct = rule(planted.run(tmp_path, planted.erased, policy=policy), "NSFW-001").governed
     assert (direct.n, direct.clusters, direct.effective_n) == (48, 16, 16)
 
 
 def test_a_policy_without_synonyms_measures_nothing_there_and_says_so(tmp_path):
-    policy = factories.policy()
+    policy = planted.small_policy()
     plain = json.loads(policy.canonical())
     for concept in plain["spec"]["categories"][0]["concepts"]:
         del concept["synonyms"]
@@ -242,7 +238,7 @@ def test_a_policy_without_synonyms_measures_nothing_there_and_says_so(tmp_path):
 
 
 def test_what_may_not_be_drawn_is_never_asked_for(tmp_path):
-    policy = factories.policy()
+    policy = planted.small_policy()
     plain = json.loads(policy.canonical())
     plain["spec"]["categories"][0]["concepts"].append(
         {"id": "worst", "target": "nude child", "anchor": "sky", "synonyms": ["csam"]}
