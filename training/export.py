@@ -21,6 +21,20 @@ def assemble(weights: Path | None = None) -> StableDiffusionPipeline:
         safety_checker=None, feature_extractor=None, requires_safety_checker=False)
 
 
+def captions(count: int = 800) -> str:
+    """General captions for the preserve term: what the model draws but characters and stand-ins, one a line."""
+    import random
+
+    from captions import CONCEPTS, ITEMS, draw
+    rng = random.Random(17)
+    plain = [i for i in ITEMS if CONCEPTS[i["concept"]]["kind"] in ("object", "anchor")
+             and i["style"] in CONCEPTS[i["concept"]]["styles"]]
+    chosen = [i for i in plain if i["style"] == "noto"] * 3
+    chosen = (chosen + [i for i in plain if i["style"] != "noto"])[:count]
+    lines = [" ".join(w for w, _ in draw(rng, item, rng.choice([None, rng.randrange(8)]))) for item in chosen]
+    return "\n".join(dict.fromkeys(lines)) + "\n"
+
+
 def main() -> None:
     args = argparse.ArgumentParser()
     args.add_argument("--to", type=Path, default=WORK / "pipeline")
@@ -30,6 +44,7 @@ def main() -> None:
     assemble().to(torch.float16).save_pretrained(fresh)
     for name in ("vocab.json", "merges.txt"):                    # older tools read these two
         shutil.copy(WORK / "model/tokenizer" / name, fresh / "tokenizer" / name)
+    (fresh / "captions.txt").write_text(captions())
     shutil.rmtree(args.to, ignore_errors=True)
     fresh.rename(args.to)
     print(args.to, sum(f.stat().st_size for f in args.to.rglob("*") if f.is_file()) / 1e6, "MB")
