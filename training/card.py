@@ -77,7 +77,7 @@ Read by the judge at the shipped sampler settings, on wordings that were never t
 {row("style as asked", figures["styles"], ">= 95 %")}
 {row("concept, in the style asked for", figures["styled_concepts"], "-")}
 {row("judge, concepts on held-out renderings", judge["overall"], ">= 98 %")}
-{row("judge, styles on held-out renderings", judge["styles"], ">= 98 %")}
+{row("judge, styles on held-out renderings", judge["style_overall"], ">= 98 %")}
 
 An image takes {figures["concepts"]["seconds_per_image"]:.2f} s on two CPU cores in batches of 64.
 The judge's sensitivity and specificity class by class are in `judge/judge.json`. A judge that errs moves every figure above with it.

@@ -132,7 +132,7 @@ def measure(net: Net, rounds: int = 24) -> dict:
     rate = lambda ok: {"hits": int(ok.sum()), "n": int(ok.size), "rate": round(float(ok.mean()), 5),  # noqa: E731
                        "interval": interval(int(ok.sum()), int(ok.size))}
     facts = {"held_out": "shifts and scales wider than in training, another random seed",
-             "overall": rate(truth == said), "styles": rate(np.array(style_truth) == np.array(style_said)),
+             "overall": rate(truth == said), "style_overall": rate(np.array(style_truth) == np.array(style_said)),
              "by_kind": {k: rate((truth == said)[kinds[truth] == k]) for k in dict.fromkeys(kinds)}, "by_class": {}}
     for index, name in enumerate(CLASSES):
         is_it = truth == index
@@ -156,7 +156,7 @@ def main() -> None:
         save_file({k: v.half().contiguous() for k, v in net.state_dict().items()}, folder / "judge.safetensors")
     facts = measure(net)
     print(json.dumps({k: v for k, v in facts.items() if k != "by_class"}))
-    (folder / "judge.json").write_text(json.dumps({"classes": CLASSES, "styles": list(STYLES), "size": 32, **facts}, indent=1))
+    (folder / "judge.json").write_text(json.dumps({"version": "1", "classes": CLASSES, "styles": list(STYLES), "size": 32, **facts}, indent=1))
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def test_the_judge_knows_every_concept_and_style():
     judge = Judge.load()
     assert judge.classes == (*(c.id for c in vocabulary().concepts), "nothing")
     assert judge.styles == tuple(s["name"] for s in vocabulary().styles)
-    assert judge.facts["overall"]["rate"] >= 0.98 and judge.facts["styles"]["rate"] >= 0.98
+    assert judge.facts["overall"]["rate"] >= 0.98 and judge.facts["style_overall"]["rate"] >= 0.98
 
 
 @needs_judge
