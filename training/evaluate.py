@@ -36,6 +36,7 @@ def main() -> None:
     args.add_argument("--ema", action="store_true", help="evaluate WORK/unet/ema.pt directly")
     args.add_argument("--judge", type=Path, default=WORK / "judge")
     args.add_argument("--quick", action="store_true", help="one wording, every third concept")
+    args.add_argument("--only", nargs="*", default=None, help="of concepts, synonyms, characters, styles; the others' figures stay")
     args.add_argument("--guidance", type=float, default=3.0)
     args = args.parse_args()
     if args.ema:
@@ -56,9 +57,12 @@ def main() -> None:
         for k, synonym in enumerate(c["synonyms"]):
             probes["synonyms"].append((HELD_OUT[(number + k) % 4].format(synonym), c["id"], ""))
     for number, c in enumerate(c for c in plain if len(c["styles"]) > 1):
-        for style in STYLES:
+        for style, k in ((s, k) for s in STYLES for k in (0, 1)):
             phrase = "in charcoal" if style == "charcoal" else f"by {style}"
-            probes["styles"].append((HELD_OUT[number % 4].format(c["name"]) + " " + phrase, c["id"], style))
+            probes["styles"].append((HELD_OUT[(number + k) % 4].format(c["name"]) + " " + phrase, c["id"], style))
+    if args.only:
+        out = json.loads((WORK / "figures.json").read_text())
+        wrong, probes = out["wrong"], {name: asked for name, asked in probes.items() if name in args.only}
     for name, asked in probes.items():
         start = time.time()
         pictures = draw_prompts(pipe, [p for p, _, _ in asked], seed=1, guidance=args.guidance)
@@ -75,7 +79,7 @@ def main() -> None:
             out["by_style"] = {x: count([s == x for s, a in zip(style, asked) if a[2] == x]) for x in STYLES}
         print(name, out[name], flush=True)
         sheet(pictures[:120], 20, WORK / f"sheet_{name}.png")
-    out["wrong"] = wrong
+    out["wrong"] = list(dict.fromkeys(wrong))
     print(wrong[:60])
     (WORK / "figures.json").write_text(json.dumps(out, indent=1))
 

@@ -9,7 +9,7 @@ from captions import COLOUR_FORMS, COLOURS, CONCEPTS, STYLE_FORMS, STYLES, TEMPL
 def main() -> None:
     args = argparse.ArgumentParser()
     args.add_argument("--to", type=Path, default=Path(__file__).parents[1] / "mace_gov/embedded/vocabulary.json")
-    args.add_argument("--cfis", type=float, nargs=3, default=(500, 900, 0.05), metavar=("T1", "T2", "GAMMA"))
+    args.add_argument("--cfis", type=float, nargs=3, default=(50, 300, 0.05), metavar=("T1", "T2", "GAMMA"))
     args = args.parse_args()
     keep = ("id", "name", "synonyms", "kind", "emoji", "styles", "erase")
     rows = [{k: c[k] for k in keep} for c in CONCEPTS]

@@ -19,6 +19,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from mace_gov.embedded.judge import Judge  # noqa: E402
 
 
+WINDOWS = [(0, 50), (0, 100), (0, 150), (0, 200), (0, 300), (50, 200), (100, 200), (100, 300), (200, 400), (200, 1000), (400, 600), (600, 800),
+           (800, 1000)]
+
+
 @torch.no_grad()
 def swap(pipe, one: list[str], two: list[str], low: float, high: float, seed: int = 3) -> torch.Tensor:
     encode = lambda texts: pipe.text_encoder(pipe.tokenizer(  # noqa: E731
@@ -45,7 +49,7 @@ def main() -> None:
     picked = [rng.sample(people, 2) for _ in range(args.pairs // 2)]
     picked += [rng.sample([c for c in CONCEPTS if c["kind"] == "object"], 2) for _ in range(args.pairs // 2)]
     one, two = (["a picture of " + c[k]["name"] for c in picked] for k in (0, 1))
-    for low, high in [(0, 200), (200, 400), (400, 600), (600, 800), (800, 1000), (300, 700), (500, 900), (600, 1000), (700, 1000), (900, 1000)]:
+    for low, high in WINDOWS:
         read = judge.read(swap(pipe, one, two, low, high)).concept_probs.argmax(1)
         said = [judge.classes[i] for i in read]
         out[f"{low}-{high}"] = {"n": len(picked), "first": sum(s == c[0]["id"] for s, c in zip(said, picked)),
