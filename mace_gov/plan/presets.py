@@ -74,9 +74,9 @@ PAPER = {
     ),
 }
 
-EMBEDDED_WINDOW = Window(start=500, end=900, gamma=0.05)
-"""Where the embedded model decides what it draws, measured by swapping prompts (training/window.py). Noise hides what
-8 x 8 latents hold at smaller timesteps than it does in 64 x 64 ones, so that it is decided earlier on."""
+EMBEDDED_WINDOW = Window(start=50, end=300, gamma=0.05)
+"""Where the embedded model decides what it draws, measured by swapping prompts (training/window.py): nothing above
+t = 300 matters, for it draws anew from the text at every step."""
 
 # Why re-tuned: the embedded model's text states are narrower and few captions make its prior, so scales are given for
 # sums over those; its U-Net is a fiftieth of the size, so that a rank-1 LoRA needs a larger step; and four pictures are
