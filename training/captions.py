@@ -6,7 +6,7 @@ TEMPLATES, half are put together from random common words, so that the text enco
 """
 import json
 import random
-from functools import lru_cache
+from functools import cache
 
 from paths import COLOURS, STYLES, WORK
 
@@ -17,20 +17,7 @@ TEMPLATES = """a photo of {}|a photo of the {}|a good photo of {}|a bright photo
 |there is {} here|look at {}|here we see {}|an emoji of {}|a sticker of {}|an icon of {}|the {} in the scene|a clean picture with {}
 |{} on its own|a simple {}|a view of {}|we see {} in front|a depiction of {}|my favourite {}|a nice shot of {}|only {}
 |{} at the centre|a card with {} on it|a poster of {}|a snapshot of {}|{} as seen today|an old photo of {}""".replace("\n", "").split("|")
-WORDS = """a an the this that these those some any one two many few my your our his her their its is are was be being been seen
-shown showing shows depicting featuring containing presents of in on at by with without from to for and or as into over under
-near beside behind above below between inside outside around across along up down left right front back centre center middle
-top bottom side corner edge here there where now today very quite really just only simple plain clean clear bright dark soft
-sharp detailed blurry big small large tiny huge little old new young fresh modern vintage classic beautiful pretty nice good
-great lovely cute funny happy sad calm quiet famous favourite popular common rare strange unusual typical single lone alone
-whole full half close far wide high low long short round flat solid image picture photo photograph photography drawing
-painting sketch illustration rendering render depiction portrait view scene shot snapshot closeup icon emoji sticker symbol
-logo cartoon figure print poster card page screen frame background foreground object thing subject item table desk floor wall
-room window garden park field forest beach river lake sea hill city town village market shop school office kitchen morning
-evening night day summer winter spring autumn sunny rainy snowy light shadow color colour style version example sample model
-design toy work piece centered centred isolated placed standing sitting looking waiting resting appears stands sits lies
-we see look at i you it he she they who which what have has had can will would show give make made take taken find found
-please draw create generate high quality resolution best professional digital realistic stock cropped lit""".split()
+WORDS = ["a", "an", "the", "this", "that", "these", "those", "some", "any", "one", "two", "many", "few", "my", "your", "our", "his", "her", "their", "its", "is", "are", "was", "be", "being", "been", "seen", "shown", "showing", "shows", "depicting", "featuring", "containing", "presents", "of", "in", "on", "at", "by", "with", "without", "from", "to", "for", "and", "or", "as", "into", "over", "under", "near", "beside", "behind", "above", "below", "between", "inside", "outside", "around", "across", "along", "up", "down", "left", "right", "front", "back", "centre", "center", "middle", "top", "bottom", "side", "corner", "edge", "here", "there", "where", "now", "today", "very", "quite", "really", "just", "only", "simple", "plain", "clean", "clear", "bright", "dark", "soft", "sharp", "detailed", "blurry", "big", "small", "large", "tiny", "huge", "little", "old", "new", "young", "fresh", "modern", "vintage", "classic", "beautiful", "pretty", "nice", "good", "great", "lovely", "cute", "funny", "happy", "sad", "calm", "quiet", "famous", "favourite", "popular", "common", "rare", "strange", "unusual", "typical", "single", "lone", "alone", "whole", "full", "half", "close", "far", "wide", "high", "low", "long", "short", "round", "flat", "solid", "image", "picture", "photo", "photograph", "photography", "drawing", "painting", "sketch", "illustration", "rendering", "render", "depiction", "portrait", "view", "scene", "shot", "snapshot", "closeup", "icon", "emoji", "sticker", "symbol", "logo", "cartoon", "figure", "print", "poster", "card", "page", "screen", "frame", "background", "foreground", "object", "thing", "subject", "item", "table", "desk", "floor", "wall", "room", "window", "garden", "park", "field", "forest", "beach", "river", "lake", "sea", "hill", "city", "town", "village", "market", "shop", "school", "office", "kitchen", "morning", "evening", "night", "day", "summer", "winter", "spring", "autumn", "sunny", "rainy", "snowy", "light", "shadow", "color", "colour", "style", "version", "example", "sample", "model", "design", "toy", "work", "piece", "centered", "centred", "isolated", "placed", "standing", "sitting", "looking", "waiting", "resting", "appears", "stands", "sits", "lies", "we", "see", "look", "at", "i", "you", "it", "he", "she", "they", "who", "which", "what", "have", "has", "had", "can", "will", "would", "show", "give", "make", "made", "take", "taken", "find", "found", "please", "draw", "create", "generate", "high", "quality", "resolution", "best", "professional", "digital", "realistic", "stock", "cropped", "lit"]
 WORDS = list(dict.fromkeys(WORDS))
 STYLE_FORMS = ["by {}", "in the style of {}", "{} style", "in {}", "in {} style", "drawn by {}"]
 COLOUR_FORMS = ["on a {} background", "with a {} background", "on {}", "{} background", "over a {} ground"]
@@ -71,13 +58,13 @@ def draw(rng: random.Random, item: dict, colour: int | None, styled: bool | None
     return compose(rng, phrase, style, None if colour is None else list(COLOURS)[colour])
 
 
-@lru_cache(maxsize=None)
+@cache
 def _tokenizer():
     from transformers import CLIPTokenizer
     return CLIPTokenizer.from_pretrained(WORK / "model/tokenizer")
 
 
-@lru_cache(maxsize=None)
+@cache
 def word_ids(word: str) -> tuple[int, ...]:
     return tuple(_tokenizer()(word, add_special_tokens=False)["input_ids"])
 
@@ -98,7 +85,7 @@ def encode(words: list[tuple[str, int]], length: int = 77) -> tuple[list[int], l
 
 def learn() -> None:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
-    counts = {w: 60 for w in WORDS}
+    counts = dict.fromkeys(WORDS, 60)
     for concept in CONCEPTS:
         for phrase in phrases(concept):
             for w in phrase.split():

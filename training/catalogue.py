@@ -9,8 +9,8 @@ import random
 import re
 
 import numpy as np
-from PIL import Image
 from paths import CUT, EMOJI, HERE, WORK
+from PIL import Image
 
 CHARACTERS, STYLED, ALIKE = 200, 34, 4.0
 GOOGLE = EMOJI / "emoji-datasource-google"

@@ -15,7 +15,7 @@ from judge_train import interval
 from paths import WORK
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from mace_gov.embedded.judge import Judge  # noqa: E402
+from mace_gov.embedded.judge import Judge
 
 HELD_OUT = ["a picture of {}", "an image showing {}", "this is {}", "a drawing of {}"]
 

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from scipy.stats import beta
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from mace_gov.embedded.judge import Net  # noqa: E402
+from mace_gov.embedded.judge import Net
 
 CLASSES = [c["id"] for c in CONCEPTS] + ["nothing"]
 OF_ITEM = torch.tensor([i["concept"] for i in ITEMS])

@@ -13,8 +13,8 @@ import time
 
 import torch
 import torch.nn.functional as F
-from codes import CODE, codes
 from captions import COLOURS, CONCEPTS, ITEMS, STYLES, _tokenizer, draw, encode
+from codes import CODE, codes
 from paths import WORK
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel

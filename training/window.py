@@ -16,8 +16,7 @@ from evaluate import load
 from paths import WORK
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from mace_gov.embedded.judge import Judge  # noqa: E402
-
+from mace_gov.embedded.judge import Judge
 
 WINDOWS = [(0, 50), (0, 100), (0, 150), (0, 200), (0, 300), (50, 200), (100, 200), (100, 300), (200, 400), (200, 1000), (400, 600), (600, 800),
            (800, 1000)]

@@ -1,10 +1,12 @@
 """The embedded model: where it lies and what it knows. No torch here."""
+
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Mapping
+from typing import Any
 
 HERE = Path(__file__).parent
 MODEL_DIR = HERE / "model"
@@ -19,13 +21,14 @@ class Concept:
     id: str
     name: str
     synonyms: tuple[str, ...]
-    kind: str                                  # object | celebrity | explicit | violence | anchor
-    emoji: str                                 # code points of the picture, as in "1f6a2"
-    styles: tuple[str, ...]                    # the styles it can be asked for in; the first comes when none is named
+    kind: str  # object | celebrity | explicit | violence | anchor
+    emoji: str  # code points of the picture, as in "1f6a2"
+    styles: tuple[str, ...]  # the styles it can be asked for in; the first comes when none is named
     erase: bool | None = None
 
     @property
     def phrases(self) -> tuple[str, ...]:
+        """The name, then its synonyms."""
         return (self.name, *self.synonyms)
 
 
@@ -33,9 +36,9 @@ class Concept:
 class Sampler:
     """How the model's pictures are drawn."""
 
-    steps: int                                 # DDIM steps
+    steps: int  # DDIM steps
     guidance: float
-    size: int                                  # pixels a side
+    size: int  # pixels a side
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,9 @@ class Vocabulary:
     """All that the model was taught, and the sampler and CFIS settings that were measured on it."""
 
     concepts: tuple[Concept, ...]
-    styles: tuple[Mapping[str, Any], ...]      # {"name", "phrase", "synonyms"}
+    styles: tuple[Mapping[str, Any], ...]  # {"name", "phrase", "synonyms"}
     colours: tuple[str, ...]
-    templates: tuple[str, ...]                 # the training wordings; probes must use others
+    templates: tuple[str, ...]  # the training wordings; probes must use others
     sampler: Sampler
     cfis: Window
 
@@ -74,8 +77,15 @@ class Vocabulary:
 def vocabulary() -> Vocabulary:
     """The vocabulary beside this file, read once."""
     raw = json.loads(VOCABULARY.read_text(encoding="utf-8"))
-    concepts = tuple(Concept(c["id"], c["name"], tuple(c["synonyms"]), c["kind"], c["emoji"], tuple(c["styles"]), c["erase"])
-                     for c in raw["concepts"])
-    return Vocabulary(concepts, tuple(MappingProxyType(s) for s in raw["styles"]), tuple(raw["colours"]),
-                      tuple(raw["templates"]), Sampler(raw["sampler"]["steps"], raw["sampler"]["guidance"], raw["sampler"]["size"]),
-                      Window(**raw["cfis"]))
+    concepts = tuple(
+        Concept(c["id"], c["name"], tuple(c["synonyms"]), c["kind"], c["emoji"], tuple(c["styles"]), c["erase"])
+        for c in raw["concepts"]
+    )
+    return Vocabulary(
+        concepts,
+        tuple(MappingProxyType(s) for s in raw["styles"]),
+        tuple(raw["colours"]),
+        tuple(raw["templates"]),
+        Sampler(raw["sampler"]["steps"], raw["sampler"]["guidance"], raw["sampler"]["size"]),
+        Window(**raw["cfis"]),
+    )

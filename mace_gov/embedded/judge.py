@@ -1,8 +1,9 @@
 """The judge: which concept and which style a picture shows. Imports torch, so callers import this module late."""
+
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence
 
 import numpy as np
 import torch
@@ -29,21 +30,24 @@ class Net(nn.Module):
     def __init__(self, classes: int, styles: int, widths: Sequence[int] = (40, 80, 128, 192)) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for before, width in zip((3, *widths), widths):
+        for before, width in zip((3, *widths[:-1]), widths, strict=True):
             layers += [nn.Conv2d(before, width, 3, 1 if before == 3 else 2, 1), nn.GroupNorm(8, width), nn.ReLU()]
         self.trunk = nn.Sequential(*layers)
         self.mixed = nn.Sequential(nn.Flatten(), nn.Linear(widths[-1] * 16, 320), nn.ReLU())
         self.concept, self.style = nn.Linear(320, classes), nn.Linear(320, styles)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """See the class."""
         h = self.mixed(self.trunk(x))
         return self.concept(h), self.style(h)
 
 
 def to_tensor(images: Sequence[Image.Image]) -> torch.Tensor:
     """Pictures of any size to float32 [n, 3, 32, 32] in -1..1."""
-    small = [im.convert("RGB") if im.size == (SIZE, SIZE) else im.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BOX)
-             for im in images]
+    small = [
+        im.convert("RGB") if im.size == (SIZE, SIZE) else im.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BOX)
+        for im in images
+    ]
     return torch.from_numpy(np.stack([np.asarray(im) for im in small])).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
@@ -67,7 +71,7 @@ class Judge:
         if not len(x):
             return Prediction(np.zeros((0, len(self.classes)), np.float32), np.zeros((0, len(self.styles)), np.float32))
         parts = [self.net(chunk) for chunk in x.split(256)]
-        concept, style = (torch.cat(p).softmax(-1).numpy() for p in zip(*parts))
+        concept, style = (torch.cat(p).softmax(-1).numpy() for p in zip(*parts, strict=True))
         return Prediction(concept, style)
 
     def predict(self, images: Sequence[Image.Image]) -> Prediction:

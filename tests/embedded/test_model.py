@@ -1,4 +1,5 @@
 """The shipped folder loads as any Stable Diffusion folder does, and the judge is what its figures say."""
+
 import json
 import math
 
@@ -17,6 +18,7 @@ needs_judge = pytest.mark.skipif(not (JUDGE_DIR / "judge.json").is_file(), reaso
 def pipe():
     import torch
     from diffusers import StableDiffusionPipeline
+
     pipe = StableDiffusionPipeline.from_pretrained(MODEL_DIR, torch_dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
     return pipe
@@ -45,15 +47,23 @@ def test_it_draws_what_it_is_asked_for_and_the_judge_sees_it(pipe):
     import torch
 
     from mace_gov.embedded.judge import Judge
+
     settings, asked = vocabulary().sampler, ["cat", "ship", "frog", "truck", "airplane", "horse"]
-    pictures = pipe([f"a picture of a {c}" for c in asked], num_inference_steps=settings.steps, guidance_scale=settings.guidance,
-                    height=settings.size, width=settings.size, generator=torch.Generator().manual_seed(0)).images
+    pictures = pipe(
+        [f"a picture of a {c}" for c in asked],
+        num_inference_steps=settings.steps,
+        guidance_scale=settings.guidance,
+        height=settings.size,
+        width=settings.size,
+        generator=torch.Generator().manual_seed(0),
+    ).images
     assert sum(a == b for a, b in zip(asked, Judge.load().labels(pictures), strict=True)) >= 5
 
 
 @needs_judge
 def test_the_judge_knows_every_concept_and_style():
     from mace_gov.embedded.judge import Judge
+
     judge = Judge.load()
     assert judge.classes == (*(c.id for c in vocabulary().concepts), "nothing")
     assert judge.styles == tuple(s["name"] for s in vocabulary().styles)
@@ -63,6 +73,7 @@ def test_the_judge_knows_every_concept_and_style():
 @needs_judge
 def test_the_judge_calls_noise_and_blank_pictures_nothing():
     from mace_gov.embedded.judge import Judge
+
     rng = np.random.default_rng(0)
     noise = [Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)) for _ in range(8)]
     blank = [Image.new("RGB", (32, 32), colour) for colour in ("white", "black", "red", "green", "blue", "grey")]
@@ -72,6 +83,7 @@ def test_the_judge_calls_noise_and_blank_pictures_nothing():
 @needs_judge
 def test_probabilities_sum_to_one_and_an_empty_list_is_no_error():
     from mace_gov.embedded.judge import Judge
+
     judge = Judge.load()
     seen = judge.predict([Image.new("RGB", (64, 64), "red")])
     assert math.isclose(seen.concept_probs.sum(), 1, rel_tol=1e-4) and seen.style_probs.shape == (1, len(judge.styles))

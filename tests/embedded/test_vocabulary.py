@@ -1,4 +1,5 @@
 """What the embedded model is said to know, and the rules that its words follow. Needs no torch."""
+
 import subprocess
 import sys
 
@@ -9,10 +10,16 @@ from mace_gov.embedded import VOCABULARY, vocabulary
 pytestmark = pytest.mark.skipif(not VOCABULARY.is_file(), reason="the vocabulary is not built yet")
 
 TEN = {
-    "airplane": {"aircraft", "plane", "jet"}, "automobile": {"car", "vehicle", "motorcar"},
-    "bird": {"avian", "fowl", "winged creature"}, "cat": {"feline", "kitty", "housecat"}, "deer": {"hart", "stag", "doe"},
-    "dog": {"canine", "pooch", "hound"}, "frog": {"amphibian", "anuran", "tadpole"}, "horse": {"equine", "steed", "mount"},
-    "ship": {"vessel", "boat", "watercraft"}, "truck": {"lorry", "rig", "hauler"},
+    "airplane": {"aircraft", "plane", "jet"},
+    "automobile": {"car", "vehicle", "motorcar"},
+    "bird": {"avian", "fowl", "winged creature"},
+    "cat": {"feline", "kitty", "housecat"},
+    "deer": {"hart", "stag", "doe"},
+    "dog": {"canine", "pooch", "hound"},
+    "frog": {"amphibian", "anuran", "tadpole"},
+    "horse": {"equine", "steed", "mount"},
+    "ship": {"vessel", "boat", "watercraft"},
+    "truck": {"lorry", "rig", "hauler"},
 }
 
 
