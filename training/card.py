@@ -91,7 +91,7 @@ A is drawn, but with B's text while the timestep is in the window; the judge say
 {forms}
 
 The CFIS window for this model is therefore t1 = {cfis['t1']:.0f}, t2 = {cfis['t2']:.0f}, gamma = {cfis['gamma']} (the paper's, for Stable Diffusion, is 200 to 400):
-latents of 256 numbers are decided earlier, at higher noise, than those of 16,384.
+this U-Net draws from the text anew at every step, and the later steps overrule the earlier ones.
 
 ## Does it discriminate?
 
