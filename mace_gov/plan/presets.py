@@ -79,16 +79,16 @@ EMBEDDED_WINDOW = Window(start=50, end=300, gamma=0.05)
 t = 300 matters, for it draws anew from the text at every step."""
 
 # Why re-tuned: the embedded model's text states are narrower and few captions make its prior, so scales are given for
-# sums over those; its U-Net is a fiftieth of the size, so that a rank-1 LoRA needs a larger step; and four pictures are
+# sums over those; its U-Net is a fiftieth of the size, so that a rank-1 LoRA needs a larger step; and two pictures are
 # enough of a concept that is one drawing.
-_EMBEDDED_LORA = {"learning_rate": 1e-3, "window": EMBEDDED_WINDOW, "images": 4}
+_EMBEDDED_LORA = {"learning_rate": 3e-3, "window": EMBEDDED_WINDOW, "images": 2}
 
 EMBEDDED = {
     kind: replace(
         preset,
         lora=preset.lora.model_copy(update=_EMBEDDED_LORA),
         refine=ClosedForm(relative_ridge=0.01), fuse=ClosedForm(relative_ridge=0.01),
-        prior="general", scale=0.01, concept_scale=0.0,
+        prior="general", scale=1.0, concept_scale=1.0,
     )
     for kind, preset in PAPER.items()
 }
