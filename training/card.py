@@ -95,7 +95,8 @@ this U-Net draws from the text anew at every step, and the later steps overrule 
 
 ## Does it discriminate?
 
-An instrument on which half of a method does as well as all of it proves nothing. Measured with the shipped policies and presets:
+An instrument on which half of a method does as well as all of it proves nothing. Measured by the judge at the
+settings named here, which need not be those of the shipped presets; H is of Acc_e and Acc_s (H_c):
 {ablation()}
 ## Limits
 
