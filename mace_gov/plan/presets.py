@@ -80,15 +80,19 @@ t = 300 matters, for it draws anew from the text at every step."""
 
 # Why re-tuned: the embedded model's text states are narrower and few captions make its prior, so scales are given for
 # sums over those; its U-Net is a fiftieth of the size, so that a rank-1 LoRA needs a larger step; and two pictures are
-# enough of a concept that is one drawing.
-_EMBEDDED_LORA = {"learning_rate": 3e-3, "window": EMBEDDED_WINDOW, "images": 2}
+# enough of a concept that is one drawing. Tuned on ten characters and on the four explicit words; objects and styles
+# take the characters' settings.
+_EMBEDDED_RATE = {Kind.EXPLICIT: 1e-3}
+_EMBEDDED_SCALE = {Kind.EXPLICIT: 1.5}
 
 EMBEDDED = {
     kind: replace(
         preset,
-        lora=preset.lora.model_copy(update=_EMBEDDED_LORA),
+        lora=preset.lora.model_copy(
+            update={"learning_rate": _EMBEDDED_RATE.get(kind, 3e-3), "window": EMBEDDED_WINDOW, "images": 2}
+        ),
         refine=ClosedForm(relative_ridge=0.01), fuse=ClosedForm(relative_ridge=0.01),
-        prior="general", scale=1.0, concept_scale=1.0,
+        prior="general", scale=_EMBEDDED_SCALE.get(kind, 1.0), concept_scale=1.0,
     )
     for kind, preset in PAPER.items()
 }
