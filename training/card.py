@@ -111,6 +111,8 @@ measured there, and refinement alone was tried at one prior scale only. Its stro
 - It knows its own vocabulary; other words draw something arbitrary. Results on it say nothing about real explicit content.
 - Its text encoder keeps a concept's own tokens and the rest of the prompt apart by training, more neatly than CLIP's does, so
   the refinement alone is weaker here than on Stable Diffusion and the LoRAs matter more.
+- After an erasure with the shipped preset for explicit content, the erased words draw blurs rather than the anchor: what is
+  measured is that the concept is gone, not that a person wearing clothes stands there.
 - Pictures are coarse; look-alikes (yellow faces, small animals) are where it and the judge err.
 
 ## Licences and attribution
