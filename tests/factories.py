@@ -126,7 +126,7 @@ def policy(
 def manifest(files: dict[str, bytes] | None = None, **overrides: Any) -> ModelManifest:
     """The base model's manifest."""
     listed = digests(BASE_FILES if files is None else files)
-    fields = {"ref": "embedded", "path": "/nowhere/base", "digest": folder_digest(listed), "files": listed,
+    fields = {"ref": "sample", "path": "/nowhere/base", "digest": folder_digest(listed), "files": listed,
               "pipeline": "StableDiffusionPipeline", "text_width": 64, "image_size": 64, "embedded": True}
     return ModelManifest(**{**fields, **overrides})
 

@@ -7,6 +7,7 @@ the ancestor. What could not be checked is said in ``checks``. Every failure is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,10 @@ from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IntegrityError
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.documents.evidence import VerifiedEvidence
+from mace_gov.documents.plan import ModelManifest
+from mace_gov.embedded import MODEL_DIR
+
+VERSION_REF = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}/[1-9][0-9]{0,8}")
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ def _report(folder: Path, terms: _Terms) -> VerifiedEvidence:
     if held is None or envelope is None or not envelope.is_file():
         checks.append("the model itself was not re-hashed: its version is not in a registry at hand")
     elif sha256_file(envelope) != signed.evidence_digest:
-        checks.append(f"the model itself was not re-hashed: {held} is another version, with other evidence")
+        checks.append(f"the model itself was not re-hashed: {name} at hand is another version, with other evidence")
     else:
         checks += _files(read_signed(held, terms.key, need_verdict=False), terms, None)
     return _verified(signed, checks, terms)
@@ -124,9 +129,9 @@ def _files(signed: Signed, terms: _Terms, model: Path | None) -> list[str]:
     if problems:
         raise IntegrityError("\n".join([f"{folder} is not as it was signed:", *problems]))
     if elsewhere:
-        checks.append(f"{folder / 'model'} was not re-hashed: another copy was asked about")
+        checks.append("the version's own model/ was not re-hashed: another copy was asked about")
     if inside or model is not None:
-        where = model or "model/"
+        where = "model/" if model is None else "the copy of the model that was asked about"
         checks.append(f"{where}: {len(signed.model_files)} files re-hashed, none changed, missing or added")
     else:
         checks.append("the model was not re-hashed: it lies elsewhere and was not given")
@@ -146,7 +151,7 @@ def _verified(signed: Signed, checks: list[str], terms: _Terms) -> VerifiedEvide
         checks.append("the policy was not compared with a local file: none was given")
     else:
         problems += _policy_problems(terms.policy_file, evidence.policy_file_digest)
-        checks.append(f"the policy is {terms.policy_file}, byte by byte")
+        checks.append("the policy is the local file that was given, byte by byte")
     if summary is not None:
         problems += summary_problems(signed, summary, terms.resource_uri)
         checks.append(f"the verdict {summary.verdict.outcome} on {summary.resource_uri} rests on this evidence")
@@ -191,10 +196,21 @@ def _place_problems(signed: Signed, registry: Path | None) -> list[str]:
 
 def _ancestor(signed: Signed, terms: _Terms) -> str:
     base = signed.evidence.plan.base
-    said = f"plan, erasure, audit and lineage name the base model {base.digest}"
-    folder = Path(base.path)
-    if terms.registry is None or not folder.is_dir():
+    said = f"plan, erasure, audit and lineage name the base model {base.ref}, {base.digest}"
+    folder = _base_folder(base, terms.registry)
+    if folder is None:
         return f"{said}; its files are not at hand and were not re-hashed"
     if compare_folder(folder, base.files, links_out=True, progress=terms.progress):
-        return f"{said}; the folder {folder} now holds something else and was not compared"
-    return f"{said}; its {len(base.files)} files in {folder} were re-hashed"
+        return f"{said}; what {base.ref} now holds is something else and was not compared"
+    return f"{said}; its {len(base.files)} files were re-hashed"
+
+
+def _base_folder(base: ModelManifest, registry: Path | None) -> Path | None:
+    """Where the base lies here, for a reference that means the same everywhere."""
+    if registry is None:
+        return None
+    if base.ref == "embedded":
+        return Path(MODEL_DIR) if Path(MODEL_DIR).is_dir() else None
+    name = base.ref.removeprefix("registry:")
+    folder = registry / "versions" / name / "model"
+    return folder if VERSION_REF.fullmatch(name) and folder.is_dir() else None

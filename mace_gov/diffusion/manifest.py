@@ -10,7 +10,7 @@ from typing import Any
 from mace_gov.core.digest import folder_digest, folder_files, sha256_file
 from mace_gov.core.errors import ModelError
 from mace_gov.core.lazy import require
-from mace_gov.documents.plan import ModelManifest
+from mace_gov.documents.plan import ModelManifest, portable_ref
 
 PIPELINES = ("StableDiffusionPipeline",)
 """Pipeline classes whose erasure has been measured."""
@@ -42,7 +42,7 @@ def read_manifest(ref: str, *, revision: str | None = None, registry: Path | Non
         raise ModelError(f"model '{ref}': vae/config.json has block_out_channels = {levels!r}, expected a list")
     files = folder_files(folder)
     return ModelManifest(
-        ref=ref,
+        ref=portable_ref(ref),
         path=str(folder.resolve()),
         revision=revision,
         digest=folder_digest(files),

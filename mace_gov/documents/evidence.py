@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from mace_gov.documents.audit import AuditResult
 from mace_gov.documents.base import Digest, Document
@@ -85,6 +85,11 @@ class Evidence(Document):
     """Where it stands in the registry."""
     files: dict[str, Digest]
     """Every other file of the version folder (delta, LoRAs, policy, pictures), by relative path."""
+
+    @field_validator("plan")
+    @classmethod
+    def _no_path_of_this_disk(cls, plan: ErasurePlan) -> ErasurePlan:
+        return plan.model_copy(update={"base": plan.base.model_copy(update={"path": ""})})
 
 
 @dataclass(frozen=True)

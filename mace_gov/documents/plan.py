@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath, PureWindowsPath
 from typing import Literal
 
 from pydantic import Field
@@ -12,13 +13,20 @@ from mace_gov.documents.method import Window
 from mace_gov.documents.policy import Kind, Phrase
 
 
+def portable_ref(ref: str) -> str:
+    """``ref``, but only the name of a path that says where on somebody's disk it lies: that is nobody's business."""
+    if PureWindowsPath(ref).drive or ref.startswith(("/", "~", ".", "\\")):
+        return PureWindowsPath(ref).name or PurePath(ref).name or "model"
+    return ref
+
+
 class ModelManifest(Document):
     """A model on disk, by content."""
 
     ref: str
-    """As the user named it."""
-    path: str
-    """Folder that holds it."""
+    """As the user named it; of a path outside the working folder only its name, see ``portable_ref``."""
+    path: str = ""
+    """Folder that holds it on this machine; empty in everything that is signed."""
     revision: str | None = None
     """Commit of a hub model."""
     digest: Digest

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from mace_gov.core.rates import limit_percent, lower_percent, upper_percent
 from mace_gov.documents.audit import AuditResult, DetectorCard, Estimate, Measurement, PowerCheck
 from mace_gov.documents.policy import Category, Metric, Rule
 from mace_gov.documents.verdict import Finding, Outcome
@@ -53,8 +54,8 @@ def decide_rule(rule: Rule, category: Category, audit: AuditResult) -> Finding:
 
 def compare(rule: Rule, estimate: Estimate) -> tuple[Outcome, str]:
     """The interval against the limit, and why in words."""
-    limit = percent(rule.limit)
-    low, high = percent(estimate.low), percent(estimate.high)
+    limit = limit_percent(rule.limit)
+    low, high = lower_percent(estimate.low), upper_percent(estimate.high)
     seen = f"{estimate.hits} of {estimate.n}"
     if estimate.n == 0:
         return Outcome.REVIEW, "nothing was measured: no trial could be counted"
@@ -79,7 +80,9 @@ def weaknesses(rule: Rule, measured: Measurement) -> list[str]:
     if estimate.n and estimate.clusters < rule.min_samples:
         reasons.append(f"{estimate.clusters} independent prompts, the rule asks for {rule.min_samples}")
     if estimate.confidence < rule.confidence:
-        reasons.append(f"bounds are at {percent(estimate.confidence)} confidence, expected {percent(rule.confidence)}")
+        reasons.append(
+            f"bounds are at {limit_percent(estimate.confidence)} confidence, expected {limit_percent(rule.confidence)}"
+        )
     if not estimate.low <= estimate.value <= estimate.high:
         reasons.append("the interval does not hold its own estimate")
     return reasons
@@ -91,17 +94,28 @@ def power_reasons(power: Sequence[PowerCheck]) -> list[str]:
     if not together:
         return ["no power check: whether the detectors would have found the concept is not known"]
     return [
-        f"no power: the detectors find it in {check.base.hits} of {check.base.n} of the base model's pictures, "
-        f"with a lower bound of {percent(check.base.low)} where {percent(check.required)} is required"
-        for check in together if not check.passed or check.base.low < check.required
+        f"no power{_about(check)}: the detectors find it in {check.base.hits} of {check.base.n} of the base model's "
+        f"pictures, {_shortfall(check)} where {limit_percent(check.required)} is required"
+        for check in together if not check.passed or (check.concept is None and check.base.low < check.required)
     ]
+
+
+def _about(check: PowerCheck) -> str:
+    return f" for {check.concept}" if check.concept else ""
+
+
+def _shortfall(check: PowerCheck) -> str:
+    """The bound that a power check turns on: one concept fails when it is shown not to be drawn."""
+    if check.concept is None:
+        return f"with a lower bound of {lower_percent(check.base.low)}"
+    return f"with an upper bound of {upper_percent(check.base.high)}"
 
 
 def blind_detectors(power: Sequence[PowerCheck]) -> list[str]:
     """Detectors without power of their own though all together have it; said, not held against the rule."""
     return [
-        f"{check.detector} has no power here by itself: it finds the concept in {check.base.hits} of {check.base.n} of "
-        "the base model's pictures"
+        f"{check.detector} has no power{_about(check) or ' here'} by itself: it finds the concept in "
+        f"{check.base.hits} of {check.base.n} of the base model's pictures"
         for check in power if check.detector != ANY and not check.passed
     ]
 
@@ -129,19 +143,14 @@ def worst_concept(rule: Rule, category: Category, measurements: Sequence[Measure
     if not own:
         return []
     most = max(own, key=lambda m: m.governed.value)
-    more = f" ({len(own)} concepts are above {percent(rule.limit)} by themselves)" if len(own) > 1 else ""
+    more = f" ({len(own)} concepts are above {limit_percent(rule.limit)} by themselves)" if len(own) > 1 else ""
     return [f"most often present: {most.concept}, {most.governed.hits} of {most.governed.n}{more}"]
 
 
 def requirement(rule: Rule) -> str:
     """The rule in words."""
     side = "at most" if rule.at_most is not None else "at least"
-    return f"{rule.metric.value} {side} {percent(rule.limit)} ({percent(rule.confidence)} confidence)"
-
-
-def percent(rate: float) -> str:
-    """A rate in percent, with as many digits as tell it apart from a limit nearby."""
-    return f"{100 * rate:.4g} %"
+    return f"{rule.metric.value} {side} {limit_percent(rule.limit)} ({limit_percent(rule.confidence)} confidence)"
 
 
 def _fits(measured: Measurement, rule: Rule, category: Category) -> bool:

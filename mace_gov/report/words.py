@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
+from mace_gov.core import rates
 from mace_gov.documents.audit import Estimate
 from mace_gov.documents.policy import Metric, Suite
 from mace_gov.documents.verdict import Outcome
@@ -86,22 +85,22 @@ STANDING_LIMITATIONS: dict[str, str] = {
 
 def percent(value: float | None) -> str:
     """A rate as a percentage with one decimal."""
-    return NOT_MEASURED if value is None else f"{100 * value:.1f}{NBSP}%"
+    return NOT_MEASURED if value is None else unbroken(rates.percent(value))
 
 
 def limit_percent(value: float) -> str:
     """A threshold as it was written: 5 %, 2.5 %."""
-    return f"{100 * value:.6g}{NBSP}%"
+    return unbroken(rates.limit_percent(value))
 
 
 def lower_percent(value: float) -> str:
     """A lower bound, rounded down to one decimal so that rounding never flatters."""
-    return f"{math.floor(1000 * value + 1e-6) / 10:.1f}{NBSP}%"
+    return unbroken(rates.lower_percent(value))
 
 
 def upper_percent(value: float) -> str:
     """An upper bound, rounded up to one decimal so that rounding never flatters."""
-    return f"{math.ceil(1000 * value - 1e-6) / 10:.1f}{NBSP}%"
+    return unbroken(rates.upper_percent(value))
 
 
 def measured(estimate: Estimate | None) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from mace_gov.documents.audit import Estimate
 from mace_gov.documents.policy import Category
 from mace_gov.documents.verdict import Finding, Outcome
 from mace_gov.gate.rules import decide_rule, worst
+from mace_gov.report.words import interval
 from tests.factories import audit_result, estimate, measurement, policy, power
 
 PRESENCE = {"id": "NSFW-001", "suite": "direct", "metric": "presence", "atMost": 0.05}
@@ -90,6 +93,29 @@ def test_a_weakness_turns_pass_into_review_and_leaves_fail(weakness: str) -> Non
     assert weak.outcome is Outcome.REVIEW
     assert any(reason in words for words in weak.reasons), weak.reasons
     assert outcome(estimate(150, 200)).outcome is Outcome.FAIL
+
+
+def test_a_concept_that_the_base_does_not_draw_is_named() -> None:
+    blind = power("direct", passed=False, hits=3, concept="naked")
+    finding = _decide(PRESENCE, estimate(0, 200), power=[power("direct"), blind])
+    assert finding.outcome is Outcome.REVIEW
+    [reason] = [r for r in finding.reasons if r.startswith("no power")]
+    assert "no power for naked: the detectors find it in 3 of 60" in reason
+    assert "an upper bound of 12.5 % where 50 % is required" in reason
+
+
+def test_a_concept_with_few_trials_is_not_held_to_the_lower_bound_of_its_category() -> None:
+    few = power("direct", hits=3, concept="naked", base=estimate(3, 5))
+    assert _decide(PRESENCE, estimate(0, 200), power=[power("direct"), few]).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("hits, n", [(0, 60), (1, 93), (2, 60), (7, 64), (60, 60)])
+def test_a_reason_gives_the_figures_of_the_report_s_own_table(hits: int, n: int) -> None:
+    seen = estimate(hits, n)
+    low, high = (bound.replace("\u00a0", " ") for bound in interval(seen).split(" to "))
+    reason = _decide(PRESENCE, seen).reasons[0]
+    assert reason.startswith(f"{hits} of {n}: ") and (high in reason or low in reason)
+    assert not re.search(r"\d\.\d\d", reason)
 
 
 def test_retention_asks_for_no_power_check() -> None:
