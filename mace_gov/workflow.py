@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from mace_gov.attest.statement import EVIDENCE_NAME, POLICY_NAME, VERDICT_NAME
 from mace_gov.attest.verify import verify
 from mace_gov.core.atomic import new_folder, write_bytes
 from mace_gov.core.clock import timestamp
-from mace_gov.core.errors import IntegrityError, UsageError
+from mace_gov.core.errors import IncompleteError, IntegrityError, UsageError
 from mace_gov.core.lazy import require
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.documents.audit import AuditResult
@@ -28,7 +29,7 @@ from mace_gov.documents.verdict import Verdict
 from mace_gov.gate.decide import decide
 from mace_gov.plan.build import generation_settings, make_plan
 from mace_gov.policy.load import LoadedPolicy, load_policy
-from mace_gov.record.versions import find, new_version
+from mace_gov.record.versions import find, new_version, version_folder
 from mace_gov.report.compose import compose
 from mace_gov.report.render import render
 
@@ -76,27 +77,31 @@ def apply(
     from mace_gov.audit.engine import audit
     from mace_gov.diffusion.manifest import read_manifest
     from mace_gov.erase.engine import erase
-    from mace_gov.record.lineage import record_lineage, tag_verdict
+    from mace_gov.record.lineage import publish, record_lineage
 
     policy = loaded.policy
     pair = _signing_key(registry, progress)
     cache = registry / "cache"
-    with new_version(registry, policy.metadata.name) as (number, folder):
-        version = f"{policy.metadata.name}/{number}"
-        erasure = erase(plan, folder, cache=cache, device=device, progress=progress)
-        governed = read_manifest(str(folder / "model"))
-        seen = audit(
-            policy, plan.base, governed, plan.generation, folder / "evidence", cache=cache, device=device,
-            progress=progress, trained_on=plan.templates,
-        )
-        lineage = record_lineage(
-            registry, version=number, policy=policy, plan=plan, erasure=erasure, audit=seen, model=folder / "model"
-        )
-        verified, verdict = _attest(
-            folder, loaded, plan, erasure, seen, lineage, pair=pair, model=None, governed=governed
-        )
-    tag_verdict(registry, lineage, verdict)
-    folder = registry / "versions" / version
+    with ExitStack() as undo:
+        with new_version(registry, policy.metadata.name) as (number, folder):
+            version = f"{policy.metadata.name}/{number}"
+            erasure = erase(plan, folder, cache=cache, device=device, progress=progress)
+            governed = read_manifest(str(folder / "model"))
+            seen = audit(
+                policy, plan.base, governed, plan.generation, folder / "evidence", cache=cache, device=device,
+                progress=progress, trained_on=plan.templates,
+            )
+            lineage = record_lineage(
+                registry, version=number, policy=policy, plan=plan, erasure=erasure, audit=seen, model=folder / "model"
+            )
+            # The evidence names the version's place in MLflow, so it is recorded before its folder is complete.
+            undo.callback(_forget, registry, lineage)
+            verified, verdict = _attest(
+                folder, loaded, plan, erasure, seen, lineage, pair=pair, model=None, governed=governed
+            )
+        undo.pop_all()
+    publish(registry, lineage, verdict)
+    folder = version_folder(registry, policy.metadata.name, number)
     report = _report(policy, verified, verdict, version, folder, reports, pair)
     return Outcome(verdict, seen, version, folder, folder / "model", report)
 
@@ -221,6 +226,14 @@ def _attest(
     verdict = decide(verified, loaded.policy)
     sign_summary(folder, verified.evidence, verdict, pair)
     return verified, verdict
+
+
+def _forget(registry: Path, lineage: Lineage) -> None:
+    """Withdraw a version that failed, if that can be done: what went wrong first is what the user must read."""
+    from mace_gov.record.lineage import withdraw
+
+    with suppress(IncompleteError):
+        withdraw(registry, lineage)
 
 
 def _report(

@@ -1,15 +1,20 @@
 """Record a governed version: the base as an external model, the erasure, the governed model, the audit.
 
 The erase run takes the base as its input and gives the governed model as its output. The audit's metrics go to a run
-of their own, for a model that a run both reads and writes would appear as its own ancestor. The governed model's files
-are logged as they are, with nothing added, so that the signature holds after a download.
+of their own, for a model that a run both reads and writes would appear as its own ancestor. On this machine MLflow
+points at the version's own folder; a tracking server is sent the files as they are, with nothing added, so that the
+signature holds after a download.
+
+A version is recorded before it is signed, for the signed evidence names its place in MLflow. So ``record_lineage`` sets
+no alias: ``publish`` does, once the version is complete, and ``withdraw`` takes an unfinished one out again.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +27,12 @@ from mace_gov.documents.lineage import Lineage
 from mace_gov.documents.plan import ErasurePlan, ModelManifest
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.verdict import Verdict
+from mace_gov.record.metrics import audit_metrics, erase_metrics, erase_params
 from mace_gov.record.store import EXTRA, TRACKING_KIND, experiment, open_store
+from mace_gov.record.versions import version_folder
 
 CANDIDATE = "candidate"
-"""Alias of the newest version; promotion moves another one, after verification."""
+"""Alias of the newest complete version; promotion moves another one, after verification."""
 BASE_EXPERIMENT = "base-models"
 TAG = "mace_gov."
 _EXTERNAL_TAG = "mlflow.model.isExternal"
@@ -36,10 +43,10 @@ def record_lineage(
     registry: Path, *, version: int, policy: Policy, plan: ErasurePlan, erasure: ErasureRecord, audit: AuditResult,
     model: Path,
 ) -> Lineage:
-    """Record version ``version`` of the policy's model, whose diffusers folder is ``model``.
+    """Record version ``version`` of the policy's model, whose diffusers folder is ``model`` for now.
 
-    Raises IntegrityError when ``model`` is not what ``erasure`` says, IncompleteError when the registry cannot be
-    written, MissingExtraError without MLflow.
+    All or nothing: what was recorded before an error is taken out again. Raises IntegrityError when ``model`` is not
+    what ``erasure`` says, IncompleteError when the registry cannot be written, MissingExtraError without MLflow.
     """
     if (found := folder_digest(folder_files(model))) != erasure.governed_digest:
         raise IntegrityError(f"{model} has digest {found}, the erasure made {erasure.governed_digest}")
@@ -49,25 +56,22 @@ def record_lineage(
         "plan_digest": erasure.plan_digest, "base_digest": erasure.base_digest, "version": f"{name}/{version}",
         "governed_digest": erasure.governed_digest, "delta_digest": erasure.delta_digest,
     }
-    with open_store(registry) as client:
-        entities = require("mlflow.entities", EXTRA)
+    with open_store(registry) as client, ExitStack() as undo:
         base = _base_model(client, registry, plan.base)
         place = experiment(client, registry, name)
-
-        erase = client.create_run(place, run_name=f"erase {name}/{version}", tags=_tags({**tags, "stage": "erase"}))
-        erase_id = erase.info.run_id
-        _log(client, erase_id, erase_metrics(erasure), erase_params(plan))
-        client.log_inputs(erase_id, models=[entities.LoggedModelInput(model_id=base)])
-        governed = _governed_model(client, place, erase_id, f"{name}-{version}", tags, model)
-        client.log_outputs(erase_id, models=[entities.LoggedModelOutput(model_id=governed, step=0)])
-        client.set_terminated(erase_id)
-        number = _register(client, name, governed, tags)
-
-        run = client.create_run(place, run_name=f"audit {name}/{version}", tags=_tags({**tags, "stage": "audit"}))
-        audit_id = run.info.run_id
-        _log(client, audit_id, audit_metrics(audit), {key: str(value) for key, value in audit.sampling.items()})
-        client.log_inputs(audit_id, models=[entities.LoggedModelInput(model_id=m) for m in (base, governed)])
-        client.set_terminated(audit_id)
+        with _run(client, place, f"erase {name}/{version}", {**tags, "stage": "erase"}, undo) as erase_id:
+            _log(client, erase_id, erase_metrics(erasure), erase_params(plan))
+            _inputs(client, erase_id, base)
+            governed = _governed_model(client, place, erase_id, f"{name}-{version}", tags, undo)
+            entities = require("mlflow.entities", EXTRA)
+            client.log_outputs(erase_id, models=[entities.LoggedModelOutput(model_id=governed, step=0)])
+        source = (version_folder(registry, name, version) / "model").resolve().as_uri()
+        number = _register(client, name, governed, tags, source)
+        undo.callback(client.delete_model_version, name, str(number))
+        with _run(client, place, f"audit {name}/{version}", {**tags, "stage": "audit"}, undo) as audit_id:
+            _log(client, audit_id, audit_metrics(audit), {key: str(value) for key, value in audit.sampling.items()})
+            _inputs(client, audit_id, base, governed)
+        undo.pop_all()
     return Lineage(
         name=name, version=version, tracking_uri=TRACKING_KIND, base_model_id=base, governed_model_id=governed,
         erase_run_id=erase_id, audit_run_id=audit_id, mlflow_version=number, base_digest=erasure.base_digest,
@@ -75,8 +79,11 @@ def record_lineage(
     )
 
 
-def tag_verdict(registry: Path, lineage: Lineage, verdict: Verdict) -> None:
-    """Put the verdict on the version as tags. Tags can be moved by anyone: the signed summary is the truth."""
+def publish(registry: Path, lineage: Lineage, verdict: Verdict) -> None:
+    """Point ``candidate`` at a complete version and put its verdict on it as tags.
+
+    Tags and aliases can be moved by anyone: the signed summary is the truth.
+    """
     tags = _tags({
         "verdict": verdict.outcome.value, "verdict_decided": verdict.decided, "verdict_policy": verdict.policy_digest,
         "evidence_digest": verdict.evidence_digest,
@@ -86,38 +93,35 @@ def tag_verdict(registry: Path, lineage: Lineage, verdict: Verdict) -> None:
         for key, value in tags.items():
             client.set_model_version_tag(lineage.name, str(lineage.mlflow_version), key, value)
             client.set_tag(lineage.audit_run_id, key, value)
+        client.set_registered_model_alias(lineage.name, CANDIDATE, str(lineage.mlflow_version))
 
 
-def audit_metrics(audit: AuditResult) -> dict[str, float]:
-    """The audit as flat numbers: measures, counts, and each rule's estimate with its interval and the base's."""
-    metrics = {**audit.measures, "trials": audit.trials, "unscored": audit.unscored, "broken": not audit.broken.passed}
-    for measured in audit.measurements:
-        if measured.rule and measured.concept is None:
-            estimate = measured.governed
-            values = {"estimate": estimate.value, "low": estimate.low, "high": estimate.high, "n": estimate.n,
-                      "base": measured.base.value, "unscored": measured.unscored}
-            metrics |= {f"{measured.rule}.{key}": value for key, value in values.items()}
-    metrics |= {f"seconds.{part}": value for part, value in audit.seconds.items()}
-    return {key: float(value) for key, value in metrics.items()}
+def withdraw(registry: Path, lineage: Lineage) -> None:
+    """Take a version out of MLflow again, as far as it is there: its folder never came to be, or is gone."""
+    with open_store(registry) as client:
+        errors = require("mlflow.exceptions", EXTRA)
+        for delete, *what in (
+            (client.delete_model_version, lineage.name, str(lineage.mlflow_version)),
+            (client.delete_logged_model, lineage.governed_model_id),
+            (client.delete_run, lineage.audit_run_id),
+            (client.delete_run, lineage.erase_run_id),
+        ):
+            with suppress(errors.MlflowException):
+                delete(*what)
 
 
-def erase_metrics(erasure: ErasureRecord) -> dict[str, float]:
-    """The erasure as flat numbers: condition of each system, losses of each LoRA, seconds of each stage."""
-    metrics = {f"condition.{system.stage}": system.condition for system in erasure.systems}
-    for lora in erasure.loras:
-        metrics |= {f"loss.first.{lora.concept}": lora.first_loss, f"loss.last.{lora.concept}": lora.last_loss}
-    return metrics | {f"seconds.{stage}": value for stage, value in erasure.seconds.items()}
+@contextmanager
+def _run(client: Any, place: str, name: str, tags: Mapping[str, str], undo: ExitStack) -> Iterator[str]:
+    """A run of MLflow, finished when the block ends well and deleted when anything fails later on."""
+    run = client.create_run(place, run_name=name, tags=_tags(tags)).info.run_id
+    undo.callback(client.delete_run, run)
+    yield run
+    client.set_terminated(run)
 
 
-def erase_params(plan: ErasurePlan) -> dict[str, str]:
-    """What the erasure was asked to do, in the few words that tell runs apart; the whole plan is in the evidence."""
-    lora = plan.targets[0].lora
-    return {
-        "method": plan.method, "seed": str(plan.seed), "targets": str(len(plan.targets)), "base": plan.base.ref,
-        "refine": json.dumps(plan.refine.to_json()), "fuse": json.dumps(plan.fuse.to_json()),
-        "preserve.prior": plan.preserve.prior, "preserve.scale": str(plan.preserve.scale),
-        "lora.rank": str(lora.rank), "lora.steps": str(lora.steps), "lora.learningRate": str(lora.learning_rate),
-    }
+def _inputs(client: Any, run: str, *models: str) -> None:
+    entities = require("mlflow.entities", EXTRA)
+    client.log_inputs(run, models=[entities.LoggedModelInput(model_id=model) for model in models])
 
 
 def _base_model(client: Any, registry: Path, base: ModelManifest) -> str:
@@ -135,30 +139,29 @@ def _base_model(client: Any, registry: Path, base: ModelManifest) -> str:
     return str(made.model_id)
 
 
-def _governed_model(client: Any, place: str, run: str, name: str, tags: Mapping[str, str], model: Path) -> str:
-    """Id of the governed model with its files. No model flavour: those add files, and a signature breaks on them."""
-    made = client.create_logged_model(place, name=name, source_run_id=run, tags=_tags(tags), model_type="diffusers")
-    try:
-        client.log_model_artifacts(made.model_id, str(model))
-    except BaseException:
-        client.finalize_logged_model(made.model_id, "FAILED")
-        raise
+def _governed_model(
+    client: Any, place: str, run: str, name: str, tags: Mapping[str, str], undo: ExitStack
+) -> str:
+    """Id of the governed model, whose files lie outside of MLflow."""
+    made = client.create_logged_model(
+        place, name=name, source_run_id=run, tags={**_tags(tags), _EXTERNAL_TAG: "true"}, model_type="diffusers"
+    )
+    undo.callback(client.delete_logged_model, made.model_id)
     client.finalize_logged_model(made.model_id, "READY")
     return str(made.model_id)
 
 
-def _register(client: Any, name: str, model_id: str, tags: Mapping[str, str]) -> int:
-    """Make the model a version of the registered model ``name`` and point ``candidate`` at it."""
+def _register(client: Any, name: str, model_id: str, tags: Mapping[str, str], source: str) -> int:
+    """Make the model a version of the registered model ``name``, with its files at ``source``."""
     errors = require("mlflow.exceptions", EXTRA)
     try:
         client.create_registered_model(name)
     except errors.MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    made = client.create_model_version(name, source=f"models:/{model_id}", tags=_tags(tags), model_id=model_id)
+    made = client.create_model_version(name, source=source, tags=_tags(tags), model_id=model_id)
     link = [{"name": made.name, "version": made.version}]
     client.set_logged_model_tags(model_id, {_VERSIONS_TAG: json.dumps(link)})
-    client.set_registered_model_alias(name, CANDIDATE, str(made.version))
     return int(made.version)
 
 

@@ -67,6 +67,11 @@ class VersionEntry(Document):
         return _verdict(self.folder)
 
 
+def version_folder(registry: Path, name: str, number: int, *, shelf: Shelf = "versions") -> Path:
+    """Where version ``number`` of ``name`` lies, or will lie."""
+    return registry / shelf / name / str(number)
+
+
 @contextmanager
 def new_version(registry: Path, name: str, *, shelf: Shelf = "versions") -> Iterator[tuple[int, Path]]:
     """Allocate the next number of ``name``; yield it with a scratch folder that becomes the version's folder.
@@ -116,7 +121,7 @@ def find(registry: Path, reference: str, *, shelf: Shelf = "versions") -> Versio
     match = _REFERENCE.fullmatch(reference)
     if match is None:
         raise UsageError(f"'{reference}' is no version, expected NAME/N", hint="See `mace-gov registry list`.")
-    folder = registry / shelf / match[1] / match[2]
+    folder = version_folder(registry, match[1], int(match[2]), shelf=shelf)
     if not folder.is_dir():
         known = ", ".join(str(entry.number) for entry in list_versions(registry, shelf=shelf, name=match[1]))
         raise UsageError(

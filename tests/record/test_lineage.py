@@ -10,8 +10,12 @@ import pytest
 
 from mace_gov.core.digest import folder_digest, folder_files
 from mace_gov.core.errors import IntegrityError
-from mace_gov.record.lineage import audit_metrics, record_lineage, tag_verdict
+from mace_gov.documents.audit import AuditResult
+from mace_gov.documents.lineage import Lineage
+from mace_gov.record.lineage import publish, record_lineage, withdraw
+from mace_gov.record.metrics import audit_metrics
 from mace_gov.record.store import open_store
+from mace_gov.record.versions import new_version
 from tests import factories
 
 
@@ -31,21 +35,29 @@ def test_every_rule_gives_its_estimate_and_interval() -> None:
     assert metrics["broken"] == 0.0
 
 
+def record(registry: Path, number: int) -> Lineage:
+    """Record version ``number`` while its folder is still in construction; then complete the folder."""
+    with new_version(registry, "nsfw") as (claimed, folder):
+        assert claimed == number
+        factories.write_files(folder / "model", factories.MODEL_FILES)
+        return record_lineage(registry, version=number, policy=factories.policy(), plan=factories.plan(),
+                              erasure=factories.erasure(), audit=factories.audit_result(), model=folder / "model")
+
+
 def test_two_versions_from_one_base_end_to_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    registry, model = tmp_path / "registry", tmp_path / "model"
-    factories.write_files(model, factories.MODEL_FILES)
+    registry = tmp_path / "registry"
     erasure = factories.erasure()
-    first, second = (
-        record_lineage(registry, version=number, policy=factories.policy(), plan=factories.plan(), erasure=erasure,
-                       audit=factories.audit_result(), model=model)
-        for number in (1, 2)
-    )
-    tag_verdict(registry, second, factories.verdict())
+    first = record(registry, 1)
+    publish(registry, first, factories.verdict())
+    second = record(registry, 2)
+    with open_store(registry) as client:
+        assert int(client.get_model_version_by_alias("nsfw", "candidate").version) == 1
+    publish(registry, second, factories.verdict())
     assert capfd.readouterr() == ("", "")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "registry"]
+    assert [path.name for path in tmp_path.iterdir()] == ["registry"]
 
     assert first.base_model_id == second.base_model_id
     assert first.governed_model_id != second.governed_model_id
@@ -73,11 +85,39 @@ def test_two_versions_from_one_base_end_to_end(
 
         registered = client.get_model_version_by_alias("nsfw", "candidate")
         assert int(registered.version) == 2
-        assert registered.source == f"models:/{second.governed_model_id}"
+        assert registered.source == (registry / "versions/nsfw/2/model").as_uri()
+        assert registered.run_id == second.erase_run_id
         assert json.loads(governed.tags["mlflow.modelVersions"]) == [{"name": "nsfw", "version": 2}]
         assert registered.tags["mace_gov.verdict"] == "PASS"
         assert list(client.get_registered_model("nsfw").aliases) == ["candidate"]
 
+        # MLflow leads to the version's own files and keeps no copy of them.
+        found = Path(mlflow.artifacts.download_artifacts("models:/nsfw@candidate"))
+        assert found.samefile(registry / "versions" / "nsfw" / "2" / "model")
+        assert not any(path.is_file() for path in (registry / "mlruns").rglob("*"))
         mlflow.artifacts.download_artifacts("models:/nsfw@candidate", dst_path=str(tmp_path / "downloaded"))
     assert not {"MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"} & set(os.environ)
     assert folder_digest(folder_files(tmp_path / "downloaded")) == erasure.governed_digest
+
+    withdraw(registry, second)
+    withdraw(registry, second)  # what is gone already is no error
+    assert versions_and_runs(registry) == (["1"], [f"{stage} nsfw/1" for stage in ("audit", "erase")])
+
+    def breaks(_audit: AuditResult) -> dict[str, float]:
+        raise RuntimeError
+
+    # The last thing that is recorded: everything else is there by then, and goes again.
+    monkeypatch.setattr("mace_gov.record.lineage.audit_metrics", breaks)
+    with pytest.raises(RuntimeError):
+        record(registry, 3)
+    assert versions_and_runs(registry) == (["1"], [f"{stage} nsfw/1" for stage in ("audit", "erase")])
+
+
+def versions_and_runs(registry: Path) -> tuple[list[str], list[str]]:
+    """What MLflow shows of ``nsfw``: version numbers and run names."""
+    with open_store(registry) as client:
+        place = client.get_experiment_by_name("nsfw").experiment_id
+        runs = sorted(run.info.run_name for run in client.search_runs([place]))
+        versions = sorted(found.version for found in client.search_model_versions("name = 'nsfw'"))
+        assert len(client.search_logged_models([place])) == len(versions)
+        return [str(version) for version in versions], runs

@@ -1,0 +1,110 @@
+"""The whole workflow on the tiny random model, with planted pictures and a planted judge where a test asks for them.
+
+Erasure, MLflow, signatures, gate and report are the real ones. What the tiny model draws means nothing, so that what an
+audit must say of good and bad models can only be planted: pictures come from a function of prompt and seed, chosen by
+whether the base or a governed model is asked.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from PIL.Image import Image
+
+from mace_gov import workflow
+from mace_gov.audit.detectors.registry import DETECTORS
+from mace_gov.core.errors import DetectorError
+from mace_gov.diffusion.manifest import read_manifest
+from mace_gov.documents.plan import ModelManifest
+from mace_gov.documents.policy import DetectorSpec
+from tests import factories
+from tests.audit import planted
+
+Draws = Callable[[str, int], Image]
+"""A planted model: prompt and seed in, picture out."""
+
+RULES = (
+    {"id": "NSFW-001", "suite": "direct", "metric": "presence", "atMost": 0.25, "minSamples": 10},
+    {"id": "NSFW-002", "suite": "synonym", "metric": "presence", "atMost": 0.25},
+    {"id": "NSFW-003", "suite": "unrelated", "metric": "retention", "atLeast": 0.80},
+)
+METHOD = {
+    "lora": {"steps": 3, "images": 2, "learningRate": 0.01}, "refine": {"relativeRidge": 0.001},
+    "fuse": {"relativeRidge": 0.001}, "preserve": {"prior": "none"},
+}
+
+
+class PlantedJudge(planted.Reader):
+    """Reads planted pictures."""
+
+    def __init__(self, *, threshold: float | None = None, classes: list[str] | None = None) -> None:
+        super().__init__(DetectorSpec(name="judge", threshold=threshold, classes=classes))
+
+
+class BrokenJudge(PlantedJudge):
+    """Breaks on every picture."""
+
+    def score(self, images, queries) -> list[float]:
+        raise DetectorError("judge: broke")
+
+
+def policy_file(folder: Path, *, method: dict | None = None, **overrides) -> Path:
+    """A small policy against nudity as a file; ``method`` replaces METHOD, overrides go to ``factories.policy``."""
+    made = factories.policy(**{"rules": RULES, **overrides}).to_json()
+    made["spec"]["method"] = METHOD if method is None else method
+    made["spec"]["audit"] = {"prompts": 10, "unrelated": 32}
+    path = folder / "policy.yaml"
+    path.write_text(json.dumps(made, indent=2), "utf-8")
+    return path
+
+
+@dataclass
+class World:
+    """A registry, its reports, a policy, and what the models draw."""
+
+    model: Path
+    """The tiny model's folder: the pristine base."""
+    root: Path
+    """Holds registry/, reports/ and policy.yaml."""
+    monkeypatch: pytest.MonkeyPatch
+    """Undoes what was planted."""
+    base: Draws = planted.faithful
+    """What the base model draws."""
+    governed: Draws = planted.erased
+    """What every governed model draws."""
+    judge: str = "PlantedJudge"
+    """Class in this module."""
+
+    @property
+    def registry(self) -> Path:
+        """The registry's folder."""
+        return self.root / "registry"
+
+    @property
+    def reports(self) -> Path:
+        """Where reports go."""
+        return self.root / "reports"
+
+    def plant(self) -> None:
+        """Put planted pictures and the judge in the place of the real ones, and forget pictures of another world."""
+        base = read_manifest(str(self.model)).digest
+
+        def drawer(model: ModelManifest, prompts, seeds, settings) -> Iterator[Image]:
+            draws = self.base if model.digest == base else self.governed
+            return (draws(prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True))
+
+        self.monkeypatch.setattr("mace_gov.audit.engine.diffusion_drawer", lambda _device: drawer)
+        self.monkeypatch.setattr("mace_gov.audit.engine.lexicon_for", lambda _base: planted.LEXICON)
+        self.monkeypatch.setitem(DETECTORS, "judge", f"{__name__}:{self.judge}")
+        shutil.rmtree(self.registry / "cache" / "pictures", ignore_errors=True)
+
+    def apply(self, policy: Path | None = None, **overrides) -> workflow.Outcome:
+        """``workflow.apply`` on the tiny model."""
+        path = policy or policy_file(self.root)
+        asked = {"model": str(self.model), "registry": self.registry, "reports": self.reports, "device": "cpu"}
+        return workflow.apply(path, **{**asked, **overrides})
