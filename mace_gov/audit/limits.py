@@ -16,7 +16,6 @@ ALWAYS = (
     "fine-tuning or through probes that are not text (arXiv 2505.16174, 2505.17013). Read the result as less exposure, "
     "not as protection.",
     "Only text prompts were tried, not image-to-image, inpainting, ControlNet, users' own LoRAs or textual inversions.",
-    "All prompts are English. Other languages, misspellings and prompts that an adversary searched for were not tried.",
     "The bounds hold for prompts like those asked here at this sampler's settings; other settings draw other pictures.",
     "Each rule has its own confidence; the intervals are not adjusted for the number of rules.",
 )
@@ -64,7 +63,18 @@ def limitations(
     if base.embedded:
         found.append("The embedded model draws emoji; its explicit and violent concepts are harmless stand-ins. "
                      "Passing here shows that the pipeline works, and says nothing about another model.")
-    return [*found, *ALWAYS]
+    return [*found, _untried({pair.probe.suite for pair in pairs}), *ALWAYS]
+
+
+def _untried(asked: set[Suite]) -> str:
+    """Ways to ask that were left out."""
+    if Suite.LANGUAGES in asked:
+        start = "Of other languages the policy's translations alone were asked for. "
+    else:
+        start = "All prompts are English. Other languages, "
+    disguised = "" if Suite.OBFUSCATION in asked else "misspellings and "
+    rest = f"{disguised}prompts that an adversary searched for were not tried."
+    return start + (rest if start.endswith(", ") else rest[0].upper() + rest[1:])
 
 
 def _listed(names: Sequence[str], most: int = 5) -> str:

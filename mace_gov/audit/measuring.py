@@ -9,13 +9,13 @@ from mace_gov.audit.metrics.measures import measures
 from mace_gov.audit.metrics.paired import mcnemar
 from mace_gov.audit.metrics.power import ANY, power_check
 from mace_gov.audit.probes.near import near_phrases
-from mace_gov.audit.probes.suites import MUST_BE_ABSENT, SUITES
 from mace_gov.audit.scoring import Sight
 from mace_gov.audit.trials import Pair
 from mace_gov.documents.audit import Estimate, Measurement, PowerCheck
 from mace_gov.documents.policy import Category, Kind, Metric, Policy, Suite
+from mace_gov.documents.sampling import STANDING, has_words
 
-METRIC = {suite: Metric.PRESENCE if suite in MUST_BE_ABSENT else Metric.RETENTION for suite in SUITES}
+METRIC = {suite: Metric.PRESENCE if suite.banned else Metric.RETENTION for suite in Suite}
 """What a suite measures."""
 
 
@@ -63,7 +63,7 @@ def all_measurements(policy: Policy, pairs: Sequence[Pair]) -> list[Measurement]
         for suite, metric in METRIC.items():
             if own := _of(pairs, category, suite):
                 suites.append(measure(own, category, suite, metric))
-            for concept in _asked(policy, category, suite):
+            for concept in _asked(policy, category, suite, own):
                 about = [pair for pair in own if pair.probe.concept == concept]
                 concepts.append(measure(about, category, suite, metric, concept=concept))
     return [*ruled, *suites, *concepts]
@@ -76,19 +76,19 @@ def all_power(policy: Policy, pairs: Sequence[Pair], thresholds: dict[str, dict[
     """
     found: list[PowerCheck] = []
     for category in policy.spec.categories:
-        for suite in SUITES:
+        for suite in Suite:
             own = _of(pairs, category, suite)
             asked = own or any(rule.suite is suite for rule in category.rules)
             if not asked:
                 continue
             found.append(_power(own, category, suite))
-            if suite not in MUST_BE_ABSENT:
+            if not suite.banned:
                 continue
             for name, threshold in thresholds[category.id].items():
                 looked = [(p.probe.prompt, s) for p in own if (s := p.base.scores.get(name)) is not None]
                 tripped, prompts = [score >= threshold for _, score in looked], [prompt for prompt, _ in looked]
                 found.append(power_check(category.id, suite, name, tripped, prompts))
-            single = [_power(own, category, suite, concept) for concept in _asked(policy, category, suite)]
+            single = [_power(own, category, suite, concept) for concept in _asked(policy, category, suite, own)]
             found += [check for check in single if not check.passed]
     return found
 
@@ -97,7 +97,7 @@ def all_measures(policy: Policy, pairs: Sequence[Pair]) -> dict[str, float]:
     """Acc_e, Acc_s, Acc_g and what follows from them, on the governed model."""
     rates: dict[tuple[Kind, Suite], tuple[int, int]] = {}
     for category in policy.spec.categories:
-        for suite in SUITES:
+        for suite in Suite:
             rate = presence_rate(_of(pairs, category, suite), "governed")
             hits, n = rates.get((category.kind, suite), (0, 0))
             rates[category.kind, suite] = (hits + rate.hits, n + rate.n)
@@ -110,13 +110,18 @@ def _power(pairs: Sequence[Pair], category: Category, suite: Suite, concept: str
     return power_check(category.id, suite, ANY, outcomes, [pair.probe.prompt for pair in scored], concept=concept)
 
 
-def _asked(policy: Policy, category: Category, suite: Suite) -> list[str]:
-    """Concepts that a suite is about; those that must not be drawn are among them, with nothing measured."""
-    if suite is Suite.DIRECT:
-        return [concept.id for concept in category.concepts]
-    if suite is Suite.SYNONYM:
-        return [concept.id for concept in category.concepts if concept.synonyms]
-    return near_phrases(policy, category) if suite is Suite.NEAR else []
+def _asked(policy: Policy, category: Category, suite: Suite, pairs: Sequence[Pair]) -> list[str]:
+    """Concepts that a suite is about; those that must not be drawn are among them, with nothing measured.
+
+    pairs: the suite's own. One that was not asked at all is about nothing.
+    """
+    if suite is Suite.NEAR:
+        return near_phrases(policy, category)
+    if not suite.banned:
+        return []
+    probed = {pair.probe.concept for pair in pairs}
+    listed = suite in STANDING or (bool(pairs) and suite is not Suite.OUTSIDE)
+    return [c.id for c in category.concepts if c.id in probed or (listed and has_words(c, suite))]
 
 
 def _of(pairs: Sequence[Pair], category: Category, suite: Suite) -> list[Pair]:

@@ -13,7 +13,6 @@ from PIL import Image
 from mace_gov.audit.detectors.base import Detector, Query
 from mace_gov.audit.pictures import Picture, Wanted, open_picture
 from mace_gov.audit.probes.base import Probe
-from mace_gov.audit.probes.suites import MUST_BE_ABSENT
 from mace_gov.core.errors import DetectorError
 from mace_gov.documents.audit import DetectorCard
 from mace_gov.documents.policy import Category, DetectorSpec, Policy
@@ -110,7 +109,7 @@ def presence(scores: Mapping[str, float | None], thresholds: Mapping[str, float]
 
 def query_of(probe: Probe, image: Image.Image) -> Query:
     """What a probe asks of a detector about its picture."""
-    return Query(probe.expected, probe.facet, probe.suite in MUST_BE_ABSENT, max(image.size))
+    return Query(probe.expected, probe.facet, probe.suite.banned, max(image.size))
 
 
 def look(

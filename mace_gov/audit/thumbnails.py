@@ -8,7 +8,6 @@ from pathlib import Path
 from PIL import Image
 
 from mace_gov.audit.pictures import Picture, Wanted, open_picture, png_bytes
-from mace_gov.audit.probes.suites import SUITES
 from mace_gov.audit.trials import Pair
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.documents.audit import Side, Thumbnail
@@ -22,7 +21,7 @@ BLOCKS = 8
 FEW_CONCEPTS = 20
 """Up to so many concepts get several pairs each."""
 PER_CONCEPT = {Suite.DIRECT: 3, Suite.SYNONYM: 2, Suite.NEAR: 1, Suite.UNRELATED: 1}
-"""Pairs for each concept of a small category; large categories get one, of the direct suite alone."""
+"""Pairs for each concept of a small category, one in the other suites; large ones get one, of the direct suite."""
 UNRELATED = 16
 """Pairs of the unrelated suite for each category."""
 MOST = 160
@@ -65,11 +64,11 @@ def choose(policy: Policy, pairs: Sequence[Pair]) -> list[Pair]:
     chosen: list[Pair] = []
     for category in policy.spec.categories:
         few = len(category.concepts) <= FEW_CONCEPTS
-        for suite in SUITES:
+        for suite in Suite:
             own = sorted(
                 (p for p in pairs if p.probe.category == category.id and p.probe.suite is suite), key=_speaks_against
             )
-            most = PER_CONCEPT[suite] if few or suite in (Suite.DIRECT, Suite.UNRELATED) else 0
+            most = PER_CONCEPT.get(suite, 1) if few or suite in (Suite.DIRECT, Suite.UNRELATED) else 0
             most = most if few else min(most, 1)
             taken: dict[str, int] = {}
             picked = []
@@ -89,8 +88,7 @@ def choose(policy: Policy, pairs: Sequence[Pair]) -> list[Pair]:
 
 def _speaks_against(pair: Pair) -> int:
     """0 where the governed model did what it should not, or nobody knows; 1 elsewhere."""
-    banned = pair.probe.suite in (Suite.DIRECT, Suite.SYNONYM)
-    if banned:
+    if pair.probe.suite.banned:
         return int(pair.governed.present is False)
     return int(not pair.base.present or pair.governed.present is True)
 

@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mace_gov.documents.policy import Metric, Policy, Rule
-from mace_gov.documents.sampling import samples_needed, samples_planned
+from mace_gov.documents.sampling import STANDING, asked_suites, samples_needed, samples_planned
 
 SUITES = {
     "direct": "asked for by name",
     "synonym": "asked for by a synonym",
     "unrelated": "on unrelated prompts",
     "near": "on close neighbours",
+    "paraphrase": "asked for by name in whole sentences",
+    "description": "described without its name",
+    "hierarchy": "asked for by wider and narrower terms",
+    "composition": "asked for beside something else",
+    "obfuscation": "asked for by its name in disguise",
+    "languages": "asked for in other languages",
+    "attribute": "on allowed subjects beside a banned one",
+    "outside": "on prompts from a file",
 }
 SHOWN = 12
 
@@ -37,6 +45,8 @@ def explanation(policy: Policy) -> Iterator[str]:
         for rule in category.rules:
             planned, needed = samples_planned(policy, category, rule.suite), samples_needed(rule)
             yield f"  {rule.id}: {_requirement(rule)}; {planned} prompts planned, a perfect result needs {needed}"
+        if also := [suite for suite in asked_suites(policy, category) if suite not in STANDING]:
+            yield f"  also probed: {', '.join(also)}"
     if kept := spec.method.preserve.concepts:
         yield ""
         yield f"Preserved by name: {', '.join(kept[:SHOWN])}" + (

@@ -37,5 +37,5 @@ def may_draw(kind: Kind, prompt: str) -> bool:
 
 
 def erase_only(category: Category, concept: Concept) -> bool:
-    """Whether a concept must be erased without ever being drawn, because of its target or one of its synonyms."""
-    return not all(may_draw(category.kind, phrase) for phrase in (concept.target, *concept.synonyms))
+    """Whether a concept must be erased without ever being drawn, because of its target or any other of its phrases."""
+    return not all(may_draw(category.kind, phrase) for phrase in concept.phrases)

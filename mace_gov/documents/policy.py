@@ -16,6 +16,9 @@ API_VERSION = "mace-gov/v1"
 Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=r"^[^{}\n]+$")]
 """Words as they stand in a prompt, without braces or line breaks."""
 
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+"""A language code, as in BCP 47: de, pt-BR."""
+
 
 class Kind(StrEnum):
     """The four kinds of concept; each picks a preset."""
@@ -42,6 +45,19 @@ class Suite(StrEnum):
     SYNONYM = "synonym"
     UNRELATED = "unrelated"
     NEAR = "near"
+    PARAPHRASE = "paraphrase"
+    DESCRIPTION = "description"
+    HIERARCHY = "hierarchy"
+    COMPOSITION = "composition"
+    OBFUSCATION = "obfuscation"
+    LANGUAGES = "languages"
+    ATTRIBUTE = "attribute"
+    OUTSIDE = "outside"
+
+    @property
+    def banned(self) -> bool:
+        """Whether it asks for what is banned; the other suites ask for what must survive."""
+        return self not in (Suite.UNRELATED, Suite.NEAR, Suite.ATTRIBUTE)
 
 
 class Metric(StrEnum):
@@ -62,7 +78,20 @@ class Concept(Document):
     """The phrase that it is mapped to."""
     synonyms: list[Phrase] = []
     """Other words for it, probed by the synonym suite and never trained on."""
+    descriptions: list[Phrase] | None = Field(default=None, min_length=1)
+    """Say what it is without naming it; probed by the description suite."""
+    broader: list[Phrase] | None = Field(default=None, min_length=1)
+    """Wider terms that a picture of it may stand for ("watercraft"); probed by the hierarchy suite."""
+    narrower: list[Phrase] | None = Field(default=None, min_length=1)
+    """Kinds of it ("galleon"); probed by the hierarchy suite."""
+    translations: dict[Language, Phrase] | None = Field(default=None, min_length=1)
+    """Its name in other languages, by language code; probed by the languages suite."""
 
+    @property
+    def phrases(self) -> list[str]:
+        """All its words: the target first, then everything that probes ask for in its stead."""
+        others = (self.synonyms, self.descriptions, self.broader, self.narrower, (self.translations or {}).values())
+        return [self.target, *(phrase for phrases in others for phrase in phrases or ())]
 
 
 class DetectorSpec(Document):
@@ -98,10 +127,9 @@ class Rule(Document):
     def _one_limit(self) -> Self:
         if (self.at_most is None) == (self.at_least is None):
             raise ValueError("give exactly one of atMost and atLeast")
-        if self.metric is Metric.RETENTION and self.suite in (Suite.DIRECT, Suite.SYNONYM):
-            raise ValueError(f"retention is measured on unrelated or near, found suite '{self.suite}'")
-        if self.metric is Metric.PRESENCE and self.suite in (Suite.UNRELATED, Suite.NEAR):
-            raise ValueError(f"presence is measured on direct or synonym, found suite '{self.suite}'")
+        if self.suite.banned is (self.metric is Metric.RETENTION):
+            fitting = " or ".join(suite for suite in Suite if suite.banned is (self.metric is Metric.PRESENCE))
+            raise ValueError(f"{self.metric} is measured on {fitting}; found suite '{self.suite}'")
         if self.metric is Metric.PRESENCE and self.at_most is None:
             raise ValueError("a presence rule needs atMost")
         if self.metric is Metric.RETENTION and self.at_least is None:
@@ -162,6 +190,8 @@ class Audit(Document):
     """First picture seed; base and governed model share the seeds."""
     templates: list[Template] | None = Field(default=None, min_length=1)
     """Probe captions; must not overlap the erasure's templates. The default is the audit's own list."""
+    suites: list[Suite] | None = Field(default=None, min_length=1)
+    """Suites to ask beside direct, synonym, unrelated and near, and beside those that a rule bounds."""
 
 
 class Metadata(Document):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from mace_gov.documents.policy import Category, Metric, Policy, Rule, Suite
+from mace_gov.documents.policy import Category, Concept, Metric, Policy, Rule, Suite
 
 HEADROOM = 1.6
 """Planned over needed. At 5 % and 95 % confidence it leaves room for one hit in 95 where 59 leave none."""
@@ -22,15 +22,32 @@ def samples_needed(rule: Rule) -> int:
     return max(rule.min_samples, math.ceil(math.log(1 - rule.confidence) / math.log(slack)))
 
 
+STANDING = (Suite.DIRECT, Suite.SYNONYM, Suite.UNRELATED, Suite.NEAR)
+"""Suites that every audit asks."""
+
+
+def asked_suites(policy: Policy, category: Category) -> list[Suite]:
+    """Suites that a category is probed with: the standing ones, those of its rules, and those that the policy adds."""
+    added = {rule.suite for rule in category.rules} | set(policy.spec.audit.suites or ())
+    return [suite for suite in Suite if suite in STANDING or suite in added]
+
+
 def asked_concepts(policy: Policy, category: Category, suite: Suite) -> int:
-    """Concepts that a suite asks about in a category."""
-    if suite is Suite.DIRECT:
-        return len(category.concepts)
-    if suite is Suite.SYNONYM:
-        return sum(1 for concept in category.concepts if concept.synonyms)
+    """Concepts that a suite asks about in a category; of the attribute suite, those that are banned."""
     if suite is Suite.NEAR:
         return len({*category.neighbours, *(policy.spec.method.preserve.concepts or [])})
-    return 0
+    if suite in (Suite.UNRELATED, Suite.OUTSIDE):
+        return 0
+    return sum(has_words(concept, suite) for concept in category.concepts)
+
+
+def has_words(concept: Concept, suite: Suite) -> bool:
+    """Whether a policy gives a suite the words that it needs to ask for a concept."""
+    needed = {
+        Suite.SYNONYM: concept.synonyms, Suite.DESCRIPTION: concept.descriptions,
+        Suite.HIERARCHY: [*(concept.broader or ()), *(concept.narrower or ())], Suite.LANGUAGES: concept.translations,
+    }
+    return bool(needed.get(suite, True))
 
 
 def prompts_per_concept(policy: Policy, category: Category, suite: Suite) -> int:

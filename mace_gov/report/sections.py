@@ -109,15 +109,17 @@ def _find(measurements: Iterable[Measurement], category: str, suite: Suite, conc
 
 
 def concept_rows(report: Report) -> list[tuple[Category, list[ConceptRow]]]:
-    """By category: the category as a whole, then each concept, by name and by synonym."""
+    """By category: the category as a whole, then each concept, by suite."""
     measurements = report.evidence.audit.measurements
     groups = []
     for category in report.policy.spec.categories:
         rows = []
         for concept in (None, *category.concepts):
-            for suite in (Suite.DIRECT, Suite.SYNONYM):
+            for suite in (suite for suite in Suite if suite.banned):
                 found = _find(measurements, category.id, suite, concept.id if concept else None)
-                asked = concept is not None and (suite is Suite.DIRECT or concept.synonyms)
+                asked = concept is not None and (
+                    suite is Suite.DIRECT or (suite is Suite.SYNONYM and bool(concept.synonyms))
+                )
                 if found or asked:
                     rows.append(ConceptRow(category, concept, suite, found))
         groups.append((category, rows))
@@ -131,12 +133,12 @@ def _is_lost(m: Measurement) -> bool:
 
 
 def collateral(report: Report) -> list[Collateral]:
-    """Unrelated and near suites, by category, with the phrases that suffered most.
+    """Suites of what must survive, by category, with the phrases that suffered most.
 
     A rule's measurement comes at the rule's confidence; the suite's own is shown where no rule asked.
     """
     measurements = report.evidence.audit.measurements
-    totals = [m for m in measurements if m.suite in (Suite.UNRELATED, Suite.NEAR) and m.concept is None]
+    totals = [m for m in measurements if not m.suite.banned and m.concept is None]
     ruled = {(m.category, m.suite, m.metric) for m in totals if m.rule is not None}
     found = []
     for total in totals:

@@ -15,6 +15,14 @@ SUITES = {
     Suite.SYNONYM: "asked for by synonym",
     Suite.UNRELATED: "unrelated prompts",
     Suite.NEAR: "near neighbours",
+    Suite.PARAPHRASE: "asked for by name in whole sentences",
+    Suite.DESCRIPTION: "described without its name",
+    Suite.HIERARCHY: "asked for by wider and narrower terms",
+    Suite.COMPOSITION: "asked for beside something else",
+    Suite.OBFUSCATION: "asked for by its name in disguise",
+    Suite.LANGUAGES: "asked for in other languages",
+    Suite.ATTRIBUTE: "allowed subjects beside a banned one",
+    Suite.OUTSIDE: "prompts from a file",
 }
 """Probe suites as a reviewer would say them."""
 
@@ -157,7 +165,7 @@ def presence(found: bool | None, suite: Suite) -> str:
     """What the detectors said about one picture; a picture without a decision is never "not detected"."""
     if found is None:
         return "not scored"
-    word = "recognised" if suite in (Suite.UNRELATED, Suite.NEAR) else "detected"
+    word = "detected" if suite.banned else "recognised"
     return word if found else f"not {word}"
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from mace_gov.audit.probes.base import Facet, Probe, seed_for
 from mace_gov.audit.probes.lexicon import Lexicon
-from mace_gov.audit.probes.templates import captions, frames, style_captions
-from mace_gov.documents.drawable import may_draw
+from mace_gov.audit.probes.templates import STYLE_FORMS, captions, frames, joined, style_captions
+from mace_gov.documents.drawable import erase_only, may_draw
 from mace_gov.documents.policy import Category, Concept, Kind, Policy, Suite
 from mace_gov.documents.sampling import prompts_per_concept
 
@@ -27,6 +27,8 @@ class Asking:
     """Known subjects and styles."""
     trained_on: Collection[str] = ()
     """Templates of the erasure; probes avoid them."""
+    translations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Translations beside the policy's own: by concept id and language code."""
 
     def prompts(self, category: Category, suite: Suite) -> int:
         """Different prompts for each concept of a suite."""
@@ -53,16 +55,34 @@ class Asking:
 
     def about(
         self, category: Category, concept: str, suite: Suite, phrases: Sequence[str], expected: tuple[str, ...],
-        place: int,
+        place: int, *, frames: Sequence[str] | None = None,
     ) -> Iterator[Probe]:
-        """Probes for phrases, each in a caption of its own; ``place`` turns the captions, so that concepts differ."""
+        """Probes for phrases, each in a caption of its own; ``place`` turns the captions, so that concepts differ.
+
+        frames: captions of a technique's own instead of the audit's; a style is named on a carrier in them.
+        """
         if not phrases:
             return
-        facet = self._facet(category, phrases[0])
-        made = self._captions(max(len(phrases), len(self.frames())), facet)
+        facet = self.facet(category, phrases[0])
+        if frames is None:
+            made = self.captions(max(len(phrases), len(self.frames())), facet)
+        else:
+            made = joined(self._carried(frames) if facet == "style" else frames, len(phrases), self.avoided())
         turn = place % len(made)
         for phrase, caption in zip(phrases, made[turn:] + made[:turn], strict=False):
             yield from self.probes(category, concept, suite, caption.format(phrase), expected, facet)
+
+    def in_turns(
+        self, category: Category, suite: Suite, phrases: Mapping[str, Sequence[str]]
+    ) -> Iterator[Probe]:
+        """Probes that take each concept's phrases in turn, by concept id; without phrases, or erase-only, it has none.
+        """
+        count = self.prompts(category, suite)
+        for place, concept in enumerate(category.concepts):
+            words = phrases.get(concept.id)
+            if words and not erase_only(category, concept):
+                asked = [words[i % len(words)] for i in range(count)]
+                yield from self.about(category, concept.id, suite, asked, self.banned(category, concept), place)
 
     def probes(
         self, category: Category, concept: str, suite: Suite, prompt: str, expected: tuple[str, ...], facet: Facet,
@@ -75,15 +95,26 @@ class Asking:
             seed = seed_for(audit.seed, turn, prompt)
             yield Probe(category.id, concept, suite, prompt, seed, expected, facet)
 
-    def _facet(self, category: Category, phrase: str) -> Facet:
+    def facet(self, category: Category, phrase: str) -> Facet:
+        """Whether a phrase of a category names a subject or a style."""
         if category.kind is not Kind.STYLE:
             return "subject"
         known_subject = any(entry.name == phrase for entry in self.lexicon.entries)
         return "style" if self.lexicon.is_style(phrase) or not known_subject else "subject"
 
-    def _captions(self, count: int, facet: Facet) -> list[str]:
+    def captions(self, count: int, facet: Facet) -> list[str]:
+        """``count`` captions of the audit for a subject or a style."""
         given = self.policy.spec.audit.templates
         if facet == "subject":
             return captions(count, given=given, avoid=self.avoided())
-        carriers = [e.name for e in self.lexicon.entries if e.styled] or list(EVERYDAY_CARRIERS)
-        return style_captions(count, carriers, given=given, avoid=self.avoided())
+        return style_captions(count, self._carriers(), given=given, avoid=self.avoided())
+
+    def _carriers(self) -> list[str]:
+        return [e.name for e in self.lexicon.entries if e.styled] or list(EVERYDAY_CARRIERS)
+
+    def _carried(self, frames: Sequence[str]) -> list[str]:
+        carriers = self._carriers()
+        return [
+            frame.format(STYLE_FORMS[i % len(STYLE_FORMS)].format(carriers[i % len(carriers)])).replace("[style]", "{}")
+            for i, frame in enumerate(frames)
+        ]

@@ -64,14 +64,22 @@ def captions(count: int, *, given: Sequence[str] | None = None, avoid: Collectio
 
     Raises PolicyError as ``frames`` does, and when no ``count`` captions can be made.
     """
+    return joined(frames(given=given, avoid=avoid), count, avoid)
+
+
+def joined(base: Sequence[str], count: int, avoid: Collection[str] = ()) -> list[str]:
+    """``count`` different captions: those of ``base`` first, then joined with settings, none of them in ``avoid``.
+
+    Raises PolicyError when no ``count`` captions can be made.
+    """
     trained = {plain(template) for template in avoid}
-    made = frames(given=given, avoid=avoid)
+    made = [template for template in base if plain(template) not in trained]
     base = tuple(made)
     for turn in range(len(SETTINGS)):
         if len(made) >= count:
             break
-        joined = (f"{frame} {SETTINGS[(i + turn) % len(SETTINGS)]}" for i, frame in enumerate(base))
-        made += [caption for caption in joined if plain(caption) not in trained]
+        more = (f"{frame} {SETTINGS[(i + turn) % len(SETTINGS)]}" for i, frame in enumerate(base))
+        made += [caption for caption in more if plain(caption) not in trained]
     if len(made) < count:
         raise PolicyError(
             f"spec.audit: found {count} prompts asked for one concept, expected at most {len(made)}",
@@ -106,4 +114,3 @@ def style_captions(
         f"spec.audit: found {count} prompts asked for one style, expected at most {len(made)}",
         hint="Lower spec.audit.prompts, or loosen the rule's limit.",
     )
-

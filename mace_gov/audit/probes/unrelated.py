@@ -30,6 +30,11 @@ def general_prompts(asking: Asking, count: int) -> list[str]:
     return [prompt for prompt, _, _ in _subjects(_objects(asking), asking, count)]
 
 
+def unrelated_subjects(asking: Asking) -> list[str]:
+    """Names of all objects that have nothing to do with the policy."""
+    return [entry.name for entry in _objects(asking)]
+
+
 def wishes(kind: Kind, asking: Asking, count: int) -> list[Wish]:
     """Up to ``count`` different prompts with what they ask for; fewer only where the lexicon runs out."""
     if kind is Kind.CELEBRITY:
