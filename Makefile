@@ -11,7 +11,7 @@ demo: install
 	$(BIN)/mace-gov apply policies/nsfw.yaml
 
 test: install check
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not nightly"
 
 check: install
 	$(BIN)/ruff check .

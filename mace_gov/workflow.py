@@ -10,9 +10,10 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mace_gov.attest.keys import PUBLIC_NAME, KeyPair, ensure_key_pair, key_folder
-from mace_gov.attest.sign import collect_files, sign_evidence, sign_report, sign_summary
+from mace_gov.attest.keys import KeyPair, ensure_key_pair, ensure_model_pair, registry_trust
+from mace_gov.attest.sign import collect_files, sign_build, sign_evidence, sign_report, sign_results, sign_summary
 from mace_gov.attest.statement import EVIDENCE_NAME, POLICY_NAME, VERDICT_NAME
+from mace_gov.attest.trust import Trust, load_trust
 from mace_gov.attest.verify import verify
 from mace_gov.core.atomic import new_folder, write_bytes
 from mace_gov.core.clock import timestamp
@@ -50,6 +51,8 @@ class Outcome:
     """The governed model."""
     report: Path
     """The report's folder."""
+    model_key: Path | None = None
+    """The public key of the model's OpenSSF signature; None for a model made elsewhere, which is not signed."""
 
 
 def plan_policy(
@@ -80,7 +83,7 @@ def apply(
     from mace_gov.record.lineage import publish, record_lineage
 
     policy = loaded.policy
-    pair = _signing_key(registry, progress)
+    pair, model_pair = _signing_key(registry, progress), ensure_model_pair(registry)
     cache = registry / "cache"
     with ExitStack() as undo:
         with new_version(registry, policy.metadata.name) as (number, folder):
@@ -97,13 +100,13 @@ def apply(
             # The evidence names the version's place in MLflow, so it is recorded before its folder is complete.
             undo.callback(_forget, registry, lineage)
             verified, verdict = _attest(
-                folder, loaded, plan, erasure, seen, lineage, pair=pair, model=None, governed=governed
+                folder, loaded, plan, erasure, seen, lineage, pair=pair, model_pair=model_pair, governed=governed
             )
         undo.pop_all()
     publish(registry, lineage, verdict)
     folder = version_folder(registry, policy.metadata.name, number)
     report = _report(policy, verified, verdict, version, folder, reports, pair)
-    return Outcome(verdict, seen, version, folder, folder / "model", report)
+    return Outcome(verdict, seen, version, folder, folder / "model", report, model_pair.public_path)
 
 
 def audit_model(
@@ -125,7 +128,7 @@ def audit_model(
             cache=registry / "cache", device=device, progress=progress, trained_on=plan.templates,
         )
         verified, verdict = _attest(
-            folder, loaded, plan, None, seen, None, pair=pair, model=Path(governed.path), governed=governed
+            folder, loaded, plan, None, seen, None, pair=pair, model_pair=None, governed=governed
         )
     folder = registry / "audits" / policy.metadata.name / str(number)
     report = _report(policy, verified, verdict, None, folder, reports, pair)
@@ -155,7 +158,7 @@ def erase_model(
 
 def verify_path(path: Path, *, key: Path | None, registry: Path) -> tuple[VerifiedEvidence, Verdict, bool]:
     """Verify a version, report or model folder. The last value says whether a key was given."""
-    verified = verify(_folder(path, registry), key=_pinned(key, registry), registry=registry)
+    verified = verify(folder_of(path, registry), key=_pinned(key, registry), registry=registry)
     if verified.verdict is None:
         raise IntegrityError(f"{path}: no signed verdict, expected {VERDICT_NAME}")
     return verified, verified.verdict, key is not None
@@ -167,13 +170,13 @@ def gate_path(
     """Verify the evidence, then decide anew against a policy file."""
     loaded = load_policy(policy)
     # The gate itself compares the policy's content: a comment edited since is no other policy.
-    verified = verify(_folder(path, registry), key=_pinned(key, registry), registry=registry, need_verdict=False)
+    verified = verify(folder_of(path, registry), key=_pinned(key, registry), registry=registry, need_verdict=False)
     return verified, decide(verified, loaded.policy), key is not None
 
 
 def report_again(path: Path, *, registry: Path, reports: Path, key: Path | None) -> Path:
     """Verify a version and render its report anew from the signed evidence and verdict."""
-    folder = _folder(path, registry)
+    folder = folder_of(path, registry)
     verified = verify(folder, key=_pinned(key, registry), registry=registry)
     if verified.verdict is None:
         raise IntegrityError(f"{path}: no signed verdict, expected {VERDICT_NAME}")
@@ -183,34 +186,15 @@ def report_again(path: Path, *, registry: Path, reports: Path, key: Path | None)
     return _report(policy, verified, verified.verdict, version, verified.folder, reports, ensure_key_pair(registry))
 
 
-def generate_pictures(
-    model: str, prompts: list[str], out: Path, *, seed: int, revision: str | None, registry: Path,
-    device: str | None = None, progress: Progress | None = None,
-) -> list[Path]:
-    """Draw one picture per prompt and save them as PNG files."""
-    from mace_gov.diffusion.generate import draw
-    from mace_gov.diffusion.load import load_pipeline
-    from mace_gov.diffusion.manifest import read_manifest
-
-    manifest = read_manifest(model, revision=revision, registry=registry)
-    pipe = load_pipeline(Path(manifest.path), device=device)
-    out.mkdir(parents=True, exist_ok=True)
-    seeds = list(range(seed, seed + len(prompts)))
-    paths = []
-    for each, picture in zip(
-        seeds, draw(pipe, prompts, seeds, generation_settings(manifest), progress=progress or Silent()), strict=True
-    ):
-        paths.append(out / f"{each:05d}.png")
-        picture.save(paths[-1])
-    return paths
-
-
 def _attest(
     folder: Path, loaded: LoadedPolicy, plan: ErasurePlan, erasure: ErasureRecord | None, seen: AuditResult,
-    lineage: Lineage | None, *, pair: KeyPair, model: Path | None, governed: ModelManifest,
+    lineage: Lineage | None, *, pair: KeyPair, model_pair: KeyPair | None, governed: ModelManifest,
 ) -> tuple[VerifiedEvidence, Verdict]:
     """Sign the evidence, read it back as a stranger would, decide, sign the decision."""
     write_bytes(folder / POLICY_NAME, loaded.data)
+    if erasure and lineage and model_pair:
+        sign_build(folder, f"{lineage.name}/{lineage.version}", loaded.policy, loaded.file_digest, plan, erasure, seen,
+                   pair=pair, model_pair=model_pair)
     evidence = Evidence(
         created=timestamp(),
         policy_digest=loaded.policy.content_digest(),
@@ -222,8 +206,9 @@ def _attest(
         files=collect_files(folder),
     )
     sign_evidence(folder, evidence, pair, model_files=None if erasure else governed.files)
-    verified = verify(folder, key=pair.public, model=model, need_verdict=False)
+    verified = verify(folder, key=pair.public, model=None if erasure else Path(governed.path), need_verdict=False)
     verdict = decide(verified, loaded.policy)
+    sign_results(folder, verified.evidence, verdict, pair)
     sign_summary(folder, verified.evidence, verdict, pair)
     return verified, verdict
 
@@ -252,13 +237,13 @@ def _report(
     return out
 
 
-def _folder(path: Path, registry: Path) -> Path:
+def folder_of(path: Path, registry: Path) -> Path:
     """An existing folder, or ``NAME/N`` in the registry."""
     return path if path.exists() else find(registry, str(path)).folder
 
 
-def _pinned(key: Path | None, registry: Path) -> Path:
-    return key or key_folder(registry) / PUBLIC_NAME
+def _pinned(key: Path | None, registry: Path) -> Trust:
+    return load_trust(key) if key else registry_trust(registry)
 
 
 def _signing_key(registry: Path, progress: Progress) -> KeyPair:

@@ -330,20 +330,23 @@ class SignedVersion:
 
 def version_folder(
     tmp_path: Path, *, name: str = "nsfw", number: int = 1, need_verdict: bool = True, created: str = CREATED,
-    weights: bytes = b"governed weights", **verdict_overrides: Any,
+    weights: bytes = b"governed weights", complete: bool = False, files: dict[str, bytes] | None = None,
+    **verdict_overrides: Any,
 ) -> SignedVersion:
-    """A complete small version folder under ``tmp_path/registry`` with a stand-in for the model, signed.
+    """A small version folder under ``tmp_path/registry`` with a stand-in for the model, signed.
 
-    ``weights`` makes another governed model of it; ``verdict_overrides`` go to ``verdict``.
+    ``complete``: with model signature, provenance, ML-BOM and test result beside evidence and verdict, as apply does.
+    ``weights`` makes another governed model of it, ``files`` replace the stand-in; ``verdict_overrides`` go to
+    ``verdict``.
     """
-    from mace_gov.attest.keys import ensure_key_pair
-    from mace_gov.attest.sign import sign_evidence, sign_summary
+    from mace_gov.attest.keys import ensure_key_pair, ensure_model_pair
+    from mace_gov.attest.sign import collect_files, sign_build, sign_evidence, sign_results, sign_summary
 
     registry = tmp_path / "registry"
     folder = registry / "versions" / name / str(number)
     made_policy = policy(name=name)
     yaml = policy_yaml(made_policy)
-    model = {**MODEL_FILES, "unet/diffusion_pytorch_model.safetensors": weights}
+    model = files or {**MODEL_FILES, "unet/diffusion_pytorch_model.safetensors": weights}
     governed = digests(model)
     others = {**other_files(), "policy.yaml": yaml}
     write_files(folder / "model", model)
@@ -351,18 +354,24 @@ def version_folder(
     write_files(folder, others)
     digest = made_policy.content_digest()
     made_plan = plan(policy_digest=digest)
-    made = evidence(
-        created=created, policy_digest=digest, policy_file_digest=sha256_bytes(yaml), plan=made_plan,
-        erasure=erasure(plan=made_plan, governed_files=governed, governed_digest=folder_digest(governed)),
-        audit=audit_result(policy_digest=digest, governed_digest=folder_digest(governed)),
-        lineage=lineage(name=name, version=number, governed_digest=folder_digest(governed)), files=digests(others),
-    )
+    record = erasure(plan=made_plan, governed_files=governed, governed_digest=folder_digest(governed))
+    seen = audit_result(policy_digest=digest, governed_digest=folder_digest(governed))
     pair = ensure_key_pair(registry)
+    if complete:
+        sign_build(folder, f"{name}/{number}", made_policy, sha256_bytes(yaml), made_plan, record, seen, pair=pair,
+                   model_pair=ensure_model_pair(registry))
+    made = evidence(
+        created=created, policy_digest=digest, policy_file_digest=sha256_bytes(yaml), plan=made_plan, erasure=record,
+        audit=seen, lineage=lineage(name=name, version=number, governed_digest=folder_digest(governed)),
+        files=collect_files(folder),
+    )
     envelope = sign_evidence(folder, made, pair)
     fields = {"policy_name": name, "policy_digest": digest, "governed_digest": folder_digest(governed),
               "evidence_digest": sha256_file(envelope), "decided": created}
     decision = verdict(**{**fields, **verdict_overrides})
     if need_verdict:
+        if complete:
+            sign_results(folder, made, decision, pair)
         sign_summary(folder, made, decision, pair)
     return SignedVersion(registry, folder, pair.public_path, made_policy, made, decision)
 

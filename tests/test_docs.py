@@ -27,7 +27,7 @@ def test_links_lead_somewhere(page):
 def test_the_readme_names_only_commands_and_options_that_exist():
     reference = (ROOT / "docs/cli.md").read_text()
     readme = (ROOT / "README.md").read_text()
-    for command in re.findall(r"^    mace-gov ([a-z]+)", readme, re.M):
+    for command in re.findall(r"^    mace-gov ([a-z-]+)", readme, re.M):
         assert f"`mace-gov {command}`" in reference
     for option in re.findall(r"(--[a-z-]+)", "\n".join(re.findall(r"^    mace-gov .*$", readme, re.M))):
         assert f"`{option}" in reference

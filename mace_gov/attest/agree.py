@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from mace_gov.attest.signed import Signed, Summary
 from mace_gov.attest.statement import (
@@ -13,7 +13,10 @@ from mace_gov.attest.statement import (
     POLICY_NAME,
     VERDICT_NAME,
     default_resource_uri,
+    input_attestations,
 )
+from mace_gov.attest.trust import Trust
+from mace_gov.core.clock import parse_time
 from mace_gov.core.digest import folder_digest
 from mace_gov.documents.evidence import Evidence
 from mace_gov.documents.verdict import Outcome
@@ -66,7 +69,7 @@ def summary_problems(signed: Signed, summary: Summary, resource_uri: str | None)
         ("verdict.policyDigest", verdict.policy_digest, evidence.policy_digest),
         ("verdict.evidenceDigest", verdict.evidence_digest, signed.evidence_digest),
         ("inputAttestations", said.get("inputAttestations"),
-         [{"uri": EVIDENCE_NAME, "digest": {"sha256": signed.evidence_digest}}]),
+         input_attestations(signed.evidence_digest, summary.test_result)),
         ("policy", said.get("policy"), {"uri": POLICY_NAME, "digest": {"sha256": evidence.policy_file_digest}}),
         ("verificationResult", said.get("verificationResult"), "PASSED" if passed else "FAILED"),
         ("verifiedLevels", said.get("verifiedLevels"), [PASSED_LEVEL if passed else FAILED_LEVEL]),
@@ -82,10 +85,10 @@ def summary_problems(signed: Signed, summary: Summary, resource_uri: str | None)
     ]
 
 
-def age_problems(signed: Signed, now: datetime, max_age: timedelta | None) -> list[str]:
-    """Times that lie ahead of ``now``, cannot be read, or are older than ``max_age``."""
+def age_problems(signed: Signed, trust: Trust, now: datetime, max_age: timedelta | None) -> list[str]:
+    """Times that lie ahead of ``now`` or behind the signer's retirement, cannot be read, or exceed ``max_age``."""
     problems = []
-    for name, field, text in _times(signed):
+    for name, field, text, keyid in _times(signed):
         moment = parse_time(text)
         if moment is None:
             problems.append(f"{name}: {field} is '{text}', expected a time in RFC 3339 with its zone")
@@ -93,6 +96,8 @@ def age_problems(signed: Signed, now: datetime, max_age: timedelta | None) -> li
             problems.append(f"{name}: {field} is {text}, which is ahead of the clock here ({now.isoformat()})")
         elif max_age is not None and now - moment > max_age:
             problems.append(f"{name}: {field} is {text}, older than the {max_age.days} days that were allowed")
+        elif retired := trust.too_late(keyid, moment):
+            problems.append(f"{name}: {field} is {text}, but its key {keyid} was retired on {retired}")
     return problems
 
 
@@ -103,16 +108,7 @@ def age_in_words(evidence: Evidence, now: datetime) -> str:
     return f"evidence signed {evidence.created}, {days} days ago by the signer's own clock: no trusted time backs it"
 
 
-def parse_time(text: str) -> datetime | None:
-    """An RFC 3339 time with a zone, in UTC; None when it is not one."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment.astimezone(UTC) if moment.tzinfo else None
-
-
-def _times(signed: Signed) -> Iterator[tuple[str, str, str]]:
-    yield EVIDENCE_NAME, "created", signed.evidence.created
+def _times(signed: Signed) -> Iterator[tuple[str, str, str, str]]:
+    yield EVIDENCE_NAME, "created", signed.evidence.created, signed.keyid
     if signed.summary is not None:
-        yield VERDICT_NAME, "decided", signed.summary.verdict.decided
+        yield VERDICT_NAME, "decided", signed.summary.verdict.decided, signed.summary.keyid

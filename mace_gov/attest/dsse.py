@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from cryptography.exceptions import InvalidSignature
 from pydantic import ValidationError
 
-from mace_gov.attest.keys import KeyPair, PublicKey
+from mace_gov.attest.keypair import KeyPair
+from mace_gov.attest.trust import Trust
+from mace_gov.core.canonical import strict_json
 from mace_gov.core.errors import IntegrityError
 from mace_gov.documents.evidence import PAYLOAD_TYPE, Envelope, Signature
+from mace_gov.documents.trust import Role
 
 
 def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
@@ -27,39 +28,43 @@ def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
 
 
 def seal(payload: bytes, pair: KeyPair) -> Envelope:
-    """Sign ``payload`` with the pipeline's key."""
-    signature = pair.private.sign(pre_authentication_encoding(PAYLOAD_TYPE, payload))
+    """Sign ``payload``."""
+    signature = pair.sign(pre_authentication_encoding(PAYLOAD_TYPE, payload))
     return Envelope(
         payload=base64.b64encode(payload).decode("ascii"),
         signatures=[Signature(keyid=pair.public.fingerprint, sig=base64.b64encode(signature).decode("ascii"))],
     )
 
 
-def open_envelope(path: Path, key: PublicKey) -> bytes:
-    """The signed bytes of the envelope in the file ``path``, once its signature holds under the pinned ``key``.
+@dataclass(frozen=True)
+class Opened:
+    """What an envelope held, and who signed it."""
 
-    The payload is not parsed here. Raises IntegrityError that names the file.
+    payload: bytes
+    """The signed bytes, not parsed yet."""
+    keyid: str
+    """The pinned key that signed them."""
+
+
+def open_envelope(path: Path, trust: Trust, role: Role = Role.PIPELINE) -> Opened:
+    """The signed bytes of the envelope in the file ``path``, once each of its signatures holds under a pinned key.
+
+    ``role`` is what the signer must be pinned for. Raises IntegrityError that names the file.
     """
     envelope = read_envelope(path)
     ids = [signature.keyid for signature in envelope.signatures]
     if repeated := sorted({i for i in ids if ids.count(i) > 1}):
         raise IntegrityError(f"{path}: two signatures claim the same key: {', '.join(repeated)}")
-    payload = _decode(envelope.payload, path, "payload")
+    payload = decode(envelope.payload, path, "payload")
     message = pre_authentication_encoding(envelope.payload_type, payload)
     for signature in envelope.signatures:
-        if signature.keyid != key.fingerprint:
-            raise IntegrityError(
-                f"{path}: signed by key {signature.keyid}, expected {key.fingerprint}",
-                hint="Pin the right key with --key. If it was the right one, do not trust this folder.",
-            )
-        try:
-            key.key.verify(_decode(signature.sig, path, "signature"), message)
-        except InvalidSignature as error:
+        _, key = trust.pick(signature.keyid, role, path)
+        if not key.holds(decode(signature.sig, path, "signature"), message):
             raise IntegrityError(
                 f"{path}: the signature does not hold under key {key.fingerprint}: the payload or the signature was "
                 "changed after signing"
-            ) from error
-    return payload
+            )
+    return Opened(payload, ids[0])
 
 
 def read_envelope(path: Path) -> Envelope:
@@ -83,30 +88,8 @@ def read_envelope(path: Path) -> Envelope:
     return envelope
 
 
-def strict_json(data: bytes) -> Any:
-    """Parse JSON, refusing a duplicate key, NaN and infinity: two readers must never see two things.
-
-    Raises ValueError.
-    """
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        seen: dict[str, Any] = {}
-        for name, value in items:
-            if name in seen:
-                raise ValueError(f"the key '{name}' is there twice")
-            seen[name] = value
-        return seen
-
-    def constant(name: str) -> Any:
-        raise ValueError(f"{name} is not JSON")
-
-    try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=pairs, parse_constant=constant)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-
-
-def _decode(text: str, path: Path, what: str) -> bytes:
+def decode(text: str, path: Path, what: str) -> bytes:
+    """Bytes of canonical base64; ``path`` and ``what`` name it in the IntegrityError."""
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:

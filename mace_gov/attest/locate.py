@@ -6,11 +6,13 @@ import base64
 from enum import StrEnum
 from pathlib import Path
 
-from mace_gov.attest.dsse import read_envelope, strict_json
-from mace_gov.attest.folder import file_names
+from mace_gov.attest.dsse import read_envelope
+from mace_gov.attest.folder import file_names, hash_files
 from mace_gov.attest.statement import EVIDENCE_NAME, MODEL_PREFIX, POLICY_NAME, REPORT_NAME, VERDICT_NAME
-from mace_gov.core.digest import folder_digest, sha256_file
+from mace_gov.core.canonical import strict_json
+from mace_gov.core.digest import folder_digest
 from mace_gov.core.errors import IntegrityError, UsageError
+from mace_gov.core.progress import Progress
 
 MODEL_INDEX = "model_index.json"
 
@@ -56,21 +58,25 @@ def belongs_to_version(path: Path) -> bool:
     return path.name == "model" and any((path.parent / n).exists() for n in (EVIDENCE_NAME, VERDICT_NAME))
 
 
-def folders_about(model: Path, registry: Path | None) -> list[Path]:
+def folders_about(model: Path, registry: Path | None, progress: Progress) -> tuple[list[Path], dict[str, str]]:
     """Versions and audits in the registry whose evidence claims to be about the model in ``model``, newest first.
 
-    Nothing is verified here. Raises IntegrityError when there is none, naming the files that differ from the version
-    that comes closest.
+    Also returns the digests of the model's files. Nothing is verified here. Raises IntegrityError when there is none,
+    naming the files that differ from the version that comes closest.
     """
     names, problems = file_names(model, links_out=True)
     if problems:
         raise IntegrityError("\n".join(f"{model}/{problem}" for problem in problems))
-    files = {name: sha256_file(model / name) for name in names}
+    files: dict[str, str] = {}
+    for name, found_digest in hash_files(model, names, progress).items():
+        if isinstance(found_digest, OSError):
+            raise IntegrityError(f"{model}/{name}: cannot be read: {found_digest.strerror}")
+        files[name] = found_digest
     digest = folder_digest(files)
     claims = {} if registry is None else _claims(registry)
     found = [folder for folder, (subject, _) in claims.items() if subject == digest]
     if found:
-        return sorted(found, key=lambda folder: (folder / EVIDENCE_NAME).stat().st_mtime, reverse=True)
+        return sorted(found, key=lambda folder: (folder / EVIDENCE_NAME).stat().st_mtime, reverse=True), files
     where = f"in the registry {registry}" if registry else "beside it, and no registry was given"
     message = f"no evidence for this model: {model} has digest {digest}, which is not {where}"
     raise IntegrityError("\n".join([message, *_closest(files, claims)]))

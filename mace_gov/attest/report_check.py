@@ -7,10 +7,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from mace_gov.attest.dsse import strict_json
 from mace_gov.attest.folder import compare_folder
-from mace_gov.attest.keys import PublicKey
 from mace_gov.attest.sign import REPORT_PARTS
+from mace_gov.attest.sign_off import sign_off_names
 from mace_gov.attest.signed import Signed, read_signed
 from mace_gov.attest.statement import (
     EVIDENCE_NAME,
@@ -18,46 +17,48 @@ from mace_gov.attest.statement import (
     REPORT_NAME,
     VERDICT_NAME,
     first_problem,
-    read_statement,
+    open_statement,
     subject_files,
     version_name,
 )
+from mace_gov.attest.trust import Trust
+from mace_gov.core.canonical import strict_json
 from mace_gov.core.errors import IntegrityError
 from mace_gov.core.progress import Progress
 from mace_gov.documents.evidence import REPORT_TYPE
 from mace_gov.documents.report import Report
 
 
-def read_report(folder: Path, key: PublicKey, progress: Progress) -> tuple[Signed, list[str]]:
+def read_report(folder: Path, trust: Trust, progress: Progress) -> tuple[Signed, list[str]]:
     """Check a report folder by itself; the signed documents in it, and what was checked, in words.
 
     Raises IntegrityError with every difference at once.
     """
     path = folder / REPORT_NAME
-    statement = read_statement(path, key, REPORT_TYPE)
+    statement, keyid = open_statement(path, trust, REPORT_TYPE)
     files = subject_files(statement, path)
     problems = [f"{REPORT_NAME}: does not list {name}" for name in REPORT_PARTS if name not in files]
-    problems += compare_folder(folder, files, ignore=[REPORT_NAME], progress=progress)
+    problems += compare_folder(folder, files, ignore=[REPORT_NAME, *sign_off_names(folder)], progress=progress)
     for field, name in (("evidenceEnvelope", EVIDENCE_NAME), ("verdictEnvelope", VERDICT_NAME)):
         expected = {"uri": name, "digest": {"sha256": files.get(name)}}
         if (found := statement.predicate.get(field)) != expected:
             problems.append(f"{REPORT_NAME}: {field} is {found}, expected {expected}")
     if problems:
         raise IntegrityError("\n".join(f"{folder}/{problem}" for problem in problems))
-    signed = read_signed(folder, key, need_verdict=True)
-    problems = list(_content_problems(folder / "report.json", signed, key))
+    signed = read_signed(folder, trust, need_verdict=True)
+    problems = list(_content_problems(folder / "report.json", signed))
     if files[POLICY_NAME] != (expected := signed.evidence.policy_file_digest):
         problems.append(f"{folder / POLICY_NAME}: digest is {files[POLICY_NAME]}, the evidence is about {expected}")
     if problems:
         raise IntegrityError("\n".join(problems))
     return signed, [
-        f"{REPORT_NAME} is signed by the pinned key {key.fingerprint}",
+        f"{REPORT_NAME} is signed by the pinned key {keyid}",
         f"report folder: {len(files)} files re-hashed, none changed, missing or added",
         "report.json holds the signed evidence and the signed verdict, word for word",
     ]
 
 
-def _content_problems(path: Path, signed: Signed, key: PublicKey) -> Iterator[str]:
+def _content_problems(path: Path, signed: Signed) -> Iterator[str]:
     try:
         report = Report.from_json(strict_json(path.read_bytes()))
     except ValidationError as error:
@@ -72,7 +73,7 @@ def _content_problems(path: Path, signed: Signed, key: PublicKey) -> Iterator[st
         yield f"{path}: its verdict is not the verdict that was signed in {VERDICT_NAME}"
     pairs = (
         ("policy digest", report.policy.content_digest(), signed.evidence.policy_digest),
-        ("keyid", report.keyid, key.fingerprint),
+        ("keyid", report.keyid, signed.keyid),
         ("version", report.version, version_name(signed.evidence)),
     )
     for field, found, expected in pairs:

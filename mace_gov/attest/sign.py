@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from mace_gov.attest.bill_of_materials import bill_of_materials
 from mace_gov.attest.dsse import seal
 from mace_gov.attest.folder import file_names
-from mace_gov.attest.keys import KeyPair
+from mace_gov.attest.keypair import KeyPair
+from mace_gov.attest.model_signature import model_signature
+from mace_gov.attest.provenance import provenance_statement
+from mace_gov.attest.results import results_statement
 from mace_gov.attest.statement import (
+    BILL_NAME,
     EVIDENCE_NAME,
     MODEL_PREFIX,
+    MODEL_SIGNATURE_NAME,
     POLICY_NAME,
+    PROVENANCE_NAME,
     REPORT_NAME,
+    SIGN_OFFS,
+    TEST_RESULT_NAME,
     VERDICT_NAME,
     evidence_statement,
     report_statement,
@@ -21,24 +30,43 @@ from mace_gov.attest.statement import (
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IncompleteError, IntegrityError
+from mace_gov.documents.audit import AuditResult
+from mace_gov.documents.erasure import ErasureRecord
 from mace_gov.documents.evidence import Evidence, Statement
+from mace_gov.documents.plan import ErasurePlan
+from mace_gov.documents.policy import Policy
 from mace_gov.documents.verdict import Verdict
 
 EVIDENCE_PREFIX = "evidence/"
 REPORT_PARTS = ("index.html", "report.json", POLICY_NAME, EVIDENCE_NAME, VERDICT_NAME)
+LATER = (EVIDENCE_NAME, TEST_RESULT_NAME, VERDICT_NAME)
+"""Envelopes of a version that are made when its files have been listed: each names the one before by digest."""
 
 
 def collect_files(folder: Path) -> dict[str, str]:
     """Digest of a version folder's other files, by relative path: what goes into ``Evidence.files``.
 
-    Left out are model/ (``ErasureRecord.governed_files`` has it), evidence/ (``AuditResult.files``) and the envelopes.
-    Raises IntegrityError on a link out of the folder.
+    Left out are model/ (``ErasureRecord.governed_files`` has it), evidence/ (``AuditResult.files``) and what is made
+    later. Raises IntegrityError on a link out of the folder.
     """
     names, problems = file_names(folder)
     if problems:
         raise IntegrityError(f"{folder} cannot be signed:\n" + "\n".join(problems))
-    kept = [n for n in names if not n.startswith((MODEL_PREFIX, EVIDENCE_PREFIX)) and not n.endswith(".dsse.json")]
+    kept = [n for n in names if not n.startswith((MODEL_PREFIX, EVIDENCE_PREFIX)) and n not in LATER]
     return {name: sha256_file(folder / name) for name in kept}
+
+
+def sign_build(
+    folder: Path, version: str, policy: Policy, policy_file_digest: str, plan: ErasurePlan, erasure: ErasureRecord,
+    audit: AuditResult, *, pair: KeyPair, model_pair: KeyPair,
+) -> None:
+    """Write what other tools read about how ``version`` was made: model signature, SLSA provenance, ML-BOM.
+
+    They come before the evidence, whose list of files then names them.
+    """
+    write_bytes(folder / MODEL_SIGNATURE_NAME, model_signature(erasure.governed_files, model_pair))
+    _write(folder / PROVENANCE_NAME, provenance_statement(version, policy_file_digest, plan, erasure), pair)
+    write_bytes(folder / BILL_NAME, bill_of_materials(version, policy, policy_file_digest, plan, erasure, audit))
 
 
 def sign_evidence(
@@ -46,6 +74,11 @@ def sign_evidence(
 ) -> Path:
     """Sign ``evidence`` into ``folder``/evidence.dsse.json. ``model_files``: see ``evidence_statement``."""
     return _write(folder / EVIDENCE_NAME, evidence_statement(evidence, model_files), pair)
+
+
+def sign_results(folder: Path, evidence: Evidence, verdict: Verdict, pair: KeyPair) -> Path:
+    """Sign the rules' outcomes into ``folder``/test-result.dsse.json. The summary, signed next, names it."""
+    return _write(folder / TEST_RESULT_NAME, results_statement(evidence, verdict), pair)
 
 
 def sign_summary(
@@ -60,7 +93,9 @@ def sign_summary(
         raise IntegrityError(
             f"{folder / EVIDENCE_NAME}: digest is {found}, but the verdict rests on {verdict.evidence_digest}"
         )
-    return _write(folder / VERDICT_NAME, summary_statement(evidence, verdict, resource_uri), pair)
+    results = folder / TEST_RESULT_NAME
+    test_result = sha256_file(results) if results.exists() else None
+    return _write(folder / VERDICT_NAME, summary_statement(evidence, verdict, resource_uri, test_result), pair)
 
 
 def sign_report(folder: Path, pair: KeyPair) -> Path:
@@ -72,8 +107,8 @@ def sign_report(folder: Path, pair: KeyPair) -> Path:
     missing = [f"{name}: is missing" for name in REPORT_PARTS if name not in names]
     if problems or missing:
         raise IncompleteError(f"the report {folder} cannot be signed:\n" + "\n".join([*problems, *missing]))
-    files = {name: sha256_file(folder / name) for name in names if name != REPORT_NAME}
-    return _write(folder / REPORT_NAME, report_statement(files), pair)
+    listed = [name for name in names if name != REPORT_NAME and not name.startswith(f"{SIGN_OFFS}/")]
+    return _write(folder / REPORT_NAME, report_statement({n: sha256_file(folder / n) for n in listed}), pair)
 
 
 def _write(path: Path, statement: Statement, pair: KeyPair) -> Path:

@@ -9,11 +9,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mace_gov.attest.dsse import open_envelope, strict_json
-from mace_gov.attest.keys import PublicKey
+from mace_gov.attest.dsse import open_envelope
+from mace_gov.attest.keypair import PublicKey
+from mace_gov.attest.trust import Trust
+from mace_gov.core.canonical import strict_json
 from mace_gov.core.clock import timestamp
-from mace_gov.core.environment import version_of
 from mace_gov.core.errors import IncompleteError, IntegrityError
+from mace_gov.core.version import __version__
 from mace_gov.documents.evidence import (
     EVIDENCE_TYPE,
     REPORT_TYPE,
@@ -23,6 +25,7 @@ from mace_gov.documents.evidence import (
     Statement,
     Subject,
 )
+from mace_gov.documents.trust import Role
 from mace_gov.documents.verdict import Outcome, Verdict
 
 VERIFIER = "https://mace-gov.dev/gate/v1"
@@ -32,8 +35,14 @@ FAILED_LEVEL = "FAILED"
 EVIDENCE_NAME = "evidence.dsse.json"
 VERDICT_NAME = "verdict.dsse.json"
 REPORT_NAME = "report.dsse.json"
+PROVENANCE_NAME = "provenance.dsse.json"
+TEST_RESULT_NAME = "test-result.dsse.json"
+MODEL_SIGNATURE_NAME = "model.sig"
+BILL_NAME = "mlbom.cdx.json"
 POLICY_NAME = "policy.yaml"
 MODEL_PREFIX = "model/"
+SIGN_OFFS = "sign-offs"
+DELTA_NAME = "delta/erasure.safetensors"
 
 
 def version_name(evidence: Evidence) -> str | None:
@@ -45,6 +54,16 @@ def version_name(evidence: Evidence) -> str | None:
 def default_resource_uri(evidence: Evidence) -> str:
     """What a verdict is about unless the caller says: the version, or the model's digest where it has none."""
     return f"mace-gov:{version_name(evidence) or 'sha256:' + evidence.audit.governed_digest}"
+
+
+def described(uri: str, digest: str) -> dict[str, Any]:
+    """in-toto's resource descriptor."""
+    return {"uri": uri, "digest": {"sha256": digest}}
+
+
+def software() -> dict[str, str]:
+    """Who speaks: this package and its version."""
+    return {"mace-gov": __version__}
 
 
 def evidence_statement(evidence: Evidence, model_files: Mapping[str, str] | None = None) -> Statement:
@@ -65,18 +84,20 @@ def evidence_statement(evidence: Evidence, model_files: Mapping[str, str] | None
     return Statement(subject=[folder, *files], predicate_type=EVIDENCE_TYPE, predicate=evidence.to_json())
 
 
-def summary_statement(evidence: Evidence, verdict: Verdict, resource_uri: str | None = None) -> Statement:
-    """The verdict as a SLSA Verification Summary v1 (https://slsa.dev/spec/v1.0/verification_summary)."""
+def summary_statement(
+    evidence: Evidence, verdict: Verdict, resource_uri: str | None = None, test_result: str | None = None
+) -> Statement:
+    """The verdict as a SLSA Verification Summary v1 (https://slsa.dev/spec/v1.0/verification_summary).
+
+    ``test_result`` is the digest of the test result's envelope, once it lies beside.
+    """
     passed = verdict.outcome is Outcome.PASS
-    verifier: dict[str, Any] = {"id": VERIFIER}
-    if version := version_of("mace-gov"):
-        verifier["version"] = {"mace-gov": version}
     predicate = {
-        "verifier": verifier,
+        "verifier": {"id": VERIFIER, "version": software()},
         "timeVerified": verdict.decided,
         "resourceUri": resource_uri or default_resource_uri(evidence),
-        "policy": {"uri": POLICY_NAME, "digest": {"sha256": evidence.policy_file_digest}},
-        "inputAttestations": [{"uri": EVIDENCE_NAME, "digest": {"sha256": verdict.evidence_digest}}],
+        "policy": described(POLICY_NAME, evidence.policy_file_digest),
+        "inputAttestations": input_attestations(verdict.evidence_digest, test_result),
         "verificationResult": "PASSED" if passed else "FAILED",
         "verifiedLevels": [PASSED_LEVEL if passed else FAILED_LEVEL],
         VERDICT_FIELD: verdict.to_json(),
@@ -85,32 +106,44 @@ def summary_statement(evidence: Evidence, verdict: Verdict, resource_uri: str | 
     return Statement(subject=[subject], predicate_type=SUMMARY_TYPE, predicate=predicate)
 
 
+def input_attestations(evidence: str, test_result: str | None) -> list[dict[str, Any]]:
+    """What a verdict rests on, by the digests of the envelopes."""
+    return [described(EVIDENCE_NAME, evidence), *([described(TEST_RESULT_NAME, test_result)] if test_result else [])]
+
+
 def report_statement(files: Mapping[str, str]) -> Statement:
     """The report folder: every file in it (digest by relative path), the envelope of this statement left out."""
     predicate = {
         "created": timestamp(),
-        "evidenceEnvelope": {"uri": EVIDENCE_NAME, "digest": {"sha256": files[EVIDENCE_NAME]}},
-        "verdictEnvelope": {"uri": VERDICT_NAME, "digest": {"sha256": files[VERDICT_NAME]}},
+        "evidenceEnvelope": described(EVIDENCE_NAME, files[EVIDENCE_NAME]),
+        "verdictEnvelope": described(VERDICT_NAME, files[VERDICT_NAME]),
     }
     subjects = [Subject(name=name, digest={"sha256": files[name]}) for name in sorted(files)]
     return Statement(subject=subjects, predicate_type=REPORT_TYPE, predicate=predicate)
 
 
-def read_statement(path: Path, key: PublicKey, predicate_type: str) -> Statement:
-    """The statement in the envelope ``path``: signature first, then payload and predicate type.
+def read_statement(path: Path, key: Trust | PublicKey, predicate_type: str) -> Statement:
+    """The statement in the pipeline's envelope ``path``. See ``open_statement``."""
+    return open_statement(path, key if isinstance(key, Trust) else Trust.of(key), predicate_type)[0]
 
-    Raises IntegrityError that names the file.
+
+def open_statement(
+    path: Path, trust: Trust, predicate_type: str, role: Role = Role.PIPELINE
+) -> tuple[Statement, str]:
+    """The statement in the envelope ``path`` and the key that signed it: signature first, then payload and type.
+
+    ``role`` is what the signer must be pinned for. Raises IntegrityError that names the file.
     """
-    payload = open_envelope(path, key)
+    opened = open_envelope(path, trust, role)
     try:
-        statement = Statement.from_json(strict_json(payload))
+        statement = Statement.from_json(strict_json(opened.payload))
     except ValidationError as error:
         raise IntegrityError(f"{path}: {first_problem(error, 'an in-toto statement')}") from error
     except ValueError as error:
         raise IntegrityError(f"{path}: is not an in-toto statement: {error}") from error
     if statement.predicate_type != predicate_type:
         raise IntegrityError(f"{path}: predicate type is {statement.predicate_type}, expected {predicate_type}")
-    return statement
+    return statement, opened.keyid
 
 
 def subject_files(statement: Statement, path: Path, prefix: str = "") -> dict[str, str]:

@@ -1,31 +1,36 @@
 """Verify a version, an audit, a report or a model against signed evidence. The only maker of ``VerifiedEvidence``.
 
 In this order: the signature under a pinned key; payload and predicate type; every file re-hashed, none missing, none
-added; audit and summary name that digest; the policy is the local file; the summary names this evidence; ages, now;
-the ancestor. What could not be checked is said in ``checks``. Every failure is an IntegrityError that names the file.
+added; what lies beside for other tools; audit and summary name that digest; the policy is the local file; the summary
+names this evidence; ages, now; the ancestor; sign-offs. What could not be checked is said in ``checks``. Every failure
+is an IntegrityError that names the file.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mace_gov.attest.agree import age_in_words, age_problems, evidence_problems, summary_problems
+from mace_gov.attest.companions import check_companions
 from mace_gov.attest.folder import compare_folder
-from mace_gov.attest.keys import PublicKey, load_public_key
+from mace_gov.attest.keypair import PublicKey
 from mace_gov.attest.locate import PathKind, belongs_to_version, folders_about, kind_of
 from mace_gov.attest.report_check import read_report
 from mace_gov.attest.sign import EVIDENCE_PREFIX
+from mace_gov.attest.sign_off import read_sign_offs, sign_off_names
 from mace_gov.attest.signed import Signed, read_signed
-from mace_gov.attest.statement import EVIDENCE_NAME, MODEL_PREFIX, VERDICT_NAME, version_name
+from mace_gov.attest.statement import EVIDENCE_NAME, MODEL_PREFIX, TEST_RESULT_NAME, VERDICT_NAME, version_name
+from mace_gov.attest.trust import Trust, load_trust
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IntegrityError
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.plan import ModelManifest
+from mace_gov.documents.sign_off import SignOff
 from mace_gov.embedded import MODEL_DIR
 
 VERSION_REF = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}/[1-9][0-9]{0,8}")
@@ -35,7 +40,7 @@ VERSION_REF = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}/[1-9][0-9]{0,8}")
 class _Terms:
     """What the caller asked for."""
 
-    key: PublicKey
+    trust: Trust
     policy_file: Path | None
     registry: Path | None
     resource_uri: str | None
@@ -47,13 +52,13 @@ class _Terms:
 
 
 def verify(
-    path: Path, *, key: PublicKey | Path, policy_file: Path | None = None, registry: Path | None = None,
+    path: Path, *, key: Trust | PublicKey | Path, policy_file: Path | None = None, registry: Path | None = None,
     model: Path | None = None, resource_uri: str | None = None, need_verdict: bool = True,
     max_age: timedelta | None = None, progress: Progress | None = None,
 ) -> VerifiedEvidence:
     """Verify ``path``: a version, audit, report or model folder.
 
-    ``key``           the pinned public key, or its PEM file
+    ``key``           the pinned keys, the pipeline's public key alone, or the file of either: a trust file or a PEM
     ``policy_file``   the local policy, compared byte by byte with the one in the evidence
     ``registry``      where a model's evidence is looked up, and where a report's version is re-hashed
     ``model``         the model of an audit folder, or another copy of a version's model, to be re-hashed
@@ -63,8 +68,8 @@ def verify(
 
     Raises IntegrityError (every difference of a re-hash at once), UsageError when there is no such folder.
     """
-    pinned = key if isinstance(key, PublicKey) else load_public_key(key)
-    terms = _Terms(pinned, policy_file, registry, resource_uri, need_verdict, max_age, progress or Silent())
+    trust = load_trust(key) if isinstance(key, Path) else key if isinstance(key, Trust) else Trust.of(key)
+    terms = _Terms(trust, policy_file, registry, resource_uri, need_verdict, max_age, progress or Silent())
     kind = kind_of(path)
     if kind is PathKind.REPORT:
         return _report(path, terms)
@@ -73,22 +78,26 @@ def verify(
     if belongs_to_version(path):
         return _version(path.absolute().parent, terms, None)
     refused: list[str] = []
-    for folder in folders_about(path, registry):
+    folders, hashed = folders_about(path, registry, terms.progress)
+    for folder in folders:
         try:
-            return _version(folder, terms, path)
+            return _version(folder, terms, path, hashed)
         except IntegrityError as error:
             refused.append(error.message)
     raise IntegrityError("\n".join([f"no evidence for this model holds: {path}", *refused]))
 
 
-def _version(folder: Path, terms: _Terms, model: Path | None) -> VerifiedEvidence:
-    signed = read_signed(folder, terms.key, need_verdict=terms.need_verdict)
-    return _verified(signed, [*_signatures(signed, terms), *_files(signed, terms, model)], terms)
+def _version(
+    folder: Path, terms: _Terms, model: Path | None, hashed: Mapping[str, str] | None = None
+) -> VerifiedEvidence:
+    signed = read_signed(folder, terms.trust, need_verdict=terms.need_verdict)
+    return _verified(signed, [*_signatures(signed), *_files(signed, terms, model, hashed)], terms, [folder])
 
 
 def _report(folder: Path, terms: _Terms) -> VerifiedEvidence:
-    signed, checks = read_report(folder, terms.key, terms.progress)
-    checks += _signatures(signed, terms)
+    signed, checks = read_report(folder, terms.trust, terms.progress)
+    checks += _signatures(signed)
+    places = [folder]
     name = version_name(signed.evidence)
     held = terms.registry / "versions" / name if terms.registry and name else None
     envelope = held / EVIDENCE_NAME if held else None
@@ -97,37 +106,48 @@ def _report(folder: Path, terms: _Terms) -> VerifiedEvidence:
     elif sha256_file(envelope) != signed.evidence_digest:
         checks.append(f"the model itself was not re-hashed: {name} at hand is another version, with other evidence")
     else:
-        checks += _files(read_signed(held, terms.key, need_verdict=False), terms, None)
-    return _verified(signed, checks, terms)
+        checks += _files(read_signed(held, terms.trust, need_verdict=False), terms, None)
+        places.append(held)
+    return _verified(signed, checks, terms, places)
 
 
-def _signatures(signed: Signed, terms: _Terms) -> Iterator[str]:
-    names = EVIDENCE_NAME if signed.summary is None else f"{EVIDENCE_NAME} and {VERDICT_NAME}"
-    yield f"{names}: signed by the pinned key {terms.key.fingerprint}; payload and predicate types are as expected"
+def _signatures(signed: Signed) -> Iterator[str]:
+    yield f"{EVIDENCE_NAME}: signed by the pinned key {signed.keyid}; payload and predicate type are as expected"
+    if signed.summary is not None:
+        yield f"{VERDICT_NAME}: signed by the pinned key {signed.summary.keyid}; the same"
 
 
-def _files(signed: Signed, terms: _Terms, model: Path | None) -> list[str]:
-    """Re-hash a version's or an audit's folder. What was checked, in words; raises with every difference at once."""
+def _files(
+    signed: Signed, terms: _Terms, model: Path | None, hashed: Mapping[str, str] | None = None
+) -> list[str]:
+    """Re-hash a version's or an audit's folder. What was checked, in words; raises with every difference at once.
+
+    ``model`` is another copy of the model, ``hashed`` its digests if they have just been taken.
+    """
     folder, evidence = signed.folder, signed.evidence
     expected = {f"{EVIDENCE_PREFIX}{name}": digest for name, digest in evidence.audit.files.items()}
     problems = [f"{name}: two digests are signed for it" for name in evidence.files if
                 expected.get(name, evidence.files[name]) != evidence.files[name]]
     expected |= evidence.files
-    checks = [f"{len(expected)} files of policy, delta, LoRAs and pictures re-hashed, none changed, missing or added"]
+    sources = EVIDENCE_NAME
+    if signed.summary is not None and signed.summary.test_result is not None:
+        expected[TEST_RESULT_NAME] = signed.summary.test_result
+        sources += f" and {VERDICT_NAME}"
+    checks = [f"{len(expected)} files beside the model re-hashed, none changed, missing or added"]
     inside = evidence.erasure is not None and model is None
     if inside:
         expected |= {f"{MODEL_PREFIX}{name}": digest for name, digest in signed.model_files.items()}
     # The copy in the version's folder is not the one that was asked about: it is left alone. An audit has none.
     elsewhere = [] if inside or evidence.erasure is None else _names_below(folder / "model")
-    problems += compare_folder(
-        folder, expected, ignore=[EVIDENCE_NAME, VERDICT_NAME, *elsewhere], progress=terms.progress
-    )
+    ignore = [EVIDENCE_NAME, VERDICT_NAME, *sign_off_names(folder), *elsewhere]
+    problems += compare_folder(folder, expected, ignore=ignore, progress=terms.progress)
     if model is not None:
         problems += compare_folder(
-            model, signed.model_files, links_out=evidence.erasure is None, progress=terms.progress, label=f"{model}/"
+            model, signed.model_files, links_out=evidence.erasure is None, progress=terms.progress, label=f"{model}/",
+            hashed=hashed,
         )
     if problems:
-        raise IntegrityError("\n".join([f"{folder} is not as it was signed:", *problems]))
+        raise IntegrityError("\n".join([f"{folder} is not as it was signed in {sources}:", *problems]))
     if elsewhere:
         checks.append("the version's own model/ was not re-hashed: another copy was asked about")
     if inside or model is not None:
@@ -135,15 +155,15 @@ def _files(signed: Signed, terms: _Terms, model: Path | None) -> list[str]:
         checks.append(f"{where}: {len(signed.model_files)} files re-hashed, none changed, missing or added")
     else:
         checks.append("the model was not re-hashed: it lies elsewhere and was not given")
-    return checks
+    return checks + check_companions(signed, terms.trust)
 
 
 def _names_below(model: Path) -> list[str]:
     return [f"{MODEL_PREFIX}{path.relative_to(model).as_posix()}" for path in model.rglob("*") if path.is_file()]
 
 
-def _verified(signed: Signed, checks: list[str], terms: _Terms) -> VerifiedEvidence:
-    """The checks that need no files, then the verified evidence."""
+def _verified(signed: Signed, checks: list[str], terms: _Terms, places: list[Path]) -> VerifiedEvidence:
+    """The checks that need no files, then the verified evidence. ``places``: folders that may hold sign-offs."""
     evidence, summary = signed.evidence, signed.summary
     problems = evidence_problems(signed)
     checks.append(f"audit, erasure and lineage speak about the model {evidence.audit.governed_digest}")
@@ -155,16 +175,23 @@ def _verified(signed: Signed, checks: list[str], terms: _Terms) -> VerifiedEvide
     if summary is not None:
         problems += summary_problems(signed, summary, terms.resource_uri)
         checks.append(f"the verdict {summary.verdict.outcome} on {summary.resource_uri} rests on this evidence")
-    problems += age_problems(signed, terms.now, terms.max_age)
+    problems += age_problems(signed, terms.trust, terms.now, terms.max_age)
     checks.append(age_in_words(evidence, terms.now))
     problems += _place_problems(signed, terms.registry)
     if problems:
         raise IntegrityError("\n".join(f"{signed.folder}/{problem}" for problem in problems))
     checks.append(_ancestor(signed, terms))
+    sign_offs: dict[str, SignOff] = {}
+    for place in places:
+        found, said = read_sign_offs(place, signed, terms.trust, terms.now)
+        for one in found:
+            # A reviewer's last word counts, wherever it lies.
+            sign_offs[one.keyid] = max(one, sign_offs.get(one.keyid, one), key=lambda said: said.signed)
+        checks += said
     return VerifiedEvidence(
-        evidence=evidence, evidence_digest=signed.evidence_digest, keyid=terms.key.fingerprint, checks=tuple(checks),
+        evidence=evidence, evidence_digest=signed.evidence_digest, keyid=signed.keyid, checks=tuple(checks),
         folder=signed.folder, verdict=summary.verdict if summary else None,
-        resource_uri=summary.resource_uri if summary else None,
+        resource_uri=summary.resource_uri if summary else None, sign_offs=tuple(sign_offs.values()),
     )
 
 

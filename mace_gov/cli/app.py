@@ -5,7 +5,21 @@ from __future__ import annotations
 import typer
 
 from mace_gov import __version__
-from mace_gov.cli import apply, audit, doctor, erase, gate, generate, keys, plan, policy, registry, report, verify
+from mace_gov.cli import (
+    apply,
+    audit,
+    doctor,
+    erase,
+    gate,
+    generate,
+    keys,
+    plan,
+    policy,
+    registry,
+    report,
+    sign_off,
+    verify,
+)
 
 app = typer.Typer(
     name="mace-gov",
@@ -35,6 +49,7 @@ app.command(rich_help_panel="The main job")(apply.apply)
 app.add_typer(policy.app, name="policy", rich_help_panel="Stages")
 for command in (plan.plan, erase.erase, audit.audit, verify.verify, gate.gate, report.report):
     app.command(rich_help_panel="Stages")(command)
+app.command("sign-off", rich_help_panel="Around it")(sign_off.sign_off)
 app.command(rich_help_panel="Around it")(generate.generate)
 app.add_typer(registry.app, name="registry", rich_help_panel="Around it")
 app.add_typer(keys.app, name="keys", rich_help_panel="Around it")

@@ -1,4 +1,4 @@
-"""mace-gov generate: draw pictures with any model here."""
+"""mace-gov generate: draw pictures with a model that was verified first."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mace_gov.cli.options import Device, Registry, Revision
+from mace_gov.cli.options import Device, Key, Registry, Revision
 
 
 def generate(
@@ -16,16 +16,24 @@ def generate(
     out: Annotated[Path, typer.Option("--out", help="Folder for the pictures.")] = Path("pictures"),
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the first picture; the next ones count up.")] = 0,
     revision: Revision = None,
+    key: Key = None,
     registry: Registry = Path("registry"),
+    unverified: Annotated[
+        bool, typer.Option("--unverified", help="Draw with a folder that has no evidence, or whose verdict is no PASS.")
+    ] = False,
     device: Device = None,
 ) -> None:
-    """Draw one picture per prompt and save them as PNG files."""
-    from mace_gov import workflow
+    """Verify a governed model, then draw one picture per prompt and save them as PNG files.
+
+    embedded and hub ids are base models, which nothing governs: they are drawn with as they are.
+    """
+    from mace_gov import guarded
     from mace_gov.cli.progress import progress
 
     with progress() as shown:
-        paths = workflow.generate_pictures(
-            model, prompts, out, seed=seed, revision=revision, registry=registry, device=device, progress=shown
+        paths = guarded.generate_pictures(
+            model, prompts, out, seed=seed, revision=revision, key=key, registry=registry, verify=not unverified,
+            device=device, progress=shown,
         )
     for prompt, path in zip(prompts, paths, strict=True):
         typer.echo(f"{path}  {prompt}")

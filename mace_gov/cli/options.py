@@ -18,7 +18,7 @@ Registry = Annotated[Path, typer.Option("--registry", help="Registry folder.")]
 Reports = Annotated[Path, typer.Option("--reports", help="Folder for reports.")]
 Key = Annotated[
     Path | None,
-    typer.Option("--key", help="Pinned public key (PEM). Default: the registry's own, which proves less."),
+    typer.Option("--key", help="Pinned public key (PEM) or trust file. Default: the registry's, which proves less."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object alone on standard output.")]
 Device = Annotated[str | None, typer.Option("--device", help="cuda, mps or cpu; the best there is by default.")]

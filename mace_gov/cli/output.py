@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from mace_gov.attest.statement import MODEL_SIGNATURE_NAME
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.verdict import Verdict
+from mace_gov.gate.review import review, same_decision
 
 if TYPE_CHECKING:
     from mace_gov.record.versions import VersionEntry
@@ -24,6 +26,8 @@ def finish(outcome: Outcome, *, as_json: bool) -> int:
         "verdict": outcome.folder / "verdict.dsse.json",
         "report": outcome.report / "index.html",
         "version": outcome.folder,
+        **({"model_signature": outcome.folder / MODEL_SIGNATURE_NAME, "model_signing_key": outcome.model_key}
+           if outcome.model_key else {}),
     }
     if as_json:
         typer.echo(json.dumps({
@@ -43,8 +47,10 @@ def finish(outcome: Outcome, *, as_json: bool) -> int:
 
 
 def finish_verified(verified: VerifiedEvidence, verdict: Verdict, *, pinned: bool, as_json: bool) -> int:
-    """Print what was verified and decided, and return the exit code."""
+    """Print what was verified and decided, and return the exit code: the verdict's, after review."""
     lineage = verified.evidence.lineage
+    sign_offs = verified.sign_offs if same_decision(verdict, verified.verdict) else ()
+    after = review(verdict, sign_offs)
     if as_json:
         typer.echo(json.dumps({
             "verdict": verdict.outcome,
@@ -56,9 +62,11 @@ def finish_verified(verified: VerifiedEvidence, verdict: Verdict, *, pinned: boo
             "checks": list(verified.checks),
             "keyid": verified.keyid,
             "key_pinned": pinned,
-            "exit_code": verdict.exit_code,
+            "sign_offs": [one.to_json() for one in sign_offs],
+            "review": list(after.reasons),
+            "exit_code": after.exit_code,
         }))
-        return verdict.exit_code
+        return after.exit_code
     for check in verified.checks:
         typer.echo(f"ok  {check}")
     if not pinned:
@@ -66,7 +74,9 @@ def finish_verified(verified: VerifiedEvidence, verdict: Verdict, *, pinned: boo
     from mace_gov.report import console
 
     console.show(verdict, verified.evidence.audit.measures, {"version": str(verified.folder)})
-    return verdict.exit_code
+    for reason in after.reasons:
+        typer.echo(f"review  {console.printable(reason)}")
+    return after.exit_code
 
 
 def show_version(entry: VersionEntry, *, as_json: bool) -> None:

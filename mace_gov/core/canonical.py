@@ -1,4 +1,4 @@
-"""Canonical JSON: sorted keys, no spaces, UTF-8, no NaN. What is signed is these exact bytes."""
+"""Canonical JSON: sorted keys, no spaces, UTF-8, no NaN. What is signed is these exact bytes, and read as strictly."""
 
 from __future__ import annotations
 
@@ -16,3 +16,26 @@ def canonical_json(value: Any) -> bytes:
 def digest_of(value: Any) -> str:
     """SHA-256 of a JSON value's canonical form."""
     return sha256_bytes(canonical_json(value))
+
+
+def strict_json(data: bytes) -> Any:
+    """Parse JSON, refusing a duplicate key, NaN and infinity: two readers must never see two things.
+
+    Raises ValueError.
+    """
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        seen: dict[str, Any] = {}
+        for name, value in items:
+            if name in seen:
+                raise ValueError(f"the key '{name}' is there twice")
+            seen[name] = value
+        return seen
+
+    def constant(name: str) -> Any:
+        raise ValueError(f"{name} is not JSON")
+
+    try:
+        return json.loads(data.decode("utf-8"), object_pairs_hook=pairs, parse_constant=constant)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error

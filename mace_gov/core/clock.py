@@ -16,3 +16,12 @@ def now() -> datetime:
 def timestamp() -> str:
     """``now`` in RFC 3339."""
     return now().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_time(text: str) -> datetime | None:
+    """An RFC 3339 time with a zone, in UTC; None when it is not one."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else None

@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from functools import cache
 from importlib import metadata
+from pathlib import Path
+
+from mace_gov.core.digest import folder_digest, sha256_file
 
 PACKAGES = (
     "mace-gov", "torch", "diffusers", "transformers", "peft", "safetensors", "numpy", "scipy",
@@ -30,3 +34,10 @@ def environment_facts() -> dict[str, str]:
     }
     facts.update({name: version for name in PACKAGES if (version := version_of(name))})
     return facts
+
+
+@cache
+def source_digest() -> str:
+    """One digest for this package's own Python files, as ``core.digest.folder_digest`` has it."""
+    package = Path(__file__).parents[1]
+    return folder_digest({p.relative_to(package).as_posix(): sha256_file(p) for p in package.rglob("*.py")})

@@ -67,6 +67,17 @@ class DetectorError(IncompleteError):
     """A detector that could not score an image. The trial is unscored, never "not present"."""
 
 
+class NotReleasedError(MaceGovError):
+    """A governed model that somebody wants to use, but that its verdict does not let through. ``code``: the gate's."""
+
+    exit_code = 5
+    hint = "See the report; `mace-gov sign-off` closes what is left to review, nothing but another version a failure."
+
+    def __init__(self, message: str, *, code: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = code
+
+
 class IntegrityError(MaceGovError):
     """A signature, digest or key that does not hold."""
 

@@ -13,6 +13,7 @@ from mace_gov.documents.base import Digest, Document
 from mace_gov.documents.erasure import ErasureRecord
 from mace_gov.documents.lineage import Lineage
 from mace_gov.documents.plan import ErasurePlan
+from mace_gov.documents.sign_off import SignOff
 from mace_gov.documents.verdict import Verdict
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -110,3 +111,5 @@ class VerifiedEvidence:
     """The signed verdict on this evidence; absent before the gate has decided."""
     resource_uri: str | None = None
     """What the verdict is about, as its summary says; absent without a verdict."""
+    sign_offs: tuple[SignOff, ...] = ()
+    """Reviewers' decisions on this very verdict, each signed under a pinned reviewer's key."""

@@ -11,7 +11,7 @@ from mace_gov.documents.policy import Policy
 from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import Verdict
 
-KEY = "pipeline.pub.pem"
+KEY, MODEL_KEY, MODEL_SIGNATURE = "pipeline.pub.pem", "model.pub.pem", "model.sig"
 
 UNPACK_DSSE = """\
 python3 - {envelope} <<'END'
@@ -26,10 +26,12 @@ openssl pkeyutl -verify -pubin -inkey {key} -rawin -in /tmp/pae.bin -sigfile /tm
 """DSSE's pre-authentication encoding and an Ed25519 check, with python3 and openssl alone."""
 
 
-def how_to_verify(verdict: Verdict, keyid: str, *, version: str | None, folder: str) -> list[str]:
+def how_to_verify(
+    verdict: Verdict, keyid: str, *, version: str | None, folder: str, signature: bool = False
+) -> list[str]:
     """Commands for a reader who trusts nobody, in the order to run them. Entries that begin with ``#`` are remarks.
 
-    ``folder`` is the version's folder as a reader would type it.
+    ``folder`` is the version's folder as a reader would type it, ``signature`` whether it has an OpenSSF signature.
     """
     parts = PurePath(folder).parts
     name = version.replace("/", "-v") if version else "-audit-".join(parts[-2:])
@@ -49,6 +51,10 @@ def how_to_verify(verdict: Verdict, keyid: str, *, version: str | None, folder: 
         f"sha256sum {report}/evidence.dsse.json",
         f"# Without mace-gov: the model folder’s digest. Expected: {verdict.governed_digest}",
         f"(cd {model} && find -L . -type f -printf '%P\\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum)",
+        *([
+            f"# Without mace-gov: the model’s OpenSSF signature (pip install model-signing pyopenssl); {MODEL_KEY}",
+            f"model_signing verify key {model} --signature {place}/{MODEL_SIGNATURE} --public_key {MODEL_KEY}",
+        ] if signature else []),
         f"# Without mace-gov: the evidence’s signature, an in-toto Statement v1 in a DSSE envelope, signed with "
         f"Ed25519. Expected: {EVIDENCE_TYPE}, then a line that says that the signature was verified.",
         UNPACK_DSSE.format(envelope=f"{report}/evidence.dsse.json", key=KEY),
@@ -88,6 +94,8 @@ def compose(
         evidence=evidence,
         verdict=verdict,
         keyid=verified.keyid,
-        how_to_verify=how_to_verify(verdict, verified.keyid, version=version, folder=place),
+        how_to_verify=how_to_verify(
+            verdict, verified.keyid, version=version, folder=place, signature=MODEL_SIGNATURE in evidence.files
+        ),
         checks=list(verified.checks),
     )

@@ -9,9 +9,11 @@ from securesystemslib.dsse import Envelope as OtherEnvelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
-from mace_gov.attest.dsse import open_envelope, pre_authentication_encoding, seal, strict_json
-from mace_gov.attest.keys import KeyPair, ensure_key_pair
-from mace_gov.core.canonical import canonical_json
+from mace_gov.attest.dsse import open_envelope, pre_authentication_encoding, seal
+from mace_gov.attest.keypair import KeyPair
+from mace_gov.attest.keys import ensure_key_pair
+from mace_gov.attest.trust import Trust
+from mace_gov.core.canonical import canonical_json, strict_json
 from mace_gov.core.errors import IntegrityError
 from mace_gov.documents.evidence import PAYLOAD_TYPE, Envelope
 
@@ -49,7 +51,7 @@ def test_what_securesystemslib_seals_opens_here(pair: KeyPair, tmp_path: Path) -
     key = SSlibKey.from_crypto(pair.public.key, keyid=pair.public.fingerprint)
     other = OtherEnvelope(PAYLOAD, PAYLOAD_TYPE, {})
     other.sign(CryptoSigner(pair.private, key))
-    assert open_envelope(_written(tmp_path, other.to_dict()), pair.public) == PAYLOAD
+    assert open_envelope(_written(tmp_path, other.to_dict()), Trust.of(pair.public)).payload == PAYLOAD
 
 
 def test_every_single_changed_byte_is_refused(pair: KeyPair, tmp_path: Path) -> None:
@@ -57,7 +59,7 @@ def test_every_single_changed_byte_is_refused(pair: KeyPair, tmp_path: Path) -> 
     for index in range(len(data)):
         path = _written(tmp_path, data[:index] + bytes([data[index] ^ 1]) + data[index + 1:])
         with pytest.raises(IntegrityError, match=r"x\.dsse\.json"):
-            open_envelope(path, pair.public)
+            open_envelope(path, Trust.of(pair.public))
 
 
 def test_every_truncation_and_every_addition_is_refused(pair: KeyPair, tmp_path: Path) -> None:
@@ -65,21 +67,21 @@ def test_every_truncation_and_every_addition_is_refused(pair: KeyPair, tmp_path:
     for cut in (*range(len(data)), None):
         path = _written(tmp_path, data + b"\n" if cut is None else data[:cut])
         with pytest.raises(IntegrityError, match=r"x\.dsse\.json"):
-            open_envelope(path, pair.public)
+            open_envelope(path, Trust.of(pair.public))
 
 
 def test_another_key_is_refused_and_both_are_named(pair: KeyPair, tmp_path: Path) -> None:
     other = ensure_key_pair(tmp_path / "other")
     path = _written(tmp_path, seal(PAYLOAD, other).canonical())
     with pytest.raises(IntegrityError, match=f"{other.public.fingerprint}, expected {pair.public.fingerprint}"):
-        open_envelope(path, pair.public)
+        open_envelope(path, Trust.of(pair.public))
 
 
 def test_a_key_id_that_lies_about_its_key_is_refused(pair: KeyPair, tmp_path: Path) -> None:
     other = seal(PAYLOAD, ensure_key_pair(tmp_path / "other")).to_json()
     other["signatures"][0]["keyid"] = pair.public.fingerprint
     with pytest.raises(IntegrityError, match="does not hold"):
-        open_envelope(_written(tmp_path, other), pair.public)
+        open_envelope(_written(tmp_path, other), Trust.of(pair.public))
 
 
 def test_envelopes_that_leave_room_are_refused(pair: KeyPair, tmp_path: Path) -> None:
@@ -106,7 +108,7 @@ def test_envelopes_that_leave_room_are_refused(pair: KeyPair, tmp_path: Path) ->
         (raw.replace('{"payloadType"', '{"payload": "YQ==", "payloadType"').encode(), "payload"),
     ):
         with pytest.raises(IntegrityError, match=expected):
-            open_envelope(_written(tmp_path, value), pair.public)
+            open_envelope(_written(tmp_path, value), Trust.of(pair.public))
 
 
 def test_the_spare_bits_of_base64_are_not_free(pair: KeyPair, tmp_path: Path) -> None:
@@ -115,7 +117,7 @@ def test_the_spare_bits_of_base64_are_not_free(pair: KeyPair, tmp_path: Path) ->
     twin = good["payload"][:last] + chr(ord(good["payload"][last]) + 1) + good["payload"][last + 1:]
     assert base64.b64decode(twin) == b'{"a":10}'
     with pytest.raises(IntegrityError, match="canonical base64"):
-        open_envelope(_written(tmp_path, {**good, "payload": twin}), pair.public)
+        open_envelope(_written(tmp_path, {**good, "payload": twin}), Trust.of(pair.public))
 
 
 def test_strict_json_refuses_what_two_readers_could_read_differently() -> None:
@@ -128,5 +130,5 @@ def test_strict_json_refuses_what_two_readers_could_read_differently() -> None:
 def test_a_sealed_envelope_round_trips(pair: KeyPair, tmp_path: Path) -> None:
     envelope = seal(PAYLOAD, pair)
     path = _written(tmp_path, envelope.canonical())
-    assert open_envelope(path, pair.public) == PAYLOAD
+    assert open_envelope(path, Trust.of(pair.public)).payload == PAYLOAD
     assert Envelope.from_json(json.loads(path.read_bytes())) == envelope

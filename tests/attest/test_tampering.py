@@ -13,7 +13,8 @@ from mace_gov.core.errors import IntegrityError
 from tests import factories
 
 VERSION_FILES = sorted([
-    "evidence.dsse.json", "verdict.dsse.json", *factories.other_files(),
+    "evidence.dsse.json", "mlbom.cdx.json", "model.sig", "provenance.dsse.json", "test-result.dsse.json",
+    "verdict.dsse.json", *factories.other_files(),
     *(f"model/{name}" for name in factories.MODEL_FILES), *(f"evidence/{name}" for name in factories.evidence_files()),
 ])
 REPORT_FILES = ["evidence.dsse.json", "index.html", "policy.yaml", "report.dsse.json", "report.json",
@@ -33,7 +34,7 @@ class Place:
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("originals")
-    factories.report_folder(root, factories.version_folder(root))
+    factories.report_folder(root, factories.version_folder(root, complete=True))
     return root
 
 

@@ -28,15 +28,18 @@ def signed(tmp_path: Path) -> SignedVersion:
     return factories.version_folder(tmp_path)
 
 
-def test_a_version_verifies_and_brings_its_evidence_and_verdict(signed: SignedVersion) -> None:
+def test_a_version_verifies_and_brings_its_evidence_and_verdict(tmp_path: Path) -> None:
+    signed = factories.version_folder(tmp_path, complete=True)
     verified = verify(signed.folder, key=signed.key, policy_file=signed.folder / "policy.yaml")
     assert verified.evidence == signed.evidence
     assert verified.verdict == signed.verdict
     assert verified.evidence_digest == sha256_file(signed.folder / "evidence.dsse.json")
     assert verified.resource_uri == "mace-gov:nsfw/1"
     assert verified.folder == signed.folder
-    order = ("signed by the pinned key", "files of policy", "model/: 5 files", "speak about the model",
-             "byte by byte", "rests on this evidence", "no trusted time", "base model")
+    order = ("evidence.dsse.json: signed by the pinned key", "verdict.dsse.json: signed by the pinned key",
+             "files beside the model", "model/: 5 files", "model.sig (OpenSSF)", "provenance.dsse.json (SLSA)",
+             "mlbom.cdx.json (CycloneDX)", "test-result.dsse.json (in-toto)", "speak about the model", "byte by byte",
+             "rests on this evidence", "no trusted time", "base model")
     assert [word in check for word, check in zip(order, verified.checks, strict=True)] == [True] * len(order)
 
 

@@ -64,6 +64,15 @@ def test_folder_names_are_quoted(signed, verified):
     assert "mace-gov verify 'my registry/versions/nsfw/1' --key pipeline.pub.pem" in report.how_to_verify
 
 
+def test_a_model_signature_is_checked_with_the_standard_command_where_there_is_one(signed, verified, tmp_path):
+    command = ("model_signing verify key registry/versions/nsfw/1/model --signature registry/versions/nsfw/1/model.sig "
+               "--public_key model.pub.pem")
+    assert command not in compose(signed.policy, verified, signed.verdict, version="nsfw/1").how_to_verify
+    made = factories.version_folder(tmp_path, complete=True)
+    found = verify(made.folder, key=made.key)
+    assert command in compose(made.policy, found, made.verdict, version="nsfw/1").how_to_verify
+
+
 @pytest.mark.skipif(not all(map(shutil.which, ("openssl", "sha256sum", "python3", "bash"))), reason="needs openssl")
 def test_generic_tools_give_what_the_remarks_expect(signed, verified, tmp_path):
     """The commands that do without mace-gov, run as they stand."""
@@ -71,7 +80,7 @@ def test_generic_tools_give_what_the_remarks_expect(signed, verified, tmp_path):
     (tmp_path / "reports/nsfw-v1").mkdir(parents=True)
     shutil.copyfile(signed.folder / "evidence.dsse.json", tmp_path / "reports/nsfw-v1/evidence.dsse.json")
     report = compose(signed.policy, verified, signed.verdict, version="nsfw/1")
-    commands = [line for line in report.how_to_verify if not line.startswith(("#", "mace-gov"))]
+    commands = [line for line in report.how_to_verify if not line.startswith(("#", "mace-gov", "model_signing"))]
     said = [
         subprocess.run(["bash", "-ec", command], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
         for command in commands

@@ -1,0 +1,43 @@
+"""mace-gov sign-off: a reviewer decides on a verdict."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mace_gov.cli.options import AsJson, Key, Registry
+from mace_gov.documents.sign_off import Decision
+
+
+def sign_off(
+    path: Annotated[
+        Path, typer.Argument(help="The report folder that was looked at, or a version.", show_default=False)
+    ],
+    signing_key: Annotated[
+        Path, typer.Option("--signing-key", help="The reviewer's private key (PEM).", show_default=False)
+    ],
+    decision: Annotated[Decision, typer.Option("--decision", help="The decision.", show_default=False)],
+    reviewer: Annotated[str, typer.Option("--reviewer", help="Who decides.", show_default=False)],
+    role: Annotated[str, typer.Option("--role", help="In which capacity.", show_default=False)],
+    reason: Annotated[str, typer.Option("--reason", help="Why, in words.", show_default=False)],
+    key: Key = None,
+    registry: Registry = Path("registry"),
+    as_json: AsJson = False,
+) -> None:
+    """Verify a report, then sign a decision on its verdict. It counts where the reviewer's key is pinned."""
+    from mace_gov import guarded
+
+    written, verified = guarded.sign_off_path(
+        path, signing_key=signing_key, decision=decision, reviewer=reviewer, role=role, reason=reason, key=key,
+        registry=registry,
+    )
+    verdict = verified.verdict.outcome if verified.verdict else None
+    if as_json:
+        typer.echo(json.dumps({"sign_off": str(written), "decision": decision, "verdict": verdict,
+                               "resource_uri": verified.resource_uri}))
+        return
+    typer.echo(f"signed  {decision} of {verified.resource_uri}, verdict {verdict}: {written}")
+    typer.echo("next: put it in the version's folder sign-offs/, if it is not there, and `mace-gov verify` it")

@@ -1,0 +1,50 @@
+"""What a person decided after looking."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import StringConstraints
+
+from mace_gov.documents.base import Digest, Document
+from mace_gov.documents.trust import KeyName
+
+SIGN_OFF_TYPE = "https://mace-gov.dev/sign-off/v1"
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
+
+
+class Decision(StrEnum):
+    """The reviewer's word."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
+class SignOff(Document):
+    """A reviewer's decision on a verdict, the predicate of a statement about the envelopes that were looked at."""
+
+    schema_version: Literal["mace-gov/sign-off/v1"] = "mace-gov/sign-off/v1"
+    """Schema."""
+    reviewer: KeyName
+    """Who decided."""
+    role: KeyName
+    """In which capacity, in the organisation's own words."""
+    decision: Decision
+    """Approve or reject."""
+    reason: Reason
+    """Why, in words; never empty."""
+    resource_uri: str
+    """What the verdict is about, as its summary says."""
+    governed_digest: Digest
+    """The model."""
+    evidence_digest: Digest
+    """SHA-256 of the evidence envelope."""
+    verdict_digest: Digest
+    """SHA-256 of the verdict envelope."""
+    report_digest: Digest | None = None
+    """SHA-256 of report.dsse.json, which lists the exact page that was seen; absent when a version was looked at."""
+    keyid: Digest
+    """The reviewer's key."""
+    signed: str
+    """RFC 3339, from the reviewer's clock."""

@@ -1,0 +1,149 @@
+"""Nothing is loaded before it has been verified, and nothing that its verdict does not let through."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mace_gov
+from mace_gov import guarded
+from mace_gov.attest.keypair import generate_key, load_key_pair
+from mace_gov.attest.keys import pin
+from mace_gov.cli import main
+from mace_gov.core.errors import IntegrityError, NotReleasedError, UsageError
+from mace_gov.diffusion import load as loading
+from mace_gov.documents.sign_off import Decision
+from mace_gov.documents.trust import Role
+from tests import factories
+from tests.factories import SignedVersion
+
+WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
+
+
+def version(root: Path, model: Path, **more: object) -> SignedVersion:
+    files = {path.relative_to(model).as_posix(): path.read_bytes() for path in model.rglob("*") if path.is_file()}
+    return factories.version_folder(root, files=files, complete=True, **more)
+
+
+@pytest.fixture
+def governed(tmp_path: Path, tiny_model: Path) -> SignedVersion:
+    return version(tmp_path, tiny_model)
+
+
+@pytest.fixture
+def never(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load_pipeline(*_args: object, **_options: object) -> None:
+        raise AssertionError("a model was loaded that was not verified")
+
+    monkeypatch.setattr(loading, "load_pipeline", load_pipeline)
+
+
+def test_importing_the_package_loads_no_model_library() -> None:
+    code = "import sys, mace_gov; mace_gov.load; print({'torch', 'diffusers', 'mlflow', 'pydantic'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                          cwd=Path(__file__).parents[1])
+    assert done.stdout.strip() == "set()"
+
+
+def test_a_version_loads_by_name_by_folder_and_as_a_copy(governed: SignedVersion, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(governed.folder / "model", copy)
+    for ref in ("nsfw/1", "registry:nsfw/1", governed.folder, governed.folder / "model", str(copy)):
+        pipe = mace_gov.load(ref, key=governed.key, registry=governed.registry, device="cpu")
+        assert type(pipe).__name__ == "StableDiffusionPipeline"
+        assert not any(weight.requires_grad for weight in pipe.unet.parameters())
+
+
+@pytest.mark.parametrize("ref", ["nsfw/1", "model", "copy"])
+@pytest.mark.usefixtures("never")
+def test_changed_weights_are_refused_before_they_are_loaded(
+    governed: SignedVersion, tmp_path: Path, ref: str
+) -> None:
+    places = {"nsfw/1": governed.folder / "model", "model": governed.folder / "model", "copy": tmp_path / "copy"}
+    if ref == "copy":
+        shutil.copytree(governed.folder / "model", places[ref])
+    weights = places[ref] / WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(IntegrityError, match="diffusion_pytorch_model"):
+        mace_gov.load("nsfw/1" if ref == "nsfw/1" else places[ref], key=governed.key, registry=governed.registry)
+
+
+@pytest.mark.usefixtures("never")
+def test_another_key_and_a_model_that_nobody_governed_are_refused(
+    governed: SignedVersion, tmp_path: Path, tiny_model: Path, half_model: Path
+) -> None:
+    stranger = factories.version_folder(tmp_path / "stranger")
+    with pytest.raises(IntegrityError, match="expected"):
+        mace_gov.load("nsfw/1", key=stranger.key, registry=governed.registry)
+    with pytest.raises(IntegrityError, match="no evidence for this model"):
+        mace_gov.load(half_model, key=governed.key, registry=governed.registry)
+    for ref in ("embedded", "nsfw/7", tmp_path / "nowhere"):
+        with pytest.raises(UsageError):
+            mace_gov.load(ref, key=governed.key, registry=governed.registry)
+
+
+@pytest.mark.parametrize("outcome, code", [("FAIL", 1), ("REVIEW", 5)])
+@pytest.mark.usefixtures("never")
+def test_a_verdict_that_does_not_pass_is_refused_with_its_code(
+    tmp_path: Path, tiny_model: Path, outcome: str, code: int
+) -> None:
+    made = version(tmp_path, tiny_model, outcome=outcome)
+    with pytest.raises(NotReleasedError, match=f"its verdict is {outcome}") as refused:
+        mace_gov.load("nsfw/1", key=made.key, registry=made.registry)
+    assert refused.value.exit_code == code
+
+
+def test_a_reviewers_approval_lets_it_through(tmp_path: Path, tiny_model: Path) -> None:
+    made = version(tmp_path, tiny_model, outcome="REVIEW")
+    generate_key(tmp_path / "ada.pem")
+    pin(made.registry, load_key_pair(tmp_path / "ada.pem").public, role=Role.REVIEWER, name="Ada")
+    written, _ = guarded.sign_off_path(
+        made.folder, signing_key=tmp_path / "ada.pem", decision=Decision.APPROVE, reviewer="Ada", role="safety",
+        reason="looked", key=None, registry=made.registry,
+    )
+    assert written.parent == made.folder / "sign-offs"
+    assert mace_gov.load("nsfw/1", registry=made.registry, device="cpu").unet is not None
+    # Who pins the pipeline's key alone knows no reviewer.
+    with pytest.raises(NotReleasedError):
+        mace_gov.load("nsfw/1", key=made.key, registry=made.registry)
+
+
+def test_a_file_that_changes_while_it_is_loaded_is_noticed(
+    governed: SignedVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load_pipeline(folder: Path, **_options: object) -> None:
+        path = folder / WEIGHTS
+        path.write_bytes(path.read_bytes())  # the same bytes again: what was read in between nobody knows
+
+    monkeypatch.setattr(loading, "load_pipeline", load_pipeline)
+    with pytest.raises(IntegrityError, match=f"changed while it was being loaded: {WEIGHTS}"):
+        mace_gov.load("nsfw/1", key=governed.key, registry=governed.registry)
+
+
+def _generate(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["mace-gov", "generate", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
+
+
+def test_generate_draws_with_a_verified_version_and_with_another_only_when_told(
+    governed: SignedVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ("--registry", governed.registry, "--key", governed.key, "--device", "cpu", "--out", tmp_path / "out")
+    assert _generate(monkeypatch, "nsfw/1", "a cat", *common) == 0
+    assert (tmp_path / "out" / "00000.png").is_file()
+    shutil.rmtree(tmp_path / "out")
+    weights = governed.folder / "model" / "text_encoder" / "config.json"
+    weights.write_bytes(weights.read_bytes() + b"\n")
+    for ref in ("nsfw/1", governed.folder / "model"):
+        assert _generate(monkeypatch, ref, "a cat", *common) == 4
+        assert "text_encoder/config.json" in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
+    assert _generate(monkeypatch, governed.folder / "model", "a cat", *common, "--unverified") == 0
+    assert "was not verified" in capsys.readouterr().err
+    assert (tmp_path / "out" / "00000.png").is_file()
