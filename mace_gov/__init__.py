@@ -29,7 +29,7 @@ def load(
 ) -> StableDiffusionPipeline:
     """Verify a governed version, then load it: a ready diffusers pipeline, or an error and nothing loaded.
 
-    version   ``NAME/N`` in the registry, a version's folder, or a copy of its model folder
+    version   ``NAME/N`` in the registry, ``models:/NAME@compliant``, a version's folder, or a copy of its model folder
     key       the pinned public key (PEM) or trust file; without it the registry's own, which proves less
     device    cuda, mps or cpu; the best there is by default
     dtype     float32 by default

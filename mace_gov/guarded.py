@@ -44,14 +44,17 @@ def load(
 ) -> StableDiffusionPipeline:
     """A governed version as a ready pipeline, if its evidence holds and its verdict lets it through.
 
-    ``ref`` is ``NAME/N`` (or ``registry:NAME/N``), a version's folder, or a model folder that the registry has
-    evidence about. Raises IntegrityError when anything does not hold, also when a file changes while it is being read;
-    NotReleasedError when the policy is not met, or a person has yet to look.
+    ``ref`` is ``NAME/N`` (or ``registry:NAME/N``), ``models:/NAME@compliant``, a version's folder, or a model folder
+    that the registry has evidence about. Raises IntegrityError when anything does not hold, also when a file changes
+    while it is being read; RecalledError when it was called back; NotReleasedError when the policy is not met, or a
+    person has yet to look.
     """
     place = Path(str(ref).removeprefix("registry:"))
     folder = _model_folder(place, registry)
     before = _states(folder)
     verified, verdict, _ = workflow.verify_path(place, key=key, registry=registry)
+    if str(ref).startswith("models:/") and not folder.samefile(verified.folder / "model"):
+        raise IntegrityError(f"{ref}: MLflow led elsewhere while it was being verified")
     decided = review(verdict, verified.sign_offs)
     if decided.exit_code:
         rules = [f"{finding.rule}: {finding.outcome}" for finding in verdict.findings]

@@ -16,6 +16,7 @@ from mace_gov.cli import (
     plan,
     policy,
     registry,
+    release,
     report,
     sign_off,
     verify,
@@ -51,6 +52,8 @@ for command in (plan.plan, erase.erase, audit.audit, verify.verify, gate.gate, r
     app.command(rich_help_panel="Stages")(command)
 app.command("sign-off", rich_help_panel="Around it")(sign_off.sign_off)
 app.command(rich_help_panel="Around it")(generate.generate)
+for command in (release.promote, release.rollback, release.recall):
+    registry.app.command()(command)
 app.add_typer(registry.app, name="registry", rich_help_panel="Around it")
 app.add_typer(keys.app, name="keys", rich_help_panel="Around it")
 app.command(rich_help_panel="Around it")(doctor.doctor)

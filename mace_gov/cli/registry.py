@@ -1,42 +1,122 @@
-"""mace-gov registry: what has been governed here."""
+"""mace-gov registry: what has been governed here, how versions differ, where they come from, what may go."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mace_gov.cli.options import AsJson, Registry
 
-app = typer.Typer(help="List and show governed versions.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from mace_gov.documents.release import ReleaseLog
+    from mace_gov.record.versions import VersionEntry
+
+app = typer.Typer(help="List, show, compare, promote, recall and clear out governed versions.", no_args_is_help=True)
+
+Version = Annotated[str, typer.Argument(help="NAME/N, as `registry list` prints it.", show_default=False)]
 
 
 @app.command("list")
 def list_(registry: Registry = Path("registry"), as_json: AsJson = False) -> None:
     """List governed versions with their signed verdicts. Listing verifies nothing: `mace-gov verify` does."""
+    from mace_gov import workflow
     from mace_gov.record.versions import list_versions
 
-    versions = list_versions(registry)
+    versions, logs = list_versions(registry), workflow.releases(registry)
     if as_json:
-        typer.echo(json.dumps({"versions": [version.to_json() for version in versions]}))
+        typer.echo(json.dumps({"versions": [{**v.to_json(), "release": _state(v, logs)} for v in versions]}))
         return
     if not versions:
         typer.echo(f"no versions in {registry}; make one with `mace-gov apply policies/nsfw.yaml`")
     for version in versions:
-        typer.echo(f"{version.reference}  {version.outcome or 'undecided':9}  {version.created}  "
-                   f"sha256:{version.governed_digest}")
+        typer.echo(f"{version.reference}  {version.outcome or 'undecided':9}  {_state(version, logs) or '-':10}  "
+                   f"{version.created}  sha256:{version.governed_digest}")
 
 
 @app.command()
-def show(
-    version: Annotated[str, typer.Argument(help="NAME/N, as `registry list` prints it.", show_default=False)],
-    registry: Registry = Path("registry"),
-    as_json: AsJson = False,
-) -> None:
+def show(version: Version, registry: Registry = Path("registry"), as_json: AsJson = False) -> None:
     """Show one version: verdict, digests, lineage, measures and where its files lie."""
     from mace_gov.cli.output import show_version
     from mace_gov.record.versions import find
 
     show_version(find(registry, version), as_json=as_json)
+
+
+@app.command()
+def diff(
+    before: Version,
+    after: Annotated[str, typer.Argument(help="The version to compare it with.", show_default=False)],
+    registry: Registry = Path("registry"),
+    as_json: AsJson = False,
+) -> None:
+    """Say what differs between two versions: concepts, settings, LoRAs, model, figures, verdict."""
+    from mace_gov.record.versions import find
+    from mace_gov.report.console import printable
+    from mace_gov.report.difference import differences
+
+    one, two = find(registry, before), find(registry, after)
+    found = differences(one.evidence(), two.evidence(), one.verdict(), two.verdict())
+    if as_json:
+        keys = ("what", "before", "after")
+        typer.echo(json.dumps({"changes": [dict(zip(keys, change, strict=True)) for change in found]}))
+        return
+    for what, was, now in found:
+        typer.echo(printable(what))
+        typer.echo(f"  - {printable(was or 'none')}")
+        typer.echo(f"  + {printable(now or 'none')}")
+    typer.echo(f"{len(found)} differences between {one.reference} and {two.reference}")
+
+
+@app.command()
+def lineage(version: Version, registry: Registry = Path("registry"), as_json: AsJson = False) -> None:
+    """Draw where a version comes from and what was done with it: base, policy, LoRAs, audit, verdict, sign-offs."""
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from mace_gov import workflow
+    from mace_gov.record.versions import find
+    from mace_gov.report.lineage_tree import lineage_tree
+
+    graph = workflow.lineage_of(find(registry, version), registry)
+    if as_json:
+        typer.echo(json.dumps({"columns": [[asdict(node) for node in column] for column in graph.columns]}))
+        return
+    Console(soft_wrap=True, highlight=False).print(lineage_tree(graph))
+
+
+@app.command()
+def gc(
+    keep: Annotated[
+        int | None, typer.Option("--keep", min=1, help="Also drop all but the newest so many, released ones excepted.")
+    ] = None,
+    cache: Annotated[bool, typer.Option("--cache", help="Also drop the caches, which only save time.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    registry: Registry = Path("registry"),
+    as_json: AsJson = False,
+) -> None:
+    """Drop what nothing needs: runs that died half-way, MLflow's records of versions that are gone."""
+    from mace_gov import workflow
+    from mace_gov.record.collect import find_waste, remove
+
+    released = {name: {entry.version for entry in log.entries} for name, log in workflow.releases(registry).items()}
+    found = find_waste(registry, keep=keep, released=released, cache=cache)
+    sizes = [waste.size for waste in found]
+    if not dry_run:
+        remove(registry, found)
+    if as_json:
+        typer.echo(json.dumps({"removed": [] if dry_run else [waste.what for waste in found],
+                               "found": [waste.what for waste in found], "bytes": sum(sizes)}))
+        return
+    for waste, size in zip(found, sizes, strict=True):
+        typer.echo(f"{size / 2**20:10.1f} MiB  {waste.what}")
+    typer.echo(f"{'would free' if dry_run else 'freed'} {sum(sizes) / 2**20:.1f} MiB, {len(found)} things")
+
+
+def _state(version: VersionEntry, logs: dict[str, ReleaseLog]) -> Any:
+    """compliant, recalled, superseded or nothing, by the signed chain."""
+    log = logs.get(version.name)
+    return log and log.state_of(version.name, version.number, version.governed_digest)

@@ -12,18 +12,15 @@ from pathlib import Path
 
 def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Write ``data`` to ``path`` through a temporary file in the same folder, then rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        Path(name).chmod(mode)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with _complete_file(path, data, mode) as scratch:
+        scratch.replace(path)
+
+
+def write_new(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """``write_bytes`` to a path that must not exist yet. Raises FileExistsError: of two writers only one succeeds."""
+    with _complete_file(path, data, mode) as scratch:
+        # A link, unlike a rename, never replaces what is there.
+        os.link(scratch, path)
 
 
 def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
@@ -46,3 +43,19 @@ def new_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
+
+
+@contextmanager
+def _complete_file(path: Path, data: bytes, mode: int) -> Iterator[Path]:
+    """A temporary file beside ``path`` that holds all of ``data``, on disk; gone after the block."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        Path(name).chmod(mode)
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)

@@ -83,3 +83,10 @@ class IntegrityError(MaceGovError):
 
     exit_code = 4
     hint = "Do not release this version. Get the files again from where they were signed, or run `mace-gov apply` anew."
+
+
+class RecalledError(MaceGovError):
+    """A version that was released once and called back: everything holds, and it must not be deployed."""
+
+    exit_code = 1
+    hint = "Deploy another version: `mace-gov registry list` shows which is compliant."

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mace_gov.core.digest import folder_digest, folder_files
-from mace_gov.core.errors import IntegrityError
+from mace_gov.core.errors import IncompleteError, IntegrityError
 from mace_gov.core.lazy import require
 from mace_gov.documents.audit import AuditResult
 from mace_gov.documents.erasure import ErasureRecord
@@ -28,13 +28,13 @@ from mace_gov.documents.plan import ErasurePlan, ModelManifest
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.verdict import Verdict
 from mace_gov.record.metrics import audit_metrics, erase_metrics, erase_params
-from mace_gov.record.store import EXTRA, TRACKING_KIND, experiment, open_store
+from mace_gov.record.server import upload
+from mace_gov.record.store import EXTRA, TAG, VERSION_TAG, experiment, open_store, server_uri, tracking_kind
 from mace_gov.record.versions import version_folder
 
 CANDIDATE = "candidate"
 """Alias of the newest complete version; promotion moves another one, after verification."""
 BASE_EXPERIMENT = "base-models"
-TAG = "mace_gov."
 _EXTERNAL_TAG = "mlflow.model.isExternal"
 _VERSIONS_TAG = "mlflow.modelVersions"
 
@@ -62,25 +62,27 @@ def record_lineage(
         with _run(client, place, f"erase {name}/{version}", {**tags, "stage": "erase"}, undo) as erase_id:
             _log(client, erase_id, erase_metrics(erasure), erase_params(plan))
             _inputs(client, erase_id, base)
-            governed = _governed_model(client, place, erase_id, f"{name}-{version}", tags, undo)
+            governed = _governed_model(client, place, erase_id, f"{name}-{version}", tags, undo, model)
             entities = require("mlflow.entities", EXTRA)
             client.log_outputs(erase_id, models=[entities.LoggedModelOutput(model_id=governed, step=0)])
-        source = (version_folder(registry, name, version) / "model").resolve().as_uri()
+        here = (version_folder(registry, name, version) / "model").resolve().as_uri()
+        source = f"models:/{governed}" if server_uri() else here
         number = _register(client, name, governed, tags, source)
         undo.callback(client.delete_model_version, name, str(number))
+        _refuse_taken(client, name, version, number)
         with _run(client, place, f"audit {name}/{version}", {**tags, "stage": "audit"}, undo) as audit_id:
             _log(client, audit_id, audit_metrics(audit), {key: str(value) for key, value in audit.sampling.items()})
             _inputs(client, audit_id, base, governed)
         undo.pop_all()
     return Lineage(
-        name=name, version=version, tracking_uri=TRACKING_KIND, base_model_id=base, governed_model_id=governed,
+        name=name, version=version, tracking_uri=tracking_kind(), base_model_id=base, governed_model_id=governed,
         erase_run_id=erase_id, audit_run_id=audit_id, mlflow_version=number, base_digest=erasure.base_digest,
         governed_digest=erasure.governed_digest,
     )
 
 
 def publish(registry: Path, lineage: Lineage, verdict: Verdict) -> None:
-    """Point ``candidate`` at a complete version and put its verdict on it as tags.
+    """Point ``candidate`` at a complete version and put its verdict on it as tags. A server gets its other files too.
 
     Tags and aliases can be moved by anyone: the signed summary is the truth.
     """
@@ -89,6 +91,8 @@ def publish(registry: Path, lineage: Lineage, verdict: Verdict) -> None:
         "evidence_digest": verdict.evidence_digest,
     })
     with open_store(registry) as client:
+        if server_uri():
+            upload(client, lineage.erase_run_id, version_folder(registry, lineage.name, lineage.version))
         client.set_logged_model_tags(lineage.governed_model_id, tags)
         for key, value in tags.items():
             client.set_model_version_tag(lineage.name, str(lineage.mlflow_version), key, value)
@@ -140,13 +144,16 @@ def _base_model(client: Any, registry: Path, base: ModelManifest) -> str:
 
 
 def _governed_model(
-    client: Any, place: str, run: str, name: str, tags: Mapping[str, str], undo: ExitStack
+    client: Any, place: str, run: str, name: str, tags: Mapping[str, str], undo: ExitStack, model: Path
 ) -> str:
-    """Id of the governed model, whose files lie outside of MLflow."""
+    """Id of the governed model. A server gets its files, as they are; SQLite is told that they lie elsewhere."""
+    where = {} if server_uri() else {_EXTERNAL_TAG: "true"}
     made = client.create_logged_model(
-        place, name=name, source_run_id=run, tags={**_tags(tags), _EXTERNAL_TAG: "true"}, model_type="diffusers"
+        place, name=name, source_run_id=run, tags={**_tags(tags), **where}, model_type="diffusers"
     )
     undo.callback(client.delete_logged_model, made.model_id)
+    if server_uri():
+        client.log_model_artifacts(made.model_id, str(model))
     client.finalize_logged_model(made.model_id, "READY")
     return str(made.model_id)
 
@@ -163,6 +170,14 @@ def _register(client: Any, name: str, model_id: str, tags: Mapping[str, str], so
     link = [{"name": made.name, "version": made.version}]
     client.set_logged_model_tags(model_id, {_VERSIONS_TAG: json.dumps(link)})
     return int(made.version)
+
+
+def _refuse_taken(client: Any, name: str, version: int, number: int) -> None:
+    """Two machines that share a server may have allocated the same number: the later one starts over."""
+    same = client.search_model_versions(f"name = '{name}'")
+    if any(v.tags.get(VERSION_TAG) == f"{name}/{version}" and int(v.version) < number for v in same):
+        raise IncompleteError(f"version {name}/{version} was just taken by another run on the same tracking server",
+                              hint="Run again: finished work is reused.")
 
 
 def _log(client: Any, run: str, metrics: Mapping[str, float], params: Mapping[str, str]) -> None:

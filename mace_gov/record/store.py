@@ -1,6 +1,8 @@
-"""MLflow's client on SQLite, with its artifacts beside it. Imported late: it costs seconds.
+"""MLflow's client: on SQLite in the registry, or on a team's tracking server. Imported late: it costs seconds.
 
-Only one process may write to one registry at a time; a second one waits for the lock, then goes on.
+The server is named by ``MACE_GOV_TRACKING_URI``; its password comes by MLflow's own MLFLOW_TRACKING_USERNAME and
+MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN. Only one process may write to one registry on SQLite at a time; a
+second one waits for the lock, then goes on.
 """
 
 from __future__ import annotations
@@ -13,23 +15,47 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mace_gov.core.errors import IncompleteError, MaceGovError
+from mace_gov.core.errors import IncompleteError, MaceGovError, UsageError
 from mace_gov.core.lazy import require
 
-TRACKING_KIND = "sqlite"
-"""How the store is named in evidence: without this machine's paths."""
+TRACKING_VARIABLE = "MACE_GOV_TRACKING_URI"
+"""Environment variable with a tracking server's address."""
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlruns"
 EXTRA = "mlflow"
+TAG = "mace_gov."
+"""What our tags begin with."""
+VERSION_TAG = f"{TAG}version"
+"""Tag that holds ``NAME/N``."""
 _NOISY = ("mlflow", "alembic", "sqlalchemy")
-# Read on import and on each new store. The last keeps MLflow from a folder ./mlruns wherever the command was run.
+# Read on import and on each new store. What a user has set already is left alone: a server may need more patience.
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
+# The last keeps MLflow from a folder ./mlruns wherever the command was run.
 _SETTINGS = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_LOGGING_LEVEL": "ERROR"}
 _ARTIFACT_ROOT = "_MLFLOW_SERVER_ARTIFACT_ROOT"
 
 
+def server_uri() -> str | None:
+    """The team's tracking server; None when lineage is kept on SQLite. Raises UsageError for anything but HTTP."""
+    uri = os.environ.get(TRACKING_VARIABLE)
+    if uri and not uri.startswith(("http://", "https://")):
+        raise UsageError(f"{TRACKING_VARIABLE} is '{uri}', expected the http:// or https:// address of a server")
+    return uri or None
+
+
 def tracking_uri(registry: Path) -> str:
-    """Where MLflow finds the registry; also what `mlflow ui --backend-store-uri` takes."""
-    return f"sqlite:///{(registry / DATABASE).resolve().as_posix()}"
+    """Where MLflow finds the registry; of SQLite also what `mlflow ui --backend-store-uri` takes."""
+    return server_uri() or f"sqlite:///{(registry / DATABASE).resolve().as_posix()}"
+
+
+def tracking_kind() -> str:
+    """How the store is named in evidence: without paths, addresses and passwords."""
+    return "server" if server_uri() else "sqlite"
+
+
+def has_store(registry: Path) -> bool:
+    """Whether anything was ever recorded; asking makes no database."""
+    return server_uri() is not None or (registry / DATABASE).exists()
 
 
 @contextmanager
@@ -39,11 +65,14 @@ def open_store(registry: Path) -> Iterator[Any]:
     Raises MissingExtraError when MLflow is not installed.
     """
     registry.mkdir(parents=True, exist_ok=True)
-    artifacts = (registry / ARTIFACTS).resolve()
-    artifacts.mkdir(exist_ok=True)
     uri = tracking_uri(registry)
     # MLflow writes the two URIs into the environment by itself: named here, they are taken out again.
-    settings = {**_SETTINGS, _ARTIFACT_ROOT: artifacts.as_uri(), "MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri}
+    settings = {**_PATIENCE, **{name: os.environ[name] for name in _PATIENCE if name in os.environ},
+                **_SETTINGS, "MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri}
+    if not server_uri():
+        artifacts = (registry / ARTIFACTS).resolve()
+        artifacts.mkdir(exist_ok=True)
+        settings[_ARTIFACT_ROOT] = artifacts.as_uri()
     with _environment(settings), _one_writer(registry):
         mlflow = require("mlflow", EXTRA)  # sets up its own logging, so it comes before the quiet
         database = require("sqlalchemy.exc", EXTRA)
@@ -53,17 +82,25 @@ def open_store(registry: Path) -> Iterator[Any]:
         except MaceGovError:
             raise
         except (mlflow.exceptions.MlflowException, database.SQLAlchemyError, OSError) as error:
+            said = str(error).splitlines()[0]
+            if server_uri():
+                raise IncompleteError(
+                    f"the tracking server in {TRACKING_VARIABLE} could not be used: {said}",
+                    hint="Is it up, and may you write there? Then run again: finished work is kept.",
+                ) from error
             raise IncompleteError(
-                f"the registry {registry} could not be written: {str(error).splitlines()[0]}",
+                f"the registry {registry} could not be written: {said}",
                 hint=f"Look at the free space and the rights of {registry}, then run again: finished work is kept.",
             ) from error
 
 
 def experiment(client: Any, registry: Path, name: str) -> str:
-    """Id of the experiment ``name``, made with its artifacts below the registry."""
+    """Id of the experiment ``name``, made with its artifacts below the registry, or where the server keeps them."""
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
+    if server_uri():
+        return str(client.create_experiment(name))
     place = (registry / ARTIFACTS / name).resolve()
     return str(client.create_experiment(name, artifact_location=place.as_uri()))
 

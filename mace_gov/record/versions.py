@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IntegrityError, UsageError
+from mace_gov.core.hold import hold
 from mace_gov.documents.base import Document
 from mace_gov.documents.evidence import VERDICT_FIELD, Evidence
 from mace_gov.documents.verdict import Outcome, Verdict
@@ -72,9 +73,19 @@ def version_folder(registry: Path, name: str, number: int, *, shelf: Shelf = "ve
     return registry / shelf / name / str(number)
 
 
+def parse_reference(reference: str) -> tuple[str, int]:
+    """Name and number in ``NAME/N`` (``registry:NAME/N``, ``NAME/vN``). Raises UsageError."""
+    match = _REFERENCE.fullmatch(reference)
+    if match is None:
+        raise UsageError(f"'{reference}' is no version, expected NAME/N", hint="See `mace-gov registry list`.")
+    return match[1], int(match[2])
+
+
 @contextmanager
-def new_version(registry: Path, name: str, *, shelf: Shelf = "versions") -> Iterator[tuple[int, Path]]:
-    """Allocate the next number of ``name``; yield it with a scratch folder that becomes the version's folder.
+def new_version(
+    registry: Path, name: str, *, shelf: Shelf = "versions", above: int = 0
+) -> Iterator[tuple[int, Path]]:
+    """Allocate the next number of ``name``, above ``above``; yield it with a scratch folder that becomes the version.
 
     Making the numbered folder is what claims the number: of two processes only one succeeds. When the block raises,
     scratch and claim vanish. Raises UsageError for a name that is not a slug.
@@ -83,14 +94,15 @@ def new_version(registry: Path, name: str, *, shelf: Shelf = "versions") -> Iter
         raise UsageError(f"'{name}' cannot name a version: expected lower-case letters, digits, dot, dash, underscore")
     home = registry / shelf / name
     home.mkdir(parents=True, exist_ok=True)
-    number = _claim(home)
+    number = _claim(home, above)
     final = home / str(number)
     scratch = Path(tempfile.mkdtemp(dir=home, prefix=f".{number}."))
     try:
-        yield number, scratch
-        scratch.chmod(0o755)
-        # The claim is an empty folder, which a rename replaces in one step.
-        scratch.replace(final)
+        with hold(scratch):
+            yield number, scratch
+            scratch.chmod(0o755)
+            # The claim is an empty folder, which a rename replaces in one step.
+            scratch.replace(final)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         with contextlib.suppress(OSError):
@@ -118,14 +130,12 @@ def find(registry: Path, reference: str, *, shelf: Shelf = "versions") -> Versio
 
     Raises UsageError when there is none, IntegrityError when its envelopes cannot be read.
     """
-    match = _REFERENCE.fullmatch(reference)
-    if match is None:
-        raise UsageError(f"'{reference}' is no version, expected NAME/N", hint="See `mace-gov registry list`.")
-    folder = version_folder(registry, match[1], int(match[2]), shelf=shelf)
+    name, number = parse_reference(reference)
+    folder = version_folder(registry, name, number, shelf=shelf)
     if not folder.is_dir():
-        known = ", ".join(str(entry.number) for entry in list_versions(registry, shelf=shelf, name=match[1]))
+        known = ", ".join(str(entry.number) for entry in list_versions(registry, shelf=shelf, name=name))
         raise UsageError(
-            f"no version {match[1]}/{match[2]} in {registry}, found of that name: {known or 'none'}",
+            f"no version {name}/{number} in {registry}, found of that name: {known or 'none'}",
             hint="See `mace-gov registry list`.",
         )
     return _entry(shelf, folder)
@@ -138,10 +148,10 @@ def by_digest(registry: Path, digest: str) -> list[VersionEntry]:
     return sorted(entries, key=lambda entry: (entry.created, entry.number), reverse=True)
 
 
-def _claim(home: Path) -> int:
+def _claim(home: Path, above: int) -> int:
     while True:
         taken = [int(path.name) for path in home.iterdir() if _NUMBER.fullmatch(path.name)]
-        number = max(taken, default=0) + 1
+        number = max([*taken, above]) + 1
         try:
             (home / str(number)).mkdir()
         except FileExistsError:

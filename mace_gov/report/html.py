@@ -16,6 +16,8 @@ from mace_gov.documents.policy import Metric, Suite
 from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import Outcome
 from mace_gov.report import plots, sections, words
+from mace_gov.report.graph import lineage_graph
+from mace_gov.report.lineage_svg import lineage_svg
 from mace_gov.report.mapping import MAPPING
 from mace_gov.report.pictures import Picture
 
@@ -43,6 +45,14 @@ SECTIONS = (
 def _drawn(function: Callable[..., str]) -> Callable[..., Markup]:
     """A plot's SVG may stand in the page as it is: plots escape their own text."""
     return lambda *args: Markup(function(*args))
+
+
+def _lineage(report: Report) -> str:
+    policy = report.policy.metadata
+    return lineage_svg(lineage_graph(
+        report.evidence, report.verdict, policy=f"{policy.name} {policy.version}", version=report.version,
+        keyid=report.keyid,
+    ))
 
 
 def style_sheet() -> str:
@@ -73,7 +83,7 @@ def _environment() -> Environment:
         measures={key: (Markup(symbol), way, Markup(text)) for key, (symbol, way, text) in words.MEASURES.items()},
         forest_row=_drawn(plots.forest_row), forest_axis=_drawn(plots.forest_axis),
         dumbbell_row=_drawn(plots.dumbbell_row), dumbbell_axis=_drawn(plots.dumbbell_axis),
-        outcome_mark=_drawn(plots.outcome_mark),
+        outcome_mark=_drawn(plots.outcome_mark), lineage_picture=_drawn(_lineage),
     )
     return environment
 

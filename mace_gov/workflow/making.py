@@ -1,7 +1,4 @@
-"""The wiring: joins the stages in order. The only module that knows all of them.
-
-    policy -> plan -> erase -> audit -> record -> attest -> gate -> report
-"""
+"""Make a governed version, or evidence about a model made elsewhere: all stages in order."""
 
 from __future__ import annotations
 
@@ -10,14 +7,13 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mace_gov.attest.keys import KeyPair, ensure_key_pair, ensure_model_pair, registry_trust
+from mace_gov.attest.keys import KeyPair, ensure_key_pair, ensure_model_pair
 from mace_gov.attest.sign import collect_files, sign_build, sign_evidence, sign_report, sign_results, sign_summary
 from mace_gov.attest.statement import EVIDENCE_NAME, POLICY_NAME, VERDICT_NAME
-from mace_gov.attest.trust import Trust, load_trust
 from mace_gov.attest.verify import verify
 from mace_gov.core.atomic import new_folder, write_bytes
 from mace_gov.core.clock import timestamp
-from mace_gov.core.errors import IncompleteError, IntegrityError, UsageError
+from mace_gov.core.errors import IncompleteError, UsageError
 from mace_gov.core.lazy import require
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.documents.audit import AuditResult
@@ -30,7 +26,8 @@ from mace_gov.documents.verdict import Verdict
 from mace_gov.gate.decide import decide
 from mace_gov.plan.build import generation_settings, make_plan
 from mace_gov.policy.load import LoadedPolicy, load_policy
-from mace_gov.record.versions import find, new_version, version_folder
+from mace_gov.record.server import highest_number
+from mace_gov.record.versions import new_version, version_folder
 from mace_gov.report.compose import compose
 from mace_gov.report.render import render
 
@@ -86,7 +83,8 @@ def apply(
     pair, model_pair = _signing_key(registry, progress), ensure_model_pair(registry)
     cache = registry / "cache"
     with ExitStack() as undo:
-        with new_version(registry, policy.metadata.name) as (number, folder):
+        above = highest_number(registry, policy.metadata.name)
+        with new_version(registry, policy.metadata.name, above=above) as (number, folder):
             version = f"{policy.metadata.name}/{number}"
             erasure = erase(plan, folder, cache=cache, device=device, progress=progress)
             governed = read_manifest(str(folder / "model"))
@@ -105,7 +103,7 @@ def apply(
         undo.pop_all()
     publish(registry, lineage, verdict)
     folder = version_folder(registry, policy.metadata.name, number)
-    report = _report(policy, verified, verdict, version, folder, reports, pair)
+    report = write_report(policy, verified, verdict, version, folder, reports, pair)
     return Outcome(verdict, seen, version, folder, folder / "model", report, model_pair.public_path)
 
 
@@ -131,7 +129,7 @@ def audit_model(
             folder, loaded, plan, None, seen, None, pair=pair, model_pair=None, governed=governed
         )
     folder = registry / "audits" / policy.metadata.name / str(number)
-    report = _report(policy, verified, verdict, None, folder, reports, pair)
+    report = write_report(policy, verified, verdict, None, folder, reports, pair)
     return Outcome(verdict, seen, None, folder, Path(governed.path), report)
 
 
@@ -156,34 +154,6 @@ def erase_model(
     return record, extras
 
 
-def verify_path(path: Path, *, key: Path | None, registry: Path) -> tuple[VerifiedEvidence, Verdict, bool]:
-    """Verify a version, report or model folder. The last value says whether a key was given."""
-    verified = verify(folder_of(path, registry), key=_pinned(key, registry), registry=registry)
-    if verified.verdict is None:
-        raise IntegrityError(f"{path}: no signed verdict, expected {VERDICT_NAME}")
-    return verified, verified.verdict, key is not None
-
-
-def gate_path(
-    path: Path, policy: Path, *, key: Path | None, registry: Path
-) -> tuple[VerifiedEvidence, Verdict, bool]:
-    """Verify the evidence, then decide anew against a policy file."""
-    loaded = load_policy(policy)
-    # The gate itself compares the policy's content: a comment edited since is no other policy.
-    verified = verify(folder_of(path, registry), key=_pinned(key, registry), registry=registry, need_verdict=False)
-    return verified, decide(verified, loaded.policy), key is not None
-
-
-def report_again(path: Path, *, registry: Path, reports: Path, key: Path | None) -> Path:
-    """Verify a version and render its report anew from the signed evidence and verdict."""
-    folder = folder_of(path, registry)
-    verified = verify(folder, key=_pinned(key, registry), registry=registry)
-    if verified.verdict is None:
-        raise IntegrityError(f"{path}: no signed verdict, expected {VERDICT_NAME}")
-    lineage = verified.evidence.lineage
-    version = f"{lineage.name}/{lineage.version}" if lineage else None
-    policy = load_policy(verified.folder / POLICY_NAME).policy
-    return _report(policy, verified, verified.verdict, version, verified.folder, reports, ensure_key_pair(registry))
 
 
 def _attest(
@@ -221,10 +191,11 @@ def _forget(registry: Path, lineage: Lineage) -> None:
         withdraw(registry, lineage)
 
 
-def _report(
+def write_report(
     policy: Policy, verified: VerifiedEvidence, verdict: Verdict, version: str | None, folder: Path, reports: Path,
     pair: KeyPair,
 ) -> Path:
+    """Render the report of a finished version or audit into its folder below ``reports``, and sign it."""
     name = version.replace("/", "-v") if version else f"{folder.parent.name}-audit-{folder.name}"
     out = reports / name
     if out.exists():
@@ -235,15 +206,6 @@ def _report(
             shutil.copyfile(folder / part, scratch / part)
         sign_report(scratch, pair)
     return out
-
-
-def folder_of(path: Path, registry: Path) -> Path:
-    """An existing folder, or ``NAME/N`` in the registry."""
-    return path if path.exists() else find(registry, str(path)).folder
-
-
-def _pinned(key: Path | None, registry: Path) -> Trust:
-    return load_trust(key) if key else registry_trust(registry)
 
 
 def _signing_key(registry: Path, progress: Progress) -> KeyPair:

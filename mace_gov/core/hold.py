@@ -1,0 +1,45 @@
+"""Hold a folder while something is being made in it, so that a dead run can be told from one that is alive."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Hold ``folder``. It is let go with the block, or with the process, however that ends."""
+    handle = _locked(folder)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def is_held(folder: Path) -> bool:
+    """Whether any process holds ``folder``; always True where the platform knows no such locks."""
+    try:
+        handle = _locked(folder)
+    except BlockingIOError:
+        return True
+    if handle is None:
+        return True
+    os.close(handle)
+    return False
+
+
+def _locked(folder: Path) -> int | None:
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle

@@ -1,0 +1,129 @@
+"""MLflow's word for what was released: aliases and tags for other tools, and ``models:/`` references led to files."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+from mace_gov.core.atomic import new_folder
+from mace_gov.core.errors import IntegrityError, UsageError
+from mace_gov.core.hold import hold
+from mace_gov.core.lazy import require
+from mace_gov.documents.release import ReleaseLog
+from mace_gov.record.server import download
+from mace_gov.record.store import EXTRA, TAG, VERSION_TAG, has_store, open_store, server_uri
+from mace_gov.record.versions import parse_reference, version_folder
+
+COMPLIANT = "compliant"
+"""Alias of the version that may be deployed."""
+RELEASE_TAG = f"{TAG}release"
+"""Tag of a version that was ever released: compliant, superseded or recalled."""
+_URI = re.compile(r"models:/([a-z0-9][a-z0-9._-]{0,63})(?:@([A-Za-z0-9._-]{1,255})|/([1-9][0-9]{0,8}))")
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version as MLflow knows it. Nothing here is verified: anyone with access to the database may have moved it."""
+
+    uri: str
+    """As it was asked for."""
+    name: str
+    """Registered model."""
+    alias: str | None
+    """The alias that was asked for, if any."""
+    mlflow_version: int
+    """MLflow's own number."""
+    model: Path
+    """The folder that MLflow leads to; below the registry's own version folder if it came from a server."""
+    recalled: bool
+    """Whether its tag says so."""
+    fetched: bool = False
+    """Whether it came from a server just now."""
+
+
+def is_registered(reference: str) -> bool:
+    """Whether ``reference`` is one of MLflow's (``models:/NAME@ALIAS``, ``models:/NAME/N``)."""
+    return reference.startswith("models:/")
+
+
+def resolve(registry: Path, uri: str) -> Registered:
+    """What MLflow leads ``uri`` to. From a tracking server the version is fetched, unless the registry has it.
+
+    Raises UsageError when it knows no such model, alias or version, IntegrityError when what it leads to is not there.
+    """
+    match = _URI.fullmatch(uri)
+    if match is None:
+        raise UsageError(f"'{uri}' is no reference, expected models:/NAME@ALIAS or models:/NAME/N")
+    if not has_store(registry):
+        raise UsageError(f"{uri}: there is no MLflow store in {registry}", hint="Give the registry with --registry.")
+    name, alias, number = match.groups()
+    with open_store(registry) as client:
+        errors = require("mlflow.exceptions", EXTRA)
+        try:
+            found = client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, number)
+        except errors.MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            raise UsageError(f"MLflow knows no {uri}", hint=_hint(client, name)) from error
+        fetched = False
+        if server_uri():
+            folder = version_folder(registry, *parse_reference(found.tags.get(VERSION_TAG, "none")))
+            fetched = not folder.is_dir()
+            if fetched:
+                with new_folder(folder) as scratch, hold(scratch):
+                    download(client, found.run_id, found.source, scratch)
+            model = folder / "model"
+        else:
+            model = _local(uri, client.get_model_version_download_uri(name, str(found.version)))
+    recalled = found.tags.get(RELEASE_TAG) == "recalled"
+    return Registered(uri, name, alias, int(found.version), model, recalled, fetched)
+
+
+def mirror(registry: Path, name: str, log: ReleaseLog) -> None:
+    """Make MLflow's aliases and tags of ``name`` say what the signed chain says."""
+    if not has_store(registry):
+        return
+    compliant = log.compliant
+    with open_store(registry) as client:
+        errors = require("mlflow.exceptions", EXTRA)
+        target = None
+        for version in client.search_model_versions(f"name = '{name}'"):
+            number = int(version.tags.get(VERSION_TAG, "/0").rpartition("/")[2])
+            target = version.version if number == compliant else target
+            state = log.state_of(name, number, version.tags.get(f"{TAG}governed_digest", ""))
+            if state != version.tags.get(RELEASE_TAG):
+                _set_tag(client, name, str(version.version), state)
+        if target is not None:
+            client.set_registered_model_alias(name, COMPLIANT, str(target))
+        else:
+            with suppress(errors.MlflowException):
+                client.delete_registered_model_alias(name, COMPLIANT)
+
+
+def _local(uri: str, source: str) -> Path:
+    parts = urlparse(source)
+    model = Path(url2pathname(parts.path))
+    if parts.scheme not in ("", "file") or not model.is_dir():
+        raise IntegrityError(f"{uri}: MLflow leads to {source}, which is no folder here",
+                             hint="If the registry was moved, verify the version by NAME/N.")
+    return model
+
+
+def _set_tag(client: Any, name: str, version: str, state: str | None) -> None:
+    if state is None:
+        client.delete_model_version_tag(name, version, RELEASE_TAG)
+    else:
+        client.set_model_version_tag(name, version, RELEASE_TAG, state)
+
+
+def _hint(client: Any, name: str) -> str:
+    try:
+        known = client.get_registered_model(name).aliases
+    except Exception:  # no such model: the hint says less
+        known = {}
+    return f"Aliases of {name}: {', '.join(sorted(known)) or 'none'}. See `mace-gov registry list`."

@@ -1,0 +1,20 @@
+"""The wiring: joins the stages in order. The only package that knows all of them.
+
+    policy -> plan -> erase -> audit -> record -> attest -> gate -> report
+
+making     plan, apply, audit a model made elsewhere, erase alone
+checking   verify, decide anew, render the report again
+standing   was it recalled, and does MLflow still say what was signed?
+release    promote, recall, roll back
+shelf      what a registry holds, seen whole
+"""
+
+from mace_gov.workflow.checking import folder_of, gate_path, report_again, verify_path
+from mace_gov.workflow.making import Outcome, apply, audit_model, erase_model, plan_policy
+from mace_gov.workflow.release import Released, promote, recall, rollback
+from mace_gov.workflow.shelf import lineage_of, releases
+
+__all__ = [
+    "Outcome", "Released", "apply", "audit_model", "erase_model", "folder_of", "gate_path", "lineage_of",
+    "plan_policy", "promote", "recall", "releases", "report_again", "rollback", "verify_path",
+]

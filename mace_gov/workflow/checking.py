@@ -1,0 +1,88 @@
+"""Check what was made: verify it, let the gate decide anew, render its report again. No model runs here."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from mace_gov.attest.keys import ensure_key_pair, registry_trust
+from mace_gov.attest.statement import POLICY_NAME, VERDICT_NAME
+from mace_gov.attest.trust import Trust, load_trust
+from mace_gov.attest.verify import verify
+from mace_gov.core.errors import IntegrityError, MaceGovError
+from mace_gov.documents.evidence import VerifiedEvidence
+from mace_gov.documents.verdict import Verdict
+from mace_gov.gate.decide import decide
+from mace_gov.policy.load import load_policy
+from mace_gov.record.releases import Registered, is_registered, resolve
+from mace_gov.record.versions import find
+from mace_gov.workflow.making import write_report
+from mace_gov.workflow.standing import refuse_moved, refuse_recalled
+
+
+def verify_path(path: Path, *, key: Path | None, registry: Path) -> tuple[VerifiedEvidence, Verdict, bool]:
+    """Verify a version, report or model folder, or ``models:/NAME@ALIAS``, and that it was not recalled since.
+
+    The last value says whether a key was given.
+    """
+    verified = _standing(path, key=key, registry=registry, need_verdict=True)
+    if verified.verdict is None:
+        raise IntegrityError(f"{path}: no signed verdict, expected {VERDICT_NAME}")
+    return verified, verified.verdict, key is not None
+
+
+def gate_path(
+    path: Path, policy: Path | None, *, key: Path | None, registry: Path
+) -> tuple[VerifiedEvidence, Verdict, bool]:
+    """Verify the evidence, then decide anew against a policy file; None: the one that was signed with the version."""
+    loaded = load_policy(policy) if policy else None
+    # The gate itself compares the policy's content: a comment edited since is no other policy.
+    verified = _standing(path, key=key, registry=registry, need_verdict=False)
+    loaded = loaded or load_policy(verified.folder / POLICY_NAME)
+    return verified, decide(verified, loaded.policy), key is not None
+
+
+def report_again(path: Path, *, registry: Path, reports: Path, key: Path | None) -> Path:
+    """Verify a version and render its report anew from the signed evidence and verdict."""
+    folder = folder_of(path, registry)
+    verified = verify(folder, key=_pinned(key, registry), registry=registry)
+    if verified.verdict is None:
+        raise IntegrityError(f"{path}: no signed verdict, expected {VERDICT_NAME}")
+    lineage = verified.evidence.lineage
+    version = f"{lineage.name}/{lineage.version}" if lineage else None
+    policy = load_policy(verified.folder / POLICY_NAME).policy
+    pair = ensure_key_pair(registry)
+    return write_report(policy, verified, verified.verdict, version, verified.folder, reports, pair)
+
+
+def folder_of(path: Path, registry: Path) -> Path:
+    """The folder that is meant: an existing one, ``NAME/N`` in the registry, or where MLflow leads ``models:/...``."""
+    return _locate(path, registry)[0]
+
+
+def _standing(path: Path, *, key: Path | None, registry: Path, need_verdict: bool) -> VerifiedEvidence:
+    """Verify what ``path`` leads to; refuse what was recalled, and a reference that was moved past the releases."""
+    folder, registered = _locate(path, registry)
+    pinned = _pinned(key, registry)
+    try:
+        verified = verify(folder, key=pinned, registry=registry, need_verdict=need_verdict)
+    except MaceGovError:
+        if registered and registered.fetched:
+            # What does not hold is not kept: the server may be mended, and the next command fetches it anew.
+            shutil.rmtree(folder.parent)
+        raise
+    refuse_recalled(verified, registry, pinned)
+    if registered:
+        refuse_moved(registered, verified, registry, pinned)
+    return verified
+
+
+def _locate(path: Path, registry: Path) -> tuple[Path, Registered | None]:
+    if is_registered(str(path)):
+        registered = resolve(registry, str(path))
+        return registered.model, registered
+    return path if path.exists() else find(registry, str(path)).folder, None
+
+
+def _pinned(key: Path | None, registry: Path) -> Trust:
+    return load_trust(key) if key else registry_trust(registry)

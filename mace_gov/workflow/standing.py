@@ -1,0 +1,57 @@
+"""Does a version that verifies still stand? Recalls, and MLflow's word, held against the signed chain of releases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mace_gov.attest.releases import read_releases, release_folder
+from mace_gov.attest.trust import Trust
+from mace_gov.core.errors import IntegrityError, RecalledError
+from mace_gov.documents.evidence import VerifiedEvidence
+from mace_gov.documents.release import ReleaseLog
+from mace_gov.record.server import pull_releases
+
+if TYPE_CHECKING:
+    from mace_gov.record.releases import Registered
+
+HINT = "Do not deploy by this reference. `mace-gov registry list` shows what is compliant by the signed chain."
+
+
+def chain(registry: Path, name: str, trust: Trust) -> ReleaseLog:
+    """The chain of releases of ``name``, checked; what a tracking server has of it is fetched first."""
+    pull_releases(registry, name, release_folder(registry, name))
+    return read_releases(registry, name, trust)
+
+
+def refuse_recalled(verified: VerifiedEvidence, registry: Path, trust: Trust) -> None:
+    """Raise RecalledError when any chain in the registry recalls this version or this model."""
+    lineage, digest = verified.evidence.lineage, verified.evidence.audit.governed_digest
+    place = (lineage.name, lineage.version) if lineage else (None, None)
+    names = {folder.name for folder in (registry / "releases").glob("[!.]*")} | ({lineage.name} if lineage else set())
+    for name in sorted(names):
+        if found := chain(registry, name, trust).recall_of(*place, digest):
+            version = f"{found.name}/{found.version}"
+            raise RecalledError(f"{version} was recalled on {found.at} by {found.by}: {found.reason}")
+
+
+def refuse_moved(registered: Registered, verified: VerifiedEvidence, registry: Path, trust: Trust) -> None:
+    """Raise IntegrityError when MLflow leads elsewhere than signed evidence and signed releases say."""
+    from mace_gov.record.releases import COMPLIANT
+
+    lineage = verified.evidence.lineage
+    signed = f"{lineage.name}, version {lineage.mlflow_version}" if lineage else "no version of MLflow"
+    found = f"{registered.name}, version {registered.mlflow_version}"
+    if signed != found:
+        raise IntegrityError(f"{registered.uri}: MLflow leads from {found} to files whose signed evidence is about "
+                             f"{signed}: its database was changed", hint=HINT)
+    if registered.recalled:
+        raise RecalledError(f"{registered.uri}: MLflow says that {lineage.name}/{lineage.version} was recalled")
+    if registered.alias == COMPLIANT:
+        compliant = chain(registry, registered.name, trust).compliant
+        if compliant != lineage.version:
+            expected = f"{registered.name}/{compliant}" if compliant else "none"
+            raise IntegrityError(
+                f"{registered.uri}: MLflow leads to {lineage.name}/{lineage.version}, expected {expected}: the signed "
+                "chain of releases says so, and the alias was moved past it", hint=HINT,
+            )

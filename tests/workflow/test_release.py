@@ -1,0 +1,182 @@
+"""Promote, roll back, recall; and what verification makes of a registry whose MLflow was edited."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+import mace_gov
+from mace_gov import workflow
+from mace_gov.attest.keypair import generate_key, load_key_pair
+from mace_gov.attest.keys import pin
+from mace_gov.core.errors import IntegrityError, RecalledError, UsageError
+from mace_gov.documents.sign_off import Decision
+from mace_gov.documents.trust import Role
+from mace_gov.documents.verdict import Outcome
+from mace_gov.guarded import sign_off_path
+from mace_gov.record.store import open_store
+from mace_gov.record.versions import find
+from tests.audit import planted
+from tests.workflow.planting import METHOD, World, policy_file
+
+COMPLIANT = Path("models:/nsfw@compliant")
+
+
+@pytest.fixture(scope="module")
+def finished(root: Path, tiny_model: Path) -> Path:
+    """A registry with nsfw/1 and nsfw/2, which pass and differ, nsfw/3, which fails, and nsfw/4, left to review."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        world = World(tiny_model, root, monkeypatch)
+        world.plant()
+        world.apply()
+        world.apply(policy_file(root, method={**METHOD, "refine": {"relativeRidge": 0.01}}))
+        world.governed = planted.faithful
+        world.plant()
+        assert world.apply().verdict.outcome is Outcome.FAIL
+        world.base, world.governed = planted.incapable, planted.erased
+        world.plant()
+        assert world.apply().verdict.outcome is Outcome.REVIEW
+    return world.registry
+
+
+@pytest.fixture
+def registry(finished: Path) -> Path:
+    """The same before anything was released. Not a copy: MLflow holds absolute paths."""
+    shutil.rmtree(finished / "releases", ignore_errors=True)
+    saved = finished / "mlflow.db.saved"
+    if not saved.exists():
+        shutil.copyfile(finished / "mlflow.db", saved)
+    shutil.copyfile(saved, finished / "mlflow.db")
+    return finished
+
+
+def promote(registry: Path, number: int) -> workflow.Released:
+    return workflow.promote(f"nsfw/{number}", registry=registry, by="ann")
+
+
+def verified(registry: Path, path: Path = COMPLIANT) -> str:
+    """The version that ``path`` leads to, verified."""
+    evidence = workflow.verify_path(path, key=None, registry=registry)[0].evidence
+    return f"{evidence.lineage.name}/{evidence.lineage.version}"
+
+
+def edit(registry: Path, statement: str, *values: object) -> None:
+    """Change MLflow's database behind its back."""
+    with sqlite3.connect(registry / "mlflow.db") as database:
+        assert database.execute(statement, values).rowcount == 1
+
+
+def test_promote_roll_back_and_recall(registry: Path) -> None:
+    with pytest.raises(UsageError, match="knows no models:/nsfw@compliant"):
+        verified(registry)
+    assert promote(registry, 1).exit_code == 0
+    assert verified(registry) == "nsfw/1"
+    assert promote(registry, 2).exit_code == 0
+    assert promote(registry, 2).exit_code == 0  # again: nothing new is signed
+    assert len(list((registry / "releases" / "nsfw").iterdir())) == 2
+    assert verified(registry) == verified(registry, Path("models:/nsfw/2")) == "nsfw/2"
+
+    assert workflow.rollback("nsfw", registry=registry, by="ann", reason="slower").version == "nsfw/1"
+    assert verified(registry) == "nsfw/1"
+    with open_store(registry) as client:
+        states = {v.tags["mace_gov.version"]: v.tags.get("mace_gov.release") for v in
+                  client.search_model_versions("name = 'nsfw'")}
+    assert states == {"nsfw/1": "compliant", "nsfw/2": "superseded", "nsfw/3": None, "nsfw/4": None}
+
+    assert mace_gov.load(str(COMPLIANT), registry=registry, device="cpu").unet is not None
+
+    log = workflow.recall("nsfw/1", registry=registry, by="bob", reason="it draws what is banned when asked in Dutch")
+    assert (log.compliant, log.rollback_target) == (None, 2)
+    with pytest.raises(UsageError, match="Aliases of nsfw: candidate|knows no"):
+        verified(registry)
+    folder = registry / "versions" / "nsfw" / "1"
+    for path in (Path("nsfw/1"), folder, folder / "model", Path("models:/nsfw/1")):
+        with pytest.raises(RecalledError, match=r"nsfw/1 was recalled on .* by bob: .* in Dutch") as refused:
+            verified(registry, path)
+        assert refused.value.exit_code == 1
+    with pytest.raises(RecalledError):
+        promote(registry, 1)
+    with pytest.raises(RecalledError):
+        mace_gov.load("nsfw/1", registry=registry)
+    assert workflow.rollback("nsfw", registry=registry, by="ann").version == "nsfw/2"
+    with pytest.raises(UsageError, match="recalled"):
+        workflow.rollback("nsfw", registry=registry, by="ann")
+
+
+def test_only_a_pass_is_promoted_and_only_what_verifies(registry: Path) -> None:
+    refused = promote(registry, 3)
+    assert refused.exit_code == 1
+    assert refused.verdict.outcome is Outcome.FAIL
+    picture = next((registry / "versions/nsfw/2/evidence/pictures/base").iterdir())
+    held = picture.read_bytes()
+    picture.write_bytes(held + b"x")
+    with pytest.raises(IntegrityError, match=picture.name):
+        promote(registry, 2)
+    picture.write_bytes(held)
+    assert not (registry / "releases").exists()
+
+
+def test_what_is_left_to_review_is_released_once_two_reviewers_approve(registry: Path, tmp_path: Path) -> None:
+    folder = registry / "versions/nsfw/4"
+    for place, name in enumerate(("ann", "bob"), 1):
+        waiting = promote(registry, 4)
+        assert waiting.exit_code == 5
+        assert f"found {place - 1}" in waiting.reasons[0]
+        key = tmp_path / f"{name}.pem"
+        generate_key(key)
+        pair = load_key_pair(key)
+        pin(registry, pair.public, role=Role.REVIEWER, name=name)
+        sign_off_path(folder, signing_key=key, decision=Decision.APPROVE, reviewer=name, role="reviewer",
+                      reason="stand-ins only", key=None, registry=registry)
+    assert promote(registry, 4).exit_code == 0
+    assert verified(registry) == "nsfw/4"
+    assert [node.kind for node in workflow.lineage_of(find(registry, "nsfw/4"), registry).columns[-1]] == [
+        "Sign-off", "Sign-off", "Release"
+    ]
+
+
+def test_a_recall_needs_neither_the_model_nor_a_promotion(registry: Path) -> None:
+    model = registry / "versions/nsfw/2/model"
+    model.rename(registry / "hidden")
+    workflow.recall("nsfw/2", registry=registry, by="ann", reason="wrong base")
+    (registry / "hidden").rename(model)
+    with pytest.raises(RecalledError, match="wrong base"):
+        verified(registry, Path("nsfw/2"))
+    assert verified(registry, Path("nsfw/1")) == "nsfw/1"
+
+
+def test_an_alias_that_was_moved_is_refused(registry: Path) -> None:
+    promote(registry, 1)
+    edit(registry, "UPDATE registered_model_aliases SET version = 2 WHERE alias = 'compliant'")
+    with pytest.raises(IntegrityError, match="leads to nsfw/2, expected nsfw/1") as refused:
+        verified(registry)
+    assert refused.value.exit_code == 4
+
+
+def test_an_alias_without_a_signed_release_is_refused(registry: Path) -> None:
+    edit(registry, "UPDATE registered_model_aliases SET alias = 'compliant' WHERE alias = 'candidate'")
+    with pytest.raises(IntegrityError, match="leads to nsfw/4, expected none"):
+        verified(registry)
+
+
+def test_a_source_that_was_moved_is_refused(registry: Path) -> None:
+    promote(registry, 1)
+    other = (registry / "versions/nsfw/3/model").as_uri()
+    edit(registry, "UPDATE model_versions SET source = ?, storage_location = ? WHERE version = 1", other, other)
+    with pytest.raises(IntegrityError, match="its database was changed"):
+        verified(registry)
+    gone = (registry / "nowhere").as_uri()
+    edit(registry, "UPDATE model_versions SET source = ?, storage_location = ? WHERE version = 1", gone, gone)
+    with pytest.raises(IntegrityError, match="nowhere"):
+        verified(registry)
+
+
+def test_a_recall_that_was_taken_off_the_chain_still_shows_in_mlflow(registry: Path) -> None:
+    promote(registry, 1)
+    workflow.recall("nsfw/1", registry=registry, by="ann", reason="it came back")
+    sorted((registry / "releases" / "nsfw").iterdir())[-1].unlink()
+    with pytest.raises(RecalledError, match="MLflow says"):
+        verified(registry, Path("models:/nsfw/1"))
