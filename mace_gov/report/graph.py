@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from mace_gov.documents.evidence import Evidence
 from mace_gov.documents.verdict import Outcome, Verdict
 
-LORAS_SHOWN = 6
+LORAS_SHOWN = 5
 """LoRAs drawn one by one; where there are more, the rest is counted in one node."""
 
 
@@ -56,11 +56,11 @@ def lineage_graph(
         columns.append(_loras(evidence))
     columns += [
         (Node("Version" if version else "Model made elsewhere", version or "not in a registry",
-              f"signed by key {keyid[:12]}" if keyid else "", audit.governed_digest),),
+              f"key {keyid[:12]}" if keyid else "", audit.governed_digest),),
         (Node("Audit", f"{audit.trials:,} pictures", "judged, of both models", audit.content_digest()),),
     ]
     if verdict:
-        columns.append((Node("Verdict", verdict.outcome.value, f"decided {verdict.decided}",
+        columns.append((Node("Verdict", verdict.outcome.value, f"decided {verdict.decided[:10]}",
                              verdict.content_digest(), verdict.outcome),))
     if stamps:
         columns.append(tuple(stamps))
@@ -75,5 +75,5 @@ def _loras(evidence: Evidence) -> tuple[Node, ...]:
     shown = loras if len(loras) <= LORAS_SHOWN else loras[:LORAS_SHOWN - 1]
     nodes = [Node("LoRA", lora.concept, phrases.get(lora.concept, ""), lora.digest) for lora in shown]
     if rest := len(loras) - len(shown):
-        nodes.append(Node("LoRAs", f"and {rest} more", "each with its digest below"))
+        nodes.append(Node("LoRAs", f"and {rest} more", "digests below"))
     return tuple(nodes)

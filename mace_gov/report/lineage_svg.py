@@ -8,7 +8,7 @@ from mace_gov.report.graph import Graph, Node
 
 WIDTH, HEIGHT, GAP_X, GAP_Y = 146, 72, 22, 12
 """A box's size and the room between boxes, in pixels."""
-LONGEST = {"name": 18, "detail": 23}
+LONGEST = {"name": 18, "detail": 21}
 """Letters that fit into a box; what is longer is cut, and stands in full in the box's title."""
 
 

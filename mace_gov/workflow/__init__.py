@@ -9,12 +9,12 @@ release    promote, recall, roll back
 shelf      what a registry holds, seen whole
 """
 
-from mace_gov.workflow.checking import folder_of, gate_path, report_again, verify_path
+from mace_gov.workflow.checking import check, folder_of, gate_path, report_again, verify_path
 from mace_gov.workflow.making import Outcome, apply, audit_model, erase_model, plan_policy
 from mace_gov.workflow.release import Released, promote, recall, rollback
 from mace_gov.workflow.shelf import lineage_of, releases
 
 __all__ = [
-    "Outcome", "Released", "apply", "audit_model", "erase_model", "folder_of", "gate_path", "lineage_of",
+    "Outcome", "Released", "apply", "audit_model", "check", "erase_model", "folder_of", "gate_path", "lineage_of",
     "plan_policy", "promote", "recall", "releases", "report_again", "rollback", "verify_path",
 ]

@@ -25,7 +25,7 @@ def verify_path(path: Path, *, key: Path | None, registry: Path) -> tuple[Verifi
 
     The last value says whether a key was given.
     """
-    verified = _standing(path, key=key, registry=registry, need_verdict=True)
+    verified = check(path, key=key, registry=registry, need_verdict=True)
     if verified.verdict is None:
         raise IntegrityError(f"{path}: no signed verdict, expected {VERDICT_NAME}")
     return verified, verified.verdict, key is not None
@@ -37,7 +37,7 @@ def gate_path(
     """Verify the evidence, then decide anew against a policy file; None: the one that was signed with the version."""
     loaded = load_policy(policy) if policy else None
     # The gate itself compares the policy's content: a comment edited since is no other policy.
-    verified = _standing(path, key=key, registry=registry, need_verdict=False)
+    verified = check(path, key=key, registry=registry, need_verdict=False)
     loaded = loaded or load_policy(verified.folder / POLICY_NAME)
     return verified, decide(verified, loaded.policy), key is not None
 
@@ -60,8 +60,11 @@ def folder_of(path: Path, registry: Path) -> Path:
     return _locate(path, registry)[0]
 
 
-def _standing(path: Path, *, key: Path | None, registry: Path, need_verdict: bool) -> VerifiedEvidence:
-    """Verify what ``path`` leads to; refuse what was recalled, and a reference that was moved past the releases."""
+def check(path: Path, *, key: Path | None, registry: Path, need_verdict: bool) -> VerifiedEvidence:
+    """Verify what ``path`` leads to, as every use of a version begins.
+
+    Raises IntegrityError, also for a reference that was moved past the signed releases, and RecalledError.
+    """
     folder, registered = _locate(path, registry)
     pinned = _pinned(key, registry)
     try:
