@@ -103,6 +103,7 @@ def test_a_policy_change_from_pull_request_to_recall(world: World, capsys: pytes
     assert code == 1
     assert "nsfw/3 was recalled" in blocked["error"]
     assert "in Dutch" in blocked["error"]
+    assert run("gate", good["paths"]["version"], "--policy", changed, "--key", run.key)[0] == 1
     assert run.deploy()[0] == 2
     assert run("registry", "rollback", "nsfw", "--key", run.key)[0] == 0
     assert run.deploy()[1]["version"] == "nsfw/1"
