@@ -26,7 +26,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 docs: install
-	$(BIN)/mace-gov policy schema > policies/schema/policy.v1.json
+	for each in policy waivers report; do $(BIN)/mace-gov policy schema $$each > policies/schema/$$each.v1.json || exit 1; done
 	$(BIN)/python docs/generate_cli.py
 
 bench: install

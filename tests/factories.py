@@ -35,6 +35,7 @@ from mace_gov.documents.plan import ErasurePlan, ModelManifest
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import Finding, Outcome, Verdict
+from mace_gov.documents.waiver import Waiver
 
 CREATED = "2026-11-01T12:00:00Z"
 RULES = (
@@ -290,6 +291,21 @@ def verdict(**overrides: Any) -> Verdict:
     return Verdict(**{**fields, **overrides})
 
 
+def waiver(**overrides: Any) -> Waiver:
+    """A waiver for NSFW-002 of a policy that is not critical."""
+    fields = {"id": "WAIVER-001", "policy": "nsfw", "rule": "NSFW-002", "at_most": 0.2,
+              "reason": "Synonyms are mended in the next release.", "owner": "research", "approver": "jane.doe",
+              "expires_at": "2026-12-31"}
+    return Waiver(**{**fields, **overrides})
+
+
+def waivers_yaml(*waivers: Waiver) -> bytes:
+    """A waivers file as bytes (JSON is YAML)."""
+    value = {"apiVersion": "mace-gov/v1", "kind": "Waivers", "metadata": {"name": "sample", "owner": "safety"},
+             "spec": {"waivers": [each.to_json() for each in waivers or (waiver(),)]}}
+    return json.dumps(value, indent=2).encode()
+
+
 def report(**overrides: Any) -> Report:
     """The report of all of the above."""
     fields = {"title": "nsfw 1.0.0, version nsfw/1", "version": "nsfw/1", "policy": policy(), "evidence": evidence(),
@@ -331,13 +347,13 @@ class SignedVersion:
 def version_folder(
     tmp_path: Path, *, name: str = "nsfw", number: int = 1, need_verdict: bool = True, created: str = CREATED,
     weights: bytes = b"governed weights", complete: bool = False, files: dict[str, bytes] | None = None,
-    **verdict_overrides: Any,
+    trials: bytes | None = None, **verdict_overrides: Any,
 ) -> SignedVersion:
     """A small version folder under ``tmp_path/registry`` with a stand-in for the model, signed.
 
     ``complete``: with model signature, provenance, ML-BOM and test result beside evidence and verdict, as apply does.
-    ``weights`` makes another governed model of it, ``files`` replace the stand-in; ``verdict_overrides`` go to
-    ``verdict``.
+    ``weights`` makes another governed model of it, ``files`` replace the stand-in, ``trials`` is another trials.jsonl;
+    ``verdict_overrides`` go to ``verdict``.
     """
     from mace_gov.attest.keys import ensure_key_pair, ensure_model_pair
     from mace_gov.attest.sign import collect_files, sign_build, sign_evidence, sign_results, sign_summary
@@ -350,12 +366,13 @@ def version_folder(
     governed = digests(model)
     others = {**other_files(), "policy.yaml": yaml}
     write_files(folder / "model", model)
-    write_files(folder / "evidence", evidence_files())
+    looked = {**evidence_files(), **({"trials.jsonl": trials} if trials is not None else {})}
+    write_files(folder / "evidence", looked)
     write_files(folder, others)
     digest = made_policy.content_digest()
     made_plan = plan(policy_digest=digest)
     record = erasure(plan=made_plan, governed_files=governed, governed_digest=folder_digest(governed))
-    seen = audit_result(policy_digest=digest, governed_digest=folder_digest(governed))
+    seen = audit_result(policy_digest=digest, governed_digest=folder_digest(governed), files=digests(looked))
     pair = ensure_key_pair(registry)
     if complete:
         sign_build(folder, f"{name}/{number}", made_policy, sha256_bytes(yaml), made_plan, record, seen, pair=pair,

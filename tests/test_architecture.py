@@ -52,6 +52,18 @@ def test_policy_lint_imports_nothing_heavy():
     assert not imported_by("policy", "lint", "policies/nsfw.yaml") & HEAVY
 
 
+def test_gate_and_its_outputs_import_nothing_heavy(tmp_path):
+    from tests import factories
+
+    made = factories.version_folder(tmp_path)
+    outputs = [part for name in ("json", "sarif", "junit") for part in ("--output", f"{name}={tmp_path / name}")]
+    gate = ("gate", str(made.folder), "--policy", str(made.folder / "policy.yaml"), "--registry", str(made.registry))
+    assert not imported_by(*gate, "--against", "last", *outputs) & HEAVY
+    assert (tmp_path / "sarif").is_file()
+    assert not imported_by("export", str(tmp_path / "json"), "--output", f"csv={tmp_path / 'csv'}") & HEAVY
+    assert (tmp_path / "csv").is_file()
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
 def test_modules_are_short_and_say_what_they_are(path):
     text = path.read_text(encoding="utf-8")

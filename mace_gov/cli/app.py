@@ -10,6 +10,7 @@ from mace_gov.cli import (
     audit,
     doctor,
     erase,
+    export,
     gate,
     generate,
     keys,
@@ -48,7 +49,7 @@ def _root(
 
 app.command(rich_help_panel="The main job")(apply.apply)
 app.add_typer(policy.app, name="policy", rich_help_panel="Stages")
-for command in (plan.plan, erase.erase, audit.audit, verify.verify, gate.gate, report.report):
+for command in (plan.plan, erase.erase, audit.audit, verify.verify, gate.gate, report.report, export.export):
     app.command(rich_help_panel="Stages")(command)
 app.command("sign-off", rich_help_panel="Around it")(sign_off.sign_off)
 app.command(rich_help_panel="Around it")(generate.generate)

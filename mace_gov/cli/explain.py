@@ -32,6 +32,13 @@ def explanation(policy: Policy) -> Iterator[str]:
         yield meta.description.strip()
     enforce = "blocks a release that does not meet it" if spec.mode == "enforce" else "reports and never blocks"
     yield f"Mode {spec.mode}: {enforce}. Base model: {spec.model.ref}."
+    if spec.gate:
+        kept = ", ".join(sorted(policy.not_waivable(), key=lambda each: each.rank))
+        yield f"Gate: blocks from severity {spec.gate.fail_on}; uncertain ends as {spec.gate.on_uncertain}; " \
+              f"not waivable: {kept}."
+    for parent in policy.derived_from or []:
+        loosened = "".join(f"; loosens {w.loosens} until {w.expires_at} ({w.id})" for w in parent.waivers)
+        yield f"Builds on {parent.name} {parent.version} (sha256 {parent.sha256}){loosened}."
     for category in spec.categories:
         concepts = category.concepts
         yield ""

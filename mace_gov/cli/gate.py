@@ -2,24 +2,65 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mace_gov.cli.options import AsJson, Key, PolicyOption, Registry
+from mace_gov.cli.options import AsJson, Key, Outputs, PolicyOption, Registry, check_outputs
+from mace_gov.documents.policy import Severity
+
+
+class Mode(StrEnum):
+    """What a verdict does."""
+
+    ENFORCE = "enforce"
+    AUDIT = "audit"
+
+
+class Uncertain(StrEnum):
+    """What a REVIEW ends as."""
+
+    REVIEW = "review"
+    FAIL = "fail"
 
 
 def gate(
     path: Annotated[Path, typer.Argument(help="A version, a report folder or a model folder.", show_default=False)],
     policy: PolicyOption,
+    waivers: Annotated[
+        list[Path] | None, typer.Option("--waivers", help="Waivers file (YAML); may be given again.")
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(help="Compare with this version (last, NAME/N, a folder): nothing banned may come back."),
+    ] = None,
+    mode: Annotated[
+        Mode | None, typer.Option(help="enforce blocks, audit reports. Default: the policy's.")
+    ] = None,
+    fail_on: Annotated[
+        Severity | None, typer.Option(help="Least severity that blocks. Default: the policy's, else low.")
+    ] = None,
+    on_uncertain: Annotated[
+        Uncertain | None,
+        typer.Option(help="What a REVIEW ends as: exit 5 or exit 1. Default: the policy's, else review."),
+    ] = None,
+    output: Outputs = None,
     key: Key = None,
     registry: Registry = Path("registry"),
     as_json: AsJson = False,
 ) -> None:
     """Verify the evidence, then decide anew against a policy file. The exit code is the decision."""
-    from mace_gov import workflow
+    outputs = check_outputs(output, as_json=as_json)
     from mace_gov.cli.output import finish_verified
+    from mace_gov.gate.decide import Terms
+    from mace_gov.workflow import gate_path
 
-    verified, verdict, pinned = workflow.gate_path(path, policy, key=key, registry=registry)
+    verified, verdict, pinned = gate_path(
+        path, policy, key=key, registry=registry, waivers=waivers or (), against=against, outputs=outputs,
+        terms=Terms(mode and mode.value, fail_on, on_uncertain and on_uncertain.value),
+    )
+    if against and verdict.compared is None:
+        typer.echo(f"note  {verdict.policy_name} has no earlier compliant version to compare with", err=True)
     raise typer.Exit(finish_verified(verified, verdict, pinned=pinned, as_json=as_json))

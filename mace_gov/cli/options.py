@@ -20,5 +20,24 @@ Key = Annotated[
     Path | None,
     typer.Option("--key", help="Pinned public key (PEM) or trust file. Default: the registry's, which proves less."),
 ]
+Outputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--output",
+        help="FORMAT=FILE: json, markdown, junit, sarif, annotations, csv; - is standard output. May be given again.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object alone on standard output.")]
 Device = Annotated[str | None, typer.Option("--device", help="cuda, mps or cpu; the best there is by default.")]
+
+
+def check_outputs(options: list[str] | None, *, as_json: bool) -> dict[str, Path]:
+    """``FORMAT=FILE`` options. Raises UsageError when one is not that, or when two would share standard output."""
+    from mace_gov.core.errors import UsageError
+    from mace_gov.gate.formats import parse_outputs
+
+    outputs = parse_outputs(options or [])
+    printed = [name for name, path in outputs.items() if str(path) == "-"]
+    if len(printed) + as_json > 1:
+        raise UsageError(f"standard output is asked for twice: {', '.join([*printed, *['--json'] * as_json])}")
+    return outputs

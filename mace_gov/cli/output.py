@@ -59,6 +59,8 @@ def finish_verified(verified: VerifiedEvidence, verdict: Verdict, *, pinned: boo
             "paths": {"version": str(verified.folder)},
             "measures": verified.evidence.audit.measures,
             "rules": _rules(verdict),
+            "waivers": [waiver.to_json() for waiver in verdict.waivers],
+            "compared": verdict.compared.to_json() if verdict.compared else None,
             "checks": list(verified.checks),
             "keyid": verified.keyid,
             "key_pinned": pinned,

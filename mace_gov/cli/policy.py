@@ -15,26 +15,20 @@ app = typer.Typer(help="Check, explain and describe policies.", no_args_is_help=
 
 @app.command()
 def lint(
-    policies: Annotated[list[Path], typer.Argument(help="Policy files (YAML).", show_default=False)],
+    policies: Annotated[list[Path], typer.Argument(help="Policy or waivers files (YAML).", show_default=False)],
     as_json: AsJson = False,
 ) -> None:
-    """Check policies: every error at once, each with file, line, field and what was expected."""
-    from mace_gov.core.clock import now
-    from mace_gov.core.errors import PolicyError
-    from mace_gov.policy.advice import advice
-    from mace_gov.policy.load import load_policy
+    """Check policies and waivers files: every error at once, each with file, line, field and what was expected."""
+    from datetime import UTC, datetime
+
+    from mace_gov.policy.lint import lint as lint_file
 
     problems: list[str] = []
     warnings: list[str] = []
     for path in policies:
-        try:
-            loaded = load_policy(path)
-        except PolicyError as error:
-            problems += error.problems or [error.message]
-            continue
-        for where, message in advice(loaded.policy, now().date()):
-            line, column = loaded.source.place(where)
-            warnings.append(f"{path}:{line}:{column}: warning: {message}")
+        errors, advice = lint_file(path, datetime.now(UTC).date())
+        problems += errors
+        warnings += advice
     if as_json:
         typer.echo(json.dumps({"errors": problems, "warnings": warnings}))
     else:
@@ -48,11 +42,41 @@ def lint(
 
 
 @app.command()
-def schema() -> None:
-    """Print the policy's JSON Schema, for editors and other tools."""
-    from mace_gov.policy.schema import policy_schema_text
+def schema(
+    of: Annotated[
+        str, typer.Argument(help="policy, waivers or report.", metavar="[policy|waivers|report]")
+    ] = "policy",
+) -> None:
+    """Print the JSON Schema of a policy, of a waivers file or of report.json, for editors and other tools."""
+    from mace_gov.policy.schema import schema_text
 
-    typer.echo(policy_schema_text(), nl=False)
+    typer.echo(schema_text(of), nl=False)
+
+
+@app.command()
+def diff(
+    first: Annotated[Path, typer.Argument(help="Policy file (YAML), the one before.", show_default=False)],
+    second: Annotated[Path, typer.Argument(help="Policy file (YAML), the one after.", show_default=False)],
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit 1 when the second policy asks less anywhere.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say in words what the second policy bans more, tightens and loosens."""
+    from mace_gov.policy.diff import diff as compare
+    from mace_gov.policy.diff import headline
+    from mace_gov.policy.load import load_policy
+
+    changes = compare(load_policy(first).policy, load_policy(second).policy)
+    looser = any(change.looser for change in changes)
+    if as_json:
+        told = [{"subject": c.subject, "effect": c.effect, "words": c.words} for c in changes]
+        typer.echo(json.dumps({"summary": headline(changes), "looser": looser, "changes": told}))
+    else:
+        typer.echo(headline(changes))
+        for change in changes:
+            typer.echo(f"  {change.effect:8}  {change.subject}: {change.words}")
+    raise typer.Exit(1 if looser and exit_code else 0)
 
 
 @app.command()

@@ -16,6 +16,16 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 """An identifier that is safe as a file name: lower-case letters, digits, dot, dash, underscore."""
 
 
+Location = tuple[str | int, ...]
+"""A place in a document: keys and indices from the top."""
+
+RuleId = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]*(-[A-Z0-9]+)+$", max_length=40)]
+"""Like NSFW-001."""
+
+Person = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
+"""A team or a person who answers for something."""
+
+
 class Document(BaseModel):
     """Base of every noun on an arrow."""
 

@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from mace_gov.documents.base import Document, Slug
+from mace_gov.documents.base import Document, Person, RuleId, Slug
+from mace_gov.documents.composition import Ancestor, Extends
+from mace_gov.documents.consistency import inconsistencies
 from mace_gov.documents.method import Method, Template
 
 API_VERSION = "mace-gov/v1"
@@ -36,6 +38,11 @@ class Severity(StrEnum):
     HIGH = "high"
     MEDIUM = "medium"
     LOW = "low"
+
+    @property
+    def rank(self) -> int:
+        """0 is worst."""
+        return list(Severity).index(self)
 
 
 class Suite(StrEnum):
@@ -108,7 +115,7 @@ class DetectorSpec(Document):
 class Rule(Document):
     """One bound on one metric of one probe suite."""
 
-    id: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]*(-[A-Z0-9]+)+$", max_length=40)]
+    id: RuleId
     """Like NSFW-001; unique within the policy."""
     suite: Suite
     """Which probes."""
@@ -194,6 +201,17 @@ class Audit(Document):
     """Suites to ask beside direct, synonym, unrelated and near, and beside those that a rule bounds."""
 
 
+class GateSettings(Document):
+    """What the gate makes of its findings, beside the rules."""
+
+    fail_on: Severity = Severity.LOW
+    """Findings of categories below this severity are reported and do not block."""
+    on_uncertain: Literal["review", "fail"] = "review"
+    """What a REVIEW ends as: review (exit code 5), or fail (exit code 1). It never passes."""
+    not_waivable: list[Severity] = []
+    """Severities whose rules no waiver covers, besides critical, which is never waivable."""
+
+
 class Metadata(Document):
     """Who answers for the policy, and until when."""
 
@@ -201,7 +219,7 @@ class Metadata(Document):
     """Also the name of the governed model in the registry."""
     version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
     """Semantic version of the policy."""
-    owner: Annotated[str, StringConstraints(min_length=1, max_length=120)]
+    owner: Person
     """Team or person."""
     review_by: date
     """After this day the gate asks for review."""
@@ -222,52 +240,8 @@ class Spec(Document):
     """How hard to look."""
     categories: list[Category] = Field(min_length=1)
     """What is banned, and what passing means."""
-
-
-Location = tuple[str | int, ...]
-
-
-def inconsistencies(data: Any) -> list[tuple[Location, str]]:
-    """What contradicts itself in a policy's plain data, each with its place. Tolerates data that is wrong otherwise."""
-    found: list[tuple[Location, str]] = []
-    spec = _get(data, "spec")
-    seen: dict[tuple[str, str], Location] = {}
-    targets: set[str] = set()
-
-    def claim(what: str, value: Any, where: Location) -> None:
-        if isinstance(value, str) and seen.setdefault((what, value.casefold()), where) != where:
-            found.append((where, f"found '{value}' a second time, expected a {what} that is unique in the policy"))
-
-    concepts = []
-    kept = [(("spec", "method", "preserve", "concepts", i), phrase)
-            for i, phrase in enumerate(_list(_get(_get(_get(spec, "method"), "preserve"), "concepts")))]
-    for i, category in enumerate(_list(_get(spec, "categories"))):
-        at: Location = ("spec", "categories", i)
-        claim("category id", _get(category, "id"), (*at, "id"))
-        for j, rule in enumerate(_list(_get(category, "rules"))):
-            claim("rule id", _get(rule, "id"), (*at, "rules", j, "id"))
-        for j, concept in enumerate(_list(_get(category, "concepts"))):
-            claim("concept id", _get(concept, "id"), (*at, "concepts", j, "id"))
-            claim("target", _get(concept, "target"), (*at, "concepts", j, "target"))
-            concepts.append(((*at, "concepts", j, "anchor"), _get(concept, "anchor")))
-            if isinstance(target := _get(concept, "target"), str):
-                targets.add(target.casefold())
-        kept += [((*at, "neighbours", j), phrase) for j, phrase in enumerate(_list(_get(category, "neighbours")))]
-    for where, phrase in kept:
-        if isinstance(phrase, str) and phrase.casefold() in targets:
-            found.append((where, f"'{phrase}' is banned and preserved at once; expected it in one of the two"))
-    for where, anchor in concepts:
-        if isinstance(anchor, str) and anchor.casefold() in targets:
-            found.append((where, f"the anchor '{anchor}' is itself banned; expected a harmless concept"))
-    return found
-
-
-def _get(data: Any, key: str) -> Any:
-    return data.get(key) if isinstance(data, dict) else None
-
-
-def _list(data: Any) -> list[Any]:
-    return data if isinstance(data, list) else []
+    gate: GateSettings | None = None
+    """What the gate makes of its findings; the default blocks on every one."""
 
 
 class Policy(Document):
@@ -279,6 +253,10 @@ class Policy(Document):
     """Document kind."""
     metadata: Metadata
     """Name, version, owner, review date."""
+    extends: Extends | None = None
+    """The policy that this one builds on; gone once both are joined."""
+    derived_from: list[Ancestor] | None = None
+    """Where a joined policy comes from, nearest first. Written when policies are joined, not by hand."""
     spec: Spec
     """What is banned, how it is erased, what passing means."""
 
@@ -287,6 +265,10 @@ class Policy(Document):
         if found := inconsistencies(self.to_json()):
             raise ValueError("; ".join(f"{'.'.join(map(str, where))}: {message}" for where, message in found))
         return self
+
+    def not_waivable(self) -> set[Severity]:
+        """Severities whose rules no waiver covers."""
+        return {Severity.CRITICAL, *(self.spec.gate.not_waivable if self.spec.gate else [])}
 
     def concepts(self) -> list[tuple[Category, Concept]]:
         """Every concept with its category, in file order."""

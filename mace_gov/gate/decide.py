@@ -2,22 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Literal
 
 from mace_gov.core.clock import timestamp
 from mace_gov.core.errors import IntegrityError
 from mace_gov.documents.audit import AuditResult
 from mace_gov.documents.evidence import VerifiedEvidence
-from mace_gov.documents.policy import Policy
-from mace_gov.documents.verdict import Outcome, Verdict
+from mace_gov.documents.policy import GateSettings, Policy, Severity
+from mace_gov.documents.verdict import Comparison, Finding, Outcome, Regression, Verdict
+from mace_gov.documents.waiver import Waiver
+from mace_gov.gate.regression import compare
 from mace_gov.gate.rules import decide_rule, worst
+from mace_gov.gate.waive import check, expired, waive
 
 
-def decide(verified: VerifiedEvidence, policy: Policy, *, today: date | None = None) -> Verdict:
+@dataclass(frozen=True)
+class Terms:
+    """What a caller of the gate asks for instead of the policy's own settings; None leaves the policy's."""
+
+    mode: Literal["enforce", "audit"] | None = None
+    """enforce blocks, audit reports."""
+    fail_on: Severity | None = None
+    """The least severity that blocks."""
+    on_uncertain: Literal["review", "fail"] | None = None
+    """What a REVIEW ends as."""
+
+
+@dataclass(frozen=True)
+class Previous:
+    """The last compliant version."""
+
+    version: str
+    """Its name, like nsfw/1."""
+    verified: VerifiedEvidence
+    """Its evidence."""
+
+
+def decide(
+    verified: VerifiedEvidence, policy: Policy, *, today: date | None = None, waivers: Sequence[Waiver] = (),
+    previous: Previous | None = None, terms: Terms | None = None,
+) -> Verdict:
     """Decide under ``policy`` on evidence that was verified. The worst of all findings and checks wins.
 
-    ``today`` is the real date unless given: SOURCE_DATE_EPOCH must not keep a policy from falling due.
-    Raises IntegrityError when the evidence is about another policy.
+    ``today`` is the real date unless given: SOURCE_DATE_EPOCH must not keep a policy or a waiver from falling due.
+    ``waivers`` let findings through up to their own limits; ``previous`` adds the comparison with the last compliant
+    version.
+
+    Raises IntegrityError when the evidence is about another policy, PolicyError for a waiver that fits nothing,
+    IncompleteError when the trials to compare are not at hand.
     """
     evidence, digest = verified.evidence, policy.content_digest()
     if digest != evidence.policy_digest:
@@ -26,17 +61,48 @@ def decide(verified: VerifiedEvidence, policy: Policy, *, today: date | None = N
             f"({policy.metadata.name} {policy.metadata.version})",
             hint="Give the policy that the version was made with, or run `mace-gov apply` with this one.",
         )
-    audit = evidence.audit
+    today, audit, own = today or datetime.now(UTC).date(), evidence.audit, policy.spec.gate or GateSettings()
+    fitting = check(waivers, policy, audit.governed_digest)
     findings = [
-        decide_rule(rule, category, audit) for category in policy.spec.categories for rule in category.rules
+        waive(finding, rule, category, audit, fitting[rule.id], today) if rule.id in fitting else finding
+        for category in policy.spec.categories for rule in category.rules
+        for finding in [decide_rule(rule, category, audit)]
     ]
-    overall = [*broken_model(audit), *reservations(audit, policy, today or datetime.now(UTC).date())]
+    overall = [*broken_model(audit), *expired(waivers, policy, today), *reservations(audit, policy, today)]
+    compared = compare(verified, previous.verified, policy, previous.version) if previous else None
+    asked = terms or Terms()
+    fail_on = asked.fail_on or own.fail_on
+    on_uncertain = asked.on_uncertain or own.on_uncertain
+    outcome = _worst(findings, overall, compared, Severity.LOW)
+    blocking = _worst(findings, overall, compared, fail_on)
     return Verdict(
-        outcome=worst([finding.outcome for finding in findings] + [outcome for outcome, _ in overall]),
-        mode=policy.spec.mode, policy_name=policy.metadata.name, policy_version=policy.metadata.version,
-        policy_digest=digest, governed_digest=audit.governed_digest, evidence_digest=verified.evidence_digest,
-        findings=findings, reasons=[reason for _, reason in overall], decided=timestamp(),
+        outcome=outcome, mode=asked.mode or policy.spec.mode, policy_name=policy.metadata.name,
+        policy_version=policy.metadata.version, policy_digest=digest, governed_digest=audit.governed_digest,
+        evidence_digest=verified.evidence_digest, findings=findings,
+        reasons=[*(reason for _, reason in overall), *_returned(compared)], decided=timestamp(), compared=compared,
+        fail_on=fail_on if fail_on is not Severity.LOW else None,
+        on_uncertain=on_uncertain if on_uncertain != "review" else None,
+        blocking=blocking if blocking is not outcome else None,
     )
+
+
+def _returned(compared: Comparison | None) -> list[str]:
+    if compared is None:
+        return []
+    found = [each for each in compared.regressions if each.outcome is not Outcome.PASS]
+    return [f"against {compared.version}: {each.reason}" for each in found]
+
+
+def _worst(
+    findings: Iterable[Finding], overall: Iterable[tuple[Outcome, str]], compared: Comparison | None, least: Severity
+) -> Outcome:
+    """The worst of what is at least as severe as ``least``; what holds for the model as a whole always counts."""
+    returned: Iterable[Regression] = compared.regressions if compared else ()
+    return worst([
+        *(finding.effect for finding in findings if finding.severity.rank <= least.rank),
+        *(each.outcome for each in returned if each.severity.rank <= least.rank),
+        *(outcome for outcome, _ in overall),
+    ])
 
 
 def broken_model(audit: AuditResult) -> list[tuple[Outcome, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from mace_gov.core.errors import PolicyError
-from mace_gov.documents.policy import Location
+from mace_gov.documents.base import Location
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 100_000
@@ -36,8 +36,15 @@ class Source:
 def read_yaml(text: str, name: str) -> Source:
     """Parse YAML text with the safe loader. Raises PolicyError, naming file and line, when it is not YAML."""
     if len(text.encode("utf-8")) > MAX_BYTES:
-        raise PolicyError(f"{name}: found {len(text.encode('utf-8'))} bytes, expected at most {MAX_BYTES}")
-    loader = yaml.SafeLoader(text)
+        raise PolicyError(f"{name}:1:1: found {len(text.encode('utf-8'))} bytes, expected at most {MAX_BYTES}")
+    try:
+        loader = yaml.SafeLoader(text)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        column = error.position - text.rfind("\n", 0, error.position)
+        raise PolicyError(
+            f"{name}:{line}:{column}: found the character U+{ord(text[error.position]):04X}, which YAML forbids"
+        ) from error
     try:
         node = loader.get_single_node()
         source = Source(value=None)

@@ -11,10 +11,10 @@ from rich.text import Text
 
 from mace_gov.documents.verdict import Finding, Outcome, Verdict
 from mace_gov.report.words import (
-    CONSEQUENCE,
     IF_ENFORCED,
     MEASURES,
     NBSP,
+    consequence,
     interval,
     observed,
     percent,
@@ -44,7 +44,7 @@ def next_step(verdict: Verdict, paths: Mapping[str, str]) -> str:
 
 
 def _consequence(verdict: Verdict) -> str:
-    return f"{AUDIT_MODE} {IF_ENFORCED[verdict.outcome]}" if verdict.mode == "audit" else CONSEQUENCE[verdict.outcome]
+    return f"{AUDIT_MODE} {IF_ENFORCED[verdict.outcome]}" if verdict.mode == "audit" else consequence(verdict)
 
 
 def _about(verdict: Verdict) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from mace_gov.core import rates
+from mace_gov.documents import estimates
 from mace_gov.documents.audit import Estimate
+from mace_gov.documents.estimates import NOT_MEASURED
 from mace_gov.documents.policy import Metric, Suite
-from mace_gov.documents.verdict import Outcome
+from mace_gov.documents.verdict import Outcome, Verdict
 
 NBSP = "\u00a0"
-NOT_MEASURED = "not measured"
 
 SUITES = {
     Suite.DIRECT: "asked for by name",
@@ -42,6 +43,30 @@ CONSEQUENCE = {
     "a pass.",
 }
 """What each outcome does to a release in enforce mode."""
+
+def meaning(verdict: Verdict) -> str:
+    """What the verdict says about the measurement, waivers named."""
+    said = MEANING[verdict.outcome]
+    if not verdict.waivers:
+        return said
+    names = ", ".join(f"{waiver.id} until {waiver.expires_at}" for waiver in verdict.waivers)
+    missed = f"{count(len(verdict.waivers), 'rule')} missed and waived ({names})."
+    return f"{missed} Every other rule was met." if verdict.outcome is Outcome.PASS else f"{said} {missed}"
+
+
+def consequence(verdict: Verdict) -> str:
+    """What the verdict does to a release."""
+    if verdict.mode == "audit":
+        return f"{AUDIT_MODE} {IF_ENFORCED[verdict.outcome]}"
+    if verdict.exit_code == 0 and verdict.outcome is not Outcome.PASS:
+        return (
+            f"The release gate lets this model digest through: it blocks on severity {verdict.fail_on} and worse, and "
+            "what was found is less severe."
+        )
+    if (verdict.blocking or verdict.outcome) is Outcome.REVIEW and verdict.on_uncertain == "fail":
+        return "The release gate blocks this model digest: what stays uncertain fails here."
+    return CONSEQUENCE[verdict.blocking or verdict.outcome]
+
 
 IF_ENFORCED = {
     Outcome.PASS: "In enforce mode the same outcome would let this digest through.",
@@ -118,26 +143,17 @@ def measured(estimate: Estimate | None) -> bool:
 
 def observed(estimate: Estimate | None) -> str:
     """The count itself, like ``0 of 64``."""
-    return NOT_MEASURED if estimate is None or estimate.n == 0 else f"{estimate.hits} of {estimate.n}"
+    return estimates.observed(estimate)
 
 
 def interval(estimate: Estimate | None) -> str:
     """Both bounds, like ``0.0 % to 4.6 %``."""
-    if estimate is None or estimate.n == 0:
-        return NOT_MEASURED
-    return f"{lower_percent(estimate.low)} to {upper_percent(estimate.high)}"
+    return unbroken(estimates.interval(estimate))
 
 
 def sentence(estimate: Estimate | None) -> str:
     """Count and what it proves: ``0 of 64 (upper bound 4.6 %)``, ``61 of 64, 95.3 % (88.4 % to 98.7 %)``."""
-    if estimate is None or estimate.n == 0:
-        return NOT_MEASURED
-    count = observed(estimate)
-    if estimate.hits == 0:
-        return f"{count} (upper bound {upper_percent(estimate.high)})"
-    if estimate.hits == estimate.n:
-        return f"{count} (lower bound {lower_percent(estimate.low)})"
-    return f"{count}, {percent(estimate.value)} ({interval(estimate)})"
+    return unbroken(estimates.sentence(estimate))
 
 
 def deciding_bound(metric: Metric, estimate: Estimate | None) -> str:

@@ -3,18 +3,20 @@
     policy -> plan -> erase -> audit -> record -> attest -> gate -> report
 
 making     plan, apply, audit a model made elsewhere, erase alone
-checking   verify, decide anew, render the report again
+checking   verify, render the report again
+deciding   decide anew, with waivers and against a version before; a report in the formats of other tools
 standing   was it recalled, and does MLflow still say what was signed?
 release    promote, recall, roll back
 shelf      what a registry holds, seen whole
 """
 
-from mace_gov.workflow.checking import check, folder_of, gate_path, report_again, verify_path
+from mace_gov.workflow.checking import check, folder_of, report_again, verify_path
+from mace_gov.workflow.deciding import export, gate_path
 from mace_gov.workflow.making import Outcome, apply, audit_model, erase_model, plan_policy
 from mace_gov.workflow.release import Released, promote, recall, rollback
 from mace_gov.workflow.shelf import lineage_of, releases
 
 __all__ = [
-    "Outcome", "Released", "apply", "audit_model", "check", "erase_model", "folder_of", "gate_path", "lineage_of",
-    "plan_policy", "promote", "recall", "releases", "report_again", "rollback", "verify_path",
+    "Outcome", "Released", "apply", "audit_model", "check", "erase_model", "export", "folder_of", "gate_path",
+    "lineage_of", "plan_policy", "promote", "recall", "releases", "report_again", "rollback", "verify_path",
 ]

@@ -1,4 +1,4 @@
-"""Check what was made: verify it, let the gate decide anew, render its report again. No model runs here."""
+"""Check what was made: verify it, render its report again. No model runs here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from mace_gov.attest.verify import verify
 from mace_gov.core.errors import IntegrityError, MaceGovError
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.verdict import Verdict
-from mace_gov.gate.decide import decide
 from mace_gov.policy.load import load_policy
 from mace_gov.record.releases import Registered, is_registered, resolve
 from mace_gov.record.versions import find
@@ -31,21 +30,10 @@ def verify_path(path: Path, *, key: Path | None, registry: Path) -> tuple[Verifi
     return verified, verified.verdict, key is not None
 
 
-def gate_path(
-    path: Path, policy: Path | None, *, key: Path | None, registry: Path
-) -> tuple[VerifiedEvidence, Verdict, bool]:
-    """Verify the evidence, then decide anew against a policy file; None: the one that was signed with the version."""
-    loaded = load_policy(policy) if policy else None
-    # The gate itself compares the policy's content: a comment edited since is no other policy.
-    verified = check(path, key=key, registry=registry, need_verdict=False)
-    loaded = loaded or load_policy(verified.folder / POLICY_NAME)
-    return verified, decide(verified, loaded.policy), key is not None
-
-
 def report_again(path: Path, *, registry: Path, reports: Path, key: Path | None) -> Path:
     """Verify a version and render its report anew from the signed evidence and verdict."""
     folder = folder_of(path, registry)
-    verified = verify(folder, key=_pinned(key, registry), registry=registry)
+    verified = verify(folder, key=pinned_keys(key, registry), registry=registry)
     if verified.verdict is None:
         raise IntegrityError(f"{path}: no signed verdict, expected {VERDICT_NAME}")
     lineage = verified.evidence.lineage
@@ -66,7 +54,7 @@ def check(path: Path, *, key: Path | None, registry: Path, need_verdict: bool) -
     Raises IntegrityError, also for a reference that was moved past the signed releases, and RecalledError.
     """
     folder, registered = _locate(path, registry)
-    pinned = _pinned(key, registry)
+    pinned = pinned_keys(key, registry)
     try:
         verified = verify(folder, key=pinned, registry=registry, need_verdict=need_verdict)
     except MaceGovError:
@@ -87,5 +75,6 @@ def _locate(path: Path, registry: Path) -> tuple[Path, Registered | None]:
     return path if path.exists() else find(registry, str(path)).folder, None
 
 
-def _pinned(key: Path | None, registry: Path) -> Trust:
+def pinned_keys(key: Path | None, registry: Path) -> Trust:
+    """The keys that count: those of ``key`` (a public key or a trust file), else the registry's own."""
     return load_trust(key) if key else registry_trust(registry)

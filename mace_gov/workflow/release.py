@@ -16,7 +16,7 @@ from mace_gov.gate.review import review, same_decision
 from mace_gov.record.releases import mirror
 from mace_gov.record.server import push_release, send_version
 from mace_gov.record.versions import find, parse_reference
-from mace_gov.workflow.checking import gate_path
+from mace_gov.workflow.deciding import gate_path
 from mace_gov.workflow.standing import chain
 
 

@@ -1,0 +1,67 @@
+"""JUnit XML, as Jenkins, GitLab and most others read it."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections import Counter
+
+from mace_gov.documents.report import Report
+from mace_gov.documents.verdict import Outcome
+from mace_gov.gate.formats.rows import Places, Row, Weight, rows
+
+_NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def junit(report: Report, places: Places) -> str:
+    """The policy is the suite, the category the class, a rule and its probe suite the case.
+
+    FAIL is a failure and REVIEW an error; what is waived or only reported is skipped, with its reason.
+    """
+    verdict, told = report.verdict, rows(report)
+    kinds = Counter(_kind(row) for row in told)
+    counts = {
+        "tests": str(len(told)), "failures": str(kinds["failure"]), "errors": str(kinds["error"]),
+        "skipped": str(kinds["skipped"]), "time": "0",
+    }
+    root = ET.Element("testsuites", {"name": "mace-gov gate", **counts})
+    suite = ET.SubElement(root, "testsuite", {
+        "name": _text(f"{verdict.policy_name} {verdict.policy_version}"), "timestamp": verdict.decided[:19], **counts,
+    })
+    properties = ET.SubElement(suite, "properties")
+    for name, value in (
+        ("verdict", verdict.outcome), ("mode", verdict.mode), ("version", report.version or ""),
+        ("model", verdict.governed_digest), ("policy", verdict.policy_digest), ("evidence", verdict.evidence_digest),
+    ):
+        ET.SubElement(properties, "property", {"name": name, "value": value})
+    for row in told:
+        _case(suite, row, places)
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _kind(row: Row) -> str:
+    if row.weight is Weight.BLOCKS:
+        return "failure" if row.outcome is Outcome.FAIL else "error"
+    return "system-out" if row.weight is Weight.MET else "skipped"
+
+
+def _case(suite: ET.Element, row: Row, places: Places) -> None:
+    case = ET.SubElement(suite, "testcase", {
+        "classname": _text(row.about), "name": _text(f"{row.rule} {row.title}"), "time": "0",
+        "file": places.file, "line": str(places.of(row.rule)[0]),
+    })
+    if not row.reasons:
+        return
+    kind, text = _kind(row), _text("\n".join(row.reasons))
+    told = ET.SubElement(case, kind)
+    if kind != "system-out":
+        told.set("message", _text(f"{row.outcome} ({row.weight}): {row.message}"))
+        if kind != "skipped":
+            told.set("type", str(row.outcome))
+    told.text = text
+
+
+def _text(text: str) -> str:
+    """``text`` without the characters that XML 1.0 cannot hold."""
+    return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,0 +1,196 @@
+"""Join a policy with the one that it extends: the parent is pinned by digest, and loosening it needs a waiver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import date
+from pathlib import PurePath, PureWindowsPath
+from typing import Any
+
+import yaml
+
+from mace_gov.core.errors import PolicyError, UsageError
+from mace_gov.documents.base import Location
+from mace_gov.documents.composition import Ancestor, Extends
+from mace_gov.documents.consistency import inconsistencies
+from mace_gov.documents.policy import Policy
+from mace_gov.documents.waiver import Waiver
+from mace_gov.policy.diff import Change, diff
+from mace_gov.policy.merge import Origins, merge
+from mace_gov.policy.reading import File, Problem, fail, read_file, validate
+from mace_gov.policy.source import Source
+from mace_gov.policy.waivers import ended, load_waivers
+
+OWN = ("metadata", "extends", "derivedFrom")
+"""What a child does not take over from its parent."""
+
+
+def join(file: File, load: Callable[[File], Policy], today: date, late: bool) -> tuple[Policy, bytes, Source]:
+    """The joined policy, its own YAML, and the places of what the child says. ``load`` checks the parent's file;
+    ``late`` lets a waiver in that has ended.
+
+    Raises PolicyError with every problem found in the child, or with those of the parent or of the waivers file.
+    """
+    extends = _extends(file)
+    parent_file = _pinned(file, extends)
+    parent = load(parent_file)
+    waivers = _waivers(file, extends, today, late)
+    child = file.source.value
+    value, origins = merge(
+        {key: item for key, item in parent.to_json().items() if key not in OWN},
+        {key: item for key, item in child.items() if key != "extends"},
+    )
+    source = _placed(file.source, value, origins)
+    joined_at = {place: at for at, place in origins.items()}
+    policy, problems = validate(Policy, value)
+    problems += inconsistencies(value)
+    problems += [(joined_at.get(at, at), message) for at, message in (*file.source.problems, *_as_written(file))]
+    if problems or policy is None:
+        raise fail(file.path, source, problems)
+    changes = [change for change in diff(parent, policy) if change.looser]
+    problems = _unwaived(changes, waivers, parent, policy)
+    if problems:
+        raise _loosened(fail(file.path, source, problems))
+    used = [waiver for waiver in waivers if waiver.loosens in {change.subject for change in changes}]
+    _all_used(extends, waivers, used)
+    ancestor = Ancestor(
+        name=parent.metadata.name, version=parent.metadata.version, sha256=parent_file.digest, waivers=used
+    )
+    policy = policy.model_copy(update={"derived_from": [ancestor, *(parent.derived_from or [])]})
+    return policy, _joined_yaml(file, policy), source
+
+
+def _extends(file: File) -> Extends:
+    value = file.source.value["extends"]
+    extends, problems = validate(Extends, value)
+    problems = [(("extends", *where), message) for where, message in problems]
+    if extends is not None:
+        for name, path in (("file", extends.file), ("waivers", extends.waivers)):
+            if path and (PurePath(path).is_absolute() or PureWindowsPath(path).drive):
+                problems.append((("extends", name), f"found '{path}', expected a path relative to this file"))
+    if problems or extends is None:
+        raise fail(file.path, file.source, [*problems, *file.source.problems])
+    return extends
+
+
+def _pinned(file: File, extends: Extends) -> File:
+    try:
+        parent = read_file(file.path.parent / extends.file, "policy")
+    except UsageError as error:
+        raise fail(file.path, file.source, [(("extends", "file"), error.message)]) from error
+    if parent.digest != extends.sha256:
+        raise fail(file.path, file.source, [(
+            ("extends", "sha256"),
+            f"{extends.file} has digest {parent.digest}, expected {extends.sha256}: read it, then pin it anew",
+        )])
+    return parent
+
+
+def _waivers(file: File, extends: Extends, today: date, late: bool) -> Sequence[Waiver]:
+    """The waivers for this child; unless ``late``, one that has ended is an error in its own file."""
+    if extends.waivers is None:
+        return []
+    path = file.path.parent / extends.waivers
+    try:
+        loaded = load_waivers(path, today=today)
+    except UsageError as error:
+        raise fail(file.path, file.source, [(("extends", "waivers"), error.message)]) from error
+    waivers = loaded.document.spec.waivers
+    if not late and (problems := ended(waivers, today)):
+        raise fail(path, loaded.file.source, problems)
+    return [waiver for waiver in waivers if waiver.loosens]
+
+
+def _as_written(file: File) -> list[Problem]:
+    """What is wrong with the child by itself, whatever the parent says; places are those of the child."""
+    value = file.source.value
+    found: list[Problem] = [(("derivedFrom",), "is written when policies are joined, expected extends alone")] if (
+        "derivedFrom" in value) else []
+    seen: set[Location] = set()
+    for where, name in _names(value.get("spec"), ("spec",)):
+        if (*where[:-2], name) in seen:
+            found.append((where, f"found '{name}' a second time, expected it once"))
+        seen.add((*where[:-2], name))
+    return found
+
+
+def _names(value: Any, at: Location) -> list[tuple[Location, str]]:
+    """Every id in the child, with its place."""
+    if isinstance(value, dict):
+        return [pair for key, item in value.items() for pair in _names(item, (*at, key))]
+    if isinstance(value, list):
+        own = [((*at, i, "id"), item["id"]) for i, item in enumerate(value)
+               if isinstance(item, dict) and isinstance(item.get("id"), str)]
+        return own + [pair for i, item in enumerate(value) for pair in _names(item, (*at, i))]
+    return []
+
+
+def _unwaived(changes: Sequence[Change], waivers: Sequence[Waiver], parent: Policy, policy: Policy) -> list[Problem]:
+    own = {waiver.loosens: waiver for waiver in waivers if waiver.policy == policy.metadata.name}
+    problems: list[Problem] = []
+    name = parent.metadata.name
+    for change in changes:
+        where, waiver = _where(change.subject, policy), own.get(change.subject)
+        if change.severity in parent.not_waivable():
+            problems.append((where, f"loosens {name}: {change.words}; {change.severity} is not waivable"))
+        elif waiver is None:
+            expected = f"expected a waiver that loosens '{change.subject}'"
+            problems.append((where, f"loosens {name}: {change.words}; {expected}"))
+        elif (limit := _beyond(waiver, change.subject, policy)) is not None:
+            problems.append((where, f"loosens {name} to {limit:g}; {waiver.id} allows {waiver.limit:g}"))
+    return problems
+
+
+def _beyond(waiver: Waiver, subject: str, policy: Policy) -> float | None:
+    """The rule's limit when it is looser than the waiver's."""
+    rule = next((r for c in policy.spec.categories for r in c.rules if r.id == subject), None)
+    if rule is None or waiver.limit is None:
+        return None
+    if waiver.at_most is not None:
+        within = rule.at_most is not None and rule.at_most <= waiver.at_most
+    else:
+        within = rule.at_least is not None and rule.at_least >= waiver.limit
+    return None if within else rule.limit
+
+
+def _where(subject: str, policy: Policy) -> Location:
+    """Where the joined policy speaks about a subject, as far as its places are known."""
+    for i, category in enumerate(policy.spec.categories):
+        at: Location = ("spec", "categories", i)
+        for j, rule in enumerate(category.rules):
+            if rule.id == subject:
+                return (*at, "rules", j)
+        for j, concept in enumerate(category.concepts):
+            if subject.startswith(f"{category.id}.{concept.id}"):
+                return (*at, "concepts", j)
+        if subject.startswith(f"{category.id}."):
+            return (*at, *subject.removeprefix(f"{category.id}.").split(".")[:1])
+    return ("spec", *subject.split("."))
+
+
+def _all_used(extends: Extends, waivers: Sequence[Waiver], used: Sequence[Waiver]) -> None:
+    idle = [waiver for waiver in waivers if waiver not in used]
+    if idle:
+        raise PolicyError(f"{extends.waivers}: {len(idle)} waivers match nothing", [
+            f"{waiver.id} allows to loosen '{waiver.loosens}', which the policy does not do" for waiver in idle
+        ], hint="Take the waivers out that match nothing.")
+
+
+def _loosened(error: PolicyError) -> PolicyError:
+    error.hint = "Keep the parent's value, or name a waivers file in extends.waivers. `mace-gov policy diff` compares."
+    return error
+
+
+def _placed(source: Source, value: Any, origins: Origins) -> Source:
+    """Places of the joined data: the child's own, and the line of ``extends`` for what it inherits."""
+    places = {at: source.places[place] for at, place in origins.items() if place in source.places}
+    return replace(source, value=value, places={**places, (): source.place(("extends",))})
+
+
+def _joined_yaml(file: File, policy: Policy) -> bytes:
+    """The joined policy as a file of its own, so that what lies beside the evidence needs no other file."""
+    parents = ", ".join(f"{parent.name} {parent.version}" for parent in policy.derived_from or [])
+    head = f"# {file.path.name} (sha256 {file.digest}) joined with what it extends: {parents}.\n"
+    body = yaml.safe_dump(policy.to_json(), sort_keys=False, allow_unicode=True, width=110)
+    return (head + body).encode("utf-8")

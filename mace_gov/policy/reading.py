@@ -1,0 +1,134 @@
+"""One YAML document in, one checked model out, or every error at once, each with file, line and field."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from mace_gov.core.digest import sha256_bytes
+from mace_gov.core.errors import PolicyError, UsageError
+from mace_gov.documents.base import Document, Location
+from mace_gov.policy.source import Source, read_yaml
+
+D = TypeVar("D", bound=Document)
+Problem = tuple[Location, str]
+"""A place in the document and what is wrong there."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A YAML file that is a mapping, not checked any further."""
+
+    path: Path
+    """Where it lies."""
+    data: bytes
+    """Its exact bytes."""
+    source: Source
+    """Its plain value, with places."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the bytes."""
+        return sha256_bytes(self.data)
+
+
+@dataclass(frozen=True)
+class Loaded(Generic[D]):
+    """A checked document together with the file that it came from."""
+
+    document: D
+    """The checked document."""
+    file: File
+    """Its file."""
+
+
+def read_file(path: Path, what: str) -> File:
+    """Read a YAML file; ``what`` names it in messages.
+
+    Raises UsageError when it cannot be read, PolicyError when it is not a mapping in YAML and UTF-8.
+    """
+    try:
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot read the {what} {path}: {reason}") from error
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise PolicyError(
+            f"{path}:1:1: found a byte that is not UTF-8 at offset {error.start}, expected UTF-8"
+        ) from error
+    source = read_yaml(text, str(path))
+    if not isinstance(source.value, dict):
+        found = "an empty file" if source.value is None else type(source.value).__name__
+        raise PolicyError(f"{path}:1:1: found {found}, expected a mapping with apiVersion, kind, metadata and spec")
+    return File(path, data, source)
+
+
+def validate(model: type[D], value: Any) -> tuple[D | None, list[Problem]]:
+    """The document, or what is wrong with it. What a whole document says of itself is left to its own check."""
+    try:
+        # In a file a key has one name, the one that the schema gives it.
+        return model.model_validate(value, by_alias=True, by_name=False), []
+    except ValidationError as error:
+        details = [d for d in error.errors() if not (d["type"] == "value_error" and not d["loc"])]
+        return None, [(tuple(detail["loc"]), _message(model, detail)) for detail in details]
+
+
+def fail(path: Path, source: Source, problems: Iterable[Problem]) -> PolicyError:
+    """The error that names every problem, in the order of the file."""
+    known = list(dict.fromkeys(problems))
+    placed = sorted((source.place(where), where, message) for where, message in known)
+    lines = [f"{path}:{line}:{column}: {dotted(where)}: {message}" for (line, column), where, message in placed]
+    return PolicyError(f"{path}: {len(known)} {'error' if len(known) == 1 else 'errors'}", lines)
+
+
+def dotted(where: Location) -> str:
+    """A place as people write it: ``spec.categories[0].id``."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where)
+    return text.lstrip(".") or "the document"
+
+
+def _message(model: type[BaseModel], detail: ErrorDetails) -> str:
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        key = str(detail["loc"][-1])
+        names = _siblings(model, tuple(detail["loc"])[:-1])
+        close = difflib.get_close_matches(key, names, 1)
+        guess = f"; did you mean '{close[0]}'?" if close else f"; expected one of: {', '.join(names)}"
+        return f"unknown key '{key}'{guess}"
+    if kind == "missing":
+        return "found nothing, expected a value: this field is required"
+    if kind == "value_error":
+        return str(context.get("error", detail["msg"]))
+    expected = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    return f"found {_short(detail['input'])}, expected {expected}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _siblings(model: Any, parent: Location) -> list[str]:
+    """Field names that the document knows at ``parent``, as they are written in YAML."""
+    for part in parent:
+        if isinstance(part, int):
+            continue
+        field = next((f for n, f in model.model_fields.items() if part in (n, f.alias)), None)
+        model = _model_in(field.annotation) if field else None
+        if model is None:
+            return []
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for arg in getattr(annotation, "__args__", ()) if (model := _model_in(arg))), None)

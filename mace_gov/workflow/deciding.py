@@ -1,0 +1,106 @@
+"""The wiring of a decision on what was made before: verify, decide anew, tell it in formats that other tools read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mace_gov.attest.statement import POLICY_NAME, version_name
+from mace_gov.attest.trust import Trust
+from mace_gov.core.errors import UsageError
+from mace_gov.documents.evidence import VerifiedEvidence
+from mace_gov.documents.policy import Policy
+from mace_gov.documents.report import Report
+from mace_gov.documents.verdict import Outcome, Verdict
+from mace_gov.gate.decide import Previous, Terms, decide
+from mace_gov.gate.formats import Places, write_outputs
+from mace_gov.gate.review import review
+from mace_gov.policy.load import load_policy
+from mace_gov.policy.waivers import load_waivers
+from mace_gov.record.versions import list_versions
+from mace_gov.report.compose import compose
+from mace_gov.report.read import read_report
+from mace_gov.report.render import DOCUMENT
+from mace_gov.workflow.checking import check, pinned_keys
+from mace_gov.workflow.standing import chain
+
+
+def gate_path(
+    path: Path, policy: Path | None, *, key: Path | None, registry: Path, waivers: Sequence[Path] = (),
+    against: str | None = None, terms: Terms | None = None, outputs: Mapping[str, Path] | None = None,
+) -> tuple[VerifiedEvidence, Verdict, bool]:
+    """Verify the evidence, then decide anew against a policy file; None: the one that was signed with the version.
+
+    ``waivers`` are waivers files; ``against`` is ``last``, ``NAME/N`` or a version's folder to compare with;
+    ``outputs`` is a file for each of ``gate.formats.FORMATS`` that is wanted. The last value says whether a key was
+    given.
+    """
+    loaded = load_policy(policy, ended=True) if policy else None
+    # The gate itself compares the policy's content: a comment edited since is no other policy.
+    verified = check(path, key=key, registry=registry, need_verdict=False)
+    file = policy or verified.folder / POLICY_NAME
+    loaded = loaded or load_policy(file, ended=True)
+    granted = [
+        waiver for each in waivers for waiver in load_waivers(each, policy=loaded.policy).document.spec.waivers
+    ]
+    previous = _previous(verified, loaded.policy, against, key=key, registry=registry) if against else None
+    verdict = decide(verified, loaded.policy, waivers=granted, previous=previous, terms=terms)
+    if outputs:
+        report = compose(loaded.policy, verified, verdict, version=version_name(verified.evidence))
+        write_outputs(report, Places(_in_repository(file), loaded.rule_places()), outputs)
+    return verified, verdict, key is not None
+
+
+def export(path: Path, outputs: Mapping[str, Path], *, policy: Path | None = None) -> Report:
+    """Write a report (its folder, or report.json itself) in other formats. Nothing is verified here.
+
+    ``policy`` is the file that findings are placed in; policy.yaml beside the report unless given.
+    """
+    file = path / DOCUMENT if path.is_dir() else path
+    report = read_report(file)
+    source = policy or file.with_name(POLICY_NAME)
+    places = Places(POLICY_NAME)
+    if policy is not None or source.is_file():
+        loaded = load_policy(source)
+        if (found := loaded.policy.content_digest()) != report.verdict.policy_digest:
+            raise UsageError(f"{file} is about the policy {report.verdict.policy_digest}, found {found} in {source}")
+        places = Places(_in_repository(source), loaded.rule_places())
+    write_outputs(report, places, outputs)
+    return report
+
+
+def _previous(
+    verified: VerifiedEvidence, policy: Policy, against: str, *, key: Path | None, registry: Path
+) -> Previous | None:
+    """The version to compare with, verified; None when there is no compliant one before this."""
+    reference = _last(verified, policy.metadata.name, pinned_keys(key, registry), registry) if against == "last" \
+        else against
+    if reference is None:
+        return None
+    then = check(Path(reference), key=key, registry=registry, need_verdict=True)
+    name = version_name(then.evidence) or reference
+    if then.verdict is None or review(then.verdict.model_copy(update={"mode": "enforce"}), then.sign_offs).exit_code:
+        found = then.verdict.outcome if then.verdict else "no verdict"
+        raise UsageError(f"{name} is no compliant version: found {found}, expected a version that may be released",
+                         hint="Give --against last.")
+    return Previous(name, then)
+
+
+def _last(verified: VerifiedEvidence, name: str, trust: Trust, registry: Path) -> str | None:
+    """The version that was released last, as the signed chain says; before any release, the last one that passed."""
+    log, place = chain(registry, name, trust), verified.evidence.lineage
+    own = place.version if place and place.name == name else None
+    if log.compliant is not None and log.compliant != own:
+        return f"{name}/{log.compliant}"
+    earlier = [
+        entry for entry in list_versions(registry, name=name)
+        if entry.outcome is Outcome.PASS and (own is None or entry.number < own)
+        and log.recall_of(name, entry.number, entry.governed_digest) is None
+    ]
+    return earlier[-1].reference if earlier else None
+
+
+def _in_repository(path: Path) -> str:
+    """``path`` as CI systems link to it: relative to where the command runs; of a file elsewhere the name alone."""
+    full, here = path.resolve(), Path.cwd().resolve()
+    return full.relative_to(here).as_posix() if full.is_relative_to(here) else path.name
