@@ -35,7 +35,7 @@ def load(
     dtype     float32 by default
 
     Raises ``core.errors.IntegrityError`` when a signature, a digest or a file does not hold, ``NotReleasedError`` when
-    the signed verdict does not let it through.
+    the signed verdict does not let it through, ``RecalledError`` when it was called back.
     """
     guarded = lookup("mace_gov.guarded:load")
     return guarded(version, key=Path(key) if key else None, registry=Path(registry), device=device, dtype=dtype)

@@ -81,6 +81,6 @@ def _files(statement: dict[str, Any]) -> dict[str, str]:
         raise ValueError(f"predicate type is {statement['predicateType']}, expected {MODEL_SIGNATURE_TYPE}")
     resources = statement["predicate"]["resources"]
     files = {resource["name"]: resource["digest"] for resource in resources}
-    if len(files) != len(resources):
-        raise ValueError("a file is named twice")
+    if len(files) != len(resources) or not all(isinstance(name, str) for name in files):
+        raise ValueError("a file is named twice, or its name is no text")
     return files

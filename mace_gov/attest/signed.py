@@ -50,7 +50,8 @@ class Summary:
         listed = self.predicate.get("inputAttestations")
         for item in listed if isinstance(listed, list) else []:
             if isinstance(item, dict) and item.get("uri") == TEST_RESULT_NAME:
-                return str((item.get("digest") or {}).get("sha256"))
+                digest = item.get("digest")
+                return str(digest.get("sha256")) if isinstance(digest, dict) else "none"
         return None
 
 

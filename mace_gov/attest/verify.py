@@ -129,10 +129,9 @@ def _files(
     problems = [f"{name}: two digests are signed for it" for name in evidence.files if
                 expected.get(name, evidence.files[name]) != evidence.files[name]]
     expected |= evidence.files
-    sources = EVIDENCE_NAME
+    sources = EVIDENCE_NAME if signed.summary is None else f"{EVIDENCE_NAME} and {VERDICT_NAME}"
     if signed.summary is not None and signed.summary.test_result is not None:
         expected[TEST_RESULT_NAME] = signed.summary.test_result
-        sources += f" and {VERDICT_NAME}"
     checks = [f"{len(expected)} files beside the model re-hashed, none changed, missing or added"]
     inside = evidence.erasure is not None and model is None
     if inside:

@@ -11,10 +11,9 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -32,8 +31,7 @@ from mace_gov.core.errors import IntegrityError
 from mace_gov.documents.sign_off import Decision
 from mace_gov.documents.trust import Role
 from tests import factories
-
-Draw = Callable[[st.SearchStrategy], Any]
+from tests.attest.json_edits import Draw, edit, places
 
 
 @dataclass(frozen=True)
@@ -106,36 +104,6 @@ def _insert(data: bytes, draw: Draw) -> bytes:
 BYTES = {"flip": _flip, "truncate": _truncate, "append": _append, "insert": _insert}
 
 
-def _paths(value: Any, here: tuple = ()) -> list[tuple]:
-    """Every place in a JSON value."""
-    found = [here] if here else []
-    if isinstance(value, dict):
-        items = value.items()
-    elif isinstance(value, list):
-        items = enumerate(value)
-    else:
-        items = ()
-    for key, below in items:
-        found += _paths(below, (*here, key))
-    return found
-
-
-def _edit(value: Any, draw: Draw) -> Any:
-    """The JSON value with one place changed or removed."""
-    *way, last = draw(st.sampled_from(_paths(value)))
-    edited = json.loads(json.dumps(value))
-    holder = edited
-    for key in way:
-        holder = holder[key]
-    old = holder[last]
-    if draw(st.booleans()):
-        del holder[last]
-        return edited
-    others = [None, 0, 1, "", "PASS", "PASSED", [], {}, True, factories.hexa("forged")]
-    holder[last] = draw(st.sampled_from([o for o in others if (type(o), o) != (type(old), old)]))
-    return edited
-
-
 def _forge_envelope(data: bytes, draw: Draw, target: Range) -> bytes:
     """An envelope with another payload, another signature, another key, or more of them."""
     envelope = json.loads(data)
@@ -143,9 +111,9 @@ def _forge_envelope(data: bytes, draw: Draw, target: Range) -> bytes:
     signature = envelope["signatures"][0]
     way = draw(st.sampled_from(["field", "resigned", "lying", "twice", "both", "none", "loose", "envelope"]))
     if way == "field":
-        envelope["payload"] = base64.b64encode(canonical_json(_edit(payload, draw))).decode()
+        envelope["payload"] = base64.b64encode(canonical_json(edit(payload, draw))).decode()
     elif way == "envelope":
-        envelope = _edit(envelope, draw)
+        envelope = edit(envelope, draw)
     elif way == "none":
         envelope["signatures"] = []
     elif way == "twice":
@@ -153,7 +121,7 @@ def _forge_envelope(data: bytes, draw: Draw, target: Range) -> bytes:
     elif way == "loose":
         return json.dumps(envelope, indent=draw(st.integers(0, 4))).encode()
     else:
-        changed = _edit(payload, draw) if draw(st.booleans()) else payload
+        changed = edit(payload, draw) if draw(st.booleans()) else payload
         made = seal(canonical_json(changed), target.stranger).to_json()
         if way == "lying":
             made["signatures"][0]["keyid"] = signature["keyid"]
@@ -164,7 +132,7 @@ def _forge_envelope(data: bytes, draw: Draw, target: Range) -> bytes:
 
 
 def _forge_json(data: bytes, draw: Draw, target: Range) -> bytes:
-    edited = _edit(json.loads(data), draw)
+    edited = edit(json.loads(data), draw)
     return canonical_json(edited) if draw(st.booleans()) else json.dumps(edited).encode()
 
 
@@ -182,7 +150,7 @@ def _attack(draw: Draw, target: Range, root: Path) -> tuple[Path, str]:
     ways = [*BYTES, "remove", "add", "rename", "swap"]
     if name.endswith(".dsse.json"):
         ways += ["envelope"] * 6
-    elif path.suffix == ".json" and _paths(json.loads(data)):
+    elif path.suffix == ".json" and places(json.loads(data)):
         ways += ["json"] * 3
     if name == "model.sig":
         ways += ["model signature"] * 3

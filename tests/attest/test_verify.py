@@ -308,7 +308,8 @@ def test_an_unfinished_report_is_not_signed(signed: SignedVersion, tmp_path: Pat
         sign_report(report, ensure_key_pair(signed.registry))
 
 
-def test_verifying_needs_pydantic_and_cryptography_alone(signed: SignedVersion) -> None:
+def test_verifying_needs_pydantic_and_cryptography_alone(tmp_path: Path) -> None:
+    signed = factories.version_folder(tmp_path, complete=True)
     code = (
         "import sys, pathlib\n"
         "from mace_gov.attest.verify import verify\n"

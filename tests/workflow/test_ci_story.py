@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import mace_gov
 from mace_gov.cli import main
 from mace_gov.core.digest import folder_digest, folder_files
+from mace_gov.core.errors import RecalledError
 from tests.audit import planted
 from tests.workflow.planting import METHOD, World, policy_file
 
@@ -54,10 +57,15 @@ def test_a_policy_change_from_pull_request_to_recall(world: World, capsys: pytes
     code, made = run.apply(first)
     assert (code, made["verdict"], made["version"]) == (0, "PASS", "nsfw/1")
     shutil.copyfile(world.registry / "keys" / "pipeline.pub.pem", run.key)
+    paths = made["paths"]
+    standard = [sys.executable, "-m", "model_signing", "verify", "key", paths["model"], "--signature",
+                paths["model_signature"], "--public_key", paths["model_signing_key"]]
+    subprocess.run(standard, check=True, capture_output=True)
     assert run.deploy()[0] == 2  # nothing is released yet
     assert run("registry", "promote", "nsfw/1", "--key", run.key, "--by", "ann")[0] == 0
     code, deployed = run.deploy()
     assert (code, deployed["version"], deployed["key_pinned"]) == (0, "nsfw/1", True)
+    assert mace_gov.load("models:/nsfw@compliant", key=run.key, registry=world.registry, device="cpu").unet
 
     # A pull request bans a second word: the plan says what would run, and runs nothing.
     weak = {**METHOD, "refine": {"relativeRidge": 0.1}}
@@ -105,6 +113,8 @@ def test_a_policy_change_from_pull_request_to_recall(world: World, capsys: pytes
     assert "in Dutch" in blocked["error"]
     assert run("gate", good["paths"]["version"], "--policy", changed, "--key", run.key)[0] == 1
     assert run.deploy()[0] == 2
+    with pytest.raises(RecalledError, match=r"nsfw/3 was recalled"):
+        mace_gov.load("nsfw/3", key=run.key, registry=world.registry)
     assert run("registry", "rollback", "nsfw", "--key", run.key)[0] == 0
     assert run.deploy()[1]["version"] == "nsfw/1"
 
