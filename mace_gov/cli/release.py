@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mace_gov.workflow import Released
 
 By = Annotated[str | None, typer.Option("--by", help="Who asks for it. Default: the user who runs this.")]
+WaiverFiles = Annotated[list[Path] | None, typer.Option("--waivers", help="Waivers file (YAML); may be given again.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="Why, for the record.")]
 
 
@@ -25,13 +26,16 @@ def promote(
     key: Key = None,
     by: By = None,
     reason: Reason = None,
+    waivers: WaiverFiles = None,
     registry: Registry = Path("registry"),
     as_json: AsJson = False,
 ) -> None:
     """Verify a version, ask the gate anew, and make it `compliant` if it passes. The exit code is the gate's."""
     from mace_gov import workflow
 
-    released = workflow.promote(version, registry=registry, key=key, by=_asker(by), reason=reason)
+    released = workflow.promote(
+        version, registry=registry, key=key, by=_asker(by), reason=reason, waivers=waivers or ()
+    )
     raise typer.Exit(_finish(released, as_json=as_json))
 
 
@@ -40,13 +44,16 @@ def rollback(
     key: Key = None,
     by: By = None,
     reason: Reason = None,
+    waivers: WaiverFiles = None,
     registry: Registry = Path("registry"),
     as_json: AsJson = False,
 ) -> None:
     """Make the version before the compliant one `compliant` again, once it verifies and passes the gate."""
     from mace_gov import workflow
 
-    released = workflow.rollback(name, registry=registry, key=key, by=_asker(by), reason=reason)
+    released = workflow.rollback(
+        name, registry=registry, key=key, by=_asker(by), reason=reason, waivers=waivers or ()
+    )
     raise typer.Exit(_finish(released, as_json=as_json))
 
 

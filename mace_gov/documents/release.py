@@ -44,6 +44,8 @@ class Release(Document):
     """Its evidence envelope."""
     reason: Words | None = None
     """Why; always there in a recall."""
+    waivers: list[Digest] = []
+    """Digests of the waivers that it was let through with."""
     by: Words
     """Who asked for it, in that person's own words: the signature is the pipeline's."""
     at: str

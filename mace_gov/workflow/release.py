@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,23 +35,30 @@ class Released:
     """What reviewers said, or what is missing."""
 
 
-def promote(version: str, *, registry: Path, key: Path | None = None, by: str, reason: str | None = None) -> Released:
+def promote(
+    version: str, *, registry: Path, key: Path | None = None, by: str, reason: str | None = None,
+    waivers: Sequence[Path] = (),
+) -> Released:
     """Verify a version, ask the gate anew, and make it the compliant one if gate and reviewers let it through.
 
     In audit mode too: such a policy never stops a pipeline, and never releases what it would have stopped.
 
     Raises IntegrityError or RecalledError as ``verify`` does.
     """
-    return _promote(version, Action.PROMOTE, registry=registry, key=key, by=by, reason=reason)
+    return _promote(version, Action.PROMOTE, registry=registry, key=key, by=by, reason=reason, waivers=waivers)
 
 
-def rollback(name: str, *, registry: Path, key: Path | None = None, by: str, reason: str | None = None) -> Released:
+def rollback(
+    name: str, *, registry: Path, key: Path | None = None, by: str, reason: str | None = None,
+    waivers: Sequence[Path] = (),
+) -> Released:
     """Make the version before the compliant one compliant again, after verification and gate like any other."""
     target = chain(registry, name, registry_trust(registry)).rollback_target
     if target is None:
         raise UsageError(f"no version of {name} was compliant before the present one, or all of them were recalled",
                          hint="See `mace-gov registry list`.")
-    return _promote(f"{name}/{target}", Action.ROLLBACK, registry=registry, key=key, by=by, reason=reason)
+    version = f"{name}/{target}"
+    return _promote(version, Action.ROLLBACK, registry=registry, key=key, by=by, reason=reason, waivers=waivers)
 
 
 def recall(version: str, *, registry: Path, by: str, reason: str) -> ReleaseLog:
@@ -73,9 +81,10 @@ def recall(version: str, *, registry: Path, by: str, reason: str) -> ReleaseLog:
 
 
 def _promote(
-    version: str, action: Action, *, registry: Path, key: Path | None, by: str, reason: str | None
+    version: str, action: Action, *, registry: Path, key: Path | None, by: str, reason: str | None,
+    waivers: Sequence[Path],
 ) -> Released:
-    verified, verdict, _ = gate_path(Path(version), None, key=key, registry=registry)
+    verified, verdict, _ = gate_path(Path(version), None, key=key, registry=registry, waivers=waivers)
     lineage = verified.evidence.lineage
     if verified.verdict is None or lineage is None:
         raise IntegrityError(f"{version}: has no signed verdict, or is no version of this registry")
@@ -92,6 +101,7 @@ def _promote(
         log = _add(registry, log, pair, Release(
             number=1, action=action, name=lineage.name, version=lineage.version, reason=reason, by=by, at=timestamp(),
             governed_digest=verdict.governed_digest, evidence_digest=verdict.evidence_digest,
+            waivers=[waiver.digest for waiver in verdict.waivers],
         ))
     mirror(registry, lineage.name, log)
     return Released(name, verdict, 0, decided.reasons)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from mace_gov.documents.verdict import Outcome
 from mace_gov.guarded import sign_off_path
 from mace_gov.record.store import open_store
 from mace_gov.record.versions import find
+from tests import factories
 from tests.audit import planted
 from tests.workflow.planting import METHOD, World, policy_file
 
@@ -136,6 +138,25 @@ def test_what_is_left_to_review_is_released_once_two_reviewers_approve(registry:
     assert [node.kind for node in workflow.lineage_of(find(registry, "nsfw/4"), registry).columns[-1]] == [
         "Sign-off", "Sign-off", "Release"
     ]
+
+
+def test_a_waiver_lets_a_version_be_released_and_is_named_in_the_chain(registry: Path, world: World) -> None:
+    def leaky(prompt: str, seed: int):
+        by_synonym = any(word in prompt for word in ("nakedness", "unclothed"))
+        return (planted.faithful if by_synonym and seed % 3 == 0 else planted.erased)(prompt, seed)
+
+    world.governed = leaky
+    world.plant()
+    made = world.apply(policy_file(world.root, name="lenient", severity="medium"))
+    assert made.verdict.outcome is Outcome.REVIEW
+    assert workflow.promote(made.version, registry=registry, by="ann").exit_code == 5
+    ends = (datetime.now(UTC) + timedelta(days=30)).date()
+    waiver = factories.waiver(policy="lenient", at_most=0.9, expires_at=ends)
+    (world.root / "waivers.yaml").write_bytes(factories.waivers_yaml(waiver))
+    asked = {"registry": registry, "by": "ann", "waivers": [world.root / "waivers.yaml"]}
+    assert workflow.promote(made.version, **asked).exit_code == 0
+    [entry] = workflow.releases(registry)["lenient"].entries
+    assert entry.waivers == [waiver.content_digest()]
 
 
 def test_a_recall_needs_neither_the_model_nor_a_promotion(registry: Path) -> None:
