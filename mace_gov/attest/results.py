@@ -14,10 +14,13 @@ RESULTS = {Outcome.PASS: "PASSED", Outcome.REVIEW: "WARNED", Outcome.FAIL: "FAIL
 
 
 def results_statement(evidence: Evidence, verdict: Verdict) -> Statement:
-    """Each rule is a test: passed, warned (a person must look) or failed; the result is the whole verdict's."""
+    """Each rule is a test: passed, warned (a person must look) or failed; the result is the whole verdict's.
+
+    A waived rule counts as passed, as it does in the verdict, which says so.
+    """
 
     def rules(outcome: Outcome) -> list[str]:
-        return [finding.rule for finding in verdict.findings if finding.outcome is outcome]
+        return [finding.rule for finding in verdict.findings if finding.effect is outcome]
 
     predicate = {
         "result": RESULTS[verdict.outcome],
