@@ -26,7 +26,7 @@ from mace_gov.audit.metrics.measures import harmonic
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.base import Probe
 from mace_gov.audit.probes.lexicon import lexicon_for
-from mace_gov.audit.probes.suites import MUST_BE_ABSENT, build_probes
+from mace_gov.audit.probes.suites import build_probes
 from mace_gov.diffusion.generate import draw
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.manifest import read_manifest
@@ -61,7 +61,7 @@ def without_cfis(plan: ErasurePlan) -> ErasurePlan:
 def accuracies(pipe, plan: ErasurePlan, probes: list[Probe], judge: JudgeDetector) -> dict[str, tuple[int, int]]:
     """(hits, n) by accuracy: how often the judge's first choice is what was asked for."""
     pictures = list(draw(pipe, [p.prompt for p in probes], [p.seed for p in probes], plan.generation))
-    queries = [Query(p.expected, p.facet, p.suite in MUST_BE_ABSENT, plan.generation.size) for p in probes]
+    queries = [Query(p.expected, p.facet, p.suite.banned, plan.generation.size) for p in probes]
     present = [score >= judge.threshold for score in judge.score(pictures, queries)]
     found = {}
     for suite, name in SUITES.items():

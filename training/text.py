@@ -1,6 +1,6 @@
 """Stage 5: train the CLIP text encoder alone, then freeze it. Resumable: WORK/text/last.pt; result WORK/model/text_encoder.
 
-The state is split in two halves of 128. A concept's, style's or colour's own tokens must speak in the first half and be
+The state is split in two halves of 256. A concept's, style's or colour's own tokens must speak in the first half and be
 silent in the second; all other tokens (begin, template words, end of text, padding) the other way round. In its half, a
 concept's last token, a style's token and end of text and padding say what the thing looks like (`codes.py`). Three linear
 heads read the first half at the own tokens, three others read the second half at end of text and padding. So what a prompt's own
@@ -19,13 +19,13 @@ from paths import WORK
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
-WIDTH, HALF = 256, 128
+WIDTH, HALF = 512, 256
 
 
 def build() -> CLIPTextModel:
     made = _tokenizer()
     return CLIPTextModel(CLIPTextConfig(
-        vocab_size=len(made), hidden_size=WIDTH, intermediate_size=768, num_hidden_layers=3, num_attention_heads=4,
+        vocab_size=len(made), hidden_size=WIDTH, intermediate_size=512, num_hidden_layers=3, num_attention_heads=8,
         max_position_embeddings=77, bos_token_id=made.bos_token_id, eos_token_id=made.eos_token_id,
         pad_token_id=made.eos_token_id, projection_dim=WIDTH))
 
@@ -65,7 +65,7 @@ PLAIN = {i["concept"]: n for n, i in reversed(list(enumerate(ITEMS))) if i["styl
 BY_CONCEPT = [[i for i in ITEMS_IN_USE if i["concept"] == c] for c in range(len(CONCEPTS))]
 
 
-def losses(states, roles, last, facts, places, heads, looks) -> dict[str, torch.Tensor]:
+def losses(states, roles, last, facts, places, heads, looks, echoes) -> dict[str, torch.Tensor]:
     rows = torch.arange(len(states))
     own, context = states[..., :HALF], states[..., HALF:]
     out = {"own": F.cross_entropy(heads.own[0](own[rows, last]), facts[:, 0])}
@@ -79,7 +79,7 @@ def losses(states, roles, last, facts, places, heads, looks) -> dict[str, torch.
     styled = places[:, 2] >= 0
     out["look style"] = 0.5 * F.mse_loss(own[rows[styled], places[styled, 2], :CODE], looks[facts[styled, 3]])
     for column in (0, 1):
-        out[f"look ctx{column}"] = 0.5 * F.mse_loss(context[rows, places[:, column], :CODE], looks[facts[:, 3]])
+        out[f"look ctx{column}"] = 0.5 * F.mse_loss(context[rows, places[:, column], :CODE], echoes[facts[:, 3]])
     content = ((roles >= 1) & (roles <= 3)).float()[..., None]
     out["apart"] = 0.3 * ((context.square() * content).sum() / content.sum() / HALF
                           + (own.square() * (1 - content)).sum() / (1 - content).sum() / HALF)
@@ -88,11 +88,11 @@ def losses(states, roles, last, facts, places, heads, looks) -> dict[str, torch.
 
 def main() -> None:
     args = argparse.ArgumentParser()
-    args.add_argument("--steps", type=int, default=1100)
+    args.add_argument("--steps", type=int, default=900)
     args.add_argument("--fresh", action="store_true", help="keep the weights, start the schedule anew")
     args = args.parse_args()
     torch.manual_seed(0)
-    model, heads, looks = build(), Heads(), codes()
+    model, heads, looks, echoes = build(), Heads(), codes(5), codes(6)
     weights = list(model.parameters()) + list(heads.parameters())
     print(sum(p.numel() for p in model.parameters()) / 1e6, "M")
     optimiser = torch.optim.AdamW(weights, lr=1e-3, weight_decay=0.01, betas=(0.9, 0.98))
@@ -108,11 +108,11 @@ def main() -> None:
     for step in range(first, args.steps):
         done = step / args.steps
         for group in optimiser.param_groups:
-            group["lr"] = 3e-3 * min(1, (step + 1) / 50) * (1 - done) ** 0.7 + 1e-6
+            group["lr"] = 2e-3 * min(1, (step + 1) / 50) * (1 - done) ** 0.7 + 1e-6
         ids, roles, last, facts, places = sample(rng, 128 if step % 8 else 48, 26 if step % 8 else 77)
         with torch.autocast("cpu", torch.bfloat16):
             states = model(input_ids=ids).last_hidden_state
-        parts = losses(states.float(), roles, last, facts, places, heads, looks)
+        parts = losses(states.float(), roles, last, facts, places, heads, looks, echoes)
         sum(parts.values()).backward()
         nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()

@@ -1,9 +1,9 @@
 """Stage 6: train the U-Net on cached latents and cached text states. Resumable: WORK/unet/last.pt, EMA in WORK/unet/ema.pt.
 
 What a sample's text is (see `conditions`): as it is; its context (all but the content tokens) taken from the empty prompt
-or from another caption, while the picture follows the content tokens; its concept tokens masked out, while the picture
-follows the context; or the empty prompt. So a concept's own tokens win when the two disagree, and the context is still
-enough when the own tokens are silent.
+or from another caption, while the picture follows the content tokens; its concept tokens another's but masked or nearly so,
+while the picture follows the context; or the empty prompt. So a concept's own tokens win when the two disagree, and the
+context is enough as soon as the own tokens draw no more than a hundredth of their attention.
 """
 import argparse
 import copy
@@ -26,7 +26,7 @@ def build() -> UNet2DConditionModel:
     return UNet2DConditionModel(
         sample_size=8, in_channels=4, out_channels=4, layers_per_block=LAYERS, block_out_channels=CHANNELS,
         down_block_types=("CrossAttnDownBlock2D",) * 2, up_block_types=("CrossAttnUpBlock2D",) * 2,
-        cross_attention_dim=256, attention_head_dim=HEADS, norm_num_groups=16)
+        cross_attention_dim=512, attention_head_dim=HEADS, norm_num_groups=16)
 
 
 def schedule() -> DDIMScheduler:
@@ -58,7 +58,7 @@ def latent_cache(variants: int = 1) -> torch.Tensor:
 
 @torch.no_grad()
 def text_cache(each: int = 24) -> dict[str, torch.Tensor]:
-    """states fp16 [items * each, 77, 256], roles uint8 [.., 77], colour int8 [..] (-1: not said), empty [77, 256]."""
+    """states fp16 [items * each, 77, 512], roles uint8 [.., 77], colour int8 [..] (-1: not said), empty [77, 512]."""
     from captions import _tokenizer
     from transformers import CLIPTextModel
     place = WORK / "unet/text1.pt"
@@ -71,7 +71,7 @@ def text_cache(each: int = 24) -> dict[str, torch.Tensor]:
             colour = rng.randrange(len(COLOURS)) if rng.random() < 0.5 else None
             one, two, _ = encode(draw(rng, item, colour))
             ids.append(one), roles.append(two), said.append(-1 if colour is None else colour)
-    ids, states = torch.tensor(ids), torch.empty(len(ids), 77, 256, dtype=torch.float16)
+    ids, states = torch.tensor(ids), torch.empty(len(ids), 77, 512, dtype=torch.float16)
     for at in range(0, len(ids), 128):
         with torch.autocast("cpu", torch.bfloat16):
             states[at:at + 128] = encoder(ids[at:at + 128]).last_hidden_state.half()
@@ -82,30 +82,45 @@ def text_cache(each: int = 24) -> dict[str, torch.Tensor]:
     return out
 
 
-def share(t: torch.Tensor, window: tuple[float, float], inside: float, outside: float) -> torch.Tensor:
-    """How often the context is another's, by timestep: `inside` the window, `outside` elsewhere, with soft edges."""
-    w = torch.sigmoid((t - window[0]) / 25) - torch.sigmoid((t - window[1]) / 25)
-    return outside + (inside - outside) * w
+def tokens_of(text: dict) -> tuple[torch.Tensor, torch.Tensor]:
+    """States [m, width] of all concepts' last tokens, and of all first tokens of those named in more than one."""
+    concept = text["roles"][:, :LENGTH] == 1
+    place = torch.arange(LENGTH)
+    last = (concept * place).max(1).values
+    first = concept.int().argmax(1)
+    rows = torch.arange(len(last))
+    several = rows[first < last]
+    return text["states"][rows, last].float(), text["states"][several, first[several]].float()
 
 
-def conditions(text: dict, rows: torch.Tensor, t: torch.Tensor, args) -> tuple[torch.Tensor, torch.Tensor]:
-    """Text states [n, LENGTH, 256] and attention mask [n, LENGTH] (1 attend, 0 masked) for caption rows at timesteps t."""
+def conditions(text: dict, pools: tuple, rows: torch.Tensor, args) -> tuple[torch.Tensor, torch.Tensor]:
+    """Text states [n, LENGTH, width] and attention mask [n, LENGTH] (1 attend, 0 masked) for caption rows."""
     n = len(rows)
     states, roles = text["states"][rows, :LENGTH].float(), text["roles"][rows, :LENGTH]
     empty = text["empty"][:LENGTH].float().expand(n, -1, -1)
-    content = (roles >= 1) & (roles <= 3)
-    others = torch.randint(0, len(text["states"]), (n,))
+    content, concept = (roles >= 1) & (roles <= 3), roles == 1
+    kind = torch.rand(n)
+    drop, swap = kind < EMPTY, (kind >= EMPTY) & (kind < EMPTY + args.swapped)
+    quiet = kind > 1 - args.quiet
+    others = torch.randint(0, len(text["states"]), (n,))              # swap: the context is another's, the own tokens win
     theirs = text["roles"][others, :LENGTH]
     foreign = torch.where(((theirs >= 1) & (theirs <= 3))[..., None], empty, text["states"][others, :LENGTH].float())
     foreign = torch.where((torch.rand(n) < 0.35)[:, None, None], empty, foreign)
-    swap = torch.rand(n) < share(t, args.window, args.inside, args.outside)
     states = torch.where((swap[:, None] & ~content)[..., None], foreign, states)
-    drop = torch.rand(n) < EMPTY
     states = torch.where(drop[:, None, None], empty, states)
-    quiet = ~swap & ~drop & (torch.rand(n) < args.masked)
-    hidden = torch.where((torch.rand(n) < 0.6)[:, None], roles == 1, content)
-    mask = 1.0 - (quiet[:, None] & hidden).float()
-    mask[:, -TAIL:] += math.log(1 + (77 - LENGTH) / TAIL) / 10000    # diffusers' bias is (mask - 1) * 10000
+    bias = concept * (2 * torch.rand(n) * (torch.rand(n) < 0.5) * ~quiet)[:, None]   # a little weaker, and still they win
+    at_last = torch.arange(LENGTH) == (concept * torch.arange(LENGTH)).max(1).values[:, None]
+    lasts, firsts = (pool[torch.randint(0, len(pool), (n,))][:, None] for pool in pools)
+    other = quiet & (torch.rand(n) < 0.7)                             # quiet: another's own tokens, silenced, lose
+    states = torch.where((other[:, None] & at_last & concept)[..., None], lasts, states)
+    states = torch.where((other[:, None] & ~at_last & concept)[..., None], firsts, states)
+    silent = torch.where(torch.rand(n) < 0.5, 10000.0, 5 + 7 * torch.rand(n))[:, None]
+    spared = (torch.rand(n) < 0.5)[:, None] & ~at_last & concept      # a first name alone says nothing
+    bias = torch.where(quiet[:, None] & concept & ~spared, silent, bias)
+    plain = quiet & (torch.rand(n) < 0.4)
+    bias = torch.where(plain[:, None] & (roles >= 2) & (roles <= 3), torch.tensor(10000.0), bias)
+    mask = 1.0 - bias / 10000                                         # diffusers' bias is (mask - 1) * 10000
+    mask[:, -TAIL:] += math.log(1 + (77 - LENGTH) / TAIL) / 10000
     return states, mask
 
 
@@ -114,14 +129,13 @@ def main() -> None:
     args.add_argument("--minutes", type=float, default=65)
     args.add_argument("--batch", type=int, default=48)
     args.add_argument("--rate", type=float, default=1.2e-3)
-    args.add_argument("--window", type=float, nargs=2, default=(400.0, 900.0))
-    args.add_argument("--inside", type=float, default=0.4)
-    args.add_argument("--outside", type=float, default=0.15)
-    args.add_argument("--masked", type=float, default=0.2)
+    args.add_argument("--swapped", type=float, default=0.3)
+    args.add_argument("--quiet", type=float, default=0.3)
     args.add_argument("--compile", action="store_true")
     args.add_argument("--fresh", action="store_true", help="keep the weights, start the clock anew (a fine-tune)")
     args = args.parse_args()
     latents, text, noise = latent_cache(), text_cache(), schedule()
+    pools = tokens_of(text)
     model = build()
     model.set_attn_processor(AttnProcessor())                    # on a CPU faster than the fused attention at this size
     average, spent, step, last = copy.deepcopy(model).eval(), 0.0, 0, WORK / "unet/last.pt"
@@ -146,8 +160,8 @@ def main() -> None:
         said = text["said"][rows]
         colour = torch.where(said >= 0, said, torch.randint(0, len(COLOURS), said.shape))
         clean = latents[rows // text["each"], colour, torch.randint(0, latents.shape[2], said.shape)].float()
-        t = (1000 * torch.rand(args.batch) ** 0.6).long().clamp(max=999)      # more of the noisy end, where pictures are decided
-        states, mask = conditions(text, rows, t.float(), args)
+        t = (1000 * torch.rand(args.batch) ** 0.8).long().clamp(max=999)      # more of the noisy end, where pictures are decided
+        states, mask = conditions(text, pools, rows, args)
         grain = torch.randn_like(clean)
         level = alphas[t].view(-1, 1, 1, 1)
         noisy = level.sqrt() * clean + (1 - level).sqrt() * grain
@@ -156,7 +170,7 @@ def main() -> None:
             guess = run(noisy, t, states, encoder_attention_mask=mask).sample
         snr = (level / (1 - level)).view(-1)
         error = (guess.float() - target).square().mean((1, 2, 3))
-        loss = (error * (5 / snr).clamp(max=1)).mean()
+        loss = (error * (5 / snr).clamp(0.2, 1)).mean()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()

@@ -1,4 +1,4 @@
-"""Look into cross-attention while a U-Net runs: the probabilities of chosen tokens, layer by layer, differentiable."""
+"""Look into cross-attention while a U-Net runs: its probabilities, layer by layer, differentiable."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ class AttentionRecord:
 
     def __init__(self, layers: int, *, stop: bool) -> None:
         self.maps: dict[str, torch.Tensor] = {}
-        self.positions: list[int] | None = None
         self.layers, self.stop = layers, stop
 
     def clear(self) -> None:
@@ -27,8 +26,8 @@ class AttentionRecord:
         self.maps.clear()
 
     def keep(self, name: str, probabilities: torch.Tensor) -> None:
-        """Store one layer's maps of the wanted tokens only; ends the pass after the last layer if asked to."""
-        self.maps[name] = probabilities if self.positions is None else probabilities[..., self.positions]
+        """Store one layer's maps; ends the pass after the last layer if asked to."""
+        self.maps[name] = probabilities
         if self.stop and len(self.maps) == self.layers:
             raise LastLayerReachedError
 

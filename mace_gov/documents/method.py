@@ -72,6 +72,8 @@ class Lora(Document):
     """Edges of the concept-focal distribution."""
     masks: Literal["attention", "none"] | None = None
     """Where the concept is: the model's own cross-attention, or the whole picture."""
+    init: Literal["random", "focal"] | None = None
+    """``random``: as in the paper. ``focal``: an adapter reads only its concept's own direction, learns the answer."""
 
 
 class Preserve(Document):

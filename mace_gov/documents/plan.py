@@ -60,6 +60,8 @@ class LoraSettings(Document):
     """Edges of the concept-focal distribution."""
     masks: Literal["attention", "none"]
     """Mask provider."""
+    init: Literal["random", "focal"] = "random"
+    """How each adapter's a begins: at random and trained, or at the concept's own direction and held."""
 
 
 class Target(Document):
@@ -115,7 +117,7 @@ class GenerationSettings(Document):
 
 
 class ErasurePlan(Document):
-    """What will run, completely; equal plans give equal deltas."""
+    """What will run, completely; equal plans give equal deltas, up to rounding where LoRAs are reused."""
 
     schema_version: Literal["mace-gov/plan/v1"] = "mace-gov/plan/v1"
     """Schema."""

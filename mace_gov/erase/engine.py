@@ -26,8 +26,9 @@ from mace_gov.documents.erasure import ErasureRecord, SystemRecord
 from mace_gov.documents.plan import ErasurePlan, Target
 from mace_gov.erase import delta as delta_file
 from mace_gov.erase.delta import ErasureDelta
+from mace_gov.erase.focal import focal_directions
 from mace_gov.erase.fuse import fuse, naive_sum
-from mace_gov.erase.lora import FILE_NAME, adapter, factors, train
+from mace_gov.erase.lora import FILE_NAME, factors, train
 from mace_gov.erase.pictures import TrainingPictures, drawable, training_pictures
 from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.refine import Refinement, refine
@@ -115,7 +116,7 @@ def compute(
         refined = refine(reader, plan, preserve, progress.start("refining", len(plan.targets)))
     trained = [target for target in plan.targets if target.lora.steps > 0 and drawable(plan, target)]
     trained = trained if fusion != "none" else []
-    loras = _loras(plan, trained, pipe, refined, cache, progress, seconds)
+    loras = _loras(plan, trained, pipe, refined, preserve, cache, progress, seconds)
     systems = [refined.system.record]
     delta = ErasureDelta(refined.matrix)
     if loras:
@@ -136,8 +137,8 @@ def compute(
 
 
 def _loras(
-    plan: ErasurePlan, targets: list[Target], pipe, refined: Refinement, cache: Path | None, progress: Progress,
-    seconds: dict[str, float],
+    plan: ErasurePlan, targets: list[Target], pipe, refined: Refinement, preserve: torch.Tensor, cache: Path | None,
+    progress: Progress, seconds: dict[str, float],
 ) -> list[TrainedLora]:
     """A LoRA for each target, from the cache or trained now."""
     found = {target.id: recall(lora_key(plan, target), target, cache) for target in targets}
@@ -145,6 +146,7 @@ def _loras(
     if len(missing) < len(targets):
         progress.note(f"reusing {len(targets) - len(missing)} of {len(targets)} LoRAs")
     pictures: dict[str, TrainingPictures] = {}
+    reader = TextReader.of(pipe)
     with _timed(seconds, "pictures"):
         advance = progress.start("drawing training pictures", len(missing))
         for target in missing:
@@ -152,15 +154,24 @@ def _loras(
             advance(1)
     with _timed(seconds, "lora"), _refined_weights(pipe.unet, refined.matrix):
         advance = progress.start("training LoRAs", len(missing))
-        for rank, group in groupby(sorted(missing, key=lambda t: t.lora.rank), key=lambda t: t.lora.rank):
-            with adapter(pipe.unet, rank) as layers:
-                for target in group:
-                    lora = finished(lora_key(plan, target), target,
-                                    train(pipe, layers, plan, target, pictures[target.id]))
-                    keep(lora, cache)
-                    found[target.id] = lora
-                    advance(1)
+        for group in _together(missing, plan.generation.batch):
+            focal = group[0].lora.init == "focal"
+            directions = focal_directions(reader, plan, preserve, group) if focal else None
+            for target, training in zip(group, train(pipe, plan, group, pictures, directions), strict=True):
+                found[target.id] = finished(lora_key(plan, target), target, training)
+                keep(found[target.id], cache)
+            advance(len(group))
     return [lora for lora in found.values() if lora is not None]
+
+
+def _together(targets: list[Target], most: int) -> Iterator[list[Target]]:
+    """Targets that can share their forward passes, ``most`` at a time."""
+    def shared(target: Target) -> tuple:
+        return target.lora.rank, target.lora.steps, target.lora.learning_rate, target.lora.init
+
+    for _, alike in groupby(sorted(targets, key=shared), key=shared):
+        group = list(alike)
+        yield from (group[start:start + most] for start in range(0, len(group), most))
 
 
 @contextmanager

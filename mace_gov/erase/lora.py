@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 import torch
-from peft import LoraConfig, get_peft_model_state_dict
-from peft.tuners.lora import LoraLayer
 from safetensors.torch import load, save
 
 from mace_gov.core.errors import NumericalError
@@ -18,10 +17,10 @@ from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ErasurePlan, Target
 from mace_gov.erase.masks import PROVIDERS
 from mace_gov.erase.pictures import TrainingPictures, derived_seed, training_templates
+from mace_gov.erase.stacked import StackedLora, stacked
 from mace_gov.erase.suppression import attention_loss
 from mace_gov.erase.timesteps import sample_timesteps
 
-ADAPTER = "mace"
 FILE_NAME = "pytorch_lora_weights.safetensors"
 """The name that diffusers' load_lora_weights looks for."""
 
@@ -34,98 +33,136 @@ class Training:
     """What training one adapter gave."""
 
     weights: bytes
-    """The adapter's safetensors file, as diffusers reads it."""
+    """The adapter's safetensors file, in peft's names, as diffusers reads it."""
     losses: list[float]
     """Loss at every step."""
     coverage: float | None
     """Mean share of the picture inside the mask; absent without masks."""
 
 
-@contextmanager
-def adapter(unet, rank: int) -> Iterator[dict[str, LoraLayer]]:
-    """A peft LoRA of ``rank`` on every cross-attention projection, scale 1; taken off again at the end."""
-    names = list(projections(unet))
-    with torch.random.fork_rng(devices=[]):  # peft draws initial weights that nobody uses
-        unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=names), adapter_name=ADAPTER)
-    try:
-        yield {name: unet.get_submodule(name) for name in names}
-    finally:
-        unet.delete_adapters(ADAPTER)
-        _unwrap(unet, names)
+@dataclass
+class Course:
+    """Everything that one target's training reads, decided before the first step from the target's own seed."""
+
+    target: Target
+    states: torch.Tensor
+    """[images, L, d]."""
+    tokens: torch.Tensor
+    """bool [images, L], true at the tokens to suppress."""
+    masks: torch.Tensor
+    """bool [images, h, w]."""
+    latents: torch.Tensor
+    """[images, c, h, w]."""
+    order: list[int]
+    """Which picture at every step."""
+    timesteps: torch.Tensor
+    """[steps]."""
+    generator: torch.Generator
+    """What draws the initial weights and the noise."""
+    losses: list[float] = field(default_factory=list)
+    """Loss at every step so far."""
 
 
-def _unwrap(unet, names: Sequence[str]) -> None:
-    """Put the plain layers back where peft's empty shells are."""
-    for name in names:
-        layer = unet.get_submodule(name)
-        if isinstance(layer, LoraLayer):
-            unet.set_submodule(name, layer.get_base_layer())
-
-
-def initialise(layers: dict[str, LoraLayer], generator: torch.Generator) -> list[torch.nn.Parameter]:
-    """Start anew: a uniform within 1/sqrt(d), as peft does, b zero. Returns the parameters to train."""
-    parameters = []
-    for layer in layers.values():
-        a, b = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight  # [r, d], [out, r]
-        with torch.no_grad():
-            a.copy_((torch.rand(a.shape, generator=generator) * 2 - 1) / a.shape[1] ** 0.5)
-            b.zero_()
-        parameters += [a, b]
-    return parameters
+def course(
+    pipe, plan: ErasurePlan, target: Target, pictures: TrainingPictures
+) -> tuple[Course, dict[str, torch.Tensor]]:
+    """A target's course, and its initial a [r, d] by projection: uniform within 1/sqrt(d), as peft draws them."""
+    settings, reader = target.lora, TextReader.of(pipe)
+    generator = torch.Generator().manual_seed(derived_seed(plan.seed, target.id))
+    shape = (settings.rank, reader.width)
+    initial = {
+        name: (torch.rand(shape, generator=generator) * 2 - 1) / reader.width ** 0.5
+        for name in projections(pipe.unet)
+    }
+    prompts = [reader.fill(template, target.target) for template in training_templates(plan, target)]
+    states = torch.stack(list(reader.states(prompts)))  # [images, L, d]
+    tokens = torch.zeros(states.shape[:2], dtype=torch.bool)
+    for row, prompt in zip(tokens, prompts, strict=True):
+        row[prompt.positions] = True
+    return Course(
+        target, states, tokens, PROVIDERS[settings.masks](pictures), pictures.latents,
+        order=torch.randint(len(prompts), (settings.steps,), generator=generator).tolist(),
+        timesteps=sample_timesteps(settings, len(pipe.scheduler.alphas_cumprod), settings.steps, generator),
+        generator=generator,
+    ), initial
 
 
 def train(
-    pipe, layers: dict[str, LoraLayer], plan: ErasurePlan, target: Target, pictures: TrainingPictures,
-    *, end_of_text: bool = False,
-) -> Training:
-    """Train the adapter in ``layers`` for one target, batch 1, on a U-Net whose projections are already refined.
+    pipe, plan: ErasurePlan, targets: Sequence[Target], pictures: Mapping[str, TrainingPictures],
+    directions: Mapping[str, torch.Tensor] | None = None,
+) -> list[Training]:
+    """Train one adapter for each target, all in the same forward passes, on a U-Net that is already refined.
 
-    end_of_text: suppress the end-of-text position along with the target's own tokens.
-    Everything random comes from a seed derived from the plan's seed and the concept's id. Raises NumericalError when
-    the loss or a weight is not finite.
+    directions: each target's a [rank, d], held while b is trained; without, a begins at random and is trained too.
+    The targets share rank, steps and learning rate. Adam works element by element and every sample has its own adapter
+    and loss, so each target gets what it would get alone, up to rounding. Raises NumericalError when a loss or a weight
+    is not finite.
     """
-    settings, device = target.lora, pipe.unet.device
-    generator = torch.Generator().manual_seed(derived_seed(plan.seed, target.id))
-    parameters = initialise(layers, generator)
-    reader = TextReader.of(pipe)
-    prompts = [reader.fill(template, target.target) for template in training_templates(plan, target)]
-    states = torch.stack(list(reader.states(prompts))).to(device)  # [n, L, d]
-    positions = [p.positions + [p.used - 1] * end_of_text for p in prompts]
-    masks = PROVIDERS[settings.masks](pictures).to(device)  # [n, h, w]
-    latents = pictures.latents.to(device)  # [n, c, h, w]
+    settings, device = targets[0].lora, pipe.unet.device
+    held = directions is not None
+    courses, initial = zip(*(course(pipe, plan, target, pictures[target.id]) for target in targets), strict=True)
     signal = pipe.scheduler.alphas_cumprod.to(device, torch.float32)  # [T]
-    order = torch.randint(len(prompts), (settings.steps,), generator=generator).tolist()
-    timesteps = sample_timesteps(settings, len(signal), settings.steps, generator).to(device)
-    optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, fused=device.type in ("cpu", "cuda"))
-    losses: list[float] = []
-    with record_attention(pipe.unet, stop=True) as record:
-        for n, t in zip(order, timesteps, strict=True):
-            noise = torch.randn(latents[:1].shape, generator=generator).to(device)
-            noisy = signal[t].sqrt() * latents[n:n + 1] + (1 - signal[t]).sqrt() * noise
-            record.clear()
-            record.positions = positions[n]
-            with suppress(LastLayerReachedError):
-                pipe.unet(noisy, t, encoder_hidden_states=states[n:n + 1])
-            loss = attention_loss(record.maps.values(), masks[n])
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            losses.append(loss.item())
-            if not torch.isfinite(loss):
-                raise NumericalError(f"the attention loss of '{target.id}' is {losses[-1]} at step {len(losses)}, "
-                                     "expected a finite number", hint="Lower lora.learningRate.")
-    coverage = None if settings.masks == "none" else float(masks.float().mean())
-    return Training(pack(pipe.unet, target), losses, coverage)
+    with stacked(pipe.unet, len(targets), settings.rank) as layers:
+        for name, layer in layers.items():
+            layer.a.data.copy_(torch.stack([a[name] for a in initial]))
+            if held:
+                layer.a.data.copy_(torch.stack([directions[target.id] for target in targets]))
+        parameters = [p for layer in layers.values() for p in ((layer.b,) if held else (layer.a, layer.b))]
+        optimiser = torch.optim.AdamW(
+            parameters, lr=settings.learning_rate, fused=device.type in ("cpu", "cuda"))
+        with record_attention(pipe.unet, stop=True) as record:
+            for step in range(settings.steps):
+                loss = _loss(pipe.unet, record, courses, step, signal)
+                for parameter, gradient in zip(
+                    parameters, torch.autograd.grad(loss.sum(), parameters, allow_unused=True), strict=True
+                ):
+                    parameter.grad = gradient
+                optimiser.step()
+                _note(courses, loss.tolist())
+        return [
+            Training(
+                pack(layers, index, c.target), c.losses,
+                None if c.target.lora.masks == "none" else float(c.masks.float().mean()),
+            )
+            for index, c in enumerate(courses)
+        ]
 
 
-def pack(unet, target: Target) -> bytes:
-    """The adapter on ``unet`` as the bytes of a diffusers LoRA file. Raises NumericalError when it is not finite."""
-    state = get_peft_model_state_dict(unet, adapter_name=ADAPTER)
-    for name, tensor in state.items():
-        if not torch.isfinite(tensor).all():
-            raise NumericalError(f"LoRA of '{target.id}': {name} is not finite, expected finite weights",
-                                 hint="Lower lora.learningRate.")
-    tensors = {f"unet.{name}": tensor.detach().cpu().float().contiguous() for name, tensor in state.items()}
+def _loss(unet, record, courses: Sequence[Course], step: int, signal: torch.Tensor) -> torch.Tensor:
+    """The attention loss of every course [n] at one step."""
+    device = unet.device
+
+    def gather(what: str) -> torch.Tensor:
+        return torch.stack([getattr(c, what)[c.order[step]] for c in courses]).to(device)
+
+    latents = gather("latents")  # [n, c, h, w]
+    noise = torch.stack([torch.randn(latents.shape[1:], generator=c.generator) for c in courses]).to(device)
+    t = torch.stack([c.timesteps[step] for c in courses]).to(device)
+    level = signal[t].view(-1, 1, 1, 1)
+    record.clear()
+    with suppress(LastLayerReachedError):
+        unet(level.sqrt() * latents + (1 - level).sqrt() * noise, t, encoder_hidden_states=gather("states"))
+    return attention_loss(record.maps.values(), gather("masks"), gather("tokens"))
+
+
+def _note(courses: Sequence[Course], losses: list[float]) -> None:
+    for c, loss in zip(courses, losses, strict=True):
+        c.losses.append(loss)
+        if not math.isfinite(loss):
+            raise NumericalError(f"the attention loss of '{c.target.id}' is {loss} at step {len(c.losses)}, "
+                                 "expected a finite number", hint="Lower lora.learningRate.")
+
+
+def pack(layers: Mapping[str, StackedLora], index: int, target: Target) -> bytes:
+    """One target's adapter as the bytes of a diffusers LoRA file. Raises NumericalError when it is not finite."""
+    tensors = {}
+    for name, layer in layers.items():
+        for part, stack in (("lora_A", layer.a), ("lora_B", layer.b)):
+            tensor = stack[index].detach().cpu().float().contiguous()
+            if not torch.isfinite(tensor).all():
+                raise NumericalError(f"LoRA of '{target.id}': {name}.{part} is not finite, expected finite weights",
+                                     hint="Lower lora.learningRate.")
+            tensors[f"unet.{name}.{part}.weight"] = tensor
     return save(tensors, metadata={"format": "pt"})
 
 

@@ -14,7 +14,7 @@ from mace_gov.documents.plan import ErasurePlan, Target
 from mace_gov.erase.lora import FILE_NAME, Training
 from mace_gov.erase.pictures import pictures_key
 
-LORA_VERSION = 1
+LORA_VERSION = 2
 """Raised whenever the same plan would train other weights."""
 
 

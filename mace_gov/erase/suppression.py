@@ -10,25 +10,26 @@ import torch.nn.functional as F
 _FLOOR = 1e-12  # keeps the root differentiable at zero attention
 
 
-def attention_loss(maps: Iterable[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
-    """Sum over layers of the Frobenius norm of the attention inside the mask.
+def attention_loss(maps: Iterable[torch.Tensor], masks: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """Sum over layers of the Frobenius norm of the attention inside the mask, for every sample: [n].
 
-    maps: one [batch, heads, pixels, tokens] per layer, of the suppressed tokens only; mask: bool [h, w] at the latents'
-    resolution. Returns a scalar.
+    maps: one [n, heads, pixels, L] per layer; masks: bool [n, h, w] at the latents' resolution; tokens: bool [n, L],
+    true where a token is to be suppressed.
     """
-    total = torch.zeros((), device=mask.device)
+    total = torch.zeros(len(masks), device=masks.device)
     for attention in maps:
-        inside = mask_for(mask, attention.shape[-2])  # [pixels]
-        total = total + attention[:, :, inside].square().sum().add(_FLOOR).sqrt()
+        inside = masks_for(masks, attention.shape[-2]).to(attention.dtype)  # [n, pixels]
+        drawn = torch.einsum("nhpl,np,nl->n", attention.square(), inside, tokens.to(attention.dtype))
+        total = total + drawn.add(_FLOOR).sqrt()
     return total
 
 
-def mask_for(mask: torch.Tensor, pixels: int) -> torch.Tensor:
-    """The mask [h, w] at a layer's resolution, flat [pixels]: cells at least half covered, or any if none is."""
-    height, width = mask.shape
+def masks_for(masks: torch.Tensor, pixels: int) -> torch.Tensor:
+    """Masks [n, h, w] at a layer's resolution, flat [n, pixels]: cells at least half covered, or any if none is."""
+    height, width = masks.shape[1:]
     shrink = round((height * width / pixels) ** 0.5)
     if shrink == 1:
-        return mask.flatten()
-    covered = F.adaptive_avg_pool2d(mask.float()[None, None], (-(-height // shrink), -(-width // shrink)))
-    inside = covered >= 0.5 if bool((covered >= 0.5).any()) else covered > 0
-    return inside.flatten()
+        return masks.flatten(1)
+    covered = F.adaptive_avg_pool2d(masks[:, None].float(), (-(-height // shrink), -(-width // shrink))).flatten(1)
+    inside = covered >= 0.5
+    return torch.where(inside.any(1, keepdim=True), inside, covered > 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from benchmarks import lora_training
 from benchmarks.closed_form import OUT_DIMS, main
 
 
@@ -21,3 +22,11 @@ def test_closed_form_agrees_with_its_baseline(tiny_model, capsys, monkeypatch):
     assert result["finite"]
     assert result["ratio"] > 0
     assert result["relative_difference"] < 1e-8
+
+
+def test_lora_training_agrees_with_one_at_a_time(tiny_model, tmp_path, capsys):
+    result = lora_training.main(["policies/characters-10.yaml", "--model", str(tiny_model), "--concepts", "3",
+                                 "--steps", "3", "--cache", str(tmp_path)])
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == result
+    assert result["loss_difference"] < 1e-4
+    assert result["ratio"] > 0

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
 import torch
+from peft import LoraConfig, set_peft_model_state_dict
+from safetensors.torch import load
 
 from mace_gov.core.errors import NumericalError
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.projections import projections
-from mace_gov.erase.lora import ADAPTER, FILE_NAME, adapter, factors, initialise, train
+from mace_gov.erase.lora import FILE_NAME, factors, train
 from mace_gov.erase.pictures import TrainingPictures, derived_seed, training_pictures
 
 
@@ -18,13 +22,26 @@ def pipe(tiny_model):
 
 
 def trained(pipe, plan, target=None):
+    """The training of one target, and the refined U-Net's output with its adapter, which peft itself applies."""
     target = target or plan.targets[0]
-    pictures = training_pictures(pipe, plan, target)
-    with adapter(pipe.unet, target.lora.rank) as layers:
-        result = train(pipe, layers, plan, target, pictures)
-        with torch.no_grad():
-            output = predict(pipe)
-    return result, output
+    result, = train(pipe, plan, [target], {target.id: training_pictures(pipe, plan, target)})
+    with torch.no_grad(), peft_adapter(pipe.unet, result.weights):
+        return result, predict(pipe)
+
+
+@contextmanager
+def peft_adapter(unet, weights):
+    """The adapter in a diffusers LoRA file, put on by peft."""
+    state = {name.removeprefix("unet."): tensor for name, tensor in load(weights).items()}
+    rank = next(t.shape[0] for name, t in state.items() if name.endswith("lora_A.weight"))
+    names = sorted({name.rsplit(".lora_", 1)[0] for name in state})
+    unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=names), adapter_name="erased")
+    outcome = set_peft_model_state_dict(unet, state, adapter_name="erased")
+    assert not outcome.unexpected_keys
+    yield
+    unet.delete_adapters("erased")
+    for name in names:
+        unet.set_submodule(name, unet.get_submodule(name).get_base_layer())
 
 
 def predict(pipe) -> torch.Tensor:
@@ -53,14 +70,14 @@ def test_factors_are_the_adapters_change_of_each_weight(pipe, plan_for):
         assert torch.allclose(predict(pipe), expected, atol=1e-5)
 
 
-def test_adapter_comes_off_without_a_trace(pipe, plan_for):
+def test_adapters_come_off_without_a_trace(pipe, plan_for):
     before = {name: value.clone() for name, value in pipe.unet.state_dict().items()}
     for rank in (1, 2):
-        trained(pipe, plan_for(lora={"rank": rank, "steps": 1}))
+        plan = plan_for(lora={"rank": rank, "steps": 1})
+        train(pipe, plan, plan.targets[:1], {plan.targets[0].id: training_pictures(pipe, plan, plan.targets[0])})
     after = pipe.unet.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
-    assert not getattr(pipe.unet, "peft_config", None)
 
 
 def test_training_lowers_the_attention(pipe, plan_for):
@@ -69,13 +86,23 @@ def test_training_lowers_the_attention(pipe, plan_for):
     assert 0 < result.coverage < 1
 
 
-def test_only_cross_attention_is_trained(pipe):
-    with adapter(pipe.unet, 1) as layers:
-        initialise(layers, torch.Generator().manual_seed(0))
-        names = [name for name, value in pipe.unet.named_parameters() if value.requires_grad]
-    assert names
-    assert all(".attn2.to_k.lora_" in name or ".attn2.to_v.lora_" in name for name in names)
-    assert all(f".{ADAPTER}.weight" in name for name in names)
+def test_only_cross_attention_is_trained(pipe, plan_for):
+    result, _ = trained(pipe, plan_for(lora={"steps": 1}))
+    assert set(factors(result.weights)) == set(projections(pipe.unet))
+
+
+def test_together_is_as_alone(pipe, plan_for):
+    plan = plan_for(lora={"steps": 12, "learning_rate": 0.01, "images": 2})
+    pictures = {target.id: training_pictures(pipe, plan, target) for target in plan.targets}
+    together = train(pipe, plan, plan.targets, pictures)
+    assert len(together) > 2
+    for target, result in zip(plan.targets, together, strict=True):
+        alone, = train(pipe, plan, [target], pictures)
+        assert result.losses == pytest.approx(alone.losses, rel=1e-4)
+        assert result.coverage == alone.coverage
+        for (b, a), (lone_b, lone_a) in zip(factors(result.weights).values(), factors(alone.weights).values(),
+                                            strict=True):
+            assert torch.allclose(b @ a, lone_b @ lone_a, atol=1e-4)
 
 
 def test_seeds_come_from_the_concept_and_not_from_the_order(pipe, plan_for):
@@ -102,5 +129,5 @@ def test_pictures_are_the_same_from_the_cache_and_with_another_batch(pipe, plan_
 def test_non_finite_training_is_refused(pipe, plan_for):
     plan = plan_for()
     pictures = TrainingPictures(torch.full((2, 4, 8, 8), float("inf")), torch.rand(2, 8, 8))
-    with adapter(pipe.unet, 1) as layers, pytest.raises(NumericalError, match="expected a finite number"):
-        train(pipe, layers, plan, plan.targets[0], pictures)
+    with pytest.raises(NumericalError, match=f"'{plan.targets[0].id}'.*expected a finite number"):
+        train(pipe, plan, plan.targets[:1], {plan.targets[0].id: pictures})

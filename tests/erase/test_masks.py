@@ -7,7 +7,7 @@ import torch
 
 from mace_gov.erase.masks import attention_masks, largest_component, no_masks, otsu_mask, otsu_threshold
 from mace_gov.erase.pictures import TrainingPictures
-from mace_gov.erase.suppression import attention_loss, mask_for
+from mace_gov.erase.suppression import attention_loss, masks_for
 
 
 def planted(noise: float = 0.05) -> tuple[np.ndarray, np.ndarray]:
@@ -49,21 +49,21 @@ def test_components_touch_at_corners():
 
 
 def test_a_layer_sees_cells_that_are_half_covered_or_any_if_none_is():
-    mask = torch.zeros(4, 4, dtype=torch.bool)
-    mask[:2, :3] = True
-    assert mask_for(mask, 4).tolist() == [True, True, False, False]
-    lonely = torch.zeros(4, 4, dtype=torch.bool)
-    lonely[3, 3] = True
-    assert mask_for(lonely, 4).tolist() == [False, False, False, True]
-    assert torch.equal(mask_for(mask, 16), mask.flatten())
+    masks = torch.zeros(2, 4, 4, dtype=torch.bool)
+    masks[0, :2, :3] = True
+    masks[1, 3, 3] = True
+    assert masks_for(masks, 4).tolist() == [[True, True, False, False], [False, False, False, True]]
+    assert torch.equal(masks_for(masks, 16), masks.flatten(1))
 
 
 def test_loss_is_the_frobenius_norm_inside_the_mask_summed_over_layers():
-    mask = torch.zeros(2, 2, dtype=torch.bool)
-    mask[0, 1] = True
-    one, other = torch.rand(1, 3, 4, 2), torch.rand(1, 1, 4, 2)
-    expected = one[:, :, 1].norm() + other[:, :, 1].norm()
-    assert torch.allclose(attention_loss([one, other], mask), expected)
-    nothing = torch.zeros(1, 1, 4, 1, requires_grad=True)
-    attention_loss([nothing], mask).backward()
+    masks = torch.zeros(2, 2, 2, dtype=torch.bool)
+    masks[0, 0, 1] = masks[1] = True
+    tokens = torch.tensor([[True, False, True], [False, True, False]])
+    one, other = torch.rand(2, 3, 4, 3), torch.rand(2, 1, 4, 3)
+    expected = [one[0, :, 1][:, [0, 2]].norm() + other[0, :, 1][:, [0, 2]].norm(),
+                one[1, ..., 1].norm() + other[1, ..., 1].norm()]
+    assert torch.allclose(attention_loss([one, other], masks, tokens), torch.stack(expected))
+    nothing = torch.zeros(2, 1, 4, 3, requires_grad=True)
+    attention_loss([nothing], masks, tokens).sum().backward()
     assert torch.isfinite(nothing.grad).all()
