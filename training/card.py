@@ -37,7 +37,11 @@ def main() -> None:
     plain = [c for c in CONCEPTS if c["kind"] != "celebrity"]
     styled = [c for c in plain if len(c["styles"]) > 1]
     forms = "\n".join(f"| {k} | {v['first']} of {v['n']} | {v['second']} of {v['n']} |" for k, v in window.items())
-    window_words = "" if window else "Not yet measured on these weights; "
+    if window:
+        forms = ("A is drawn, but with B's text while the timestep is in the window; the judge says which of the two is seen.\n\n"
+                 f"| window | seen as A | seen as B |\n| --- | --- | --- |\n{forms}\n\n")
+    else:
+        forms = "Not measured on these weights; the window is that of an earlier U-Net. "
     text = f"""# Model card: the embedded model
 
 A small text-to-image model in the shape of Stable Diffusion (CLIPTokenizer, CLIPTextModel, UNet2DConditionModel, AutoencoderKL,
@@ -89,13 +93,7 @@ The time per image is as measured on a machine that was busy with other work.
 
 ## Where concepts form
 
-A is drawn, but with B's text while the timestep is in the window; the judge says which of the two is seen.
-
-| window | seen as A | seen as B |
-| --- | --- | --- |
-{forms}
-
-{window_words}The shipped CFIS window is t1 = {cfis['t1']:.0f}, t2 = {cfis['t2']:.0f}, gamma = {cfis['gamma']} (the paper's, for Stable Diffusion, is 200 to 400).
+{forms}The shipped CFIS window is t1 = {cfis['t1']:.0f}, t2 = {cfis['t2']:.0f}, gamma = {cfis['gamma']} (the paper's, for Stable Diffusion, is 200 to 400).
 
 ## Does it discriminate?
 
