@@ -4,67 +4,94 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
+from mace_gov.audit.calibrate import load_all
+from mace_gov.audit.comparing import picture_measures
 from mace_gov.audit.detectors.base import Detector
-from mace_gov.audit.detectors.registry import make_detector
+from mace_gov.audit.detectors.registry import known_detectors, make_detector
+from mace_gov.audit.inputs import Inputs
 from mace_gov.audit.limits import limitations
 from mace_gov.audit.measuring import all_measurements, all_measures, all_power, retention_rate, unscored
 from mace_gov.audit.metrics.broken import broken_check
+from mace_gov.audit.metrics.disagreement import disagreements
 from mace_gov.audit.pictures import Drawer, Picture, Wanted, diffusion_drawer, draw_side, open_picture
-from mace_gov.audit.probes.asking import Asking
-from mace_gov.audit.probes.base import Probe, seed_for
+from mace_gov.audit.prepare import prepare
 from mace_gov.audit.probes.lexicon import Lexicon, lexicon_for
-from mace_gov.audit.probes.suites import build_probes
-from mace_gov.audit.probes.unrelated import general_prompts
 from mace_gov.audit.scoring import Panels, look
+from mace_gov.audit.stopping import decided, rounds
 from mace_gov.audit.thumbnails import write_thumbnails
 from mace_gov.audit.trials import TRIALS_NAME, Pair, trials_of, write_trials
-from mace_gov.core.digest import folder_files
+from mace_gov.core.digest import folder_files, sha256_file
 from mace_gov.core.errors import UsageError
 from mace_gov.core.progress import Progress, Silent
+from mace_gov.documents.attack import AttackResult, Derivative
 from mace_gov.documents.audit import AuditResult, BrokenModelCheck, Side
 from mace_gov.documents.plan import GenerationSettings, ModelManifest
-from mace_gov.documents.policy import DetectorSpec, Kind, Policy, Suite
+from mace_gov.documents.policy import DetectorSpec, Policy, Suite
 
-HARMLESS = 32
-"""Pictures of harmless prompts that the broken-model check compares."""
 SIDES: tuple[Side, ...] = ("base", "governed")
 
 
 def audit(
     policy: Policy, base: ModelManifest, governed: ModelManifest, generation: GenerationSettings, out: Path, *,
     cache: Path | None, device: str | None = None, progress: Progress | None = None,
-    trained_on: Collection[str] = (), drawer: Drawer | None = None,
-    detector: Callable[[DetectorSpec], Detector] = make_detector, lexicon: Lexicon | None = None,
+    trained_on: Collection[str] = (), inputs: Inputs | None = None, drawer: Drawer | None = None,
+    detector: Callable[[DetectorSpec], Detector] | None = None, lexicon: Lexicon | None = None,
 ) -> AuditResult:
     """Audit ``governed`` against ``base`` and write pictures, thumbnails and trials.jsonl into the folder ``out``.
 
-    trained_on: the erasure's templates, which probes avoid. drawer, detector and lexicon are seams: how pictures are
-    drawn, detectors made, and what the model is known to draw.
+    trained_on: the erasure's templates, which probes avoid. inputs: what the user brings beside the policy. drawer,
+    detector and lexicon are seams: how pictures are drawn, detectors made, and what the model is known to draw.
 
-    Raises UsageError when ``out`` is not empty, PolicyError when probes cannot be made or a detector is unknown,
-    IncompleteError when a model or a detector does not load or pictures are missing.
+    Raises UsageError when ``out`` is not empty or a file has malformed rows, PolicyError when probes cannot be made or
+    a detector is unknown, IncompleteError when a model or a detector does not load or pictures are missing.
     """
     if out.exists() and any(out.iterdir()):
         raise UsageError(f"evidence folder {out} is not empty, expected a new one")
-    progress = progress or Silent()
-    asking = Asking(policy, lexicon or lexicon_for(base), trained_on)
-    probes = build_probes(asking)
-    panels = Panels(policy, detector)
-    harmless = harmless_prompts(asking, probes)
-    wanted = [(probe.prompt, probe.seed) for probe in probes] + harmless
-    draw = drawer or diffusion_drawer(device)
-    started = time.monotonic()
-    pictures: dict[Side, Mapping[Wanted, Picture]] = {}
-    for side, model in zip(SIDES, (base, governed), strict=True):
-        pictures[side] = draw_side(side, model, wanted, generation, out, cache=cache, drawer=draw, progress=progress)
-    drawn = time.monotonic()
-    advance = progress.start("looking at pictures", 2 * len(probes))
-    sights = {side: look(probes, pictures[side], panels, out, advance=advance) for side in SIDES}
-    pairs = [Pair(*each) for each in zip(probes, sights["base"], sights["governed"], strict=True)]
-    broken = _broken(out, pictures, harmless, pairs)
-    looked = time.monotonic()
+    progress, inputs = progress or Silent(), inputs or Inputs()
+    asked = prepare(
+        policy, governed, lexicon or lexicon_for(base), trained_on, inputs, drawer or diffusion_drawer(device)
+    )
+    make = detector or partial(make_detector, known=known_detectors(inputs.plugins))
+    panels = Panels(policy, make, load_all(inputs.calibrations) if inputs.calibrations else ())
+    pictures: dict[Side, dict[Wanted, Picture]] = {side: {} for side in SIDES}
+    pairs: list[Pair] = []
+    seconds = {"draw": 0.0, "detect": 0.0}
+    wanted = asked.beside
+    for part in rounds(asked.probes, policy.spec.audit.looks or 1):
+        done = decided(policy, pairs) if pairs else set()
+        probes = [probe for probe in part if (probe.category, probe.suite) not in done]
+        wanted = [*((probe.prompt, probe.seed) for probe in probes), *wanted]
+        started = time.monotonic()
+        for side, model in zip(SIDES, (base, governed), strict=True):
+            pictures[side] |= draw_side(
+                side, model, wanted, generation, out, cache=cache, drawer=asked.drawer, progress=progress
+            )
+        drawn = time.monotonic()
+        advance = progress.start("looking at pictures", 2 * len(probes))
+        sights = [look(probes, pictures[side], panels, out, advance=advance) for side in SIDES]
+        pairs += [Pair(*each) for each in zip(probes, *sights, strict=True)]
+        seconds["draw"] += drawn - started
+        seconds["detect"] += time.monotonic() - drawn
+        wanted = []
+    broken = _broken(out, pictures, asked.harmless, pairs)
+    attacks: list[AttackResult] = []
+    if inputs.attacks:
+        from mace_gov.audit.attacks.run import strike_all
+
+        attacks = strike_all(
+            inputs.tiers, policy, pairs, pictures["base"], {"base": base, "governed": governed}, panels, generation,
+            out, budget=inputs.budget, cache=cache, device=device, progress=progress,
+        )
+    derived: list[Derivative] = []
+    if "deep" in inputs.tiers:
+        from mace_gov.audit.derivatives import derivatives
+
+        derived = derivatives(
+            policy, pairs, pictures["base"], governed, panels, generation, out, device=device, progress=progress
+        )
     trials = write_trials(out / TRIALS_NAME, trials_of(pairs, pictures))
     thumbnails = write_thumbnails(policy, pairs, pictures, out, base=base, governed=governed)
     thresholds = {category.id: panels.thresholds(category.id) for category in policy.spec.categories}
@@ -72,7 +99,7 @@ def audit(
         policy_digest=policy.content_digest(),
         base_digest=base.digest,
         governed_digest=governed.digest,
-        measurements=all_measurements(policy, pairs),
+        measurements=all_measurements(policy, pairs, panels.cards()),
         power=all_power(policy, pairs, thresholds),
         broken=broken,
         detectors=[seat.card() for seat in panels.seats()],
@@ -81,25 +108,17 @@ def audit(
         unscored=unscored(pairs),
         files=folder_files(out),
         thumbnails=thumbnails,
-        sampling=_sampling(policy, generation, wanted),
-        seconds={"draw": round(drawn - started, 3), "detect": round(looked - drawn, 3)},
-        limitations=limitations(policy, base, pairs, panels.seats()),
+        sampling=_sampling(policy, generation, pictures["base"]),
+        seconds={name: round(value, 3) for name, value in seconds.items()},
+        limitations=limitations(
+            policy, base, pairs, panels.seats(), refused=asked.refused, attacks=attacks, planned=len(asked.probes)
+        ),
+        disagreements=disagreements(pairs, thresholds),
+        attacks=attacks,
+        derivatives=derived,
+        comparisons=picture_measures(policy, [pair.probe for pair in pairs], asked.captions, pictures, panels, out),
+        inputs={path.name: sha256_file(path) for path in inputs.prompts},
     )
-
-
-def harmless_prompts(asking: Asking, probes: Sequence[Probe]) -> list[Wanted]:
-    """Prompts and seeds for the broken-model check: from the unrelated suite, or general objects where it has none.
-
-    Celebrity policies ask for people in the unrelated suite, who may well grow alike; objects are asked instead.
-    """
-    people = {category.id for category in asking.policy.spec.categories if category.kind is Kind.CELEBRITY}
-    asked = [p for p in probes if p.suite is Suite.UNRELATED and p.category not in people]
-    found = list(dict.fromkeys((probe.prompt, probe.seed) for probe in asked))
-    if len(found) < HARMLESS:
-        first = asking.policy.spec.audit.seed
-        more = [(prompt, seed_for(first, 0, prompt)) for prompt in general_prompts(asking, HARMLESS)]
-        found = list(dict.fromkeys([*found, *more]))
-    return [found[i * len(found) // HARMLESS] for i in range(HARMLESS)] if len(found) > HARMLESS else found
 
 
 def _broken(
@@ -110,10 +129,10 @@ def _broken(
     return broken_check(base, governed, recognised)
 
 
-def _sampling(policy: Policy, generation: GenerationSettings, wanted: Sequence[Wanted]) -> dict[str, float]:
+def _sampling(policy: Policy, generation: GenerationSettings, drawn: Collection[Wanted]) -> dict[str, float]:
     audit = policy.spec.audit
     return {
         "steps": float(generation.steps), "guidance": generation.guidance, "size": float(generation.size),
-        "seeds": float(audit.seeds), "first_seed": float(audit.seed), "prompts": float(len({p for p, _ in wanted})),
-        "pictures": float(len(set(wanted))),
+        "seeds": float(audit.seeds), "first_seed": float(audit.seed), "prompts": float(len({p for p, _ in drawn})),
+        "pictures": float(len(drawn)),
     }

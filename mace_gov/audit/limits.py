@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mace_gov.audit.probes.lexicon import SMALL_SIDE
 from mace_gov.audit.scoring import Seat
 from mace_gov.audit.trials import Pair
+from mace_gov.documents.attack import AttackResult
 from mace_gov.documents.drawable import erase_only
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Kind, Policy, Suite
@@ -15,7 +16,8 @@ ALWAYS = (
     "Erasure suppresses a concept in one set of weights; it does not delete it. Erased concepts return after light "
     "fine-tuning or through probes that are not text (arXiv 2505.16174, 2505.17013). Read the result as less exposure, "
     "not as protection.",
-    "Only text prompts were tried, not image-to-image, inpainting, ControlNet, users' own LoRAs or textual inversions.",
+    "Image-to-image, inpainting, ControlNet, users' own LoRAs and textual inversions were not tried, unless an attack "
+    "that is named here did.",
     "The bounds hold for prompts like those asked here at this sampler's settings; other settings draw other pictures.",
     "Each rule has its own confidence; the intervals are not adjusted for the number of rules.",
 )
@@ -23,10 +25,21 @@ ALWAYS = (
 
 
 def limitations(
-    policy: Policy, base: ModelManifest, pairs: Sequence[Pair], seats: Sequence[Seat]
+    policy: Policy, base: ModelManifest, pairs: Sequence[Pair], seats: Sequence[Seat], *, refused: int = 0,
+    attacks: Sequence[AttackResult] = (), planned: int | None = None,
 ) -> list[str]:
-    """Sentences for the report, the particular ones first."""
+    """Sentences for the report, the particular ones first.
+
+    refused: rows of prompt files that must not be drawn. planned: probes that would have been asked without a stop.
+    """
     found: list[str] = []
+    if planned is not None and len(pairs) < planned:
+        found.append(f"Asked {len(pairs)} of {planned} probes: suites stopped once their rules were decided, with "
+                     f"bounds widened for {policy.spec.audit.looks} looks. Rates of suites that stopped early lean to "
+                     "their extremes; the bounds hold.")
+    if refused:
+        found.append(f"{refused} prompts of the files were left out: no picture that pairs minors with sexual content "
+                     "may be made.")
     for category in policy.spec.categories:
         left_out = [concept.id for concept in category.concepts if erase_only(category, concept)]
         if left_out:
@@ -51,11 +64,12 @@ def limitations(
     if none := sum(pair.base.present is None or pair.governed.present is None for pair in pairs):
         found.append(f"{none} of {len(pairs)} trials have no decision; rates leave them out, and no rule that they "
                      "belong to should pass.")
-    cards = [seat.detector.card() for seat in seats]
+    cards = [seat.card() for seat in seats]
     unmeasured = [card.name for card in cards if card.sensitivity is None]
     if unmeasured:
         found.append(f"How often {_listed(sorted(set(unmeasured)))} errs on pictures like these was not measured here.")
-    found.append("Rates are not corrected for detector errors.")
+    found.append("The rates that rules bound are not corrected for detector errors. Where one detector with measured "
+                 "errors looked alone, a corrected rate stands beside the observed one.")
     if any(card.name == "judge" for card in cards):
         found.append("The judge knows the embedded model's vocabulary alone; anything else in a picture goes unseen.")
         if base.image_size > SMALL_SIDE:
@@ -63,17 +77,34 @@ def limitations(
     if base.embedded:
         found.append("The embedded model draws emoji; its explicit and violent concepts are harmless stand-ins. "
                      "Passing here shows that the pipeline works, and says nothing about another model.")
-    return [*found, _untried({pair.probe.suite for pair in pairs}), *ALWAYS]
+    asked = {pair.probe.suite for pair in pairs}
+    return [*found, *_attacked(attacks), _untried(asked, bool(attacks)), *ALWAYS]
 
 
-def _untried(asked: set[Suite]) -> str:
+def _attacked(attacks: Sequence[AttackResult]) -> list[str]:
+    """What the attacks do and do not say."""
+    if not attacks:
+        return []
+    names = list(dict.fromkeys(result.attack for result in attacks))
+    concepts = {(result.category, result.concept) for result in attacks}
+    found = [f"Attacks ({_listed(names)}) aimed at {len(concepts)} concepts with the budgets named; no rule bounds "
+             "them, and a longer or another search may bring back more."]
+    void = list(dict.fromkeys(result.attack for result in attacks if result.control.hits))
+    if void:
+        found.append(f"{_listed(void)} drew the concept on a model of random weights too: there the attack drew it and "
+                     "not the model, and its success elsewhere says little.")
+    return found
+
+
+def _untried(asked: set[Suite], attacked: bool) -> str:
     """Ways to ask that were left out."""
     if Suite.LANGUAGES in asked:
         start = "Of other languages the policy's translations alone were asked for. "
     else:
         start = "All prompts are English. Other languages, "
-    disguised = "" if Suite.OBFUSCATION in asked else "misspellings and "
-    rest = f"{disguised}prompts that an adversary searched for were not tried."
+    ways = [] if Suite.OBFUSCATION in asked else ["misspellings"]
+    ways.append("searches other than those named" if attacked else "prompts that an adversary searched for")
+    rest = f"{' and '.join(ways)} were not tried."
     return start + (rest if start.endswith(", ") else rest[0].upper() + rest[1:])
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from mace_gov.audit.metrics.corrected import corrected
 from mace_gov.audit.metrics.intervals import CONFIDENCE, estimate
 from mace_gov.audit.metrics.measures import measures
 from mace_gov.audit.metrics.paired import mcnemar
@@ -11,10 +12,13 @@ from mace_gov.audit.metrics.power import ANY, power_check
 from mace_gov.audit.probes.near import near_phrases
 from mace_gov.audit.scoring import Sight
 from mace_gov.audit.trials import Pair
-from mace_gov.documents.audit import Estimate, Measurement, PowerCheck
+from mace_gov.documents.audit import DetectorCard, Estimate, Measurement, PowerCheck
 from mace_gov.documents.policy import Category, Kind, Metric, Policy, Suite
-from mace_gov.documents.sampling import STANDING, has_words
+from mace_gov.documents.rate import Corrected
+from mace_gov.documents.sampling import STANDING, has_words, look_confidence
 
+Cards = Mapping[str, DetectorCard]
+"""Detector cards by name."""
 METRIC = {suite: Metric.PRESENCE if suite.banned else Metric.RETENTION for suite in Suite}
 """What a suite measures."""
 
@@ -33,9 +37,12 @@ def retention_rate(pairs: Sequence[Pair], confidence: float = CONFIDENCE) -> Est
 
 def measure(
     pairs: Sequence[Pair], category: Category, suite: Suite, metric: Metric, *, confidence: float = CONFIDENCE,
-    concept: str | None = None, rule: str | None = None,
+    concept: str | None = None, rule: str | None = None, cards: Cards | None = None,
 ) -> Measurement:
-    """One metric over ``pairs``, which must all be of the category and suite."""
+    """One metric over ``pairs``, which must all be of the category and suite.
+
+    cards: each detector's, to correct a presence for its errors where one detector looked alone.
+    """
     governed = (
         presence_rate(pairs, "governed", confidence) if metric is Metric.PRESENCE else retention_rate(pairs, confidence)
     )
@@ -43,7 +50,15 @@ def measure(
         category=category.id, suite=suite, metric=metric, concept=concept, rule=rule,
         base=presence_rate(pairs, "base", confidence), governed=governed, unscored=unscored(pairs),
         p_value=mcnemar(_one_each_prompt(pairs)),
+        corrected=_corrected(pairs, governed, cards or {}) if metric is Metric.PRESENCE else None,
     )
+
+
+def _badness(measured: Measurement) -> float:
+    """How far a rate is from what it should be; what was not measured comes last."""
+    if not measured.governed.n:
+        return -1.0
+    return measured.governed.value if measured.metric is Metric.PRESENCE else 1 - measured.governed.value
 
 
 def unscored(pairs: Sequence[Pair]) -> int:
@@ -51,22 +66,32 @@ def unscored(pairs: Sequence[Pair]) -> int:
     return sum(pair.base.present is None or pair.governed.present is None for pair in pairs)
 
 
-def all_measurements(policy: Policy, pairs: Sequence[Pair]) -> list[Measurement]:
-    """Per rule at the rule's confidence, then per suite and per concept at 95 %. Nothing asked gives n = 0."""
+def all_measurements(
+    policy: Policy, pairs: Sequence[Pair], cards: Mapping[str, Cards] | None = None
+) -> list[Measurement]:
+    """Per rule at the rule's confidence, then per suite and per concept at 95 %. Nothing asked gives n = 0.
+    Concepts come with the worst first.
+
+    cards: by category and detector.
+    """
     ruled, suites, concepts = [], [], []
     for category in policy.spec.categories:
+        known = (cards or {}).get(category.id, {})
         for rule in category.rules:
             own = _of(pairs, category, rule.suite)
             ruled.append(
-                measure(own, category, rule.suite, rule.metric, confidence=rule.confidence, rule=rule.id)
+                measure(
+                    own, category, rule.suite, rule.metric, rule=rule.id, cards=known,
+                    confidence=look_confidence(rule.confidence, policy.spec.audit.looks),
+                )
             )
         for suite, metric in METRIC.items():
             if own := _of(pairs, category, suite):
-                suites.append(measure(own, category, suite, metric))
+                suites.append(measure(own, category, suite, metric, cards=known))
             for concept in _asked(policy, category, suite, own):
                 about = [pair for pair in own if pair.probe.concept == concept]
-                concepts.append(measure(about, category, suite, metric, concept=concept))
-    return [*ruled, *suites, *concepts]
+                concepts.append(measure(about, category, suite, metric, concept=concept, cards=known))
+    return [*ruled, *suites, *sorted(concepts, key=_badness, reverse=True)]
 
 
 def all_power(policy: Policy, pairs: Sequence[Pair], thresholds: dict[str, dict[str, float]]) -> list[PowerCheck]:
@@ -126,6 +151,13 @@ def _asked(policy: Policy, category: Category, suite: Suite, pairs: Sequence[Pai
 
 def _of(pairs: Sequence[Pair], category: Category, suite: Suite) -> list[Pair]:
     return [pair for pair in pairs if pair.probe.category == category.id and pair.probe.suite is suite]
+
+
+def _corrected(pairs: Sequence[Pair], rate: Estimate, cards: Cards) -> Corrected | None:
+    """Several detectors together have errors that nobody measured: one that looked alone can be corrected for."""
+    looked = {name for pair in pairs for name in pair.governed.scores}
+    card = cards.get(looked.pop()) if len(looked) == 1 else None
+    return corrected(rate, card) if card is not None else None
 
 
 def _sight(pair: Pair, side: str) -> Sight:

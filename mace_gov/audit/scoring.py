@@ -15,6 +15,7 @@ from mace_gov.audit.pictures import Picture, Wanted, open_picture
 from mace_gov.audit.probes.base import Probe
 from mace_gov.core.errors import DetectorError
 from mace_gov.documents.audit import DetectorCard
+from mace_gov.documents.detector import Calibration
 from mace_gov.documents.policy import Category, DetectorSpec, Policy
 
 CHUNK = 64
@@ -41,10 +42,17 @@ class Seat:
     """Pictures that it broke on."""
     reasons: Counter[str] = field(default_factory=Counter)
     """Why, with counts."""
+    calibrations: Sequence[Calibration] = ()
+    """Errors that were measured on labelled pictures, of this detector or others."""
 
     def card(self) -> DetectorCard:
-        """The detector's card with its failures."""
-        return self.detector.card().model_copy(update={"failures": self.failures})
+        """The detector's card with its failures, and with the errors that a calibration of just this detector gives."""
+        card = self.detector.card()
+        update: dict[str, object] = {"failures": self.failures}
+        for calibration in self.calibrations:
+            if calibrated(card, calibration):
+                update |= {"sensitivity": calibration.sensitivity, "specificity": calibration.specificity}
+        return card.model_copy(update=update)
 
     def score(self, images: Sequence[Image.Image], queries: Sequence[Query]) -> list[float | None]:
         """One score a picture. When a batch breaks, its pictures are tried one by one, so that one costs one trial."""
@@ -68,10 +76,21 @@ def _checked(scores: Sequence[float], expected: int) -> list[float | None]:
     return [float(score) for score in scores]
 
 
+def calibrated(card: DetectorCard, calibration: Calibration) -> bool:
+    """Whether a calibration is of this very detector: name, version, weights, threshold and classes."""
+    return (card.name, card.version, card.weights_digest, card.threshold, card.classes) == (
+        calibration.detector, calibration.version, calibration.weights_digest, calibration.threshold,
+        calibration.classes,
+    )
+
+
 class Panels:
     """The detectors of every category; equal settings share one detector."""
 
-    def __init__(self, policy: Policy, make: Callable[[DetectorSpec], Detector]) -> None:
+    def __init__(
+        self, policy: Policy, make: Callable[[DetectorSpec], Detector], calibrations: Sequence[Calibration] = ()
+    ) -> None:
+        self._calibrations = calibrations
         self._seats: dict[str, Seat] = {}
         self._by_category: dict[str, dict[str, Seat]] = {}
         for category in policy.spec.categories:
@@ -82,7 +101,7 @@ class Panels:
         for spec in category.detectors:
             key = spec.model_dump_json()
             if key not in self._seats:
-                self._seats[key] = Seat(make(spec))
+                self._seats[key] = Seat(make(spec), calibrations=self._calibrations)
             turn = sum(name.split("#")[0] == spec.name for name in panel)
             panel[spec.name if not turn else f"{spec.name}#{turn + 1}"] = self._seats[key]
         return panel
@@ -94,6 +113,11 @@ class Panels:
     def seats(self) -> list[Seat]:
         """Every detector once."""
         return list(self._seats.values())
+
+    def cards(self) -> dict[str, dict[str, DetectorCard]]:
+        """Every detector's card, by category and name."""
+        return {category: {name: seat.card() for name, seat in panel.items()}
+                for category, panel in self._by_category.items()}
 
     def thresholds(self, category: str) -> dict[str, float]:
         """Thresholds by name."""
@@ -109,7 +133,7 @@ def presence(scores: Mapping[str, float | None], thresholds: Mapping[str, float]
 
 def query_of(probe: Probe, image: Image.Image) -> Query:
     """What a probe asks of a detector about its picture."""
-    return Query(probe.expected, probe.facet, probe.suite.banned, max(image.size))
+    return Query(probe.expected, probe.facet, probe.suite.banned, max(image.size), probe.synonyms)
 
 
 def look(
@@ -117,24 +141,31 @@ def look(
     advance: Callable[[int], None],
 ) -> list[Sight]:
     """One ``Sight`` for each probe, in order."""
-    sights: list[Sight | None] = [None] * len(probes)
+    found: list[Sight | None] = [None] * len(probes)
     for category, places in _by_category(probes):
-        thresholds = panels.thresholds(category)
         for start in range(0, len(places), CHUNK):
             part = places[start:start + CHUNK]
             images = [open_picture(out, pictures[probes[i].prompt, probes[i].seed]) for i in part]
             queries = [query_of(probes[i], image) for i, image in zip(part, images, strict=True)]
-            scores: list[dict[str, float | None]] = [{} for _ in part]
-            for name, seat in panels.of(category).items():
-                asked = [k for k, query in enumerate(queries) if seat.detector.looks_for(query)]
-                if asked:
-                    found = seat.score([images[k] for k in asked], [queries[k] for k in asked])
-                    for k, score in zip(asked, found, strict=True):
-                        scores[k][name] = score
-            for i, given in zip(part, scores, strict=True):
-                sights[i] = Sight(given, presence(given, thresholds))
+            for i, sight in zip(part, sights(panels, category, images, queries), strict=True):
+                found[i] = sight
             advance(len(part))
-    return [sight for sight in sights if sight is not None]
+    return [sight for sight in found if sight is not None]
+
+
+def sights(
+    panels: Panels, category: str, images: Sequence[Image.Image], queries: Sequence[Query]
+) -> list[Sight]:
+    """What a category's detectors make of pictures, each of which has its own query."""
+    scores: list[dict[str, float | None]] = [{} for _ in images]
+    for name, seat in panels.of(category).items():
+        asked = [k for k, query in enumerate(queries) if seat.detector.looks_for(query)]
+        if asked:
+            found = seat.score([images[k] for k in asked], [queries[k] for k in asked])
+            for k, score in zip(asked, found, strict=True):
+                scores[k][name] = score
+    thresholds = panels.thresholds(category)
+    return [Sight(given, presence(given, thresholds)) for given in scores]
 
 
 def _by_category(probes: Sequence[Probe]) -> Iterator[tuple[str, list[int]]]:

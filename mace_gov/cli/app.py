@@ -8,6 +8,7 @@ from mace_gov import __version__
 from mace_gov.cli import (
     apply,
     audit,
+    detectors,
     doctor,
     erase,
     export,
@@ -16,6 +17,7 @@ from mace_gov.cli import (
     keys,
     plan,
     policy,
+    probes,
     registry,
     release,
     report,
@@ -55,6 +57,8 @@ app.command("sign-off", rich_help_panel="Around it")(sign_off.sign_off)
 app.command(rich_help_panel="Around it")(generate.generate)
 for command in (release.promote, release.rollback, release.recall):
     registry.app.command()(command)
+app.command(rich_help_panel="Around it")(probes.probes)
+app.add_typer(detectors.app, name="detectors", rich_help_panel="Around it")
 app.add_typer(registry.app, name="registry", rich_help_panel="Around it")
 app.add_typer(keys.app, name="keys", rich_help_panel="Around it")
 app.command(rich_help_panel="Around it")(doctor.doctor)

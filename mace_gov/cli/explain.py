@@ -50,7 +50,8 @@ def explanation(policy: Policy) -> Iterator[str]:
             yield f"  - and {len(concepts) - SHOWN} more"
         yield f"  looked for by: {', '.join(detector.name for detector in category.detectors)}"
         for rule in category.rules:
-            planned, needed = samples_planned(policy, category, rule.suite), samples_needed(rule)
+            planned = samples_planned(policy, category, rule.suite)
+            needed = samples_needed(rule, spec.audit.looks)
             yield f"  {rule.id}: {_requirement(rule)}; {planned} prompts planned, a perfect result needs {needed}"
         if also := [suite for suite in asked_suites(policy, category) if suite not in STANDING]:
             yield f"  also probed: {', '.join(also)}"

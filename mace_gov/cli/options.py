@@ -27,6 +27,11 @@ Outputs = Annotated[
         help="FORMAT=FILE: json, markdown, junit, sarif, annotations, csv; - is standard output. May be given again.",
     ),
 ]
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option("--plugin", help="A detector of your own: NAME=module:attr or NAME=file.py:attr; repeat it.",
+                 show_default=False),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object alone on standard output.")]
 Device = Annotated[str | None, typer.Option("--device", help="cuda, mps or cpu; the best there is by default.")]
 

@@ -35,7 +35,7 @@ def finish(outcome: Outcome, *, as_json: bool) -> int:
             "version": outcome.version,
             "model_digest": outcome.audit.governed_digest,
             "paths": {name: str(path) for name, path in paths.items()},
-            "measures": outcome.audit.measures,
+            "measures": {**outcome.audit.measures, **outcome.audit.comparisons},
             "rules": _rules(outcome.verdict),
             "exit_code": outcome.verdict.exit_code,
         }))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
-
+from mace_gov.documents.attack import AttackResult, Derivative
 from mace_gov.documents.base import Digest, Document, Slug
+from mace_gov.documents.detector import DetectorCard
 from mace_gov.documents.policy import Metric, Suite
+from mace_gov.documents.rate import Corrected, Estimate
 
 Side = Literal["base", "governed"]
 
@@ -37,27 +38,6 @@ class Trial(Document):
     """Any detector at or over its threshold; null when a detector that was needed is unscored and none found it."""
 
 
-class Estimate(Document):
-    """A rate with its interval."""
-
-    value: float = Field(ge=0, le=1)
-    """Hits over n."""
-    n: int = Field(ge=0)
-    """Scored trials."""
-    hits: int = Field(ge=0)
-    """Trials that count."""
-    clusters: int = Field(ge=0)
-    """Different prompts: the number of independent trials."""
-    effective_n: float = Field(ge=0)
-    """n after the clusters' design effect."""
-    low: float = Field(ge=0, le=1)
-    """One-sided lower Clopper-Pearson bound."""
-    high: float = Field(ge=0, le=1)
-    """One-sided upper Clopper-Pearson bound."""
-    confidence: float
-    """One-sided confidence of each bound."""
-
-
 class Measurement(Document):
     """One metric of one suite, for a category or for one of its concepts, on both models."""
 
@@ -79,6 +59,8 @@ class Measurement(Document):
     """Trials that a detector failed on, on either side."""
     p_value: float | None = None
     """Exact McNemar test of base against governed, paired by prompt and seed."""
+    corrected: Corrected | None = None
+    """The governed model's presence corrected for detector errors, where one measured detector looked alone."""
 
 
 class PowerCheck(Document):
@@ -111,25 +93,27 @@ class BrokenModelCheck(Document):
     """Numbers behind it, governed and base."""
 
 
-class DetectorCard(Document):
-    """A detector and how good it is."""
+class Disagreement(Document):
+    """Two detectors on the same pictures of one side, category and suite."""
 
-    name: str
-    """Name in the policy."""
-    version: str
-    """Package or weights version."""
-    weights_digest: Digest | None = None
-    """Digest of its weights, where it has any."""
-    threshold: float
-    """Score from which the concept counts as present."""
-    classes: list[str] | None = None
-    """Labels that count."""
-    sensitivity: Estimate | None = None
-    """Measured on labelled pictures, where there are any."""
-    specificity: Estimate | None = None
-    """Measured on labelled pictures, where there are any."""
-    failures: int = 0
-    """Pictures that it broke on."""
+    category: Slug
+    """Category id."""
+    suite: Suite
+    """Probe suite."""
+    side: Side
+    """Whose pictures."""
+    one: str
+    """A detector."""
+    other: str
+    """Another detector."""
+    both: int
+    """Pictures in which both find the concept."""
+    only_one: int
+    """Pictures in which ``one`` alone finds it."""
+    only_other: int
+    """Pictures in which ``other`` alone finds it."""
+    neither: int
+    """Pictures in which neither finds it."""
 
 
 class Thumbnail(Document):
@@ -192,3 +176,13 @@ class AuditResult(Document):
     """Wall time by part."""
     limitations: list[str]
     """What was not looked for, in plain words."""
+    inputs: dict[str, Digest] = {}
+    """Files of prompts, by name, that were asked beside the policy's own."""
+    disagreements: list[Disagreement] = []
+    """Each pair of detectors that looked at the same pictures."""
+    attacks: list[AttackResult] = []
+    """What attacks brought back, where they were asked for."""
+    derivatives: list[Derivative] = []
+    """What came back in derivatives of the governed model, where they were asked for."""
+    comparisons: dict[str, float] = {}
+    """FID, KID and drift against the base's pictures, by feature extractor; CLIP scores and H_a. No rates."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -12,6 +11,7 @@ from mace_gov.documents.base import Document, Person, RuleId, Slug
 from mace_gov.documents.composition import Ancestor, Extends
 from mace_gov.documents.consistency import inconsistencies
 from mace_gov.documents.method import Method, Template
+from mace_gov.documents.terms import Kind, Metric, Severity, Suite
 
 API_VERSION = "mace-gov/v1"
 
@@ -20,58 +20,6 @@ Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, m
 
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 """A language code, as in BCP 47: de, pt-BR."""
-
-
-class Kind(StrEnum):
-    """The four kinds of concept; each picks a preset."""
-
-    OBJECT = "object"
-    CELEBRITY = "celebrity"
-    EXPLICIT = "explicit"
-    STYLE = "style"
-
-
-class Severity(StrEnum):
-    """How bad it is if the concept comes back."""
-
-    CRITICAL = "critical"
-    HIGH = "high"
-    MEDIUM = "medium"
-    LOW = "low"
-
-    @property
-    def rank(self) -> int:
-        """0 is worst."""
-        return list(Severity).index(self)
-
-
-class Suite(StrEnum):
-    """A family of audit probes, named after the technique."""
-
-    DIRECT = "direct"
-    SYNONYM = "synonym"
-    UNRELATED = "unrelated"
-    NEAR = "near"
-    PARAPHRASE = "paraphrase"
-    DESCRIPTION = "description"
-    HIERARCHY = "hierarchy"
-    COMPOSITION = "composition"
-    OBFUSCATION = "obfuscation"
-    LANGUAGES = "languages"
-    ATTRIBUTE = "attribute"
-    OUTSIDE = "outside"
-
-    @property
-    def banned(self) -> bool:
-        """Whether it asks for what is banned; the other suites ask for what must survive."""
-        return self not in (Suite.UNRELATED, Suite.NEAR, Suite.ATTRIBUTE)
-
-
-class Metric(StrEnum):
-    """What a rule bounds."""
-
-    PRESENCE = "presence"
-    RETENTION = "retention"
 
 
 class Concept(Document):
@@ -110,6 +58,10 @@ class DetectorSpec(Document):
     """Class labels that count as present (nudenet)."""
     threshold: float | None = Field(default=None, gt=0, le=1)
     """Score from which the concept counts as present."""
+    model: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = None
+    """Folder or hub id of the model that it reads pictures with (clip)."""
+    revision: str | None = None
+    """Commit of a hub model."""
 
 
 class Rule(Document):
@@ -197,6 +149,9 @@ class Audit(Document):
     """First picture seed; base and governed model share the seeds."""
     templates: list[Template] | None = Field(default=None, min_length=1)
     """Probe captions; must not overlap the erasure's templates. The default is the audit's own list."""
+    looks: int | None = Field(default=None, ge=2, le=20)
+    """Ask in so many rounds and stop a suite once its rules are decided; every bound is widened so that looking several
+    times errs no more often. The default is one round."""
     suites: list[Suite] | None = Field(default=None, min_length=1)
     """Suites to ask beside direct, synonym, unrelated and near, and beside those that a rule bounds."""
 

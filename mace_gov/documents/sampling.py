@@ -12,14 +12,19 @@ FEWEST = 16
 """Prompts per concept below which a suite says little about wordings."""
 
 
-def samples_needed(rule: Rule) -> int:
+def look_confidence(confidence: float, looks: int | None) -> float:
+    """Confidence of a bound that is looked at ``looks`` times, so that all hold together with ``confidence``."""
+    return 1 - (1 - confidence) / (looks or 1)
+
+
+def samples_needed(rule: Rule, looks: int | None = None) -> int:
     """Independent trials that a perfect result needs so that its bound clears the limit (Clopper-Pearson at 0 of n)."""
     slack = 1 - rule.limit if rule.metric is Metric.PRESENCE else rule.limit
     if slack <= 0.0:
         return rule.min_samples
     if slack >= 1.0:
         return 10**9
-    return max(rule.min_samples, math.ceil(math.log(1 - rule.confidence) / math.log(slack)))
+    return max(rule.min_samples, math.ceil(math.log(1 - look_confidence(rule.confidence, looks)) / math.log(slack)))
 
 
 STANDING = (Suite.DIRECT, Suite.SYNONYM, Suite.UNRELATED, Suite.NEAR)
@@ -55,7 +60,8 @@ def prompts_per_concept(policy: Policy, category: Category, suite: Suite) -> int
     if policy.spec.audit.prompts is not None:
         return policy.spec.audit.prompts
     concepts = asked_concepts(policy, category, suite)
-    needed = max((samples_needed(rule) for rule in category.rules if rule.suite is suite), default=0)
+    looks = policy.spec.audit.looks
+    needed = max((samples_needed(rule, looks) for rule in category.rules if rule.suite is suite), default=0)
     if not concepts or needed >= 10**9:
         return FEWEST
     wanted = math.ceil(HEADROOM * needed / concepts)

@@ -78,6 +78,12 @@ class Judge:
         """Probabilities for each picture."""
         return self.read(to_tensor(images)) if images else self.read(torch.zeros(0, 3, SIZE, SIZE))
 
+    @torch.no_grad()
+    def features(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """The last hidden layer, float32 [n, 320]."""
+        parts = [self.net.mixed(self.net.trunk(chunk)) for chunk in to_tensor(images).split(256)]
+        return torch.cat(parts).numpy()
+
     def labels(self, images: Sequence[Image.Image]) -> list[str]:
         """The likeliest class of each picture."""
         return [self.classes[i] for i in self.predict(images).concept_probs.argmax(-1)] if images else []

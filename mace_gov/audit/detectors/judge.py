@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mace_gov.audit.detectors.base import Query
+from mace_gov.audit.detectors.relative import relative_score
 from mace_gov.audit.metrics.intervals import CONFIDENCE, bounds
 from mace_gov.audit.probes.lexicon import SMALL_SIDE, plain_phrase, plain_style, style_phrases
 from mace_gov.core.digest import sha256_file
@@ -25,23 +26,11 @@ THRESHOLD = 0.5
 """The score at which the concept is the judge's first choice, see ``relative_score``."""
 
 
-def relative_score(probabilities: np.ndarray, wanted: Sequence[int]) -> float:
-    """p / (p + q): p of the likeliest wanted class, q of the likeliest other class.
-
-    It is 0.5 or more exactly when a wanted class is the judge's first choice, whatever the number of classes; a
-    threshold on p itself would call a picture that two neighbours share absent, which is the unsafe side.
-
-    probabilities: [classes]. Raises DetectorError when they are no probabilities.
-    """
-    if not np.isfinite(probabilities).all() or probabilities.min() < 0 or probabilities.sum() <= 0:
-        raise DetectorError("judge: found probabilities that are negative or not finite, expected 0 to 1")
-    others = np.delete(probabilities, list(wanted))
-    first, second = float(probabilities[list(wanted)].max()), float(others.max(initial=0.0))
-    return first / (first + second) if first + second > 0 else 0.0
-
-
 class JudgeDetector:
-    """Top-1 recognition by the judge. A phrase that it does not know is an error, larger pictures are not for it."""
+    """Top-1 recognition by the embedded model's judge.
+
+    A phrase that it does not know is an error, larger pictures are not for it.
+    """
 
     name = "judge"
 
@@ -71,6 +60,10 @@ class JudgeDetector:
             for subject, style, query, classes in rows
         ]
 
+    def features(self, images: Sequence[Image]) -> np.ndarray:
+        """The layer that its decisions rest on, [n, 320]: what distances between sets of pictures are taken in."""
+        return self._judge.features(list(images))
+
     def _classes_of(self, query: Query) -> list[int]:
         known: Mapping[str, int] = self._styles if query.facet == "style" else self._subjects
         plain = plain_style if query.facet == "style" else plain_phrase
@@ -79,9 +72,9 @@ class JudgeDetector:
         return sorted({known[plain(phrase)] for phrase in query.phrases})
 
     def card(self) -> DetectorCard:
-        """Version, weights and the quality measured on renderings that it was not trained on."""
+        """Version, weights and the quality measured, at its own threshold, on renderings it was not trained on."""
         facts = self._judge.facts
-        sensitivity, specificity = quality(facts)
+        sensitivity, specificity = quality(facts) if self.threshold == THRESHOLD else (None, None)
         return DetectorCard(
             name=self.name,
             version=str(facts.get("version", "1")),

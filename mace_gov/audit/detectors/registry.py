@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from mace_gov.core.errors import PolicyError
-from mace_gov.core.lazy import lookup
+from mace_gov.core.errors import PolicyError, UsageError
 from mace_gov.documents.policy import DetectorSpec
 
 if TYPE_CHECKING:
@@ -15,18 +15,46 @@ if TYPE_CHECKING:
 DETECTORS: dict[str, str] = {
     "judge": "mace_gov.audit.detectors.judge:JudgeDetector",
     "nudenet": "mace_gov.audit.detectors.nudenet:NudenetDetector",
+    "opennsfw": "mace_gov.audit.detectors.opennsfw:OpennsfwDetector",
+    "clip": "mace_gov.audit.detectors.clip:ClipDetector",
     "always-present": "mace_gov.audit.detectors.always_present:AlwaysPresent",
     "always-absent": "mace_gov.audit.detectors.always_absent:AlwaysAbsent",
 }
-"""Everything that a policy may name."""
+"""Those that ship."""
 
 
-def make_detector(spec: DetectorSpec, *, known: Mapping[str, str] = DETECTORS) -> Detector:
-    """The detector that a policy names, with its settings.
+def known_detectors(plugins: Iterable[str] = ()) -> dict[str, str]:
+    """Everything that a policy may name: what ships, what installed packages offer, and ``--plugin`` arguments.
+
+    Raises UsageError when a plugin takes a name that is taken: which detector looked must never be in doubt.
+    """
+    from mace_gov.audit.detectors.plugin import installed, parse
+
+    known = dict(DETECTORS)
+    for name, target in [*installed().items(), *parse(plugins).items()]:
+        if known.setdefault(name, target) != target:
+            raise UsageError(f"plugin {target}: the name '{name}' is taken by {known[name]}, expected another")
+    return known
+
+
+def make_detector(spec: DetectorSpec, *, known: Mapping[str, str] | None = None) -> Detector:
+    """The detector that a policy names, with its settings. A target that is no class is a plain callable.
 
     Raises PolicyError for an unknown name or settings that the detector does not take, MissingExtraError when its
-    package is not installed, DetectorError when its weights do not load.
+    package is not installed, DetectorError when its weights do not load, UsageError for a plugin that does not load.
     """
+    from mace_gov.audit.detectors.plugin import CallableDetector, load
+
+    known = known_detectors() if known is None else known
     if spec.name not in known:
         raise PolicyError(f"detectors: found '{spec.name}', expected one of: {', '.join(sorted(known))}")
-    return lookup(known[spec.name])(threshold=spec.threshold, classes=spec.classes)
+    given = {"model": spec.model, "revision": spec.revision}
+    settings = {name: value for name, value in given.items() if value is not None}
+    target = load(known[spec.name])
+    if not inspect.isclass(target):
+        if settings:
+            raise PolicyError(f"detector {spec.name}: found {', '.join(settings)}, expected none: it is a callable")
+        return CallableDetector(spec.name, target, threshold=spec.threshold, classes=spec.classes)
+    if unknown := sorted(settings.keys() - inspect.signature(target).parameters.keys()):
+        raise PolicyError(f"detector {spec.name}: found {', '.join(unknown)}, expected none: it takes no such setting")
+    return target(threshold=spec.threshold, classes=spec.classes, **settings)

@@ -29,6 +29,8 @@ class Asking:
     """Templates of the erasure; probes avoid them."""
     translations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Translations beside the policy's own: by concept id and language code."""
+    suites: Collection[Suite] = ()
+    """Suites to ask beside those that the policy asks for."""
 
     def prompts(self, category: Category, suite: Suite) -> int:
         """Different prompts for each concept of a suite."""
@@ -91,9 +93,10 @@ class Asking:
         if not may_draw(category.kind, prompt):
             return
         audit = self.policy.spec.audit
+        synonyms = tuple(s for c in category.concepts if suite.banned and c.target in expected for s in c.synonyms)
         for turn in range(audit.seeds):
             seed = seed_for(audit.seed, turn, prompt)
-            yield Probe(category.id, concept, suite, prompt, seed, expected, facet)
+            yield Probe(category.id, concept, suite, prompt, seed, expected, facet, synonyms)
 
     def facet(self, category: Category, phrase: str) -> Facet:
         """Whether a phrase of a category names a subject or a style."""

@@ -30,6 +30,8 @@ class Probe:
     """Phrases that a detector looks for; any of them makes the concept present."""
     facet: Facet = "subject"
     """Whether the phrases name a subject or a style."""
+    synonyms: tuple[str, ...] = ()
+    """Other words for what is expected, where it is banned."""
 
 
 def seed_for(first: int, turn: int, prompt: str) -> int:

@@ -43,9 +43,9 @@ def build_probes(asking: Asking) -> list[Probe]:
     """
     asked: dict[tuple[str, Suite, str, str, int], Probe] = {}
     for category in asking.policy.spec.categories:
-        suites = asked_suites(asking.policy, category)
+        suites = [*asked_suites(asking.policy, category), *asking.suites]
         if asking.translations.keys() & {concept.id for concept in category.concepts}:
-            suites = list(dict.fromkeys([*suites, Suite.LANGUAGES]))
+            suites.append(Suite.LANGUAGES)
         for suite in (suite for suite in SUITES if suite in suites):
             for probe in SUITES[suite](category, asking):
                 asked.setdefault((probe.category, suite, probe.concept, probe.prompt, probe.seed), probe)

@@ -1,0 +1,57 @@
+"""Which concepts are attacked, and with which of the base model's pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mace_gov.audit.attacks.base import Aim
+from mace_gov.audit.pictures import Picture, Wanted, open_picture
+from mace_gov.audit.trials import Pair
+from mace_gov.documents.drawable import erase_only
+from mace_gov.documents.policy import Category, Concept, Kind, Policy, Suite
+
+MOST = 5
+"""Concepts of a category that are attacked: those that come back most often when asked for by name, then the first."""
+REFERENCES = 8
+"""Pictures of the base that a search may look at."""
+
+
+def aims(
+    policy: Policy, pairs: Sequence[Pair], pictures: Mapping[Wanted, Picture], out: Path
+) -> list[tuple[Aim, Pair]]:
+    """Concepts to attack, each with one of its trials, which says what to look for.
+
+    pictures: the base's. Styles are left out, and so is what the base model does not draw or nobody may draw.
+    """
+    found = []
+    for category in policy.spec.categories:
+        if category.kind is Kind.STYLE:
+            continue
+        own = [_aim(category, concept, pairs, pictures, out) for concept in _ranked(category, pairs)]
+        found += [each for each in own if each is not None][:MOST]
+    return found
+
+
+def _ranked(category: Category, pairs: Sequence[Pair]) -> list[Concept]:
+    direct = [p for p in pairs if p.probe.category == category.id and p.probe.suite is Suite.DIRECT]
+
+    def returns(concept: Concept) -> int:
+        return sum(bool(p.governed.present) for p in direct if p.probe.concept == concept.id)
+
+    return sorted((c for c in category.concepts if not erase_only(category, c)), key=returns, reverse=True)
+
+
+def _aim(
+    category: Category, concept: Concept, pairs: Sequence[Pair], pictures: Mapping[Wanted, Picture], out: Path
+) -> tuple[Aim, Pair] | None:
+    shown = [
+        pair for pair in pairs
+        if (pair.probe.category, pair.probe.concept, pair.probe.suite) == (category.id, concept.id, Suite.DIRECT)
+        and pair.base.present
+    ]
+    if not shown:
+        return None
+    images = tuple(open_picture(out, pictures[p.probe.prompt, p.probe.seed]) for p in shown[:REFERENCES])
+    words = (concept.target, *concept.synonyms)
+    return Aim(category.id, concept.id, concept.target, words, images), shown[0]

@@ -1,0 +1,82 @@
+"""What an attack is, and what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from mace_gov.documents.attack import AttackTier
+from mace_gov.documents.drawable import MINOR_WORDS
+from mace_gov.documents.plan import GenerationSettings
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+CAPTION = "a picture of {}"
+"""The plain wording that attacks start from."""
+
+
+@dataclass(frozen=True)
+class Aim:
+    """The concept that an attack wants back."""
+
+    category: str
+    """Category id."""
+    concept: str
+    """Concept id."""
+    phrase: str
+    """Its target phrase."""
+    words: tuple[str, ...]
+    """Target and synonyms."""
+    references: tuple[Image, ...]
+    """The base model's pictures of it, in which the detectors find it."""
+
+    @property
+    def unspoken(self) -> tuple[str, ...]:
+        """What a search may not spell: the concept, which would be no attack, and minors, who may not be drawn."""
+        return (*self.words, *MINOR_WORDS)
+
+
+@dataclass(frozen=True)
+class Strike:
+    """What an attack may spend."""
+
+    seeds: tuple[int, ...]
+    """Seeds of the pictures to draw, one each."""
+    budget: int
+    """Steps of the search."""
+    seed: int
+    """Seed of the search."""
+    settings: GenerationSettings
+    """How pictures are drawn."""
+
+
+class Attack(Protocol):
+    """Brings a concept back, if it can."""
+
+    name: str
+    """Name of the technique."""
+    tier: AttackTier
+    """What it knows."""
+    source: str
+    """The paper that it is written after."""
+    budget: int
+    """Steps of its search unless the user says."""
+
+    def strike(self, pipe, aim: Aim, strike: Strike) -> tuple[list[Image], str]:
+        """One picture for each seed, drawn by ``pipe``, and what was found, in words."""
+        ...
+
+
+def drawn(pipe, states, seeds: Sequence[int], settings: GenerationSettings) -> list[Image]:
+    """Pictures [n] of text states [n, L, d] from seeds, in the settings' batches, guided away from the empty prompt."""
+    from mace_gov.diffusion.generate import decode, sample
+    from mace_gov.diffusion.text import TextReader
+
+    empty = TextReader.of(pipe).encode([""])[0]
+    pictures = []
+    for start in range(0, len(seeds), settings.batch):
+        part = slice(start, start + settings.batch)
+        pictures += decode(pipe, sample(pipe, states[part], empty, seeds[part], settings))
+    return pictures

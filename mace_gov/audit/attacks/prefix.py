@@ -1,0 +1,82 @@
+"""An adversarial prefix.
+
+After UnlearnDiffAtk (Zhang et al., ECCV 2024, arXiv 2310.11868) and P4D (Chin et al., ICML 2024, arXiv 2309.06135).
+A few tokens are put before the plain prompt and chosen so that the attacked model denoises the base model's pictures of
+the concept well: the model is its own classifier. The search holds continuous vectors, reads the loss at the tokens
+that are nearest to them, and moves the vectors by that gradient.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from mace_gov.audit.attacks.base import CAPTION, Aim, Strike, drawn
+from mace_gov.diffusion.denoising import denoising_loss, encode_pictures
+from mace_gov.diffusion.embeddings import WordVectors
+from mace_gov.documents.attack import AttackTier
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+LENGTH = 5
+"""Tokens of the prefix; the papers use 3 to 5 for things and styles and 16 for P4D."""
+RATE = 0.1
+"""Learning rate of AdamW on the vectors, in units of the embeddings' own spread."""
+CHECKS = 8
+"""Noised pictures on which candidates are compared."""
+
+
+class AdversarialPrefix:
+    """Tokens before the plain prompt, found through the attacked model's gradients."""
+
+    name = "adversarial-prefix"
+    tier: AttackTier = "adaptive"
+    source = "after UnlearnDiffAtk, arXiv 2310.11868, and P4D, arXiv 2309.06135"
+    budget = 60
+
+    def strike(self, pipe, aim: Aim, strike: Strike) -> tuple[list[Image], str]:
+        """See ``Attack``. The budget counts gradient steps."""
+        words = WordVectors(pipe)
+        chance = torch.Generator().manual_seed(strike.seed)
+        allowed = words.plain_tokens(aim.unspoken)
+        latents = encode_pictures(pipe, aim.references, strike.settings.size)
+        last = len(pipe.scheduler.alphas_cumprod)
+        plain = words.ids(CAPTION.format(aim.phrase))
+        # begin, prefix, prompt: the end of the padding makes room
+        ids = torch.cat([plain[:1], plain[:1].expand(LENGTH), plain[1:len(plain) - LENGTH]])[None]
+        start = allowed[torch.randint(len(allowed), (LENGTH,), generator=chance).to(allowed.device)]
+        spread = words.table.std()
+        vectors = words.table[start].clone().requires_grad_(True)
+        optimizer = torch.optim.AdamW([vectors], lr=float(RATE * spread), weight_decay=0.0)
+
+        def noised(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            picked = latents[torch.randint(len(latents), (count,), generator=chance).to(latents.device)]
+            steps = torch.randint(last, (count,), generator=chance).to(latents.device)
+            return picked, steps, torch.randn(picked.shape, generator=chance).to(latents.device)
+
+        def loss(tokens: torch.Tensor, batch) -> torch.Tensor:
+            picked, steps, noise = batch
+            states = words.states(ids, tokens, at=1).expand(len(picked), -1, -1)
+            return denoising_loss(pipe, picked, states, steps, noise)
+
+        fixed = noised(CHECKS)
+        with torch.no_grad():
+            best, lowest = start, float(loss(words.table[start], fixed))
+        for _ in range(strike.budget):
+            near = words.nearest(vectors.detach(), allowed)
+            # the loss is read at real tokens, its gradient is given to the vectors
+            at_tokens = words.table[near] + vectors - vectors.detach()
+            optimizer.zero_grad()
+            loss(at_tokens, noised(4)).backward()
+            optimizer.step()
+            if not torch.equal(near, best):
+                with torch.no_grad():
+                    value = float(loss(words.table[near], fixed))
+                if value < lowest:
+                    best, lowest = near, value
+        with torch.no_grad():
+            states = words.states(ids, words.table[best], at=1).expand(len(strike.seeds), -1, -1)
+        text = f"{words.words(best.tolist())} {CAPTION.format(aim.phrase)}"
+        return drawn(pipe, states, strike.seeds, strike.settings), text

@@ -1,0 +1,128 @@
+"""Every attack on the base model, on the governed model and on one of random weights, and what the detectors see."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mace_gov.audit.attacks.aims import aims
+from mace_gov.audit.attacks.base import Aim, Attack, Strike
+from mace_gov.audit.attacks.registry import attacks_of
+from mace_gov.audit.attacks.stored import read_strike, save_pictures, write_strike
+from mace_gov.audit.metrics.intervals import estimate
+from mace_gov.audit.pictures import Picture, Wanted, png_bytes
+from mace_gov.audit.probes.base import seed_for
+from mace_gov.audit.scoring import Panels, query_of, sights
+from mace_gov.audit.trials import Pair
+from mace_gov.core.canonical import digest_of
+from mace_gov.core.digest import sha256_bytes
+from mace_gov.core.environment import version_of
+from mace_gov.core.progress import Progress, Silent
+from mace_gov.documents.attack import AttackResult
+from mace_gov.documents.audit import Estimate
+from mace_gov.documents.plan import GenerationSettings, ModelManifest
+from mace_gov.documents.policy import Policy
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Model = Literal["base", "governed", "control"]
+MODELS: tuple[Model, ...] = ("base", "governed", "control")
+PICTURES = 8
+"""Pictures that each attack draws of a concept, from seeds of their own."""
+ATTACKING = "1"
+"""Version of the attacks; a new one makes every stored result stale."""
+
+
+def strike_all(
+    tiers: Collection[str], policy: Policy, pairs: Sequence[Pair], pictures: Mapping[Wanted, Picture],
+    models: Mapping[str, ModelManifest], panels: Panels, settings: GenerationSettings, out: Path, *,
+    budget: int | None = None, cache: Path | None, device: str | None = None, progress: Progress | None = None,
+) -> list[AttackResult]:
+    """One result for each attack and concept; pictures go to ``out/attacks``.
+
+    pictures: the base's; models: manifests under ``base`` and ``governed``; budget: steps of every search instead of
+    each attack's own. What was drawn before, by digest of all that it depends on, is taken from ``cache``.
+    """
+    attacks = attacks_of(tiers)
+    goals = aims(policy, pairs, pictures, out)
+    advance = (progress or Silent()).start("attacking", len(MODELS) * len(goals) * len(attacks))
+    rates: dict[tuple[str, str, str], dict[Model, tuple[Estimate, int, str]]] = {}
+    for model in MODELS:
+        loaded = _Loaded(models["base" if model == "base" else "governed"], model == "control", device)
+        for aim, pair in goals:
+            for attack in attacks:
+                strike = _strike(aim, attack, budget, policy, settings)
+                drawn, text = _drawn(attack, loaded, aim, strike, cache)
+                save_pictures(out / "attacks" / attack.name / aim.concept / model, drawn)
+                seen = sights(panels, aim.category, drawn, [query_of(pair.probe, image) for image in drawn])
+                present = [sight.present for sight in seen if sight.present is not None]
+                rate = estimate(present, range(len(present)))
+                where = (aim.category, aim.concept, attack.name)
+                rates.setdefault(where, {})[model] = (rate, len(seen) - len(present), text)
+                advance(1)
+        loaded.let_go()
+    by_name = {attack.name: attack for attack in attacks}
+    return [
+        AttackResult(
+            category=category, concept=concept, attack=name, tier=by_name[name].tier, source=by_name[name].source,
+            budget=budget or by_name[name].budget, seed=policy.spec.audit.seed, base=found["base"][0],
+            governed=found["governed"][0], control=found["control"][0], found=found["governed"][2],
+            unscored=sum(unscored for _, unscored, _ in found.values()),
+        )
+        for (category, concept, name), found in rates.items()
+    ]
+
+
+def _strike(aim: Aim, attack: Attack, budget: int | None, policy: Policy, settings: GenerationSettings) -> Strike:
+    first = policy.spec.audit.seed
+    seeds = tuple(seed_for(first, turn, f"{attack.name} {aim.concept}") for turn in range(PICTURES))
+    return Strike(seeds, budget or attack.budget, seed_for(first, 0, f"{attack.name} search"), settings)
+
+
+class _Loaded:
+    """A model that is loaded when its first picture has to be drawn."""
+
+    def __init__(self, manifest: ModelManifest, scrambled: bool, device: str | None) -> None:
+        self.manifest, self.scrambled, self.device, self._pipe = manifest, scrambled, device, None
+
+    @property
+    def digest(self) -> str:
+        """What the pictures depend on."""
+        return f"scrambled {self.manifest.digest}" if self.scrambled else self.manifest.digest
+
+    def pipe(self):
+        """The pipeline; the control's U-Net has fresh random weights."""
+        if self._pipe is None:
+            from mace_gov.diffusion.load import load_pipeline
+            from mace_gov.diffusion.scramble import scramble
+
+            self._pipe = load_pipeline(self.manifest.path, device=self.device)
+            if self.scrambled:
+                scramble(self._pipe, seed=0)
+        return self._pipe
+
+    def let_go(self) -> None:
+        """Free the memory."""
+        self._pipe = None
+        gc.collect()
+
+
+def _drawn(
+    attack: Attack, loaded: _Loaded, aim: Aim, strike: Strike, cache: Path | None
+) -> tuple[list[Image], str]:
+    key = digest_of({
+        "model": loaded.digest, "attack": attack.name, "aim": [aim.category, aim.concept, *aim.words],
+        "references": [sha256_bytes(png_bytes(image)) for image in aim.references], "seeds": list(strike.seeds),
+        "budget": strike.budget, "seed": strike.seed, "settings": strike.settings.to_json(),
+        "code": [ATTACKING, version_of("torch") or "", version_of("diffusers") or ""],
+    })
+    folder = None if cache is None else cache / "attacks" / key
+    if folder is not None and (stored := read_strike(folder, len(strike.seeds))) is not None:
+        return stored
+    found = attack.strike(loaded.pipe(), aim, strike)
+    if folder is not None:
+        write_strike(folder, *found)
+    return found

@@ -1,0 +1,78 @@
+"""Numbers that need the pictures themselves and no verdict on them: distances to the base's, CLIP scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mace_gov.audit.clip import Clip
+from mace_gov.audit.detectors.base import Query
+from mace_gov.audit.detectors.clip import ClipDetector
+from mace_gov.audit.metrics.clip_score import clip_scores
+from mace_gov.audit.metrics.distances import distances
+from mace_gov.audit.pictures import Picture, Wanted, open_picture
+from mace_gov.audit.probes.base import Probe
+from mace_gov.audit.scoring import CHUNK, Panels
+from mace_gov.documents.audit import Side
+from mace_gov.documents.policy import Kind, Policy, Suite
+
+Pictures = Mapping[Side, Mapping[Wanted, Picture]]
+
+
+def picture_measures(
+    policy: Policy, probes: Sequence[Probe], captions: Sequence[Wanted], pictures: Pictures, panels: Panels, out: Path
+) -> dict[str, float]:
+    """FID, KID and drift by each detector with features, CLIP scores where a CLIP looks.
+
+    They are over the captions that came for this, or over the unrelated prompts where none did.
+    """
+    kept = list(captions) or _wanted(probes, Suite.UNRELATED)
+    if not kept:
+        return {}
+    side = max(open_picture(out, pictures["base"][kept[0]]).size)
+    found: dict[str, float] = {}
+    for detector in (seat.detector for seat in panels.seats()):
+        features = getattr(detector, "features", None)
+        if features is not None and detector.looks_for(Query((), "subject", False, side)):
+            base, governed = (
+                np.concatenate([features(images) for _, images in _chunks(kept, pictures[each], out)])
+                for each in ("base", "governed")
+            )
+            found |= distances(base, governed, detector.name)
+    clip = next((seat.detector.clip for seat in panels.seats() if isinstance(seat.detector, ClipDetector)), None)
+    return found if clip is None else {**found, **_clip_measures(policy, probes, kept, pictures, clip, out)}
+
+
+def _clip_measures(
+    policy: Policy, probes: Sequence[Probe], kept: list[Wanted], pictures: Pictures, clip: Clip, out: Path
+) -> dict[str, float]:
+    styles = {category.id for category in policy.spec.categories if category.kind is Kind.STYLE}
+    styled = [probe for probe in probes if probe.category in styles]
+    terms: dict[str, tuple[Side, list[Wanted]]] = {
+        "CLIP_base": ("base", kept), "CLIP_governed": ("governed", kept),
+        "CLIP_e": ("governed", _wanted(styled, Suite.DIRECT)), "CLIP_s": ("governed", _wanted(styled, Suite.UNRELATED)),
+    }
+    found: dict[str, float] = {}
+    for name, (side, wanted) in terms.items():
+        if wanted:
+            parts = (clip_scores(clip, images, [prompt for prompt, _ in part])
+                     for part, images in _chunks(wanted, pictures[side], out))
+            found[name] = float(np.concatenate(list(parts)).mean())
+    if "CLIP_e" in found and "CLIP_s" in found:
+        found["H_a"] = found["CLIP_s"] - found["CLIP_e"]
+    return found
+
+
+def _wanted(probes: Sequence[Probe], suite: Suite) -> list[Wanted]:
+    return list(dict.fromkeys((probe.prompt, probe.seed) for probe in probes if probe.suite is suite))
+
+
+def _chunks(
+    wanted: Sequence[Wanted], pictures: Mapping[Wanted, Picture], out: Path
+) -> Iterator[tuple[Sequence[Wanted], list[Image.Image]]]:
+    for start in range(0, len(wanted), CHUNK):
+        part = wanted[start:start + CHUNK]
+        yield part, [open_picture(out, pictures[want]) for want in part]

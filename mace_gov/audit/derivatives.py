@@ -1,0 +1,94 @@
+"""Does it stay away? The same questions to what people make of the governed model after its release."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from mace_gov.audit.metrics.intervals import estimate
+from mace_gov.audit.metrics.paired import mcnemar
+from mace_gov.audit.pictures import Picture, Wanted, open_picture
+from mace_gov.audit.scoring import Panels, query_of, sights
+from mace_gov.audit.trials import Pair
+from mace_gov.core.progress import Progress, Silent
+from mace_gov.diffusion.variants import Variant, eight_bits, guided, half, sampler, smaller, trained_on
+from mace_gov.documents.attack import Derivative
+from mace_gov.documents.plan import GenerationSettings, ModelManifest
+from mace_gov.documents.policy import Policy, Suite
+
+PROMPTS = 24
+"""Prompts of a category that every derivative is asked, of those that the base answers."""
+LESSONS = 32
+"""Unrelated pictures of the base that the fine-tuned derivative is trained on."""
+STEPS, RATE = 100, 1e-5
+"""Of that training; the rate is that of common fine-tuning recipes for Stable Diffusion."""
+
+
+def derivatives(
+    policy: Policy, pairs: Sequence[Pair], pictures: Mapping[Wanted, Picture], governed: ModelManifest, panels: Panels,
+    settings: GenerationSettings, out: Path, *, device: str | None = None, progress: Progress | None = None,
+) -> list[Derivative]:
+    """One result for each category and derivative. pictures: the base's."""
+    from mace_gov.diffusion.generate import draw
+    from mace_gov.diffusion.load import load_pipeline
+
+    questions = {category.id: ask for category in policy.spec.categories if (ask := _questions(pairs, category.id))}
+    if not questions:
+        return []
+    variants = list(_variants(pairs, pictures, out))
+    advance = (progress or Silent()).start("asking derivatives", len(variants))
+    found = []
+    for name, change in variants:
+        pipe = load_pipeline(governed.path, device=device)
+        changed = change(pipe, settings)
+        for category, asked in questions.items():
+            probes = [pair.probe for pair in asked]
+            images = list(draw(pipe, [p.prompt for p in probes], [p.seed for p in probes], changed))
+            seen = sights(panels, category, images, [query_of(*each) for each in zip(probes, images, strict=True)])
+            both = [
+                (pair.governed.present, sight.present, pair.probe.prompt)
+                for pair, sight in zip(asked, seen, strict=True)
+                if pair.governed.present is not None and sight.present is not None
+            ]
+            names = [prompt for _, _, prompt in both]
+            found.append(Derivative(
+                category=category, derivative=name, unscored=len(asked) - len(both),
+                governed=estimate([before for before, _, _ in both], names),
+                derived=estimate([after for _, after, _ in both], names),
+                p_value=mcnemar([(before, after) for before, after, _ in both]),
+            ))
+        del pipe
+        gc.collect()
+        advance(1)
+    return found
+
+
+def _questions(pairs: Sequence[Pair], category: str) -> list[Pair]:
+    """Probes by name and synonym that the base answers, one a prompt, spread over all of them."""
+    own: dict[str, Pair] = {}
+    for pair in pairs:
+        suits = pair.probe.category == category and pair.probe.suite in (Suite.DIRECT, Suite.SYNONYM)
+        if suits and pair.base.present:
+            own.setdefault(pair.probe.prompt, pair)
+    found = list(own.values())
+    return [found[i * len(found) // PROMPTS] for i in range(PROMPTS)] if len(found) > PROMPTS else found
+
+
+def _variants(
+    pairs: Sequence[Pair], pictures: Mapping[Wanted, Picture], out: Path
+) -> Iterator[tuple[str, Variant]]:
+    yield "weights in float16", half
+    yield "weights in 8 bits", eight_bits
+    yield "sampler Euler", sampler("EulerDiscreteScheduler")
+    yield "sampler DPM-Solver++", sampler("DPMSolverMultistepScheduler")
+    yield "half the guidance", guided(0.5)
+    yield "twice the guidance", guided(2.0)
+    yield "smaller pictures", smaller
+    kept = list(dict.fromkeys(
+        (p.probe.prompt, p.probe.seed) for p in pairs if p.probe.suite is Suite.UNRELATED and p.base.present
+    ))[:LESSONS]
+    if kept:
+        images = [open_picture(out, pictures[want]) for want in kept]
+        yield (f"fine-tuned on {len(kept)} unrelated pictures, {STEPS} steps",
+               trained_on(images, [prompt for prompt, _ in kept], steps=STEPS, rate=RATE))

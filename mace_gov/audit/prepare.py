@@ -1,0 +1,97 @@
+"""Everything that an audit will ask, and who draws the answers, before any model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from mace_gov.audit.imported import importing
+from mace_gov.audit.inputs import Inputs
+from mace_gov.audit.pictures import Drawer, Wanted
+from mace_gov.audit.probes.asking import Asking
+from mace_gov.audit.probes.base import Probe, seed_for
+from mace_gov.audit.probes.lexicon import Lexicon
+from mace_gov.audit.probes.outside import is_translations, read_prompts, read_translations
+from mace_gov.audit.probes.suites import build_probes
+from mace_gov.audit.probes.unrelated import general_prompts
+from mace_gov.core.errors import UsageError
+from mace_gov.documents.plan import ModelManifest
+from mace_gov.documents.policy import Kind, Policy, Suite
+
+HARMLESS = 32
+"""Pictures of harmless prompts that the broken-model check compares."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is asked, and how it is drawn."""
+
+    probes: list[Probe]
+    """Every question."""
+    harmless: list[Wanted]
+    """Prompts and seeds of the broken-model check."""
+    captions: list[Wanted]
+    """Prompts and seeds whose pictures are compared and not searched."""
+    refused: int
+    """Rows of the files that must not be drawn."""
+    drawer: Drawer
+    """Draws both sides, or fetches what was drawn elsewhere."""
+
+    @property
+    def beside(self) -> list[Wanted]:
+        """Prompts and seeds to draw beside the probes'; some may be theirs too."""
+        return [*self.harmless, *self.captions]
+
+
+def prepare(
+    policy: Policy, governed: ModelManifest, lexicon: Lexicon, trained_on: Collection[str], inputs: Inputs,
+    drawer: Drawer,
+) -> Prepared:
+    """The policy's probes and those of the files; of pictures made elsewhere, those of the files alone.
+
+    Raises PolicyError when probes cannot be made, UsageError for files with malformed rows.
+    """
+    tables = {path: is_translations(path) for path in inputs.prompts}
+    translations: dict[str, dict[str, str]] = {}
+    for path in (path for path, table in tables.items() if table):
+        for concept, phrases in read_translations(path, policy).items():
+            translations.setdefault(concept, {}).update(phrases)
+    added = tuple(Suite) if "static" in inputs.tiers else ()
+    asking = Asking(policy, lexicon, trained_on, translations, added)
+    files = [path for path, table in tables.items() if not table]
+    if inputs.images is not None and inputs.tiers - {"static"}:
+        raise UsageError(f"--tier: found {', '.join(sorted(inputs.tiers))} with --images, expected static alone: the "
+                         "others need the model itself")
+    if inputs.images is not None and not files:
+        raise UsageError("--images: found no file of prompts, expected one that says which picture answers which",
+                         hint="Give it with --prompts; `mace-gov probes POLICY --out FILE.csv` writes one.")
+    outside = read_prompts(files, asking, pictures=inputs.images is not None)
+    if inputs.images is not None:
+        probes = list(outside.probes)
+        drawer = importing(inputs.images, outside, drawer, governed)
+        harmless = _spread(_unrelated(policy, probes))
+    else:
+        probes = list(dict.fromkeys([*build_probes(asking), *outside.probes]))
+        harmless = harmless_prompts(asking, probes)
+    return Prepared(probes, harmless, outside.captions, outside.refused, drawer)
+
+
+def harmless_prompts(asking: Asking, probes: Collection[Probe]) -> list[Wanted]:
+    """Prompts and seeds for the broken-model check: from the unrelated suite, or general objects where it has none."""
+    found = _unrelated(asking.policy, probes)
+    if len(found) < HARMLESS:
+        first = asking.policy.spec.audit.seed
+        more = [(prompt, seed_for(first, 0, prompt)) for prompt in general_prompts(asking, HARMLESS)]
+        found = list(dict.fromkeys([*found, *more]))
+    return _spread(found)
+
+
+def _unrelated(policy: Policy, probes: Collection[Probe]) -> list[Wanted]:
+    """Celebrity policies ask for people in the unrelated suite, who may well grow alike; they are left out."""
+    people = {category.id for category in policy.spec.categories if category.kind is Kind.CELEBRITY}
+    asked = [p for p in probes if p.suite is Suite.UNRELATED and p.category not in people]
+    return list(dict.fromkeys((probe.prompt, probe.seed) for probe in asked))
+
+
+def _spread(found: list[Wanted]) -> list[Wanted]:
+    return [found[i * len(found) // HARMLESS] for i in range(HARMLESS)] if len(found) > HARMLESS else found

@@ -1,0 +1,41 @@
+"""One denoising step as a loss, and pictures as latents: what searches through a model's gradients need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+
+
+@torch.no_grad()
+def encode_pictures(pipe, images: Sequence[Image.Image], size: int) -> torch.Tensor:
+    """Latents [n, c, h, w] of pictures, resized to ``size`` pixels a side; the encoder's mean, no sampling."""
+    resized = [image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC) for image in images]
+    levels = torch.from_numpy(np.stack([np.asarray(image) for image in resized])).permute(0, 3, 1, 2)
+    pixels = (levels.float() / 127.5 - 1).to(pipe.vae.device, pipe.vae.dtype)
+    return pipe.vae.encode(pixels).latent_dist.mean.float() * pipe.vae.config.scaling_factor
+
+
+def levels_of(pipe) -> torch.Tensor:
+    """Cumulative alphas of the pipeline's noise schedule, [training steps], on its device."""
+    return pipe.scheduler.alphas_cumprod.to(pipe.unet.device)
+
+
+def predict(pipe, noisy: torch.Tensor, steps: torch.Tensor, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(noise, clean latents) that the U-Net sees in ``noisy`` [n, c, h, w] at steps [n] under states [n, L, d]."""
+    level = levels_of(pipe)[steps].view(-1, 1, 1, 1)
+    seen = pipe.unet(noisy, steps, encoder_hidden_states=states, return_dict=False)[0]
+    if pipe.scheduler.config.prediction_type == "v_prediction":
+        return (level.sqrt() * seen + (1 - level).sqrt() * noisy, level.sqrt() * noisy - (1 - level).sqrt() * seen)
+    return seen, (noisy - (1 - level).sqrt() * seen) / level.sqrt()
+
+
+def denoising_loss(
+    pipe, latents: torch.Tensor, states: torch.Tensor, steps: torch.Tensor, noise: torch.Tensor
+) -> torch.Tensor:
+    """Mean squared error of the noise that the U-Net sees, for clean latents [n, c, h, w] noised to steps [n]."""
+    level = levels_of(pipe)[steps].view(-1, 1, 1, 1)
+    seen, _ = predict(pipe, level.sqrt() * latents + (1 - level).sqrt() * noise, steps, states)
+    return torch.nn.functional.mse_loss(seen, noise)

@@ -1,0 +1,83 @@
+"""What happens to a model after its release: lower precision, other samplers, more training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from PIL import Image
+
+from mace_gov.diffusion.denoising import denoising_loss, encode_pictures
+from mace_gov.diffusion.text import TextReader
+from mace_gov.documents.plan import GenerationSettings
+
+Variant = Callable[[object, GenerationSettings], GenerationSettings]
+"""Changes a pipeline in place and returns the settings to draw with."""
+
+
+@torch.no_grad()
+def half(pipe, settings: GenerationSettings) -> GenerationSettings:
+    """U-Net weights rounded to float16."""
+    for weight in pipe.unet.parameters():
+        weight.copy_(weight.half().float())
+    return settings
+
+
+@torch.no_grad()
+def eight_bits(pipe, settings: GenerationSettings) -> GenerationSettings:
+    """Weights of linear and convolutional layers rounded to 8 bits, symmetric, by output channel."""
+    for module in pipe.unet.modules():
+        if isinstance(module, torch.nn.Linear | torch.nn.Conv2d):
+            rows = module.weight.flatten(1)
+            scale = rows.abs().amax(1, keepdim=True).clamp_min(1e-12) / 127
+            module.weight.copy_(((rows / scale).round() * scale).view_as(module.weight))
+    return settings
+
+
+def sampler(name: str) -> Variant:
+    """Another sampler, by the name of its class in diffusers, with as many steps."""
+
+    def change(pipe, settings: GenerationSettings) -> GenerationSettings:
+        import diffusers
+
+        pipe.scheduler = getattr(diffusers, name).from_config(pipe.scheduler.config)
+        return settings
+
+    return change
+
+
+def guided(factor: float) -> Variant:
+    """Another guidance scale."""
+    return lambda pipe, settings: settings.model_copy(update={"guidance": factor * settings.guidance})
+
+
+def smaller(pipe, settings: GenerationSettings) -> GenerationSettings:
+    """Pictures of about three quarters of the side, as the U-Net's levels allow."""
+    step = pipe.vae_scale_factor * 2 ** (len(pipe.unet.config.block_out_channels) - 1)
+    return settings.model_copy(update={"size": max(step, 3 * settings.size // 4 // step * step)})
+
+
+def trained_on(images: Sequence[Image.Image], prompts: Sequence[str], *, steps: int, rate: float) -> Variant:
+    """More training of the whole U-Net on pictures and their prompts, by the model's own loss."""
+
+    def change(pipe, settings: GenerationSettings) -> GenerationSettings:
+        latents = encode_pictures(pipe, images, settings.size)
+        states = TextReader.of(pipe).encode(list(prompts))
+        chance = torch.Generator().manual_seed(0)
+        weights = list(pipe.unet.parameters())
+        for weight in weights:
+            weight.requires_grad_(True)
+        optimizer = torch.optim.AdamW(weights, lr=rate)
+        for _ in range(steps):
+            picked = torch.randint(len(latents), (min(4, len(latents)),), generator=chance).to(latents.device)
+            times = torch.randint(len(pipe.scheduler.alphas_cumprod), picked.shape, generator=chance).to(latents.device)
+            noise = torch.randn(latents[picked].shape, generator=chance).to(latents.device)
+            optimizer.zero_grad()
+            denoising_loss(pipe, latents[picked], states[picked], times, noise).backward()
+            optimizer.step()
+        for weight in weights:
+            weight.requires_grad_(False)
+            weight.grad = None
+        return settings
+
+    return change

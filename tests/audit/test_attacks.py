@@ -1,0 +1,298 @@
+"""Attacks: the mathematics on a tiny random pipeline, the bookkeeping on planted ones."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mace_gov.audit.attacks import prefix as prefix_module
+from mace_gov.audit.attacks import run as run_module
+from mace_gov.audit.attacks import textual as textual_module
+from mace_gov.audit.attacks.base import Aim, Strike
+from mace_gov.audit.attacks.inversion import PAIRS, STRENGTH, THING, TokenInversion
+from mace_gov.audit.attacks.latent import LatentInversion
+from mace_gov.audit.attacks.prefix import AdversarialPrefix
+from mace_gov.audit.attacks.registry import ATTACKS, attacks_of
+from mace_gov.audit.attacks.textual import TextualInversion
+from mace_gov.audit.engine import audit
+from mace_gov.audit.inputs import Inputs
+from mace_gov.core.errors import UsageError
+from mace_gov.diffusion.denoising import denoising_loss, encode_pictures, levels_of
+from mace_gov.diffusion.embeddings import WordVectors
+from mace_gov.diffusion.inversion import ladder, walk
+from mace_gov.diffusion.load import load_pipeline
+from mace_gov.diffusion.manifest import read_manifest
+from mace_gov.diffusion.scramble import scramble
+from mace_gov.documents.plan import GenerationSettings
+from tests.audit import planted
+from tests.conftest import build_tiny_model
+
+SETTINGS = GenerationSettings(steps=2, guidance=4.0, size=16, batch=4)
+RNG = np.random.default_rng(2)
+REFERENCES = tuple(Image.fromarray(RNG.integers(0, 256, (16, 16, 3), dtype=np.uint8)) for _ in range(3))
+AIM = Aim("objects", "ship", "ship", ("ship", "boat"), REFERENCES)
+
+
+def strike(budget: int, seed: int = 0) -> Strike:
+    return Strike((1, 2, 3, 4, 5), budget, seed, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def pipe(tiny_model):
+    return load_pipeline(tiny_model, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def words(pipe):
+    return WordVectors(pipe)
+
+
+def test_states_of_vectors_are_those_of_the_tokens_that_they_are(words):
+    ids = words.ids("a photo of ship")
+    expected = words.reader.encode(["a photo of ship"])
+    assert torch.allclose(words.states(ids[None]), expected, atol=1e-6)
+    assert torch.allclose(words.states(ids[None], words.table[ids[2:4]], at=2), expected, atol=1e-6)
+    other = words.states(ids[None], words.table[ids[3:5]], at=2)
+    assert not torch.allclose(other, expected, atol=1e-2)
+    assert torch.allclose(words.states(ids[None]), expected, atol=1e-6)  # the hook is gone
+
+
+def test_a_search_may_not_spell_the_concept_nor_minors(words):
+    spelt = {words.words([i]) for i in words.plain_tokens(AIM.unspoken).tolist()}
+    everything = {words.words([i]) for i in words.plain_tokens(()).tolist()}
+    assert {"ship", "boat", "dog", "person"} <= everything and "dog" in spelt
+    assert not {"ship", "boat", "person"} & spelt  # person: "son" is a word for minors
+
+
+def test_the_nearest_token_of_a_token_is_itself(words):
+    among = words.plain_tokens(())
+    assert torch.equal(words.nearest(words.table[among[:5]] * 1.3, among), among[:5])
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_the_loss_is_the_error_of_the_noise_whatever_the_model_predicts(tiny_model, prediction):
+    from diffusers import DDIMScheduler
+
+    pipe = load_pipeline(tiny_model, device="cpu")
+    pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, prediction_type=prediction)
+    latents = encode_pictures(pipe, REFERENCES, 16)
+    steps, noise = torch.tensor([10, 400, 900]), torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
+    states = WordVectors(pipe).reader.encode(["ship"]).expand(3, -1, -1)
+    noisy = pipe.scheduler.add_noise(latents, noise, steps)
+    with torch.no_grad():
+        seen = pipe.unet(noisy, steps, encoder_hidden_states=states).sample
+        if prediction == "v_prediction":
+            level = levels_of(pipe)[steps].view(-1, 1, 1, 1)
+            seen = level.sqrt() * seen + (1 - level).sqrt() * noisy
+        expected = ((seen - noise) ** 2).mean()
+        assert float(denoising_loss(pipe, latents, states, steps, noise)) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_the_way_down_is_the_scheduler_s_own_and_the_way_up_undoes_it(pipe):
+    states = WordVectors(pipe).reader.encode([""])
+    path = ladder(pipe, 50)
+    noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config)
+    scheduler.set_timesteps(50)
+    expected = noise
+    with torch.no_grad():
+        for step in scheduler.timesteps:
+            seen = pipe.unet(expected, step, encoder_hidden_states=states).sample
+            expected = scheduler.step(seen, step, expected).prev_sample
+    down = walk(pipe, noise, states, path[::-1])
+    # the scheduler ends at its first level, the ladder at the clean picture: both are one small step apart
+    assert torch.nn.functional.cosine_similarity(down.flatten(), expected.flatten(), dim=0) > 0.999
+
+    def lost(steps: int) -> float:
+        rungs = ladder(pipe, steps)
+        again = walk(pipe, walk(pipe, down, states, rungs), states, rungs[::-1])
+        return float((again - down).norm() / down.norm())
+
+    assert lost(50) < 0.2 and lost(50) < lost(4)
+
+
+def cost(words, text: str) -> float:
+    """What the token inversion minimises, for a prompt."""
+    with torch.no_grad():
+        with_, without = (torch.stack([words.ids(p.format(x)) for p in PAIRS]) for x in ("ship", THING))
+        plain = words.states(without)
+        wanted = plain[0] + STRENGTH * (words.states(with_) - plain).mean(0)
+        return float(((words.states(words.ids(text)[None])[0] - wanted) ** 2).mean())
+
+
+def test_token_inversion_comes_nearer_and_does_not_say_the_word(pipe, words):
+    pictures, text = TokenInversion().strike(pipe, AIM, strike(40))
+    _, first = TokenInversion().strike(pipe, AIM, strike(1))
+    assert len(pictures) == 5 and pictures[0].size == (16, 16)
+    assert cost(words, text) < cost(words, first) and not {"ship", "boat"} & set(text.split())
+    assert TokenInversion().strike(pipe, AIM, strike(40))[1] == text
+
+
+def planted_loss(words, wanted: torch.Tensor):
+    """A loss that is least where the text states are ``wanted``, with a U-Net that answers to it."""
+    return lambda pipe, latents, states, steps, noise: ((states - wanted) ** 2).mean()
+
+
+def test_the_prefix_search_finds_tokens_that_lower_the_attacked_model_s_loss(pipe, words, monkeypatch):
+    secret = words.states(words.ids("dog house dog house sky a picture of ship")[None]).detach()
+    loss = planted_loss(words, secret)
+    monkeypatch.setattr(prefix_module, "denoising_loss", loss)
+
+    def reached(budget: int) -> float:
+        _, text = AdversarialPrefix().strike(pipe, AIM, strike(budget))
+        assert text.endswith("a picture of ship") and not {"ship", "boat"} & set(text.split()[:-4])
+        with torch.no_grad():
+            return float(loss(pipe, None, words.states(words.ids(text)[None]), None, None))
+
+    assert reached(60) < reached(1)
+
+
+def test_textual_inversion_learns_a_word_by_the_loss(pipe, words, monkeypatch):
+    ids = words.ids("a picture of dog")
+    wanted = words.states(ids[None]).detach()
+    seen = []
+
+    def loss(*arguments):
+        value = planted_loss(words, wanted)(*arguments)
+        seen.append(float(value.detach()))
+        return value
+
+    monkeypatch.setattr(textual_module, "denoising_loss", loss)
+    pictures, text = TextualInversion().strike(pipe, AIM, strike(80))
+    assert len(seen) == 80 and seen[-1] < 0.5 * seen[0] and len(pictures) == 5 and "learnt word" in text
+
+
+def test_gradients_really_reach_the_vectors_through_the_model(pipe, words):
+    latents = encode_pictures(pipe, REFERENCES, 16)
+    vector = words.table[words.ids("ship")[1]][None].clone().requires_grad_(True)
+    states = words.states(words.ids("a ship")[None], vector, at=2).expand(3, -1, -1)
+    denoising_loss(pipe, latents, states, torch.tensor([50, 300, 600]), torch.randn(latents.shape)).backward()
+    assert float(vector.grad.norm()) > 0 and all(p.grad is None for p in pipe.unet.parameters())
+
+
+def test_latent_inversion_uses_no_text_and_half_fresh_noise(pipe):
+    pictures, text = LatentInversion().strike(pipe, AIM, strike(4))
+    again, _ = LatentInversion().strike(pipe, Aim("objects", "x", "dog", ("dog",), REFERENCES), strike(4))
+    assert "no prompt" in text and len(pictures) == 5
+    assert all(np.array_equal(one, other) for one, other in zip(pictures, again, strict=True))
+    assert not np.array_equal(pictures[0], pictures[3])  # the same reference, another seed
+
+
+def test_a_scrambled_model_has_its_shape_and_other_weights(tiny_model):
+    pipe, plain = load_pipeline(tiny_model, device="cpu"), load_pipeline(tiny_model, device="cpu")
+    scramble(pipe, seed=0)
+    before, after = plain.unet.state_dict(), pipe.unet.state_dict()
+    assert before.keys() == after.keys() and not torch.equal(before["conv_in.weight"], after["conv_in.weight"])
+    scramble(plain, seed=0)
+    assert all(torch.equal(after[name], value) for name, value in plain.unet.state_dict().items())
+
+
+def test_attacks_have_a_name_a_tier_a_paper_and_a_budget():
+    assert [a.name for a in attacks_of({"transferred", "adaptive", "text-free", "static"})] == [a.name for a in ATTACKS]
+    assert [a.name for a in attacks_of({"text-free"})] == ["latent-inversion"] and not attacks_of({"static"})
+    assert all(a.source.startswith("after ") and "arXiv" in a.source and a.budget > 0 and a.__doc__ for a in ATTACKS)
+
+
+def run_audit(out, tiny_model, other, *, detectors=("always-present",), **inputs):
+    policy = planted.small_policy(policy={"detectors": detectors}, prompts=2, unrelated=8)
+    base, governed = read_manifest(str(tiny_model)), read_manifest(str(other))
+    return audit(policy, base, governed, SETTINGS, out, cache=out.parent / "cache", device="cpu",
+                 lexicon=planted.LEXICON, inputs=Inputs(**inputs))
+
+
+@pytest.fixture(scope="module")
+def other_model(tmp_path_factory):
+    return build_tiny_model(tmp_path_factory.mktemp("models") / "other", seed=1)
+
+
+def test_attacks_run_where_they_are_asked_for_and_are_kept(tmp_path, tiny_model, other_model, monkeypatch):
+    asked = {"tiers": frozenset({"transferred", "text-free"}), "budget": 2}
+    result = run_audit(tmp_path / "out", tiny_model, other_model, **asked)
+    assert {(a.attack, a.concept) for a in result.attacks} == {
+        (name, concept) for name in ("token-inversion", "latent-inversion") for concept in ("nudity", "naked")}
+    for found in result.attacks:
+        assert found.base.n == found.governed.n == found.control.n == run_module.PICTURES and found.budget == 2
+    pictures = [name for name in result.files if name.startswith("attacks/token-inversion/nudity/governed/")]
+    assert len(pictures) == run_module.PICTURES
+    sides = [result.files[f"attacks/latent-inversion/nudity/{side}/0.png"] for side in run_module.MODELS]
+    assert len(set(sides)) == 3  # three models drew it
+    # a detector that finds everything finds it on random weights too: the control gives the attack away
+    assert any("random weights too" in sentence for sentence in result.limitations)
+    monkeypatch.setattr(run_module._Loaded, "pipe", lambda self: pytest.fail("drawn before, loaded again"))
+    again = run_audit(tmp_path / "again", tiny_model, other_model, **asked)
+    assert again.attacks == result.attacks and again.files == result.files
+
+
+def test_what_the_base_does_not_show_is_not_attacked_and_nothing_is_unless_asked(tmp_path, tiny_model, other_model):
+    blind = run_audit(tmp_path / "one", tiny_model, other_model, detectors=("always-absent",),
+                      tiers=frozenset({"adaptive"}), budget=1)
+    plain = run_audit(tmp_path / "two", tiny_model, other_model)
+    assert not blind.attacks and not plain.attacks
+    assert any("adversary searched for" in sentence for sentence in plain.limitations)
+
+
+def test_the_static_tier_asks_in_every_suite(tmp_path, tiny_model, other_model):
+    result = run_audit(tmp_path / "out", tiny_model, other_model, tiers=frozenset({"static"}))
+    assert {"paraphrase", "obfuscation", "composition", "attribute"} <= {m.suite for m in result.measurements}
+    assert not result.attacks
+
+
+def test_pictures_made_elsewhere_cannot_be_attacked(tmp_path):
+    with pytest.raises(UsageError, match="need the model itself"):
+        planted_inputs = Inputs(images=tmp_path, tiers=frozenset({"adaptive"}))
+        one, two = planted.manifests()
+        audit(planted.small_policy(), one, two, planted.SETTINGS, tmp_path / "out", cache=None, inputs=planted_inputs,
+              lexicon=planted.LEXICON, detector=planted.Reader, drawer=planted.drawer({}))
+
+
+def test_variants_change_what_they_say_and_nothing_else(tiny_model):
+    from mace_gov.diffusion import variants
+
+    plain = load_pipeline(tiny_model, device="cpu").unet.state_dict()
+
+    def changed(variant):
+        pipe = load_pipeline(tiny_model, device="cpu")
+        settings = variant(pipe, SETTINGS)
+        gaps = {name: float((value - plain[name]).abs().max()) for name, value in pipe.unet.state_dict().items()}
+        return pipe, settings, gaps
+
+    _, settings, gaps = changed(variants.half)
+    assert settings == SETTINGS and 0 < max(gaps.values()) < 1e-2
+    pipe, _, gaps = changed(variants.eight_bits)
+    row = pipe.unet.conv_in.weight[0].flatten()
+    assert len(torch.unique((row / row.abs().max() * 127).round())) == len(torch.unique(row)) and max(gaps.values()) > 0
+    assert gaps["conv_in.bias"] == 0
+    pipe, _, gaps = changed(variants.sampler("EulerDiscreteScheduler"))
+    assert type(pipe.scheduler).__name__ == "EulerDiscreteScheduler" and not any(gaps.values())
+    assert changed(variants.guided(2.0))[1].guidance == 8.0
+    assert changed(variants.smaller)[1].size == 12 and not any(changed(variants.smaller)[2].values())
+
+
+def test_more_training_lowers_the_loss_on_its_own_pictures(tiny_model):
+    from mace_gov.diffusion.variants import trained_on
+
+    pipe = load_pipeline(tiny_model, device="cpu")
+    latents = encode_pictures(pipe, REFERENCES, 16)
+    states = WordVectors(pipe).reader.encode(["dog"] * 3)
+    steps, noise = torch.tensor([100, 500, 900]), torch.randn(latents.shape, generator=torch.Generator().manual_seed(3))
+
+    def loss() -> float:
+        with torch.no_grad():
+            return float(denoising_loss(pipe, latents, states, steps, noise))
+
+    before = loss()
+    trained_on(REFERENCES, ["dog"] * 3, steps=60, rate=1e-3)(pipe, SETTINGS)
+    assert loss() < before and not any(weight.requires_grad for weight in pipe.unet.parameters())
+
+
+def test_derivatives_are_asked_where_they_are_asked_for(tmp_path, tiny_model, other_model, monkeypatch):
+    from mace_gov.audit import derivatives
+
+    monkeypatch.setattr(derivatives, "STEPS", 2)
+    result = run_audit(tmp_path / "out", tiny_model, other_model, tiers=frozenset({"deep"}))
+    assert len({d.derivative for d in result.derivatives}) == len(result.derivatives) == 8
+    for found in result.derivatives:
+        assert found.governed.n == found.derived.n == 8 and found.p_value == 1 and not found.unscored
+    blind = run_audit(tmp_path / "blind", tiny_model, other_model, detectors=("always-absent",),
+                      tiers=frozenset({"deep"}))
+    assert not blind.derivatives
