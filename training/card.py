@@ -89,7 +89,6 @@ The judge's sensitivity and specificity class by class are in `judge/judge.json`
 
 The style figure is after a selection: of 40 styled concepts six whose pictures are nearly the same in two styles (automobile,
 airplane, deer, cat, art, horse) were dropped on an earlier version of the weights; the figure is on the 34 that remained.
-The time per image is as measured on a machine that was busy with other work.
 
 ## Where concepts form
 

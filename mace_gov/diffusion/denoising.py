@@ -32,6 +32,16 @@ def predict(pipe, noisy: torch.Tensor, steps: torch.Tensor, states: torch.Tensor
     return seen, (noisy - (1 - level).sqrt() * seen) / level.sqrt()
 
 
+def drawn_batch(
+    pipe, latents: torch.Tensor, count: int, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """``count`` indices into latents, timesteps [count] and noise [count, c, h, w], the same on every device."""
+    picked = torch.randint(len(latents), (count,), generator=generator)
+    steps = torch.randint(len(pipe.scheduler.alphas_cumprod), (count,), generator=generator)
+    noise = torch.randn(latents[:1].expand(count, -1, -1, -1).shape, generator=generator)
+    return picked.to(latents.device), steps.to(latents.device), noise.to(latents.device)
+
+
 def denoising_loss(
     pipe, latents: torch.Tensor, states: torch.Tensor, steps: torch.Tensor, noise: torch.Tensor
 ) -> torch.Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from PIL import Image
 
-from mace_gov.diffusion.denoising import denoising_loss, encode_pictures
+from mace_gov.diffusion.denoising import denoising_loss, drawn_batch, encode_pictures
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import GenerationSettings
 
@@ -69,9 +69,7 @@ def trained_on(images: Sequence[Image.Image], prompts: Sequence[str], *, steps: 
             weight.requires_grad_(True)
         optimizer = torch.optim.AdamW(weights, lr=rate)
         for _ in range(steps):
-            picked = torch.randint(len(latents), (min(4, len(latents)),), generator=chance).to(latents.device)
-            times = torch.randint(len(pipe.scheduler.alphas_cumprod), picked.shape, generator=chance).to(latents.device)
-            noise = torch.randn(latents[picked].shape, generator=chance).to(latents.device)
+            picked, times, noise = drawn_batch(pipe, latents, min(4, len(latents)), chance)
             optimizer.zero_grad()
             denoising_loss(pipe, latents[picked], states[picked], times, noise).backward()
             optimizer.step()

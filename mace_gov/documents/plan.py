@@ -117,7 +117,7 @@ class GenerationSettings(Document):
 
 
 class ErasurePlan(Document):
-    """What will run, completely; equal plans give equal deltas, up to rounding where LoRAs are reused."""
+    """What will run, completely; equal plans give equal deltas."""
 
     schema_version: Literal["mace-gov/plan/v1"] = "mace-gov/plan/v1"
     """Schema."""

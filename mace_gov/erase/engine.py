@@ -140,27 +140,36 @@ def _loras(
     plan: ErasurePlan, targets: list[Target], pipe, refined: Refinement, preserve: torch.Tensor, cache: Path | None,
     progress: Progress, seconds: dict[str, float],
 ) -> list[TrainedLora]:
-    """A LoRA for each target, from the cache or trained now."""
+    """A LoRA for each target, from the cache or trained now.
+
+    A batch of which any is missing runs whole, for a product's last digits depend on the batch that it is taken in;
+    those that the cache holds stay as they are.
+    """
     found = {target.id: recall(lora_key(plan, target), target, cache) for target in targets}
-    missing = [target for target in targets if found[target.id] is None]
-    if len(missing) < len(targets):
-        progress.note(f"reusing {len(targets) - len(missing)} of {len(targets)} LoRAs")
+    batches = [
+        batch for batch in _together(targets, plan.generation.batch) if any(found[t.id] is None for t in batch)
+    ]
+    reused = sum(lora is not None for lora in found.values())
+    if reused:
+        progress.note(f"reusing {reused} of {len(targets)} LoRAs")
+    missing = [target for batch in batches for target in batch]
     pictures: dict[str, TrainingPictures] = {}
-    reader = TextReader.of(pipe)
     with _timed(seconds, "pictures"):
         advance = progress.start("drawing training pictures", len(missing))
         for target in missing:
             pictures[target.id] = training_pictures(pipe, plan, target, cache)
             advance(1)
     with _timed(seconds, "lora"), _refined_weights(pipe.unet, refined.matrix):
+        focal = [target for target in missing if target.lora.init == "focal"]
+        directions = focal_directions(TextReader.of(pipe), plan, preserve, focal) if focal else {}
         advance = progress.start("training LoRAs", len(missing))
-        for group in _together(missing, plan.generation.batch):
-            focal = group[0].lora.init == "focal"
-            directions = focal_directions(reader, plan, preserve, group) if focal else None
-            for target, training in zip(group, train(pipe, plan, group, pictures, directions), strict=True):
-                found[target.id] = finished(lora_key(plan, target), target, training)
-                keep(found[target.id], cache)
-            advance(len(group))
+        for batch in batches:
+            held = directions if batch[0].lora.init == "focal" else None
+            for target, training in zip(batch, train(pipe, plan, batch, pictures, held), strict=True):
+                if found[target.id] is None:
+                    found[target.id] = finished(lora_key(plan, target), target, training)
+                    keep(found[target.id], cache)
+            advance(len(batch))
     return [lora for lora in found.values() if lora is not None]
 
 

@@ -45,6 +45,8 @@ class Course:
     """Everything that one target's training reads, decided before the first step from the target's own seed."""
 
     target: Target
+    initial: dict[str, torch.Tensor]
+    """a [r, d] by projection: uniform within 1/sqrt(d), as peft draws it."""
     states: torch.Tensor
     """[images, L, d]."""
     tokens: torch.Tensor
@@ -63,10 +65,8 @@ class Course:
     """Loss at every step so far."""
 
 
-def course(
-    pipe, plan: ErasurePlan, target: Target, pictures: TrainingPictures
-) -> tuple[Course, dict[str, torch.Tensor]]:
-    """A target's course, and its initial a [r, d] by projection: uniform within 1/sqrt(d), as peft draws them."""
+def course(pipe, plan: ErasurePlan, target: Target, pictures: TrainingPictures) -> Course:
+    """What a target's training will read."""
     settings, reader = target.lora, TextReader.of(pipe)
     generator = torch.Generator().manual_seed(derived_seed(plan.seed, target.id))
     shape = (settings.rank, reader.width)
@@ -80,11 +80,11 @@ def course(
     for row, prompt in zip(tokens, prompts, strict=True):
         row[prompt.positions] = True
     return Course(
-        target, states, tokens, PROVIDERS[settings.masks](pictures), pictures.latents,
+        target, initial, states, tokens, PROVIDERS[settings.masks](pictures), pictures.latents,
         order=torch.randint(len(prompts), (settings.steps,), generator=generator).tolist(),
         timesteps=sample_timesteps(settings, len(pipe.scheduler.alphas_cumprod), settings.steps, generator),
         generator=generator,
-    ), initial
+    )
 
 
 def train(
@@ -100,13 +100,11 @@ def train(
     """
     settings, device = targets[0].lora, pipe.unet.device
     held = directions is not None
-    courses, initial = zip(*(course(pipe, plan, target, pictures[target.id]) for target in targets), strict=True)
+    courses = [course(pipe, plan, target, pictures[target.id]) for target in targets]
     signal = pipe.scheduler.alphas_cumprod.to(device, torch.float32)  # [T]
     with stacked(pipe.unet, len(targets), settings.rank) as layers:
         for name, layer in layers.items():
-            layer.a.data.copy_(torch.stack([a[name] for a in initial]))
-            if held:
-                layer.a.data.copy_(torch.stack([directions[target.id] for target in targets]))
+            layer.a.data.copy_(torch.stack([directions[c.target.id] if held else c.initial[name] for c in courses]))
         parameters = [p for layer in layers.values() for p in ((layer.b,) if held else (layer.a, layer.b))]
         optimiser = torch.optim.AdamW(
             parameters, lr=settings.learning_rate, fused=device.type in ("cpu", "cuda"))

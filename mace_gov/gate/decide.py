@@ -119,7 +119,8 @@ def reservations(audit: AuditResult, policy: Policy, today: date) -> list[tuple[
     if today > policy.metadata.review_by:
         reasons.append(f"the policy was due for review by {policy.metadata.review_by}, today is {today}")
     if audit.unscored:
-        reasons.append(f"{audit.unscored} of {audit.trials} pictures have no score: a detector failed on them")
+        pairs = audit.trials // 2  # a trial is one side's picture, and a pair lacks a score when either side does
+        reasons.append(f"{audit.unscored} of {pairs} pairs of pictures have no score: a detector failed on them")
     if audit.governed_digest == audit.base_digest:
         reasons.append("the governed model is the base model, file by file: nothing was erased")
     return [(Outcome.REVIEW, reason) for reason in reasons]

@@ -75,8 +75,8 @@ PAPER = {
 }
 
 EMBEDDED_WINDOW = Window(start=50, end=300, gamma=0.05)
-"""Where the embedded model decides what it draws, measured by swapping prompts (training/window.py) on an earlier
-U-Net: nothing above t = 300 mattered, for it drew anew from the text at every step."""
+"""Where the embedded model decides what it draws, measured by swapping prompts (training/window.py): little above
+t = 300 matters, for it draws anew from the text at every step."""
 
 # Why re-tuned: the embedded model's U-Net is a fiftieth of the size, so that a rank-1 LoRA needs a larger step; two
 # pictures are enough of a concept that is one drawing; a LoRA that listens to its own concept alone (init focal) leaves

@@ -157,8 +157,6 @@ def erase_model(
     return record, extras
 
 
-
-
 def _attest(
     folder: Path, loaded: LoadedPolicy, plan: ErasurePlan, erasure: ErasureRecord | None, seen: AuditResult,
     lineage: Lineage | None, *, pair: KeyPair, model_pair: KeyPair | None, governed: ModelManifest,

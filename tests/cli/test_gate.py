@@ -4,28 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from mace_gov.cli import main
 from tests import factories
 
 ROOT = Path(__file__).parents[2]
 OBJECTS = ROOT / "policies/objects-one.yaml"
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def _run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mace-gov", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        seen = capsys.readouterr()
-        return caught.value.code, seen.out, seen.err
-
-    return _run
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def test_same_plan_gives_the_same_digests_with_and_without_the_cache(erased, tmp
 
 
 def test_a_changed_setting_or_a_spoilt_cache_trains_anew(erased, plan_for, tmp_path):
-    plan, record, out, cache = erased
+    plan, record, _, cache = erased
     other = erase(plan_for(lora={"steps": 3}), tmp_path / "other", cache=cache, device="cpu")
     assert not any(lora.reused for lora in other.loras)
     fewer = erase(plan_for(concepts=("ship", "dog")), tmp_path / "fewer", cache=cache, device="cpu")
@@ -79,10 +79,7 @@ def test_a_changed_setting_or_a_spoilt_cache_trains_anew(erased, plan_for, tmp_p
     again = erase(plan, tmp_path / "again", cache=cache, device="cpu")
     spoilt.write_bytes(good)
     assert [lora.reused for lora in again.loras] == [False, True, True]
-    before, after = (read_delta(folder / "delta" / "erasure.safetensors") for folder in (out, tmp_path / "again"))
-    assert torch.allclose(before.matrix, after.matrix)  # trained with fewer at its side: equal up to rounding
-    for name, left in before.left.items():
-        assert torch.allclose(left @ before.right[name], after.left[name] @ after.right[name], atol=1e-3)
+    assert again.governed_digest == record.governed_digest
 
 
 def test_adapters_lie_where_the_record_says(erased):

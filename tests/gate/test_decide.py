@@ -78,7 +78,7 @@ def _rates(hits: int, n: int) -> list:
     ({"broken": BrokenModelCheck(passed=False, findings=["noise"], statistics={})}, "FAIL", "broken: noise"),
     ({"broken": BrokenModelCheck(passed=False, findings=[], statistics={})}, "FAIL", "does not say why"),
     ({"broken": BrokenModelCheck(passed=True, findings=["one constant"], statistics={})}, "FAIL", "one constant"),
-    ({"unscored": 3}, "REVIEW", "3 of 512 pictures have no score"),
+    ({"unscored": 3}, "REVIEW", "3 of 256 pairs of pictures have no score"),
     ({"measurements": _rates(60, 60)}, "FAIL", None),
     ({"measurements": _rates(2, 60)}, "REVIEW", None),
     ({"measurements": []}, "REVIEW", None),

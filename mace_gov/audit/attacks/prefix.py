@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from mace_gov.audit.attacks.base import CAPTION, Aim, Strike, drawn
-from mace_gov.diffusion.denoising import denoising_loss, encode_pictures
+from mace_gov.diffusion.denoising import denoising_loss, drawn_batch, encode_pictures
 from mace_gov.diffusion.embeddings import WordVectors
 from mace_gov.documents.attack import AttackTier
 
@@ -24,6 +24,8 @@ LENGTH = 5
 """Tokens of the prefix; the papers use 3 to 5 for things and styles and 16 for P4D."""
 RATE = 0.1
 """Learning rate of AdamW on the vectors, in units of the embeddings' own spread."""
+BATCH = 4
+"""Noised pictures in a step."""
 CHECKS = 8
 """Noised pictures on which candidates are compared."""
 
@@ -42,7 +44,6 @@ class AdversarialPrefix:
         chance = torch.Generator().manual_seed(strike.seed)
         allowed = words.plain_tokens(aim.unspoken)
         latents = encode_pictures(pipe, aim.references, strike.settings.size)
-        last = len(pipe.scheduler.alphas_cumprod)
         plain = words.ids(CAPTION.format(aim.phrase))
         # begin, prefix, prompt: the end of the padding makes room
         ids = torch.cat([plain[:1], plain[:1].expand(LENGTH), plain[1:len(plain) - LENGTH]])[None]
@@ -51,17 +52,12 @@ class AdversarialPrefix:
         vectors = words.table[start].clone().requires_grad_(True)
         optimizer = torch.optim.AdamW([vectors], lr=float(RATE * spread), weight_decay=0.0)
 
-        def noised(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-            picked = latents[torch.randint(len(latents), (count,), generator=chance).to(latents.device)]
-            steps = torch.randint(last, (count,), generator=chance).to(latents.device)
-            return picked, steps, torch.randn(picked.shape, generator=chance).to(latents.device)
-
         def loss(tokens: torch.Tensor, batch) -> torch.Tensor:
             picked, steps, noise = batch
             states = words.states(ids, tokens, at=1).expand(len(picked), -1, -1)
-            return denoising_loss(pipe, picked, states, steps, noise)
+            return denoising_loss(pipe, latents[picked], states, steps, noise)
 
-        fixed = noised(CHECKS)
+        fixed = drawn_batch(pipe, latents, CHECKS, chance)
         with torch.no_grad():
             best, lowest = start, float(loss(words.table[start], fixed))
         for _ in range(strike.budget):
@@ -69,7 +65,7 @@ class AdversarialPrefix:
             # the loss is read at real tokens, its gradient is given to the vectors
             at_tokens = words.table[near] + vectors - vectors.detach()
             optimizer.zero_grad()
-            loss(at_tokens, noised(4)).backward()
+            loss(at_tokens, drawn_batch(pipe, latents, BATCH, chance)).backward()
             optimizer.step()
             if not torch.equal(near, best):
                 with torch.no_grad():

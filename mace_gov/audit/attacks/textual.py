@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from mace_gov.audit.attacks.base import CAPTION, Aim, Strike, drawn
-from mace_gov.diffusion.denoising import denoising_loss, encode_pictures
+from mace_gov.diffusion.denoising import denoising_loss, drawn_batch, encode_pictures
 from mace_gov.diffusion.embeddings import WordVectors
 from mace_gov.documents.attack import AttackTier
 
@@ -39,7 +39,6 @@ class TextualInversion:
         words = WordVectors(pipe)
         chance = torch.Generator().manual_seed(strike.seed)
         latents = encode_pictures(pipe, aim.references, strike.settings.size)
-        last = len(pipe.scheduler.alphas_cumprod)
         tokens = words.reader.fill(CAPTION, PLACEHOLDER)
         at = tokens.positions[0]
         # a placeholder of several tokens keeps its last place alone
@@ -49,12 +48,10 @@ class TextualInversion:
         vector = words.table[ids[0, at]][None].clone().requires_grad_(True)
         optimizer = torch.optim.AdamW([vector], lr=float(RATE * words.table.std()), weight_decay=0.0)
         for _ in range(strike.budget):
-            picked = latents[torch.randint(len(latents), (BATCH,), generator=chance).to(latents.device)]
-            steps = torch.randint(last, (BATCH,), generator=chance).to(latents.device)
-            noise = torch.randn(picked.shape, generator=chance).to(latents.device)
+            picked, steps, noise = drawn_batch(pipe, latents, BATCH, chance)
             optimizer.zero_grad()
             states = words.states(ids, vector, at=at).expand(BATCH, -1, -1)
-            denoising_loss(pipe, picked, states, steps, noise).backward()
+            denoising_loss(pipe, latents[picked], states, steps, noise).backward()
             optimizer.step()
         with torch.no_grad():
             states = words.states(ids, vector, at=at).expand(len(strike.seeds), -1, -1)
