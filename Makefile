@@ -30,7 +30,7 @@ docs: install
 	$(BIN)/python docs/generate_cli.py
 
 bench: install
-	for each in benchmarks/*.py; do $(BIN)/python $$each || exit 1; done
+	for each in benchmarks/*.py; do PYTHONPATH=. $(BIN)/python $$each || exit 1; done
 
 distclean:
 	rm -rf $(VENV) registry/* reports/*

@@ -106,7 +106,7 @@ def main(argv: list[str] | None = None) -> dict:
     count = args.concepts if args.policy or args.concepts else 5
     policy = first_concepts(load_policy(args.policy or Path("policies/objects-ten.yaml")).policy, count)
     base = read_manifest(args.model or policy.spec.model.ref)
-    plan = make_plan(policy, base)
+    plan = make_plan(policy, base, exact=True)
     probes = build_probes(Asking(policy, lexicon_for(base), plan.templates))
     judge = JudgeDetector(judge=load_judge(args.judge))
     pipe = load_pipeline(base.path)

@@ -85,7 +85,7 @@ def generate_pictures(
     from mace_gov.diffusion.manifest import read_manifest
 
     progress = progress or Silent()
-    manifest = read_manifest(model, revision=revision, registry=registry)
+    manifest = read_manifest(model, revision=revision, registry=registry, unmeasured=True)
     folder = Path(manifest.path)
     base = model == "embedded" or not (Path(model).exists() or folder.is_relative_to(registry.resolve()))
     if verify and not base:

@@ -37,42 +37,75 @@ def write_tokenizer_files(folder: Path) -> None:
     (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges), "utf-8")
 
 
-def build_tiny_model(folder: Path, *, seed: int = 0, half: bool = False) -> Path:
-    """A random StableDiffusionPipeline folder: text width 32, length 77, 16-pixel pictures, 8 x 8 latents."""
+WIDTHS = {"sd1": (256,), "sd2": (1024,), "sdxl": (128, 160)}
+"""Text widths of the families' tiny models: more directions than an erasure of one prompt asks for."""
+
+
+def build_tiny_model(
+    folder: Path, *, family: str = "sd1", widths: tuple[int, ...] = (32,), seed: int = 0, half: bool = False
+) -> Path:
+    """A random pipeline folder: text length 77, 16-pixel pictures, 8 x 8 latents."""
     import torch
-    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+    from diffusers import (
+        AutoencoderKL,
+        DDIMScheduler,
+        StableDiffusionPipeline,
+        StableDiffusionXLPipeline,
+        UNet2DConditionModel,
+    )
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
     words = folder.parent / f"{folder.name}-tokenizer"
     write_tokenizer_files(words)
-    tokenizer = CLIPTokenizer(str(words / "vocab.json"), str(words / "merges.txt"), model_max_length=77)
+    files = str(words / "vocab.json"), str(words / "merges.txt")
+    tokenizer = CLIPTokenizer(*files, model_max_length=77)
+    padding = {"pad_token": "!"} if family != "sd1" else {}
+    other_tokenizer = CLIPTokenizer(*files, model_max_length=77, **padding)
+    xl = family == "sdxl"
+
+    def text_config(width: int) -> CLIPTextConfig:
+        return CLIPTextConfig(
+            vocab_size=len(tokenizer), hidden_size=width, intermediate_size=64, num_hidden_layers=2,
+            num_attention_heads=2, max_position_embeddings=77, bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.eos_token_id, projection_dim=40,
+            initializer_range=0.2 if width < 128 else 0.05,
+        )
+
+    added = {"addition_embed_type": "text_time", "addition_time_embed_dim": 8,
+             "projection_class_embeddings_input_dim": 40 + 6 * 8} if xl else {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        text_encoder = CLIPTextModel(CLIPTextConfig(
-            vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-            num_attention_heads=2, max_position_embeddings=77, bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.eos_token_id, initializer_range=0.2,
-        ))
+        text_encoder = CLIPTextModel(text_config(widths[0]))
         unet = UNet2DConditionModel(
             sample_size=8, block_out_channels=(16, 32), layers_per_block=1, norm_num_groups=4, attention_head_dim=2,
-            cross_attention_dim=32, down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+            cross_attention_dim=sum(widths), down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
             up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"), mid_block_type="UNetMidBlock2DCrossAttn",
+            use_linear_projection=family != "sd1", **added,
         )
         vae = AutoencoderKL(
             block_out_channels=(8, 8), norm_num_groups=4, sample_size=16, mid_block_add_attention=False,
             down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
         )
     scheduler = DDIMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012,
-                              clip_sample=False, set_alpha_to_one=False, steps_offset=1)
-    pipe = StableDiffusionPipeline(
-        vae=vae, text_encoder=text_encoder, tokenizer=tokenizer, unet=unet, scheduler=scheduler,
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-    )
+                              clip_sample=False, set_alpha_to_one=False, steps_offset=1,
+                              prediction_type="v_prediction" if family == "sd2" else "epsilon")
+    parts = {"vae": vae, "text_encoder": text_encoder, "unet": unet, "scheduler": scheduler,
+             "tokenizer": other_tokenizer if family == "sd2" else tokenizer}
+    if xl:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed + 1)
+            second = CLIPTextModelWithProjection(text_config(widths[1]))
+        pipe = StableDiffusionXLPipeline(**parts, text_encoder_2=second, tokenizer_2=other_tokenizer,
+                                         force_zeros_for_empty_prompt=True, add_watermarker=False)
+    else:
+        pipe = StableDiffusionPipeline(**parts, safety_checker=None, feature_extractor=None,
+                                       requires_safety_checker=False)
     if half:
         pipe = pipe.to(dtype=torch.float16)
     pipe.save_pretrained(folder, safe_serialization=True)
-    for name in ("vocab.json", "merges.txt"):
-        (folder / "tokenizer" / name).write_bytes((words / name).read_bytes())
+    for place in ("tokenizer", "tokenizer_2")[:2 if xl else 1]:
+        for name in ("vocab.json", "merges.txt"):
+            (folder / place / name).write_bytes((words / name).read_bytes())
     return folder
 
 
@@ -86,3 +119,10 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def half_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with half-precision weights, as the embedded model ships; read it, never write into it."""
     return build_tiny_model(tmp_path_factory.mktemp("models") / "half", half=True)
+
+
+@pytest.fixture(scope="session", params=list(WIDTHS))
+def family_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """Family and folder of a tiny random pipeline, one for each family; read it, never write into it."""
+    family, folder = request.param, tmp_path_factory.mktemp("models") / request.param
+    return family, build_tiny_model(folder, family=family, widths=WIDTHS[family])

@@ -8,6 +8,7 @@ from mace_gov import __version__
 from mace_gov.cli import (
     apply,
     audit,
+    compare,
     detectors,
     doctor,
     erase,
@@ -53,6 +54,7 @@ app.command(rich_help_panel="The main job")(apply.apply)
 app.add_typer(policy.app, name="policy", rich_help_panel="Stages")
 for command in (plan.plan, erase.erase, audit.audit, verify.verify, gate.gate, report.report, export.export):
     app.command(rich_help_panel="Stages")(command)
+app.command(rich_help_panel="Around it")(compare.compare)
 app.command("sign-off", rich_help_panel="Around it")(sign_off.sign_off)
 app.command(rich_help_panel="Around it")(generate.generate)
 for command in (release.promote, release.rollback, release.recall):

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import typer
 
-from mace_gov.cli.options import AsJson, Device, Model, PolicyPath, Registry, Reports, Revision
+from mace_gov.cli.options import AsJson, Device, Exact, Model, PolicyPath, Registry, Reports, Revision, Unmeasured
 
 
 def apply(
     policy: PolicyPath,
     model: Model = None,
     revision: Revision = None,
+    allow_unmeasured: Unmeasured = False,
+    exact: Exact = False,
     registry: Registry = Path("registry"),
     reports: Reports = Path("reports"),
     device: Device = None,
@@ -25,6 +27,7 @@ def apply(
 
     with progress() as shown:
         governed = workflow.apply(
-            policy, model=model, revision=revision, registry=registry, reports=reports, device=device, progress=shown
+            policy, model=model, revision=revision, unmeasured=allow_unmeasured, exact=exact, registry=registry,
+            reports=reports, device=device, progress=shown,
         )
     raise typer.Exit(finish(governed, as_json=as_json))

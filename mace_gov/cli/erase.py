@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mace_gov.cli.options import AsJson, Device, Model, PolicyPath, Registry, Revision
+from mace_gov.cli.options import AsJson, Device, Exact, Model, PolicyPath, Registry, Revision, Unmeasured
 
 
 def erase(
@@ -18,6 +18,8 @@ def erase(
     ],
     model: Model = None,
     revision: Revision = None,
+    allow_unmeasured: Unmeasured = False,
+    exact: Exact = False,
     registry: Registry = Path("registry"),
     device: Device = None,
     as_json: AsJson = False,
@@ -28,7 +30,8 @@ def erase(
 
     with progress() as shown:
         record, extras = workflow.erase_model(
-            policy, out, model=model, revision=revision, registry=registry, device=device, progress=shown
+            policy, out, model=model, revision=revision, unmeasured=allow_unmeasured, exact=exact,
+            registry=registry, device=device, progress=shown,
         )
     if as_json:
         paths = {

@@ -45,7 +45,7 @@ def explanation(policy: Policy) -> Iterator[str]:
         yield f"{category.id} ({category.kind}, {category.severity}): bans {len(concepts)}"
         for concept in concepts[:SHOWN]:
             also = f"; also asked for as {', '.join(concept.synonyms)}" if concept.synonyms else ""
-            yield f"  - {concept.target} -> {concept.anchor}{also}"
+            yield f"  - {concept.target} -> {concept.anchor or 'what the model finds near'}{also}"
         if len(concepts) > SHOWN:
             yield f"  - and {len(concepts) - SHOWN} more"
         yield f"  looked for by: {', '.join(detector.name for detector in category.detectors)}"

@@ -32,6 +32,12 @@ Plugins = Annotated[
     typer.Option("--plugin", help="A detector of your own: NAME=module:attr or NAME=file.py:attr; repeat it.",
                  show_default=False),
 ]
+Unmeasured = Annotated[
+    bool, typer.Option("--allow-unmeasured", help="Take a model of a kind on which no erasure has been measured.")
+]
+Exact = Annotated[
+    bool, typer.Option("--exact", help="Train LoRAs anew that were trained on the refinement of other targets.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object alone on standard output.")]
 Device = Annotated[str | None, typer.Option("--device", help="cuda, mps or cpu; the best there is by default.")]
 

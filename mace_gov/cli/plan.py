@@ -7,22 +7,28 @@ from pathlib import Path
 
 import typer
 
-from mace_gov.cli.options import AsJson, Model, PolicyPath, Registry, Revision
+from mace_gov.cli.options import AsJson, Exact, Model, PolicyPath, Registry, Revision, Unmeasured
 
 
 def plan(
     policy: PolicyPath,
     model: Model = None,
     revision: Revision = None,
+    allow_unmeasured: Unmeasured = False,
+    exact: Exact = False,
     registry: Registry = Path("registry"),
     as_json: AsJson = False,
 ) -> None:
-    """Show every setting that an apply would use, filled in for the base model. Nothing runs."""
-    from mace_gov import workflow
+    """Show every setting that an apply would use, what it would reuse, and why the rest must be made. Nothing runs."""
+    from mace_gov.plan.foresee import foresee
+    from mace_gov.planning import plan_policy
 
-    made = workflow.plan_policy(policy, model=model, revision=revision, registry=registry)[1]
+    made = plan_policy(
+        policy, model=model, revision=revision, unmeasured=allow_unmeasured, exact=exact, registry=registry
+    )[1]
+    foreseen = foresee(made, registry / "cache")
     if as_json:
-        typer.echo(json.dumps(made.to_json()))
+        typer.echo(json.dumps({**made.to_json(), "reuse": [each.to_json() for each in foreseen]}))
         return
     typer.echo(f"base      {made.base.ref}  sha256:{made.base.digest}")
     typer.echo(f"method    {made.method}, seed {made.seed}, {len(made.templates)} templates")
@@ -39,5 +45,11 @@ def plan(
             f"target    {target.target} -> {target.anchor} ({target.kind}): rank {lora.rank}, {lora.steps} steps at "
             f"{lora.learning_rate:g}, {lora.images} images, {lora.sampling} timesteps, masks {lora.masks}"
         )
+    if foreseen:
+        reused, trained = (sum(each.lora == what for each in foreseen) for what in ("reused", "trained"))
+        typer.echo(f"reuse     {reused} LoRAs reused, {trained} trained")
+    for each in foreseen:
+        drawn = "" if each.pictures or each.lora != "trained" else "; its pictures are drawn first"
+        typer.echo(f"lora      {each.concept}: {each.lora}, {each.why}{drawn}")
     for note in made.notes:
         typer.echo(f"note      {note}")

@@ -11,7 +11,8 @@ from PIL import Image
 
 from mace_gov.core.errors import ModelError, UsageError
 from mace_gov.core.progress import Progress, Silent
-from mace_gov.diffusion.text import TextReader
+from mace_gov.diffusion.added_conditions import added_conditions
+from mace_gov.diffusion.text import Conditions, TextReader
 from mace_gov.documents.plan import GenerationSettings
 
 CACHED_PROMPTS = 1024
@@ -36,19 +37,20 @@ def draw(
     reader, cache = TextReader.of(pipe), {}
     for start in range(0, len(prompts), settings.batch):
         part = list(prompts[start:start + settings.batch])
-        states = _cached_states(reader, [*part, ""], cache)
-        latents = sample(pipe, states[:-1], states[-1], seeds[start:start + settings.batch], settings)
+        text = _cached_conditions(reader, [*part, ""], cache)
+        latents = sample(pipe, text[:-1], text[-1:], seeds[start:start + settings.batch], settings)
         yield from decode(pipe, latents)
         advance(len(part))
 
 
-def _cached_states(reader: TextReader, prompts: Sequence[str], cache: dict[str, torch.Tensor]) -> torch.Tensor:
+def _cached_conditions(reader: TextReader, prompts: Sequence[str], cache: dict[str, Conditions]) -> Conditions:
     if missing := sorted({prompt for prompt in prompts if prompt not in cache}):
         if len(cache) + len(missing) > CACHED_PROMPTS:
             cache.clear()
             missing = sorted(set(prompts))
-        cache.update(zip(missing, reader.encode(missing), strict=True))
-    return torch.stack([cache[prompt] for prompt in prompts])
+        read = reader.conditions(missing)
+        cache.update({prompt: read[n:n + 1] for n, prompt in enumerate(missing)})
+    return Conditions.joined([cache[prompt] for prompt in prompts])
 
 
 def initial_noise(pipe, generators: Sequence[torch.Generator], size: int) -> torch.Tensor:
@@ -58,33 +60,45 @@ def initial_noise(pipe, generators: Sequence[torch.Generator], size: int) -> tor
     return torch.cat([torch.randn(shape, generator=generator) for generator in generators])
 
 
+def schedule(pipe, steps: int):
+    """A fresh scheduler of the pipeline's own kind, set to so many steps."""
+    scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config)
+    scheduler.set_timesteps(steps, device=pipe.unet.device)
+    return scheduler
+
+
+def predict(pipe, latents: torch.Tensor, step: torch.Tensor, text: Conditions) -> torch.Tensor:
+    """The U-Net's output [n, c, h, w] for latents [n, c, h, w] at a timestep, with all that it reads of the prompts."""
+    text = text.to(pipe.unet.device, pipe.unet.dtype)
+    return pipe.unet(latents, step, encoder_hidden_states=text.states, return_dict=False,
+                     **added_conditions(pipe, latents, text.pooled))[0]
+
+
 @torch.no_grad()
 def sample(
-    pipe, states: torch.Tensor, empty: torch.Tensor, seeds: Sequence[int], settings: GenerationSettings, *,
-    on_step: OnStep | None = None,
+    pipe, text: Conditions, empty: Conditions, seeds: Sequence[int], settings: GenerationSettings, *,
+    on_step: OnStep | None = None, until: int | None = None,
 ) -> torch.Tensor:
     """Latents [n, c, h, w] by the pipeline's own scheduler with classifier-free guidance, each sample from its seed.
 
-    states [n, L, d] of the prompts, empty [L, d] of the empty prompt. In a forward pass the prompts are the last n
-    samples.
+    text of the n prompts, empty of the empty prompt alone. In a forward pass the prompts are the last n samples.
+    until: stop before the step of this index, with the latents as they are then.
     """
     generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
-    scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config)
     device = pipe.unet.device
-    scheduler.set_timesteps(settings.steps, device=device)
+    scheduler = schedule(pipe, settings.steps)
     options = {}
     if "generator" in inspect.signature(scheduler.step).parameters:
         options["generator"] = generators
     guided = settings.guidance > 1
-    context = torch.cat([empty.expand_as(states), states]) if guided else states
-    context = context.to(device, pipe.unet.dtype)
+    context = Conditions.joined([empty.repeated(len(text)), text]) if guided else text
     latents = initial_noise(pipe, generators, settings.size).to(device, pipe.unet.dtype) * scheduler.init_noise_sigma
     with half_precision(device):
-        for index, step in enumerate(scheduler.timesteps):
+        for index, step in enumerate(scheduler.timesteps[:until]):
             if on_step is not None:
                 on_step(index, latents)
             seen = scheduler.scale_model_input(torch.cat([latents] * 2) if guided else latents, step)
-            noise_seen = pipe.unet(seen, step, encoder_hidden_states=context, return_dict=False)[0]
+            noise_seen = predict(pipe, seen, step, context)
             if guided:
                 without, within = noise_seen.chunk(2)
                 noise_seen = without + settings.guidance * (within - without)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +12,20 @@ from typing import TYPE_CHECKING
 import torch
 
 from mace_gov.core.errors import ModelError
+from mace_gov.diffusion.added_conditions import complete
+from mace_gov.diffusion.families import text_encoders
+from mace_gov.diffusion.text import TextReader
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
+
+UNUSED = {
+    "StableDiffusionPipeline": {"safety_checker": None, "feature_extractor": None, "image_encoder": None,
+                                "requires_safety_checker": False},
+    "StableDiffusionXLPipeline": {"feature_extractor": None, "image_encoder": None, "add_watermarker": False},
+}
+"""By pipeline class: the parts that are left out. A safety checker would black out the very pictures that an audit must
+look at, and a watermark would change them."""
 
 
 def pick_device(device: str | None = None) -> torch.device:
@@ -27,27 +39,48 @@ def pick_device(device: str | None = None) -> torch.device:
 
 def load_pipeline(
     path: Path | str, *, device: str | None = None, dtype: torch.dtype | None = None
-) -> StableDiffusionPipeline:
-    """A ``StableDiffusionPipeline`` in evaluation mode, frozen, from safetensors in ``path`` alone.
+) -> DiffusionPipeline:
+    """A pipeline of its folder's own class in evaluation mode, frozen, from safetensors in ``path`` alone.
 
     dtype: float32 unless given; half-precision weights are widened, so that training and fusion do not round.
-    The safety checker is left out: it would black out the very pictures that an audit must look at.
     Raises ModelError when the folder does not load.
     """
     with _quiet():
-        from diffusers import StableDiffusionPipeline
+        import diffusers
 
         try:
-            pipe = StableDiffusionPipeline.from_pretrained(
+            name = json.loads((Path(path) / "model_index.json").read_text("utf-8"))["_class_name"]
+            pipe = getattr(diffusers, name).from_pretrained(
                 str(path), torch_dtype=dtype or torch.float32, use_safetensors=True, local_files_only=True,
-                safety_checker=None, feature_extractor=None, image_encoder=None, requires_safety_checker=False,
+                **UNUSED[name],
             )
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             raise ModelError(f"model folder {path} does not load: {type(error).__name__}: {error}") from error
     pipe.set_progress_bar_config(disable=True)
-    for module in (pipe.unet, pipe.vae, pipe.text_encoder):
+    for module in (pipe.unet, pipe.vae, *(getattr(pipe, encoder) for encoder in text_encoders(name))):
         module.requires_grad_(False).eval()
+    complete(pipe)
     return pipe.to(pick_device(device))
+
+
+def load_text(path: Path | str) -> TextReader:
+    """Tokenizers and text encoders of a folder alone, float32 on the CPU. Raises ModelError when they do not load."""
+    folder = Path(path)
+    with _quiet():
+        import transformers
+
+        try:
+            name = json.loads((folder / "model_index.json").read_text("utf-8"))["_class_name"]
+            classes = (transformers.CLIPTextModel, transformers.CLIPTextModelWithProjection)
+            parts = [
+                (transformers.CLIPTokenizer.from_pretrained(folder / place.replace("text_encoder", "tokenizer")),
+                 kind.from_pretrained(folder / place, dtype=torch.float32, use_safetensors=True,
+                                      local_files_only=True).requires_grad_(False).eval())
+                for place, kind in zip(text_encoders(name), classes, strict=False)
+            ]
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise ModelError(f"text encoder in {folder} does not load: {type(error).__name__}: {error}") from error
+    return TextReader(*parts[0], second=parts[1] if len(parts) > 1 else None)
 
 
 @contextmanager

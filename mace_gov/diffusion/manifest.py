@@ -7,36 +7,50 @@ import re
 from pathlib import Path
 from typing import Any
 
+from mace_gov.core.atomic import new_folder
 from mace_gov.core.digest import folder_digest, folder_files, sha256_file
 from mace_gov.core.errors import ModelError
 from mace_gov.core.lazy import require
+from mace_gov.diffusion.families import PIPELINES, Anatomy, anatomy, text_encoders
 from mace_gov.documents.plan import ModelManifest, portable_ref
 
-PIPELINES = ("StableDiffusionPipeline",)
-"""Pipeline classes whose erasure has been measured."""
-
-WEIGHT_FOLDERS = ("unet", "text_encoder", "vae")
-"""Components that must bring safetensors weights."""
+PICKLES = (".ckpt", ".bin", ".pt", ".pth", ".pkl")
+"""Formats that may run code when they are read; no file of these is ever opened."""
 
 HUB_FILES = ["*.json", "*.txt", "*/*.safetensors"]
 HUB_IGNORED = ["*.fp16.safetensors", "*.non_ema.safetensors", "*.bin", "*.ckpt", "*.pt", "*.pth", "*.pkl", "*.msgpack"]
 """What is fetched from a hub: text and component weights, never a pickle."""
 
+CONFIG_FILES = ["*.json", "*.txt"]
+CONFIGS = {
+    "sd1": "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    "sd2": "stabilityai/stable-diffusion-2-1",
+    "sdxl": "stabilityai/stable-diffusion-xl-base-1.0",
+}
+"""Where a single file's configuration and tokenizers come from: it holds weights alone."""
+
 _VERSION = re.compile(r"^(?:registry:)?([a-z0-9][a-z0-9._-]{0,63})/v?([1-9][0-9]{0,8})$")
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
 
 
-def read_manifest(ref: str, *, revision: str | None = None, registry: Path | None = None) -> ModelManifest:
+def read_manifest(
+    ref: str, *, revision: str | None = None, registry: Path | None = None, unmeasured: bool = False
+) -> ModelManifest:
     """Find the model that ``ref`` names and account for every file of it.
 
-    ``ref`` is ``embedded``, a diffusers folder, a governed version as ``registry:NAME/N`` (or ``NAME/N`` where the
-    registry has it), or a hub id, for which ``revision`` should pin a commit.
+    ``ref`` is ``embedded``, a diffusers folder, a single safetensors file (unpacked into the registry's cache), a
+    governed version as ``registry:NAME/N`` (or ``NAME/N`` where the registry has it), or a hub id, for which
+    ``revision`` should pin a commit. unmeasured: take a model of a kind on which no erasure has been measured.
 
     Raises ModelError when there is no such model, or it is of a kind or in a format that is not accepted.
     """
     folder = locate(ref, revision=revision, registry=registry)
     pipeline = _check_folder(ref, folder)
-    unet, vae, text = (_config(ref, folder, name) for name in ("unet", "vae", "text_encoder"))
+    unet, vae = (_config(ref, folder, name) for name in ("unet", "vae"))
+    body = _anatomy(ref, pipeline, unet, [_config(ref, folder, name) for name in text_encoders(pipeline)])
+    if body.unmeasured and not unmeasured:
+        raise ModelError(f"model '{ref}': {'; '.join(body.unmeasured)}. No erasure has been measured on such a model",
+                         hint="Give --allow-unmeasured to go on all the same, and look at the pictures yourself.")
     levels = vae.get("block_out_channels")
     if not isinstance(levels, list) or not levels:
         raise ModelError(f"model '{ref}': vae/config.json has block_out_channels = {levels!r}, expected a list")
@@ -48,7 +62,8 @@ def read_manifest(ref: str, *, revision: str | None = None, registry: Path | Non
         digest=folder_digest(files),
         files=files,
         pipeline=pipeline,
-        text_width=_number(ref, text, "text_encoder", "hidden_size"),
+        family=body.family,
+        text_width=body.text_width,
         image_size=_number(ref, unet, "unet", "sample_size") * 2 ** (len(levels) - 1),
         embedded=_is_embedded(folder, files),
     )
@@ -72,19 +87,48 @@ def locate(ref: str, *, revision: str | None = None, registry: Path | None = Non
     path = Path(ref).expanduser()
     if path.is_dir():
         return path
+    if path.suffix in PICKLES:
+        raise ModelError(f"model '{ref}' is a pickle, which may run code when read; expected safetensors",
+                         hint="Get the model as safetensors, or convert it on a machine that you can lose.")
+    if path.is_file() and path.suffix == ".safetensors":
+        return _unpacked(ref, path, registry)
     if path.exists():
-        raise ModelError(f"model '{ref}' is a file, expected a diffusers folder with model_index.json")
+        raise ModelError(f"model '{ref}' is a file, expected a diffusers folder with model_index.json or a "
+                         ".safetensors file")
     if not _HUB_ID.match(ref):
         raise ModelError(f"model '{ref}' does not exist: expected `embedded`, an existing folder, "
                          "registry:NAME/N or a hub id OWNER/NAME")
     return _fetch(ref, revision)
 
 
-def _fetch(ref: str, revision: str | None) -> Path:
+def _unpacked(ref: str, file: Path, registry: Path | None) -> Path:
+    """A single-file model as a folder in the registry's cache, by the file's content."""
+    if registry is None:
+        raise ModelError(f"model '{ref}' is a single file, and there is no registry to unpack it into")
+    require("torch", "models")
+    from mace_gov.diffusion.single_file import recognise_file, unpack
+
+    folder = registry / "cache" / "models" / sha256_file(file)
+    if not folder.is_dir():
+        family = recognise_file(file)
+        configs = _fetch(CONFIGS[family], None, CONFIG_FILES)
+        with new_folder(folder) as scratch:
+            unpack(file, configs, family, scratch)
+    return folder
+
+
+def _anatomy(ref: str, pipeline: str, unet: dict[str, Any], texts: list[dict[str, Any]]) -> Anatomy:
+    try:
+        return anatomy(pipeline, unet, texts)
+    except ModelError as error:
+        raise ModelError(f"model '{ref}': {error.message}") from error
+
+
+def _fetch(ref: str, revision: str | None, files: list[str] | None = None) -> Path:
     hub = require("huggingface_hub", "models")
     try:
         folder = hub.snapshot_download(
-            ref, revision=revision, allow_patterns=HUB_FILES, ignore_patterns=HUB_IGNORED
+            ref, revision=revision, allow_patterns=files or HUB_FILES, ignore_patterns=HUB_IGNORED
         )
         return Path(folder)
     except (OSError, ValueError, hub.errors.HfHubHTTPError, hub.errors.LocalEntryNotFoundError) as error:
@@ -109,10 +153,10 @@ def _check_folder(ref: str, folder: Path) -> str:
     if pipeline not in PIPELINES:
         expected = " or ".join(PIPELINES)
         raise ModelError(f"model '{ref}': pipeline class {pipeline!r} is not supported, expected {expected}")
-    for name in WEIGHT_FOLDERS:
+    for name in ("unet", *text_encoders(pipeline), "vae"):
         weights = weight_files(folder / name)
         if not weights:
-            pickles = sorted(p.name for p in (folder / name).glob("*") if p.suffix in (".bin", ".ckpt", ".pt", ".pth"))
+            pickles = sorted(p.name for p in (folder / name).glob("*") if p.suffix in PICKLES)
             found = f"only {', '.join(pickles)}, which may run code when read" if pickles else "no weights"
             raise ModelError(f"model '{ref}': {name}/ has {found}; expected safetensors weights, no variant suffix",
                              hint="Convert the model with save_pretrained(..., safe_serialization=True).")

@@ -27,18 +27,69 @@ class Tokens:
         return list(range(*self.own)) if self.own else []
 
 
-class TextReader:
-    """Tokeniser and text encoder of a pipeline, as one thing."""
+@dataclass(frozen=True)
+class Conditions:
+    """All that a U-Net reads of n prompts."""
 
-    def __init__(self, tokenizer, encoder, *, batch: int = 32) -> None:
+    states: torch.Tensor
+    """[n, L, d]."""
+    pooled: torch.Tensor | None = None
+    """[n, p]: one vector for each prompt, added to the timestep's; SDXL alone reads it."""
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def __getitem__(self, part: slice) -> Conditions:
+        return Conditions(self.states[part], None if self.pooled is None else self.pooled[part])
+
+    def repeated(self, count: int) -> Conditions:
+        """One prompt ``count`` times."""
+        pooled = None if self.pooled is None else self.pooled.expand(count, -1)
+        return Conditions(self.states.expand(count, -1, -1), pooled)
+
+    def to(self, device, dtype) -> Conditions:
+        """Elsewhere, or in another precision."""
+        pooled = None if self.pooled is None else self.pooled.to(device, dtype)
+        return Conditions(self.states.to(device, dtype), pooled)
+
+    @staticmethod
+    def joined(parts: Sequence[Conditions]) -> Conditions:
+        """Several, one after the other."""
+        pooled = [part.pooled for part in parts if part.pooled is not None]
+        return Conditions(torch.cat([part.states for part in parts]), torch.cat(pooled) if pooled else None)
+
+
+class TextReader:
+    """Tokeniser and text encoder of a pipeline, as one thing.
+
+    A second encoder (SDXL) reads the same tokens under its own padding; the states of both, each from before its last
+    layer, stand side by side along the feature axis, and the second gives the pooled vector.
+    """
+
+    def __init__(self, tokenizer, encoder, *, second=None, zero_empty: bool = False, batch: int = 32) -> None:
+        """second: (tokenizer, encoder) of the second encoder. zero_empty: the empty prompt is all zeros to the U-Net.
+
+        Raises ModelError when the two tokenizers do not share their vocabulary.
+        """
         self.tokenizer, self.encoder, self.batch = tokenizer, encoder, batch
         self.length = int(min(tokenizer.model_max_length, encoder.config.max_position_embeddings))
         self.width = int(encoder.config.hidden_size)
+        self.second, self.zero_empty = None, zero_empty
+        if second is not None:
+            words, self.second = second
+            if words.get_vocab() != tokenizer.get_vocab():
+                raise ModelError("the two tokenizers have different vocabularies, expected one for both encoders")
+            self.second_padding = int(words.pad_token_id)
+            self.width += int(self.second.config.hidden_size)
 
     @classmethod
     def of(cls, pipe) -> TextReader:
         """The reader of a loaded pipeline."""
-        return cls(pipe.tokenizer, pipe.text_encoder)
+        encoder = getattr(pipe, "text_encoder_2", None)
+        if encoder is None:
+            return cls(pipe.tokenizer, pipe.text_encoder)
+        zero = bool(pipe.config.get("force_zeros_for_empty_prompt", False))
+        return cls(pipe.tokenizer, pipe.text_encoder, second=(pipe.tokenizer_2, encoder), zero_empty=zero)
 
     def _words(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False).input_ids)
@@ -67,22 +118,46 @@ class TextReader:
                              hint="Shorten the template, or choose a phrase that the tokenizer can spell.")
         return Tokens(prompt.ids, prompt.used, (start, stop))
 
-    @torch.no_grad()
     def states(self, prompts: Sequence[Tokens]) -> Iterator[torch.Tensor]:
         """The encoder's states of each prompt, in order, one tensor [L, d] at a time (float32, the encoder's device).
 
         Raises ModelError when a state is not finite.
         """
-        for start in range(0, len(prompts), self.batch):
-            ids = torch.tensor([p.ids for p in prompts[start:start + self.batch]], device=self.encoder.device)
-            states = self.encoder(ids)[0].float()  # [n, L, d]
-            if not torch.isfinite(states).all():
-                raise ModelError("the text encoder gives states that are not finite, expected finite numbers")
-            yield from states
+        for part in self._parts(prompts):
+            yield from part.states
+
+    def conditions(self, prompts: Sequence[str | Tokens]) -> Conditions:
+        """What a U-Net reads of these prompts; the empty one as the pipeline has it."""
+        tokens = [self.tokens(prompt) if isinstance(prompt, str) else prompt for prompt in prompts]
+        read = Conditions.joined(list(self._parts(tokens)))
+        if self.zero_empty:
+            for n, prompt in enumerate(prompts):
+                if prompt == "":
+                    read.states[n], read.pooled[n] = 0, 0
+        return read
 
     def encode(self, prompts: Sequence[str]) -> torch.Tensor:
         """States of plain prompts as one tensor [n, L, d]."""
         return torch.stack(list(self.states([self.tokens(prompt) for prompt in prompts])))
+
+    def _parts(self, prompts: Sequence[Tokens]) -> Iterator[Conditions]:
+        """Conditions of a batch at a time."""
+        for start in range(0, len(prompts), self.batch):
+            read = self._read(prompts[start:start + self.batch])
+            if not torch.isfinite(read.states).all():
+                raise ModelError("the text encoder gives states that are not finite, expected finite numbers")
+            yield read
+
+    @torch.no_grad()
+    def _read(self, prompts: Sequence[Tokens]) -> Conditions:
+        ids = torch.tensor([p.ids for p in prompts], device=self.encoder.device)
+        if self.second is None:
+            return Conditions(self.encoder(ids)[0].float())  # [n, L, d]
+        padded = torch.tensor([p.ids[:p.used] + (self.second_padding,) * (len(p.ids) - p.used) for p in prompts])
+        one = self.encoder(ids, output_hidden_states=True)
+        other = self.second(padded.to(self.second.device), output_hidden_states=True)
+        states = [each.hidden_states[-2].float() for each in (one, other)]
+        return Conditions(torch.cat(states, dim=-1), other.text_embeds.float())
 
 
 def _common(left: Sequence[int], right: Sequence[int]) -> int:

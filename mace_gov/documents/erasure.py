@@ -13,7 +13,9 @@ class LoraRecord(Document):
     concept: Slug
     """Concept id."""
     key: Digest
-    """Digest of everything that the LoRA depends on."""
+    """Digest of everything of its own that the LoRA depends on."""
+    refinement: Digest | None = None
+    """Digest of the refinement that it was trained on, another than the plan's where an earlier one was kept."""
     file: str
     """Path of the adapter, relative to the version folder."""
     digest: Digest

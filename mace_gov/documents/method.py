@@ -87,12 +87,31 @@ class Preserve(Document):
     """Phrases whose captions must keep their outputs."""
     concept_scale: float | None = Field(default=None, ge=0)
     """Multiplies the named concepts' matrix, plainly."""
+    leak: float | None = Field(default=None, gt=0, lt=1)
+    """nullspace: share of the preserve set's energy that may lie in the directions that are edited."""
+
+
+class Esd(Document):
+    """ESD's fine-tuning."""
+
+    steps: int | None = Field(default=None, ge=1, le=100_000)
+    """Optimiser steps per concept."""
+    learning_rate: float | None = Field(default=None, gt=0, le=1)
+    """Adam learning rate."""
+    guidance: float | None = Field(default=None, gt=0, le=20)
+    """eta: how far the prediction is pushed away from the concept."""
+    start_guidance: float | None = Field(default=None, ge=1, le=20)
+    """Guidance scale of the partly drawn pictures that it is trained on."""
+
+
+MethodName = Literal["mace", "uce", "nullspace", "esd"]
+"""The erasers; ``mace_gov.erase.methods`` says where each comes from."""
 
 
 class Method(Document):
     """Which eraser, with which settings. Every field is optional."""
 
-    name: Literal["mace"] = "mace"
+    name: MethodName = "mace"
     """The eraser."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of everything random in the erasure."""
@@ -104,3 +123,5 @@ class Method(Document):
     """Stage 3."""
     preserve: Preserve = Preserve()
     """The preserve set of stages 1 and 3."""
+    esd: Esd | None = None
+    """For the eraser esd."""

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from mace_gov.core.canonical import digest_of
 from mace_gov.documents.base import Digest, Document, Slug
-from mace_gov.documents.method import Window
+from mace_gov.documents.method import MethodName, Window
 from mace_gov.documents.policy import Kind, Phrase
 
 
@@ -18,6 +18,10 @@ def portable_ref(ref: str) -> str:
     if PureWindowsPath(ref).drive or ref.startswith(("/", "~", ".", "\\")):
         return PureWindowsPath(ref).name or PurePath(ref).name or "model"
     return ref
+
+
+Family = Literal["sd1", "sd2", "sdxl"]
+"""Model families; ``diffusion.families`` tells them apart."""
 
 
 class ModelManifest(Document):
@@ -35,6 +39,8 @@ class ModelManifest(Document):
     """Every file's digest by relative path."""
     pipeline: str
     """Class name from model_index.json."""
+    family: Family | None = None
+    """What it is of; absent in manifests from before families were told apart, which are all of sd1."""
     text_width: int
     """Width d of the states that cross-attention reads."""
     image_size: int
@@ -101,6 +107,21 @@ class PreserveSettings(Document):
     """Named concepts to preserve."""
     concept_scale: float
     """Multiplies P_concepts."""
+    leak: float | None = None
+    """nullspace alone: share of the preserve set's energy that may lie in the directions that are edited."""
+
+
+class EsdSettings(Document):
+    """ESD's fine-tuning, complete."""
+
+    steps: int
+    """Optimiser steps per concept."""
+    learning_rate: float
+    """Adam learning rate."""
+    guidance: float
+    """eta: how far the prediction is pushed away from the concept."""
+    start_guidance: float
+    """Guidance scale of the partly drawn pictures that it is trained on."""
 
 
 class GenerationSettings(Document):
@@ -117,11 +138,11 @@ class GenerationSettings(Document):
 
 
 class ErasurePlan(Document):
-    """What will run, completely; equal plans give equal deltas."""
+    """What will run, completely. Equal plans and caches give equal deltas; exact plans from any cache, but rounding."""
 
     schema_version: Literal["mace-gov/plan/v1"] = "mace-gov/plan/v1"
     """Schema."""
-    method: Literal["mace"]
+    method: MethodName
     """The eraser."""
     seed: int
     """Seed of everything random."""
@@ -139,6 +160,10 @@ class ErasurePlan(Document):
     """Stage 3 ridge."""
     preserve: PreserveSettings
     """Preserve term of stages 1 and 3."""
+    esd: EsdSettings | None = None
+    """Fine-tuning, for the eraser esd alone."""
+    exact: Literal[True] | None = None
+    """Whether LoRAs that were trained on another refinement are trained anew; absent: they are reused."""
     generation: GenerationSettings
     """How pictures are drawn."""
     notes: list[str] = []

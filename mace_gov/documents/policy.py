@@ -29,8 +29,8 @@ class Concept(Document):
     """Unique within the policy."""
     target: Phrase
     """The phrase to erase."""
-    anchor: Phrase
-    """The phrase that it is mapped to."""
+    anchor: Phrase | None = None
+    """The phrase that it is mapped to; left out, the model's own text encoder chooses a near, harmless superclass."""
     synonyms: list[Phrase] = []
     """Other words for it, probed by the synonym suite and never trained on."""
     descriptions: list[Phrase] | None = Field(default=None, min_length=1)

@@ -1,5 +1,5 @@
-"""MACE: refine all cross-attention projections in closed form, train a LoRA for each concept, fuse in closed form.
+"""Erase concepts: from a plan and the pristine base to a delta, by one of the methods in ``methods``.
 
-One stage of the method a file, in order: ``preserve``, ``refine``, ``pictures`` and ``masks``, ``timesteps``,
+MACE, the default, has one stage a file, in order: ``preserve``, ``refine``, ``pictures`` and ``masks``, ``timesteps``,
 ``suppression``, ``lora``, ``fuse``, ``delta``; ``engine`` holds the verb ``erase``. Letters are the paper's.
 """

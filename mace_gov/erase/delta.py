@@ -2,7 +2,9 @@
 
     W* = W K + B C        K [d, d],  B [out, k],  C [k, d]
 
-It is written in float32 with its own description, and the governed model is computed from what was written.
+The file holds K - I, B and C in half precision, with its own description, and the governed model is computed from what
+was written. K - I is small where K is near 1, so that its rounding is small as well; where it would still show, the
+file is written in float32.
 """
 
 from __future__ import annotations
@@ -21,9 +23,12 @@ from mace_gov.core.atomic import write_bytes
 from mace_gov.core.canonical import canonical_json
 from mace_gov.core.errors import ModelError, NumericalError
 
-SCHEMA = "mace-gov/delta/v1"
+SCHEMA = "mace-gov/delta/v2"
 FILE_NAME = "erasure.safetensors"
 _HEADER = "mace-gov"  # one metadata key: a file's metadata comes out in no fixed order
+
+HALF_TOLERANCE = 1e-3
+"""Half precision is enough while its rounding of K moves no text state by more than this share of its length."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +38,11 @@ class ErasureDelta:
     matrix: torch.Tensor
     """K [d, d], shared by all projections."""
     left: dict[str, torch.Tensor] = field(default_factory=dict)
-    """B [out, k] by projection; empty for refinement alone."""
+    """B [out, k] by projection; empty for a closed form alone."""
     right: dict[str, torch.Tensor] = field(default_factory=dict)
     """C [k, d] by projection."""
     about: dict[str, Any] = field(default_factory=dict)
-    """baseDigest, planDigest, method, fusion, concepts."""
+    """baseDigest, policyDigest, planDigest, family, method, fusion, concepts."""
 
     def apply(self, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Governed projections W* [out, d] in float64, from the base's W by projection name.
@@ -60,25 +65,41 @@ class ErasureDelta:
         return governed
 
     def rounded(self) -> ErasureDelta:
-        """As it will be read back: float32."""
-        return ErasureDelta(
-            self.matrix.float(),
-            {name: tensor.float() for name, tensor in self.left.items()},
-            {name: tensor.float() for name, tensor in self.right.items()},
-            self.about,
-        )
+        """As it will be read back."""
+        return _assembled(self._tensors(), self.about)
 
     def write(self, path: Path) -> None:
-        """Write in float32; equal deltas give equal bytes. Raises NumericalError when something is not finite."""
-        small = self.rounded()
-        tensors = {"matrix": small.matrix.contiguous()}
-        tensors |= {f"{name}.left": tensor.contiguous() for name, tensor in small.left.items()}
-        tensors |= {f"{name}.right": tensor.contiguous() for name, tensor in small.right.items()}
+        """Write the file; equal deltas give equal bytes. Raises NumericalError when something is not finite."""
+        header = canonical_json({"schema": SCHEMA, **self.about}).decode()
+        write_bytes(path, save(self._tensors(), metadata={_HEADER: header}))
+
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        """The file's tensors. B and C share their lengths evenly, so that neither leaves half precision's range."""
+        change = self.matrix.double() - torch.eye(self.matrix.shape[0], dtype=torch.float64)
+        tensors = {"change": change}
+        for name, left in self.left.items():
+            b, c = left.double(), self.right[name].double()
+            long, wide = b.norm(dim=0), c.norm(dim=1)  # [k] each
+            scale = torch.where((long > 0) & (wide > 0), (wide / long).sqrt(), 1.0)
+            tensors[f"{name}.left"], tensors[f"{name}.right"] = b * scale, c / scale[:, None]
         for name, tensor in tensors.items():
             if not torch.isfinite(tensor).all():
                 raise NumericalError(f"erasure delta: {name} is not finite, expected finite numbers")
-        header = canonical_json({"schema": SCHEMA, **self.about}).decode()
-        write_bytes(path, save(tensors, metadata={_HEADER: header}))
+        halves = {name: tensor.half().contiguous() for name, tensor in tensors.items()}
+        moved = torch.linalg.matrix_norm(halves["change"].double() - change, 2)
+        if moved <= HALF_TOLERANCE and all(torch.isfinite(tensor).all() for tensor in halves.values()):
+            return halves
+        return {name: tensor.float().contiguous() for name, tensor in tensors.items()}
+
+
+def _assembled(tensors: Mapping[str, torch.Tensor], about: dict[str, Any]) -> ErasureDelta:
+    change = tensors["change"].double()
+    return ErasureDelta(
+        change + torch.eye(change.shape[0], dtype=torch.float64),
+        {name.removesuffix(".left"): tensor for name, tensor in tensors.items() if name.endswith(".left")},
+        {name.removesuffix(".right"): tensor for name, tensor in tensors.items() if name.endswith(".right")},
+        about,
+    )
 
 
 def read_delta(path: Path) -> ErasureDelta:
@@ -90,11 +111,6 @@ def read_delta(path: Path) -> ErasureDelta:
     except (OSError, ValueError, SafetensorError) as error:
         raise ModelError(f"erasure delta {path} cannot be read: {error}") from error
     schema = about.pop("schema", None)
-    if schema != SCHEMA or "matrix" not in tensors:
+    if schema != SCHEMA or "change" not in tensors:
         raise ModelError(f"{path} has schema {schema!r}, expected {SCHEMA}")
-    return ErasureDelta(
-        tensors["matrix"],
-        {name.removesuffix(".left"): tensor for name, tensor in tensors.items() if name.endswith(".left")},
-        {name.removesuffix(".right"): tensor for name, tensor in tensors.items() if name.endswith(".right")},
-        about,
-    )
+    return _assembled(tensors, about)

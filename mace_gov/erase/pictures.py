@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +10,11 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save
 
 from mace_gov.core.atomic import write_bytes
-from mace_gov.core.canonical import digest_of
 from mace_gov.diffusion.attention import record_attention
 from mace_gov.diffusion.generate import sample
 from mace_gov.diffusion.text import TextReader
-from mace_gov.documents.drawable import may_draw
 from mace_gov.documents.plan import ErasurePlan, Target
-
-PICTURES_VERSION = 1
-"""Raised whenever the same plan would draw other pictures or heat."""
+from mace_gov.documents.reuse import derived_seed, pictures_key, training_templates
 
 
 @dataclass(frozen=True)
@@ -32,34 +27,6 @@ class TrainingPictures:
     """[n, h, w] float32: attention to the concept's own tokens, mean over layers, heads and the middle steps."""
 
 
-def derived_seed(seed: int, name: str) -> int:
-    """A seed of its own for ``name``, from the plan's seed and not from any order."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:7], "big")
-
-
-def training_templates(plan: ErasurePlan, target: Target) -> list[str]:
-    """One template per training picture, the plan's in turn."""
-    return [plan.templates[n % len(plan.templates)] for n in range(target.lora.images)]
-
-
-def drawable(plan: ErasurePlan, target: Target) -> bool:
-    """Whether training pictures of a target may be made at all; what pairs minors with harm is refined, never drawn."""
-    prompts = (template.replace("{}", target.target) for template in training_templates(plan, target))
-    return all(may_draw(target.kind, prompt) for prompt in (target.target, *prompts))
-
-
-def pictures_key(plan: ErasurePlan, target: Target) -> str:
-    """Digest of everything that the training pictures depend on."""
-    return digest_of({
-        "what": f"pictures/v{PICTURES_VERSION}",
-        "base": plan.base.digest,
-        "seed": derived_seed(plan.seed, target.id),
-        "target": target.target,
-        "templates": training_templates(plan, target),
-        "generation": plan.generation.to_json(),
-    })
-
-
 def training_pictures(pipe, plan: ErasurePlan, target: Target, cache: Path | None = None) -> TrainingPictures:
     """Draw the training pictures of a target with the base model, or take them from ``cache``."""
     file = cache / "pictures" / f"{pictures_key(plan, target)}.safetensors" if cache is not None else None
@@ -67,15 +34,14 @@ def training_pictures(pipe, plan: ErasurePlan, target: Target, cache: Path | Non
         return TrainingPictures(**load_file(file))
     reader = TextReader.of(pipe)
     prompts = [reader.fill(template, target.target) for template in training_templates(plan, target)]
-    states = torch.stack(list(reader.states(prompts)))  # [n, L, d]
-    empty = reader.encode([""])[0]  # [L, d]
+    text, empty = reader.conditions(prompts), reader.conditions([""])
     seed = derived_seed(plan.seed, target.id)
     latents, heat = [], []
     for start in range(0, len(prompts), plan.generation.batch):
         part = slice(start, start + plan.generation.batch)
         positions = [prompt.positions for prompt in prompts[part]]
         seeds = [seed + n for n in range(start, start + len(positions))]
-        drawn, looked = _draw(pipe, plan, states[part], empty, seeds, positions)
+        drawn, looked = _draw(pipe, plan, text[part], empty, seeds, positions)
         latents.append(drawn)
         heat.append(looked)
     pictures = TrainingPictures(torch.cat(latents), torch.cat(heat))
@@ -84,7 +50,7 @@ def training_pictures(pipe, plan: ErasurePlan, target: Target, cache: Path | Non
     return pictures
 
 
-def _draw(pipe, plan, states, empty, seeds, positions) -> tuple[torch.Tensor, torch.Tensor]:
+def _draw(pipe, plan, text, empty, seeds, positions) -> tuple[torch.Tensor, torch.Tensor]:
     """Latents [n, c, h, w] and heat [n, h, w], both float32 on the CPU."""
     first, last = plan.generation.steps // 3, max(2 * plan.generation.steps // 3, plan.generation.steps // 3 + 1)
     side = plan.generation.size // pipe.vae_scale_factor
@@ -106,7 +72,7 @@ def _draw(pipe, plan, states, empty, seeds, positions) -> tuple[torch.Tensor, to
                 passes += len(record.maps)
             record.clear()
 
-        latents = sample(pipe, states, empty, seeds, plan.generation, on_step=on_step)
+        latents = sample(pipe, text, empty, seeds, plan.generation, on_step=on_step)
         if passes == 0:  # so few steps that the last one is the middle one
             gather(record)
             passes = len(record.maps)

@@ -45,7 +45,7 @@ def _blocks(states: Iterable[torch.Tensor], rows: int = 4096) -> Iterable[torch.
 def prior_moment(reader: TextReader, plan: ErasurePlan, cache: Path | None = None) -> torch.Tensor:
     """P_prior [d, d]: general captions, but for those that name a target. Kept in ``cache`` by content."""
     captions = without(captions_for(Path(plan.base.path)), (target.target for target in plan.targets))
-    text_files = {n: d for n, d in plan.base.files.items() if n.startswith(("text_encoder/", "tokenizer/"))}
+    text_files = {n: d for n, d in plan.base.files.items() if n.startswith(("text_encoder", "tokenizer"))}
     key = digest_of({"what": "prior/v1", "text": text_files, "captions": captions})
     file = cache / "priors" / f"{key}.safetensors" if cache is not None else None
     if file is not None and file.is_file():

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
+from mace_gov.core.errors import PolicyError
+from mace_gov.documents.anchors import ChosenAnchor, doubtful_anchors
 from mace_gov.documents.drawable import erase_only
-from mace_gov.documents.method import Lora, Ridge
+from mace_gov.documents.method import Esd, Lora, Ridge
 from mace_gov.documents.plan import (
     ClosedForm,
     ErasurePlan,
@@ -15,14 +18,22 @@ from mace_gov.documents.plan import (
     PreserveSettings,
     Target,
 )
-from mace_gov.documents.policy import Kind, Policy
+from mace_gov.documents.policy import Concept, Kind, Policy
 from mace_gov.embedded import vocabulary
+from mace_gov.plan.other_methods import NULLSPACE_LEAK, NULLSPACE_RIDGE, esd_settings
 from mace_gov.plan.presets import EMBEDDED, PAPER, PAPER_GENERATION, SMALL_TEXT_WIDTH, Preset
 from mace_gov.plan.templates import templates_for
 
 
-def make_plan(policy: Policy, base: ModelManifest) -> ErasurePlan:
-    """Fill in every setting of a policy for a base model."""
+def make_plan(
+    policy: Policy, base: ModelManifest, *, chosen: Mapping[str, ChosenAnchor] | None = None, exact: bool = False
+) -> ErasurePlan:
+    """Fill in every setting of a policy for a base model.
+
+    chosen: anchors by concept id for concepts that the policy leaves without one. exact: reuse no LoRA that was trained
+    on another refinement. Raises PolicyError for a concept without any anchor.
+    """
+    anchors = {concept.id: _anchor(concept, chosen or {}) for _, concept in policy.concepts()}
     small = base.text_width < SMALL_TEXT_WIDTH
     presets = EMBEDDED if small else PAPER
     leading = leading_kind(policy)
@@ -31,6 +42,8 @@ def make_plan(policy: Policy, base: ModelManifest) -> ErasurePlan:
     notes = [
         f"preset: {'embedded model' if small else 'paper'}, {leading} settings for refinement, fusion and preservation",
         *(f"preset: {kind} settings for its LoRAs" for kind in sorted({c.kind for c in policy.spec.categories})),
+        *(choice.note(concept) for concept, choice in sorted((chosen or {}).items())),
+        *(f"warning: {message}" for _, message in doubtful_anchors(policy, anchors)),
     ]
     targets = [
         Target(
@@ -38,7 +51,7 @@ def make_plan(policy: Policy, base: ModelManifest) -> ErasurePlan:
             category=category.id,
             kind=category.kind,
             target=concept.target,
-            anchor=concept.anchor,
+            anchor=anchors[concept.id],
             lora=_lora(presets[category.kind], method.lora, drawn=not erase_only(category, concept)),
         )
         for category, concept in policy.concepts()
@@ -51,17 +64,28 @@ def make_plan(policy: Policy, base: ModelManifest) -> ErasurePlan:
         base=base,
         targets=targets,
         templates=method.refine.templates or list(templates_for(leading)),
-        refine=_closed_form(method.refine, preset.refine),
+        refine=_closed_form(method.refine, NULLSPACE_RIDGE if method.name == "nullspace" else preset.refine),
         fuse=_closed_form(method.fuse, preset.fuse),
         preserve=PreserveSettings(
             prior=preserve.prior if preserve.prior is not None else preset.prior,
             scale=preserve.scale if preserve.scale is not None else preset.scale,
             concepts=preserve.concepts or [],
             concept_scale=preserve.concept_scale if preserve.concept_scale is not None else preset.concept_scale,
+            leak=(preserve.leak or NULLSPACE_LEAK) if method.name == "nullspace" else None,
         ),
+        esd=esd_settings(method.esd or Esd(), small=small) if method.name == "esd" else None,
+        exact=True if exact else None,
         generation=generation_settings(base),
         notes=notes,
     )
+
+
+def _anchor(concept: Concept, chosen: Mapping[str, ChosenAnchor]) -> str:
+    if concept.anchor is not None:
+        return concept.anchor
+    if concept.id not in chosen:
+        raise PolicyError(f"the concept '{concept.id}' has no anchor", hint="Name one in the policy.")
+    return chosen[concept.id].phrase
 
 
 def leading_kind(policy: Policy) -> Kind:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from mace_gov.documents.anchors import doubtful_anchors
 from mace_gov.documents.base import Location
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.sampling import samples_needed, samples_planned
@@ -16,6 +17,7 @@ def advice(policy: Policy, today: date) -> list[tuple[Location, str]]:
         found.append((("metadata", "reviewBy"), f"{policy.metadata.review_by} is past; the gate will ask for review"))
     if policy.spec.model.ref.count("/") == 1 and policy.spec.model.revision is None:
         found.append((("spec", "model", "ref"), "a hub model without a revision can change under you; pin one"))
+    found += doubtful_anchors(policy)
     for i, category in enumerate(policy.spec.categories):
         for j, rule in enumerate(category.rules):
             at: Location = ("spec", "categories", i, "rules", j)

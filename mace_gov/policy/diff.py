@@ -66,7 +66,8 @@ def _concepts(first: Policy, second: Policy) -> Iterator[Change]:
                          category.severity)
         yield from _words(f"{subject}.words", "asked for", concept.phrases, now.phrases, category.severity)
         if now.anchor != concept.anchor:
-            yield Change(f"{subject}.anchor", "changes", f"{concept.target} becomes {now.anchor}, not {concept.anchor}")
+            new, old = (anchor or "what the model finds near" for anchor in (now.anchor, concept.anchor))
+            yield Change(f"{subject}.anchor", "changes", f"{concept.target} becomes {new}, not {old}")
 
 
 def _by_target(policy: Policy) -> dict[str, tuple[Category, Concept]]:

@@ -68,8 +68,9 @@ def content_security_policy(css: str) -> str:
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Templates with the filters and the plots that pages use."""
+    made = Environment(
         loader=PackageLoader("mace_gov.report"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )
@@ -78,15 +79,15 @@ def _environment() -> Environment:
         words.bounds, words.p_value, words.presence, words.number, words.seconds, words.short, words.count,
         words.measured, words.deciding_bound, words.unbroken,
     ):
-        environment.filters[function.__name__] = function
-    environment.globals.update(
+        made.filters[function.__name__] = function
+    made.globals.update(
         words=words, sections=sections, Suite=Suite, Metric=Metric, Outcome=Outcome, MAPPING=MAPPING,
         measures={key: (Markup(symbol), way, Markup(text)) for key, (symbol, way, text) in words.MEASURES.items()},
         forest_row=_drawn(plots.forest_row), forest_axis=_drawn(plots.forest_axis),
         dumbbell_row=_drawn(plots.dumbbell_row), dumbbell_axis=_drawn(plots.dumbbell_axis),
         outcome_mark=_drawn(plots.outcome_mark), lineage_picture=_drawn(_lineage),
     )
-    return environment
+    return made
 
 
 def page(report: Report, pictures: Mapping[str, Picture]) -> str:
@@ -97,4 +98,4 @@ def page(report: Report, pictures: Mapping[str, Picture]) -> str:
         "audit": report.evidence.audit, "plan": report.evidence.plan, "erasure": report.evidence.erasure,
         "pictures": pictures, "css": Markup(css), "csp": content_security_policy(css), "contents": SECTIONS,
     }
-    return _environment().get_template("page.html.j2").render(context)
+    return environment().get_template("page.html.j2").render(context)

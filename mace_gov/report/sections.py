@@ -86,6 +86,11 @@ def rule_rows(report: Report) -> list[RuleRow]:
     return [RuleRow(finding, by_rule.get(finding.rule)) for finding in report.verdict.findings]
 
 
+def planned_anchor(report: Report, concept: str) -> str:
+    """The anchor that the plan chose for a concept without one."""
+    return next((target.anchor for target in report.evidence.plan.targets if target.id == concept), "")
+
+
 def by_outcome(report: Report) -> list[tuple[Outcome, list[str]]]:
     """Rule ids by outcome, in the order FAIL, REVIEW, PASS; outcomes without a rule are left out."""
     rules = {outcome: [f.rule for f in report.verdict.findings if f.outcome is outcome] for outcome in Outcome}

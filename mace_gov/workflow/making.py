@@ -25,8 +25,9 @@ from mace_gov.documents.plan import ErasurePlan, ModelManifest
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.verdict import Verdict
 from mace_gov.gate.decide import decide
-from mace_gov.plan.build import generation_settings, make_plan
-from mace_gov.policy.load import LoadedPolicy, load_policy
+from mace_gov.plan.build import generation_settings
+from mace_gov.planning import plan_policy
+from mace_gov.policy.load import LoadedPolicy
 from mace_gov.record.server import highest_number
 from mace_gov.record.versions import new_version, version_folder
 from mace_gov.report.compose import compose
@@ -53,27 +54,15 @@ class Outcome:
     """The public key of the model's OpenSSF signature; None for a model made elsewhere, which is not signed."""
 
 
-def plan_policy(
-    path: Path, *, model: str | None, revision: str | None, registry: Path
-) -> tuple[LoadedPolicy, ErasurePlan]:
-    """Load a policy and fill in every setting for the base model."""
-    from mace_gov.diffusion.manifest import read_manifest
-
-    loaded = load_policy(path)
-    asked = loaded.policy.spec.model
-    base = read_manifest(
-        model or asked.ref, revision=revision or (None if model else asked.revision), registry=registry
-    )
-    return loaded, make_plan(loaded.policy, base)
-
-
 def apply(
-    path: Path, *, model: str | None = None, revision: str | None = None, registry: Path, reports: Path,
-    device: str | None = None, progress: Progress | None = None,
+    path: Path, *, model: str | None = None, revision: str | None = None, unmeasured: bool = False,
+    exact: bool = False, registry: Path, reports: Path, device: str | None = None, progress: Progress | None = None,
 ) -> Outcome:
     """All stages: a policy in; a governed version, its signed evidence, a verdict and a report out."""
     progress = progress or Silent()
-    loaded, plan = plan_policy(path, model=model, revision=revision, registry=registry)
+    loaded, plan = plan_policy(
+        path, model=model, revision=revision, unmeasured=unmeasured, exact=exact, registry=registry
+    )
     _require_everything()
     from mace_gov.audit.engine import audit
     from mace_gov.diffusion.manifest import read_manifest
@@ -88,7 +77,7 @@ def apply(
         with new_version(registry, policy.metadata.name, above=above) as (number, folder):
             version = f"{policy.metadata.name}/{number}"
             erasure = erase(plan, folder, cache=cache, device=device, progress=progress)
-            governed = read_manifest(str(folder / "model"))
+            governed = read_manifest(str(folder / "model"), unmeasured=unmeasured)
             seen = audit(
                 policy, plan.base, governed, plan.generation, folder / "evidence", cache=cache, device=device,
                 progress=progress, trained_on=plan.templates, inputs=Inputs(calibrations=registry / "calibrations"),
@@ -137,15 +126,17 @@ def audit_model(
 
 
 def erase_model(
-    path: Path, out: Path, *, model: str | None, revision: str | None, registry: Path, device: str | None = None,
-    progress: Progress | None = None,
+    path: Path, out: Path, *, model: str | None, revision: str | None, unmeasured: bool = False,
+    exact: bool = False, registry: Path, device: str | None = None, progress: Progress | None = None,
 ) -> tuple[ErasureRecord, Path]:
     """The erasure alone. Returns its record and the folder of delta, LoRAs and record, ``OUT-erasure``."""
     extras = out.with_name(out.name + "-erasure")
     for folder in (out, extras):
         if folder.exists() and any(folder.iterdir()):
             raise UsageError(f"{folder} exists and is not empty, expected a new folder", hint="Give another --out.")
-    _, plan = plan_policy(path, model=model, revision=revision, registry=registry)
+    _, plan = plan_policy(
+        path, model=model, revision=revision, unmeasured=unmeasured, exact=exact, registry=registry
+    )
     from mace_gov.erase.engine import erase
 
     with new_folder(extras) as scratch:

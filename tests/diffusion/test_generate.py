@@ -49,8 +49,8 @@ def test_it_equals_the_pipelines_own_call(pipe, guidance):
 
 def test_text_is_encoded_once_for_each_prompt(pipe, monkeypatch):
     encoded: list[str] = []
-    encode = generate.TextReader.encode
-    monkeypatch.setattr(generate.TextReader, "encode", lambda self, p: encoded.extend(p) or encode(self, p))
+    read = generate.TextReader.conditions
+    monkeypatch.setattr(generate.TextReader, "conditions", lambda self, p: encoded.extend(p) or read(self, p))
     pictures(pipe, batch=1)
     assert sorted(encoded) == sorted(set(PROMPTS))
 

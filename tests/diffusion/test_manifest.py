@@ -61,10 +61,17 @@ def test_a_path_that_does_not_exist(ref):
         read_manifest(ref)
 
 
-def test_a_file_is_no_model(tmp_path):
-    (tmp_path / "model.ckpt").write_bytes(b"")
+@pytest.mark.parametrize("name", ["model.ckpt", "model.bin", "model.pt", "model.pkl"])
+def test_a_pickle_is_refused_unopened(tmp_path, name):
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(ModelError, match="is a pickle, which may run code when read; expected safetensors"):
+        read_manifest(str(tmp_path / name), registry=tmp_path)
+
+
+def test_another_file_is_no_model(tmp_path):
+    (tmp_path / "model.txt").write_bytes(b"")
     with pytest.raises(ModelError, match="is a file"):
-        read_manifest(str(tmp_path / "model.ckpt"))
+        read_manifest(str(tmp_path / "model.txt"))
 
 
 def test_offline_hub_id_is_named_in_the_error(monkeypatch):
@@ -91,7 +98,7 @@ def test_missing_model_index(model):
 
 def test_unknown_pipeline_names_what_was_found_and_expected(model):
     (model / "model_index.json").write_text(json.dumps({"_class_name": "FluxPipeline"}))
-    with pytest.raises(ModelError, match="'FluxPipeline' is not supported, expected StableDiffusionPipeline"):
+    with pytest.raises(ModelError, match="'FluxPipeline' is not supported, expected StableDiffusionPipeline or"):
         read_manifest(str(model))
 
 

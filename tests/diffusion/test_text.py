@@ -60,4 +60,4 @@ def test_states_that_are_not_finite_are_refused(tiny_model):
     pipe = load_pipeline(tiny_model, device="cpu")
     next(pipe.text_encoder.parameters()).data.fill_(float("nan"))
     with pytest.raises(ModelError, match="not finite"):
-        TextReader.of(pipe).encode(["a ship"])
+        TextReader.of(pipe).conditions(["a ship"])

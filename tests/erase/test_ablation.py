@@ -66,7 +66,7 @@ def test_all_variants_run_and_leave_the_base_as_it_was(tiny_model, tmp_path, mon
     monkeypatch.setattr(ablation, "build_probes", some)
     monkeypatch.setattr(ablation, "draw", remembering)
     monkeypatch.setattr(ablation, "JudgeDetector", lambda **_: Blind())
-    monkeypatch.setattr(ablation, "make_plan", lambda *a: fast(make(*a), sampler))
+    monkeypatch.setattr(ablation, "make_plan", lambda *a, **k: fast(make(*a, **k), sampler))
     result = ablation.main([str(POLICY), "--model", str(tiny_model), "--concepts", "2", "--cache", str(tmp_path)])
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == result
     assert list(result["table"]) == ["base model", "refinement alone", "naive summing", "no CFIS", "MACE"]

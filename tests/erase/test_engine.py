@@ -16,6 +16,7 @@ from mace_gov.documents.plan import ClosedForm, PreserveSettings
 from mace_gov.erase import engine
 from mace_gov.erase.delta import read_delta
 from mace_gov.erase.engine import compute, erase
+from mace_gov.erase.methods import mace
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 
@@ -61,7 +62,7 @@ def test_same_plan_gives_the_same_digests_with_and_without_the_cache(erased, tmp
     anew = erase(plan, tmp_path / "anew", device="cpu")
     assert (anew.governed_digest, anew.delta_digest) == (record.governed_digest, record.delta_digest)
     assert [lora.digest for lora in anew.loras] == [lora.digest for lora in record.loras]
-    monkeypatch.setattr(engine, "train", lambda *_: pytest.fail("trained although the cache has it"))
+    monkeypatch.setattr(mace, "train", lambda *_: pytest.fail("trained although the cache has it"))
     again = erase(plan, tmp_path / "again", cache=cache, device="cpu")
     assert all(lora.reused for lora in again.loras) and not any(lora.reused for lora in record.loras)
     assert (again.governed_digest, again.delta_digest) == (record.governed_digest, record.delta_digest)
@@ -71,15 +72,44 @@ def test_a_changed_setting_or_a_spoilt_cache_trains_anew(erased, plan_for, tmp_p
     plan, record, _, cache = erased
     other = erase(plan_for(lora={"steps": 3}), tmp_path / "other", cache=cache, device="cpu")
     assert not any(lora.reused for lora in other.loras)
-    fewer = erase(plan_for(concepts=("ship", "dog")), tmp_path / "fewer", cache=cache, device="cpu")
-    assert not any(lora.reused for lora in fewer.loras)  # the refined model is another one
-    spoilt = cache / "loras" / record.loras[0].key / "pytorch_lora_weights.safetensors"
+    first = record.loras[0]
+    spoilt = cache / "loras" / first.key / first.refinement / "pytorch_lora_weights.safetensors"
     good = spoilt.read_bytes()
     spoilt.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     again = erase(plan, tmp_path / "again", cache=cache, device="cpu")
     spoilt.write_bytes(good)
     assert [lora.reused for lora in again.loras] == [False, True, True]
     assert again.governed_digest == record.governed_digest
+
+
+def test_another_concept_costs_one_lora_and_an_exact_plan_all(plan_for, tmp_path, monkeypatch):
+    cache, trained = tmp_path / "cache", []
+    train = mace.train
+
+    def watched(pipe, plan, targets, pictures, directions):
+        trained.extend(target.id for target in targets)
+        return train(pipe, plan, targets, pictures, directions)
+
+    monkeypatch.setattr(mace, "train", watched)
+    before = erase(plan_for(concepts=("ship", "dog")), tmp_path / "before", cache=cache, device="cpu")
+    assert trained == ["ship", "dog"]
+    added = erase(plan_for(), tmp_path / "added", cache=cache, device="cpu")
+    assert trained == ["ship", "dog", "mira"]
+    assert [lora.reused for lora in added.loras] == [True, False, True]
+    assert {lora.refinement for lora in before.loras} == {added.loras[0].refinement} != {added.loras[1].refinement}
+    assert any("trained on the refinement of other targets and kept: ship, dog" in word for word in added.warnings)
+    exact = erase(plan_for(exact=True), tmp_path / "exact", cache=cache, device="cpu")
+    assert trained[3:] == ["ship", "mira", "dog"]  # mira, trained on this very refinement, runs along and stays
+    assert [lora.reused for lora in exact.loras] == [False, True, False]
+    fresh = erase(plan_for(exact=True), tmp_path / "fresh", device="cpu")
+    weights = {r.governed_digest: load_file(tmp_path / name / "model" / UNET)
+               for name, r in (("exact", exact), ("fresh", fresh), ("added", added))}
+    one, other, kept = (weights[r.governed_digest] for r in (exact, fresh, added))
+    name = "mid_block.attentions.0.transformer_blocks.0.attn2.to_v.weight"
+    rounding = (one[name] - other[name]).norm()  # of what shares a forward pass
+    assert rounding < 0.01 * (one[name] - kept[name]).norm()
+    back = erase(plan_for(concepts=("ship", "dog")), tmp_path / "back", cache=cache, device="cpu")
+    assert back.governed_digest == before.governed_digest  # its own LoRAs before any later ones
 
 
 def test_adapters_lie_where_the_record_says(erased):
@@ -157,8 +187,8 @@ def test_what_may_never_be_drawn_is_refined_without_a_picture(plan_for, tmp_path
     plan = plan_for(concepts=("ship", "dog"))
     banned = plan.targets[0].model_copy(update={"target": "a naked teenager"})
     drawn = []
-    draw = engine.training_pictures
-    monkeypatch.setattr(engine, "training_pictures", lambda *a: drawn.append(a[2].id) or draw(*a))
+    draw = mace.training_pictures
+    monkeypatch.setattr(mace, "training_pictures", lambda *a: drawn.append(a[2].id) or draw(*a))
     record = erase(plan.model_copy(update={"targets": [banned, plan.targets[1]]}), tmp_path / "out", device="cpu")
     assert drawn == ["dog"]
     assert [lora.concept for lora in record.loras] == ["dog"]

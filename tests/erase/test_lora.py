@@ -12,8 +12,9 @@ from safetensors.torch import load
 from mace_gov.core.errors import NumericalError
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.projections import projections
+from mace_gov.documents.reuse import derived_seed
 from mace_gov.erase.lora import FILE_NAME, factors, train
-from mace_gov.erase.pictures import TrainingPictures, derived_seed, training_pictures
+from mace_gov.erase.pictures import TrainingPictures, training_pictures
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 from mace_gov.documents.policy import Kind
 from mace_gov.plan.build import make_plan
+from mace_gov.plan.other_methods import ESD_EMBEDDED, ESD_PAPER, NULLSPACE_LEAK, NULLSPACE_RIDGE
 from mace_gov.plan.presets import EMBEDDED, PAPER
 from mace_gov.plan.templates import templates_for
 from tests import factories
@@ -47,3 +48,21 @@ def test_small_models_get_their_own_presets_and_the_plan_says_so():
 def test_templates_are_thirty_and_distinct_for_every_kind():
     for kind in Kind:
         assert len(set(templates_for(kind))) == len(templates_for(kind)) == 30
+
+
+def of_method(name: str, **block):
+    policy = factories.policy()
+    method = type(policy.spec.method).model_validate({"name": name, **block})
+    return policy.model_copy(update={"spec": policy.spec.model_copy(update={"method": method})})
+
+
+def test_each_method_brings_its_own_settings_and_no_other_plan_changes():
+    assert make_plan(of_method("esd"), manifest(768)).esd == ESD_PAPER
+    asked = make_plan(of_method("esd", esd={"steps": 7}), manifest(256)).esd
+    assert asked.steps == 7 and asked.learning_rate == ESD_EMBEDDED.learning_rate
+    null = make_plan(of_method("nullspace"), manifest(768))
+    assert null.refine == NULLSPACE_RIDGE and null.preserve.leak == NULLSPACE_LEAK
+    null = make_plan(of_method("nullspace", refine={"ridge": 2}, preserve={"leak": 0.5}), manifest(768))
+    assert null.refine.ridge == 2 and null.preserve.leak == 0.5
+    plain = make_plan(factories.policy(), manifest(768)).to_json()
+    assert "esd" not in plain and "leak" not in plain["preserve"]  # plans signed before these existed keep their digest

@@ -72,11 +72,11 @@ class Attack(Protocol):
 def drawn(pipe, states, seeds: Sequence[int], settings: GenerationSettings) -> list[Image]:
     """Pictures [n] of text states [n, L, d] from seeds, in the settings' batches, guided away from the empty prompt."""
     from mace_gov.diffusion.generate import decode, sample
-    from mace_gov.diffusion.text import TextReader
+    from mace_gov.diffusion.text import Conditions, TextReader
 
-    empty = TextReader.of(pipe).encode([""])[0]
+    empty = Conditions(TextReader.of(pipe).encode([""]))
     pictures = []
     for start in range(0, len(seeds), settings.batch):
         part = slice(start, start + settings.batch)
-        pictures += decode(pipe, sample(pipe, states[part], empty, seeds[part], settings))
+        pictures += decode(pipe, sample(pipe, Conditions(states[part]), empty, seeds[part], settings))
     return pictures

@@ -97,6 +97,7 @@ def banned_phrases(policy: Policy) -> list[str]:
         phrase
         for _, concept in policy.concepts()
         for phrase in (concept.target, concept.anchor, *concept.synonyms)
+        if phrase is not None
     ]
 
 

@@ -1,0 +1,116 @@
+"""Rates and pictures of several audits of one policy, made comparable: the same prompts and seeds in every column."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scipy import stats
+
+from mace_gov.audit.metrics.intervals import CONFIDENCE, estimate
+from mace_gov.audit.metrics.measures import harmonic
+from mace_gov.audit.pictures import png_bytes
+from mace_gov.audit.thumbnails import must_pixelate, pixelate, shrink
+from mace_gov.audit.trials import TRIALS_NAME, read_trials
+from mace_gov.documents.audit import Estimate, Side, Trial
+from mace_gov.documents.comparison import Interval, Rates, SheetRow
+from mace_gov.documents.plan import ModelManifest
+from mace_gov.documents.policy import Policy, Suite
+
+DRAWS = 20_000
+"""Draws from the accuracies' posteriors behind the interval of H."""
+SHOWN = {Suite.DIRECT: 10, Suite.SYNONYM: 6, Suite.NEAR: 6, Suite.UNRELATED: 8}
+"""Rows of the contact sheet by suite; a category's concepts take turns."""
+
+
+def rates(trials: Iterable[Trial], side: Side) -> Rates:
+    """What was recognised on one side of an audit. Bounds are clustered by prompt; unscored trials count nowhere."""
+    found: dict[Suite, Estimate] = {}
+    own = [trial for trial in trials if trial.side == side and trial.present is not None]
+    for suite in SHOWN:
+        seen = [(bool(trial.present), trial.prompt) for trial in own if trial.suite is suite]
+        if seen:
+            found[suite] = estimate([present for present, _ in seen], [prompt for _, prompt in seen])
+    erased, synonym, kept = (found.get(suite) for suite in (Suite.DIRECT, Suite.SYNONYM, Suite.UNRELATED))
+    return Rates(acc_e=erased, acc_g=synonym, acc_s=kept, near=found.get(Suite.NEAR),
+                 h=harmonic_interval(erased, kept, synonym) if erased and kept else None)
+
+
+def harmonic_interval(erased: Estimate, kept: Estimate, synonym: Estimate | None) -> Interval:
+    """H with the percentiles that independent Jeffreys posteriors of its accuracies give it.
+
+    A bootstrap would claim certainty where nothing was found; a posterior does not. Accuracies count their effective
+    number of trials.
+    """
+    terms = [(erased, True), (kept, False), *([(synonym, True)] if synonym else [])]
+    point = harmonic(1 - rate.value if flipped else rate.value for rate, flipped in terms)
+    rng = np.random.default_rng(0)
+    draws = [
+        rng.beta(*(shape[::-1] if flipped else shape), DRAWS)
+        for rate, flipped in terms
+        for hits in (rate.value * rate.effective_n,)
+        for shape in ((hits + 0.5, rate.effective_n - hits + 0.5),)
+    ]
+    low, high = np.quantile(stats.hmean(np.stack(draws)), [1 - CONFIDENCE, CONFIDENCE])
+    return Interval(value=point, low=min(float(low), point), high=max(float(high), point))
+
+
+def retention(trials: Sequence[Trial]) -> Estimate:
+    """Share of the unrelated pictures that the base got right which the governed model still gets right."""
+    asked = [trial for trial in trials if trial.suite is Suite.UNRELATED]
+    governed = {_key(trial): trial.present for trial in asked if trial.side == "governed"}
+    kept = [(bool(governed[_key(t)]), t.prompt) for t in asked
+            if t.side == "base" and t.present and governed.get(_key(t)) is not None]
+    return estimate([present for present, _ in kept], [prompt for _, prompt in kept])
+
+
+def contact_sheet(
+    policy: Policy, base: ModelManifest, governed: Mapping[str, ModelManifest], folders: Mapping[str, Path]
+) -> list[SheetRow]:
+    """The first prompts of each suite, whatever came of them, with every method's picture beside the base's.
+
+    governed and folders: governed model and evidence folder by method.
+    """
+    trials = {method: read_trials(folder / TRIALS_NAME) for method, folder in folders.items()}
+    hidden = {
+        category.id: any(must_pixelate(category, base, model) for model in governed.values())
+        for category in policy.spec.categories
+    }
+    first = next(iter(folders))
+    answers = {method: {_key(t): t for t in trials[method] if t.side == "governed"} for method in folders}
+    shared = [trial for trial in trials[first] if trial.side == "base"
+              and all(_key(trial) in answer for answer in answers.values())]  # an audit may stop early
+    rows = []
+    for asked in _chosen(shared):
+        pictures = {"base": _cell(folders[first], asked, hidden[asked.category])}
+        for method, answer in answers.items():
+            pictures[method] = _cell(folders[method], answer[_key(asked)], hidden[asked.category])
+        rows.append(SheetRow(asked.suite, asked.concept, asked.prompt, asked.seed, hidden[asked.category], pictures))
+    return rows
+
+
+def _chosen(trials: Sequence[Trial]) -> list[Trial]:
+    """For each suite the first trial of every concept, then the second, until there are enough."""
+    chosen = []
+    for suite, most in SHOWN.items():
+        turns: dict[tuple[str, str], int] = {}
+        own = []
+        for trial in trials:
+            if trial.suite is suite:
+                turn = turns[trial.category, trial.concept] = turns.get((trial.category, trial.concept), -1) + 1
+                own.append((turn, trial))
+        chosen += [trial for _, trial in sorted(own, key=lambda each: each[0])[:most]]
+    return chosen
+
+
+def _cell(folder: Path, trial: Trial, hidden: bool) -> tuple[str, bool | None]:
+    with Image.open(folder / trial.image) as image:
+        data = png_bytes(pixelate(image) if hidden else shrink(image))
+    return f"data:image/png;base64,{base64.b64encode(data).decode('ascii')}", trial.present
+
+
+def _key(trial: Trial) -> tuple[str, str, str, int]:
+    return trial.category, trial.concept, trial.prompt, trial.seed

@@ -1,0 +1,50 @@
+"""mace-gov compare: several erasure methods on one policy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mace_gov.cli.options import AsJson, Device, Model, PolicyPath, Registry, Reports, Revision, Unmeasured
+
+
+def compare(
+    policy: PolicyPath,
+    methods: Annotated[
+        str, typer.Option("--methods", help="Comma-separated: mace, uce, nullspace, esd.")
+    ] = "mace,uce,nullspace,esd",
+    model: Model = None,
+    revision: Revision = None,
+    allow_unmeasured: Unmeasured = False,
+    registry: Registry = Path("registry"),
+    reports: Reports = Path("reports"),
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Erase and audit with each method from the same base: one table with intervals, one page of pictures."""
+    from typing import get_args
+
+    from mace_gov import comparison
+    from mace_gov.cli.progress import progress
+    from mace_gov.core.errors import UsageError
+    from mace_gov.documents.method import MethodName
+    from mace_gov.report.comparison import DOCUMENT, PAGE, show_comparison
+
+    names = [name.strip() for name in methods.split(",") if name.strip()]
+    known = get_args(MethodName)
+    if not names or (unknown := sorted(set(names) - set(known))):
+        found = ", ".join(unknown) if names else "none"
+        raise UsageError(f"--methods: found {found}, expected any of {', '.join(known)}")
+    with progress() as shown:
+        made, folder = comparison.compare(
+            policy, names, model=model, revision=revision, unmeasured=allow_unmeasured, registry=registry,
+            reports=reports, device=device, progress=shown,
+        )
+    if as_json:
+        paths = {"page": str(folder / PAGE), "comparison": str(folder / DOCUMENT)}
+        typer.echo(json.dumps({"comparison": made.to_json(), "paths": paths}))
+        return
+    show_comparison(made, folder / PAGE)

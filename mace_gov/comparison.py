@@ -1,0 +1,133 @@
+"""Several methods on one policy: plan, erase and audit once for each, then one table and one sheet of pictures.
+
+Above the workflow, since it runs parts of it again and again; nothing here is signed, recorded or gated.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mace_gov.audit.inputs import Inputs
+from mace_gov.core.atomic import new_folder
+from mace_gov.core.clock import timestamp
+from mace_gov.core.environment import environment_facts
+from mace_gov.core.errors import IncompleteError, NumericalError, UsageError
+from mace_gov.core.memory import peak_memory
+from mace_gov.core.progress import Progress, Silent
+from mace_gov.documents.comparison import Comparison, MethodRow
+from mace_gov.documents.plan import ErasurePlan, ModelManifest
+from mace_gov.documents.policy import Policy
+from mace_gov.plan.build import make_plan
+from mace_gov.planning import plan_policy
+from mace_gov.report.comparison import render_comparison
+
+if TYPE_CHECKING:
+    from mace_gov.documents.method import MethodName
+
+NOT_ERASING = ("load", "save")
+"""Stages of an erasure that are no work of the method's own."""
+
+
+def compare(
+    path: Path, methods: Sequence[MethodName], *, model: str | None = None, revision: str | None = None,
+    unmeasured: bool = False, registry: Path, reports: Path, device: str | None = None,
+    progress: Progress | None = None,
+) -> tuple[Comparison, Path]:
+    """Erase and audit with each method; returns the table and the folder ``reports/compare-NAME`` of its page.
+
+    Every erasure starts from the pristine base with nothing reused, so that times and memory are whole; pictures of
+    the base are drawn once. A method that refuses the policy has a row that says why.
+    Raises UsageError when a method is named twice, IncompleteError when every method refuses.
+    """
+    if len(set(methods)) < len(methods):
+        raise UsageError(f"found a method twice in {', '.join(methods)}, expected each once")
+    progress = progress or Silent()
+    loaded, plan = plan_policy(path, model=model, revision=revision, unmeasured=unmeasured, registry=registry)
+    from mace_gov.audit.metrics.intervals import CONFIDENCE
+    from mace_gov.audit.side_by_side import contact_sheet, rates
+    from mace_gov.audit.trials import TRIALS_NAME, read_trials
+
+    policy = with_anchors(loaded.policy, plan)
+    with tempfile.TemporaryDirectory(prefix="mace-gov-compare-") as name:
+        rows, governed = [], {}
+        folders = {method: Path(name) / method for method in methods}
+        for method in methods:
+            progress.note(f"method {method}")
+            row, made = _run(with_method(policy, method), plan.base, folders[method], registry, device, progress)
+            rows.append(row)
+            if made is not None:
+                governed[method] = made
+        if not governed:
+            raise IncompleteError("; ".join(f"{row.method}: {row.problem}" for row in rows))
+        evidence = {method: folders[method] / "evidence" for method in governed}
+        first = read_trials(next(iter(evidence.values())) / TRIALS_NAME)
+        table = Comparison(
+            created=timestamp(), policy_name=policy.metadata.name, policy_version=policy.metadata.version,
+            policy_digest=plan.policy_digest, base_ref=plan.base.ref, base_digest=plan.base.digest,
+            concepts=len(plan.targets), confidence=CONFIDENCE, base=rates(first, "base"), rows=rows,
+            environment=environment_facts(),
+        )
+        out = reports / f"compare-{policy.metadata.name}"
+        sheet = contact_sheet(policy, plan.base, governed, evidence)
+        with new_folder(_cleared(out)) as scratch:
+            render_comparison(table, sheet, scratch)
+    return table, out
+
+
+def with_method(policy: Policy, name: MethodName) -> Policy:
+    """The policy with another eraser and everything else as it stands."""
+    method = policy.spec.method.model_copy(update={"name": name})
+    return policy.model_copy(update={"spec": policy.spec.model_copy(update={"method": method})})
+
+
+def with_anchors(policy: Policy, plan: ErasurePlan) -> Policy:
+    """The policy with the anchors that were chosen for it, so that every method has the same."""
+    anchors = {target.id: target.anchor for target in plan.targets}
+    categories = [
+        category.model_copy(update={"concepts": [
+            concept.model_copy(update={"anchor": anchors[concept.id]}) for concept in category.concepts
+        ]})
+        for category in policy.spec.categories
+    ]
+    return policy.model_copy(update={"spec": policy.spec.model_copy(update={"categories": categories})})
+
+
+def _run(
+    policy: Policy, base: ModelManifest, folder: Path, registry: Path, device: str | None, progress: Progress
+) -> tuple[MethodRow, ModelManifest | None]:
+    """One method's row, and the governed model if there is one; its evidence lies in ``folder/evidence``."""
+    from mace_gov.audit.engine import audit
+    from mace_gov.audit.side_by_side import rates, retention
+    from mace_gov.audit.trials import TRIALS_NAME, read_trials
+    from mace_gov.diffusion.manifest import read_manifest
+    from mace_gov.erase.engine import erase
+
+    plan = make_plan(policy, base)
+    try:
+        with peak_memory() as peak:
+            record = erase(plan, folder, cache=None, device=device, progress=progress)
+    except (NumericalError, UsageError) as error:
+        progress.note(f"{plan.method} refuses: {error.message}")
+        return MethodRow(method=plan.method, problem=error.message), None
+    governed = read_manifest(str(folder / "model"), unmeasured=True)
+    seen = audit(policy, base, governed, plan.generation, folder / "evidence", cache=registry / "cache",
+                 device=device, progress=progress, trained_on=plan.templates,
+                 inputs=Inputs(calibrations=registry / "calibrations"))
+    trials = read_trials(folder / "evidence" / TRIALS_NAME)
+    row = MethodRow(
+        method=plan.method, rates=rates(trials, "governed"), retention=retention(trials),
+        broken=seen.broken.findings, warnings=record.warnings, peak_bytes=peak.bytes,
+        seconds=round(sum(value for stage, value in record.seconds.items() if stage not in NOT_ERASING), 3),
+        delta_bytes=(folder / "delta" / "erasure.safetensors").stat().st_size,
+    )
+    return row, governed
+
+
+def _cleared(out: Path) -> Path:
+    """The page's folder, without an earlier comparison's files."""
+    for file in out.glob("*") if out.is_dir() else ():
+        file.unlink()
+    return out

@@ -1,0 +1,53 @@
+"""The largest amount of memory that a piece of work held."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+class Peak:
+    """Filled in when the block ends."""
+
+    bytes: int = 0
+    """Largest resident memory of the process during the block."""
+
+
+@contextmanager
+def peak_memory() -> Iterator[Peak]:
+    """Watch the process's resident memory during the block.
+
+    Where the system cannot set the mark back (anywhere but on Linux), it is the largest since the process began.
+    """
+    peak = Peak()
+    gc.collect()
+    restarted = _restart()
+    try:
+        yield peak
+    finally:
+        peak.bytes = _high_water() if restarted else _since_the_beginning()
+
+
+def _restart() -> bool:
+    try:
+        _CLEAR.write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def _high_water() -> int:
+    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
+
+
+def _since_the_beginning() -> int:
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,146 @@
+"""A model as one safetensors file: packed from a diffusers folder, unpacked into one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from mace_gov.core.errors import ModelError
+from mace_gov.diffusion.layout import COMPONENTS, Place, places
+from mace_gov.diffusion.manifest import weight_files
+
+ARCHITECTURES = {"sd1": "stable-diffusion-v1", "sd2": "stable-diffusion-v2", "sdxl": "stable-diffusion-xl-v1-base"}
+"""The field's own names (modelspec.architecture)."""
+
+PREDICTIONS = {"epsilon": "epsilon", "v": "v_prediction"}
+"""modelspec.prediction_type, and what a scheduler's configuration calls it."""
+
+TEXT = (".json", ".txt", ".model")
+"""Files of a configuration folder that a model needs besides its weights."""
+
+
+def pack(folder: Path, family: str, out: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write the diffusers folder as the one new file ``out``, in the precision of its weights.
+
+    Raises ModelError when the single-file layout has no place for the family or one of its weights.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    thirds: dict[str, dict[int, torch.Tensor]] = {}
+    for component in COMPONENTS.get(family, {"unet": ""}):
+        held = dict(_tensors(folder / component))
+        for name, place in places(family, component, list(held), _config(folder / component)).items():
+            value = held[name].T if place.transposed else held[name]
+            if place.third is None:
+                tensors[place.name] = (value[:, :, None, None] if place.pointwise else value).contiguous()
+            else:
+                thirds.setdefault(place.name, {})[place.third] = value
+    tensors |= {name: torch.cat([parts[n] for n in range(3)]) for name, parts in thirds.items()}
+    prediction = _config(folder / "scheduler", "scheduler_config.json").get("prediction_type", "epsilon")
+    said = {"format": "pt", "modelspec.sai_model_spec": "1.0.0", "modelspec.architecture": ARCHITECTURES[family],
+            "modelspec.prediction_type": next((k for k, v in PREDICTIONS.items() if v == prediction), prediction)}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, out, metadata={**said, **(metadata or {})})
+
+
+def recognise_file(file: Path) -> str:
+    """The family of a single-file model, from its weights. Raises ModelError when it is none that is known."""
+    with _opened(file) as handle:
+        names = set(handle.keys())
+        key = "model.diffusion_model.input_blocks.{}.1.transformer_blocks.0.attn2.to_k.weight"
+        first = next((key.format(n) for n in range(12) if key.format(n) in names), None)
+        if first is None:
+            raise ModelError(f"{file} holds no U-Net of Stable Diffusion, expected names like {key.format(1)}")
+        if any(name.startswith("conditioner.embedders.1.") for name in names):
+            return "sdxl"
+        return "sd2" if any(name.startswith("cond_stage_model.model.") for name in names) else "sd1"
+
+
+def unpack(file: Path, configs: Path, family: str, out: Path) -> None:
+    """Write a single-file model as a diffusers folder into the empty folder ``out``.
+
+    configs: a diffusers folder of the same family, for its configurations and tokenizers; its weights are not read.
+    Raises ModelError when the weights do not fit them, or when a Stable Diffusion 2 file does not say whether it
+    predicts noise or v: the wrong one draws noise, and weights do not tell.
+    """
+    with _opened(file) as handle:
+        said = (handle.metadata() or {}).get("modelspec.prediction_type")
+        prediction = PREDICTIONS.get(said or "")
+        if family == "sd2" and prediction is None:
+            raise ModelError(f"{file} does not say what it predicts (modelspec.prediction_type is {said!r}), "
+                             f"expected {' or '.join(PREDICTIONS)}", hint="Convert it to a diffusers folder yourself.")
+        _copy_text(configs, out)
+        for component in COMPONENTS[family]:
+            wanted = _shapes(configs / component)
+            found = dict(_found(handle, file, wanted, places(family, component, list(wanted),
+                                                             _config(configs / component))))
+            stem = "diffusion_pytorch_model" if component in ("unet", "vae") else "model"
+            (out / component).mkdir(exist_ok=True)
+            save_file(found, out / component / f"{stem}.safetensors", metadata={"format": "pt"})
+    if prediction is not None:
+        path = out / "scheduler" / "scheduler_config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "prediction_type": prediction}), "utf-8")
+
+
+def _found(handle, file: Path, wanted: Mapping[str, torch.Size], table: Mapping[str, Place]) -> Iterator:
+    names = set(handle.keys())
+    for name, place in table.items():
+        if place.name not in names:
+            raise ModelError(f"{file} has no weight {place.name}, expected it for {name}")
+        value = handle.get_tensor(place.name)
+        if place.third is not None:
+            value = value.chunk(3)[place.third]
+        if place.pointwise and value.dim() == 4:
+            value = value[:, :, 0, 0]
+        value = value.T if place.transposed else value
+        if value.shape != wanted[name]:
+            raise ModelError(f"{file}: {place.name} has shape {tuple(value.shape)}, expected {tuple(wanted[name])}")
+        yield name, value.contiguous()
+
+
+def _shapes(component: Path) -> dict[str, torch.Size]:
+    """Every weight's shape by name, from the configuration alone."""
+    import diffusers
+    import transformers
+
+    config = _config(component)
+    parts = {"unet": diffusers.UNet2DConditionModel, "vae": diffusers.AutoencoderKL}
+    texts = {"text_encoder": transformers.CLIPTextModel, "text_encoder_2": transformers.CLIPTextModelWithProjection}
+    with torch.device("meta"):
+        if component.name in parts:
+            model = parts[component.name].from_config(config)
+        else:
+            model = texts[component.name](transformers.CLIPTextConfig.from_dict(config))
+    return {name: value.shape for name, value in model.state_dict().items()}
+
+
+def _tensors(component: Path) -> Iterator[tuple[str, torch.Tensor]]:
+    for file in weight_files(component):
+        with safe_open(file, framework="pt") as handle:
+            for name in handle.keys():  # noqa: SIM118 (not a dict)
+                if not name.endswith("position_ids"):  # a counter that some versions stored
+                    yield name, handle.get_tensor(name)
+
+
+def _opened(file: Path):
+    try:
+        return safe_open(file, framework="pt")
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{file} cannot be read as safetensors: {error}") from error
+
+
+def _config(component: Path, name: str = "config.json") -> dict[str, Any]:
+    return json.loads((component / name).read_text("utf-8"))
+
+
+def _copy_text(configs: Path, out: Path) -> None:
+    for source in sorted(p for p in configs.rglob("*") if p.suffix in TEXT and not p.name.endswith(".index.json")):
+        target = out / source.relative_to(configs)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)

@@ -1,0 +1,96 @@
+"""A version's delta, written in the forms that other tools load: a folder, a single file, a LoRA."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+
+from mace_gov.core.atomic import new_folder, write_bytes
+from mace_gov.core.errors import ModelError, UsageError
+from mace_gov.diffusion.manifest import check_unchanged, weight_files
+from mace_gov.diffusion.save import save_governed
+from mace_gov.diffusion.single_file import pack
+from mace_gov.documents.plan import ModelManifest
+from mace_gov.erase.delta import ErasureDelta, read_delta
+from mace_gov.erase.lora import FILE_NAME
+
+Form = Literal["diffusers", "single-file", "lora"]
+
+FAITHFUL = 0.05
+"""Share of the change, as Frobenius norms go, that a LoRA may miss and still stand for it."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written."""
+
+    path: Path
+    """Folder or file."""
+    rank: int | None = None
+    """Of a LoRA."""
+    error: float | None = None
+    """Share of the change that a LoRA misses."""
+
+
+def export(delta: Path, base: ModelManifest, form: Form, out: Path, *, rank: int = 64) -> Exported:
+    """Write the base with the delta applied (or, for ``lora``, the change alone) to the new path ``out``.
+
+    Raises UsageError when ``out`` is taken, ModelError when the base is not the one that the delta was made for, when
+    the form has no place for its family, or when no LoRA of this rank is faithful.
+    """
+    if out.exists() and (out.is_file() or any(out.iterdir())):
+        raise UsageError(f"{out} exists already, expected a new place", hint="Give another --out.")
+    change = read_delta(delta)
+    if change.about.get("baseDigest") != base.digest:
+        raise ModelError(f"the delta was made for the base model {change.about.get('baseDigest')}, found {base.digest}",
+                         hint="Give the same base with --base.")
+    check_unchanged(base)
+    weights = projection_weights(Path(base.path))
+    if form == "lora":
+        return _lora(change, weights, out, rank)
+    governed = {f"{name}.weight": weight for name, weight in change.apply(weights).items()}
+    if form == "diffusers":
+        with new_folder(out) as scratch:
+            save_governed(Path(base.path), scratch, governed)
+        return Exported(out)
+    with tempfile.TemporaryDirectory(prefix="mace-gov-export-") as folder:
+        save_governed(Path(base.path), Path(folder), governed)
+        said = {f"mace-gov.{key}": change.about[key] for key in ("baseDigest", "policyDigest") if key in change.about}
+        pack(Path(folder), base.family or "sd1", out, said)
+    return Exported(out)
+
+
+def projection_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """The base's key and value projections W [out, d] by name, from its files alone."""
+    found = {}
+    for file in weight_files(folder / "unet"):
+        with safe_open(file, framework="pt") as handle:
+            for name in handle.keys():  # noqa: SIM118 (not a dict)
+                if name.endswith((".attn2.to_k.weight", ".attn2.to_v.weight")):
+                    found[name.removesuffix(".weight")] = handle.get_tensor(name)
+    return found
+
+
+def _lora(delta: ErasureDelta, weights: dict[str, torch.Tensor], out: Path, rank: int) -> Exported:
+    tensors, missed, whole = {}, 0.0, 0.0
+    for name, governed in delta.apply(weights).items():
+        left, values, right = torch.linalg.svd(governed - weights[name].double(), full_matrices=False)
+        whole += float(values.square().sum())
+        missed += float(values[rank:].square().sum())
+        root = values[:rank].sqrt()
+        tensors[f"unet.{name}.lora_A.weight"] = (root[:, None] * right[:rank]).float().contiguous()
+        tensors[f"unet.{name}.lora_B.weight"] = (left[:, :rank] * root).float().contiguous()
+    error = (missed / whole) ** 0.5 if whole else 0.0
+    if error > FAITHFUL:
+        raise ModelError(f"a LoRA of rank {rank} misses {error:.1%} of the change, expected at most {FAITHFUL:.0%}: "
+                         "it would be another model than the one that was audited",
+                         hint="Give a larger --rank, or export as diffusers or single-file.")
+    file = out / FILE_NAME
+    write_bytes(file, save(tensors, metadata={"format": "pt"}))
+    return Exported(file, rank, error)

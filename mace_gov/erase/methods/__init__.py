@@ -1,0 +1,17 @@
+"""The erasers behind one protocol: a plan and a pristine pipeline in, an erasure delta out. One method a file.
+
+    mace       refinement, a LoRA for each concept, fusion             (Lu et al., CVPR 2024)
+    uce        the concepts' own tokens edited in closed form          (Gandikota et al., WACV 2024)
+    nullspace  the same within the null space of the preserve set      (after SPEED, ICLR 2026)
+    esd        fine-tuned cross-attention                              (ESD-x; Gandikota et al., ICCV 2023)
+
+Every closed form is one d x d matrix, so all of them end in one solver, ``refine.solve``.
+"""
+
+METHODS = {
+    "mace": "mace_gov.erase.methods.mace:mace",
+    "uce": "mace_gov.erase.methods.uce:uce",
+    "nullspace": "mace_gov.erase.methods.nullspace:nullspace",
+    "esd": "mace_gov.erase.methods.esd:esd",
+}
+"""By the policy's ``method.name``, as ``module:attr``: a lookup imports one."""

@@ -1,0 +1,55 @@
+"""Pairs of a concept's own tokens with its anchor's, for the methods that edit the concept itself.
+
+The refinement of MACE pairs what surrounds a concept; here the concept's own tokens go to the anchor's, aligned at the
+last of them ("the last subject token"), and so does everything after them, through end of text and padding, since a
+causal text encoder has told those what the concept is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+
+import torch
+
+from mace_gov.diffusion.text import TextReader, Tokens
+from mace_gov.documents.plan import ErasurePlan
+from mace_gov.erase.preserve import concept_prompts
+
+
+def aligned_pairs(source: Tokens, target: Tokens) -> list[tuple[int, int]]:
+    """Positions of the target prompt and of the anchor prompt, from the concept's first own token to the end.
+
+    Where the target has more tokens than the anchor, its first ones all go to the anchor's first.
+    """
+    if source.own is None or target.own is None:
+        raise ValueError("both prompts must know the concept's own tokens")
+    shift = target.own[1] - source.own[1]
+    stop = min(len(source.ids), len(target.ids) - shift)
+    return [(i, max(i + shift, target.own[0])) for i in range(source.own[0], stop)]
+
+
+def aligned_moments(
+    reader: TextReader, plan: ErasurePlan, advance: Callable[[int], None] = lambda _steps: None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A = sum e_s e_s^T and C = sum e_t e_s^T over the aligned pairs of all targets, each [d, d] float64."""
+    a = torch.zeros(reader.width, reader.width, dtype=torch.float64)
+    c = torch.zeros_like(a)
+    # an order of its own, since a sum rounds by its order; anchors together, so that each is encoded once
+    for anchor, targets in groupby(sorted(plan.targets, key=lambda t: (t.anchor, t.id)), key=lambda t: t.anchor):
+        others, anchor_states = _encode(reader, anchor, plan.templates)
+        for target in targets:
+            ones, states = _encode(reader, target.target, plan.templates)
+            for n, (one, other) in enumerate(zip(ones, others, strict=True)):
+                pairs = aligned_pairs(one, other)
+                e_s, e_t = states[n, [i for i, _ in pairs]], anchor_states[n, [j for _, j in pairs]]  # [pairs, d]
+                a.addmm_(e_s.T, e_s)
+                c.addmm_(e_t.T, e_s)
+            advance(1)
+    return a, c
+
+
+def _encode(reader: TextReader, phrase: str, templates: Sequence[str]) -> tuple[list[Tokens], torch.Tensor]:
+    """A phrase in every template: tokens, and states [templates, L, d] float64."""
+    prompts = concept_prompts(reader, [phrase], templates)
+    return prompts, torch.stack(list(reader.states(prompts))).cpu().double()

@@ -1,0 +1,152 @@
+"""MACE: refine in closed form, train a LoRA for each concept on the refined model, fuse in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from mace_gov.core.progress import Progress
+from mace_gov.diffusion.projections import projections
+from mace_gov.diffusion.text import TextReader
+from mace_gov.documents.plan import ErasurePlan, Target
+from mace_gov.documents.reuse import drawable, refinement_key
+from mace_gov.erase.delta import ErasureDelta
+from mace_gov.erase.focal import focal_directions
+from mace_gov.erase.fuse import fuse, naive_sum
+from mace_gov.erase.lora import factors, train
+from mace_gov.erase.methods.base import Erasure, Stopwatch, about, condition_warnings
+from mace_gov.erase.pictures import TrainingPictures, training_pictures
+from mace_gov.erase.preserve import preserve_term
+from mace_gov.erase.refine import Refinement, refine
+from mace_gov.erase.reuse import TrainedLora, finished, keep, recall
+
+Fusion = Literal["closed-form", "sum", "none"]
+"""closed-form is the method; sum and none are for the ablation."""
+
+
+def mace(
+    plan: ErasurePlan, pipe, *, cache: Path | None, progress: Progress, fusion: Fusion = "closed-form"
+) -> Erasure:
+    """All three stages. See ``EraseMethod``.
+
+    fusion: ``sum`` adds the LoRAs up, ``none`` stops after the refinement; both are there to be compared with.
+    """
+    clock = Stopwatch()
+    reader = TextReader.of(pipe)
+    with clock.stage("preserve"):
+        preserve = preserve_term(reader, plan, cache)
+    with clock.stage("refine"):
+        refined = refine(reader, plan, preserve, progress.start("refining", len(plan.targets)))
+    trained = [target for target in plan.targets if target.lora.steps > 0 and drawable(plan, target)]
+    trained = trained if fusion != "none" else []
+    loras = _loras(plan, trained, pipe, refined, preserve, cache, progress, clock)
+    systems = [refined.system.record]
+    delta = ErasureDelta(refined.matrix)
+    if loras:
+        with clock.stage("fuse"):
+            learnt = {lora.concept: factors(lora.weights) for lora in loras}
+            if fusion == "sum":
+                delta = naive_sum(refined.matrix, learnt)
+            else:
+                advance = progress.start("fusing", len(learnt))
+                delta, system = fuse(refined.matrix, refined.moments, learnt, plan.fuse, preserve, advance)
+                systems.append(system.record)
+    delta = ErasureDelta(delta.matrix, delta.left, delta.right, about(plan, fusion if loras else "none"))
+    return Erasure(delta, systems, loras, clock.seconds, condition_warnings(systems) + _warnings(plan, loras))
+
+
+def _loras(
+    plan: ErasurePlan, targets: list[Target], pipe, refined: Refinement, preserve: torch.Tensor, cache: Path | None,
+    progress: Progress, clock: Stopwatch,
+) -> list[TrainedLora]:
+    """A LoRA for each target, from the cache or trained now."""
+    found = {target.id: recall(plan, target, cache) for target in targets}
+    batches = list(_batches(plan, targets, found))
+    training = [target for batch in batches for target in batch]
+    reused = sum(lora is not None for lora in found.values())
+    if reused:
+        progress.note(f"reusing {reused} of {len(targets)} LoRAs")
+    pictures: dict[str, TrainingPictures] = {}
+    with clock.stage("pictures"):
+        advance = progress.start("drawing training pictures", len(training))
+        for target in training:
+            pictures[target.id] = training_pictures(pipe, plan, target, cache)
+            advance(1)
+    with clock.stage("lora"), _refined_weights(pipe.unet, refined.matrix):
+        focal = [target for target in training if target.lora.init == "focal"]
+        directions = focal_directions(TextReader.of(pipe), plan, preserve, focal) if focal else {}
+        advance = progress.start("training LoRAs", len(training))
+        for batch in batches:
+            held = directions if batch[0].lora.init == "focal" else None
+            for target, trained in zip(batch, train(pipe, plan, batch, pictures, held), strict=True):
+                if found[target.id] is None:
+                    lora = finished(plan, target, trained)
+                    keep(lora, plan, target, cache)
+                    found[target.id] = lora
+            advance(len(batch))
+    return [lora for lora in found.values() if lora is not None]
+
+
+def _batches(
+    plan: ErasurePlan, targets: list[Target], found: dict[str, TrainedLora | None]
+) -> Iterator[list[Target]]:
+    """What is trained together: what is missing, and beside it what was trained on this very refinement.
+
+    The latter only run along and keep the LoRAs that they have: a product's last digits depend on the batch that it is
+    taken in, and a run that was interrupted, or whose cache was spoilt, shall end in the same bytes as any other.
+    """
+    for batch in _together(targets, plan.generation.batch):
+        missing = [target for target in batch if found[target.id] is None]
+        kept = [lora for target in batch if (lora := found[target.id])]
+        if missing:
+            yield batch if all(lora.refinement == refinement_key(plan) for lora in kept) else missing
+
+
+def _together(targets: list[Target], most: int) -> Iterator[list[Target]]:
+    """Targets that can share their forward passes, ``most`` at a time."""
+    def shared(target: Target) -> tuple:
+        return target.lora.rank, target.lora.steps, target.lora.learning_rate, target.lora.init
+
+    for _, alike in groupby(sorted(targets, key=shared), key=shared):
+        group = list(alike)
+        yield from (group[start:start + most] for start in range(0, len(group), most))
+
+
+@contextmanager
+def _refined_weights(unet, matrix: torch.Tensor) -> Iterator[None]:
+    """W' = W M in every projection inside the block, W again after it."""
+    layers = projections(unet)
+    before = {name: layer.weight.detach().clone() for name, layer in layers.items()}
+    try:
+        for name, layer in layers.items():
+            layer.weight.data.copy_((before[name].cpu().double() @ matrix).float())
+        yield
+    finally:
+        for name, layer in layers.items():
+            layer.weight.data.copy_(before[name])
+
+
+def _warnings(plan: ErasurePlan, loras: list[TrainedLora]) -> list[str]:
+    warnings = []
+    elsewhere = [lora.concept for lora in loras if lora.refinement != refinement_key(plan)]
+    if elsewhere:
+        warnings.append(f"trained on the refinement of other targets and kept: {', '.join(elsewhere)}; "
+                        "--exact trains them anew")
+    for lora in loras:
+        if lora.last_loss >= lora.first_loss:
+            warnings.append(f"{lora.concept}: training did not lower the attention "
+                            f"({lora.first_loss:.3g} to {lora.last_loss:.3g})")
+        if lora.coverage is not None and not 0.02 <= lora.coverage <= 0.9:
+            warnings.append(f"{lora.concept}: the masks cover {lora.coverage:.0%} of the pictures")
+    undrawn = [target.id for target in plan.targets if not drawable(plan, target)]
+    if undrawn:
+        warnings.append(f"refined alone, since no picture of it may ever be made: {', '.join(undrawn)}")
+    idle = [target.id for target in plan.targets if target.lora.steps == 0 and target.id not in undrawn]
+    if idle and loras:
+        warnings.append(f"refined but without a LoRA of their own: {', '.join(idle)}")
+    return warnings

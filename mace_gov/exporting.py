@@ -1,0 +1,39 @@
+"""A signed version in a form that other tools load: verify, find its base, write.
+
+Above the workflow, since it verifies first; what it writes carries no signature of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mace_gov.core.errors import IntegrityError
+from mace_gov.documents.verdict import Verdict
+from mace_gov.workflow import verify_path
+
+if TYPE_CHECKING:
+    from mace_gov.erase.export import Exported, Form
+
+DELTA = "delta/erasure.safetensors"
+
+
+def export_version(
+    version: Path, form: Form, out: Path, *, base: str | None = None, rank: int = 64, key: Path | None = None,
+    registry: Path,
+) -> tuple[Exported, Verdict]:
+    """Export a governed version, given as a folder or as ``NAME/N``; its verdict comes along, whatever it is.
+
+    base: where the base model lies, if its own reference does not lead there. Raises IntegrityError when the version
+    does not verify or has no delta, and what ``erase.export.export`` raises.
+    """
+    verified, verdict, _ = verify_path(version, key=key, registry=registry)
+    plan = verified.evidence.plan
+    delta = verified.folder / DELTA
+    if not delta.is_file():
+        raise IntegrityError(f"{verified.folder} has no {DELTA}, expected a version that was erased here")
+    from mace_gov.diffusion.manifest import read_manifest
+    from mace_gov.erase.export import export
+
+    found = read_manifest(base or plan.base.ref, revision=plan.base.revision, registry=registry)
+    return export(delta, found, form, out, rank=rank), verdict

@@ -1,0 +1,34 @@
+"""A policy file and a base model made into a plan. Below the workflow, which starts with it, and so do others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mace_gov.documents.plan import ErasurePlan
+from mace_gov.plan.build import make_plan
+from mace_gov.policy.load import LoadedPolicy, load_policy
+
+
+def plan_policy(
+    path: Path, *, model: str | None, revision: str | None, registry: Path, unmeasured: bool = False,
+    exact: bool = False,
+) -> tuple[LoadedPolicy, ErasurePlan]:
+    """Load a policy and fill in every setting for the base model; its text encoder chooses anchors that are missing.
+
+    unmeasured: take a base of a kind on which no erasure has been measured. exact: reuse no LoRA that was trained on
+    another refinement.
+    """
+    from mace_gov.diffusion.manifest import read_manifest
+
+    loaded = load_policy(path)
+    policy, asked = loaded.policy, loaded.policy.spec.model
+    base = read_manifest(
+        model or asked.ref, revision=revision or (None if model else asked.revision), registry=registry,
+        unmeasured=unmeasured,
+    )
+    chosen = {}
+    if any(concept.anchor is None for _, concept in policy.concepts()):
+        from mace_gov.erase.anchors import choose_anchors
+
+        chosen = choose_anchors(policy, base)
+    return loaded, make_plan(policy, base, chosen=chosen, exact=exact)
