@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> dict:
     if args.steps is not None:
         targets = [t.model_copy(update={"lora": t.lora.model_copy(update={"steps": args.steps})}) for t in targets]
     pipe = load_pipeline(plan.base.path)
-    pictures = {target.id: training_pictures(pipe, plan, target, args.cache) for target in targets}
+    pictures = training_pictures(pipe, plan, targets, args.cache)
     most = plan.generation.batch
     train(pipe, plan, targets[:1], pictures)  # warm up
 

@@ -1,5 +1,6 @@
 """Stage 8: put the parts together as a StableDiffusionPipeline folder in half precision. `python export.py [--to FOLDER]`"""
 import argparse
+import json
 import shutil
 from pathlib import Path
 
@@ -44,6 +45,11 @@ def main() -> None:
     assemble().to(torch.float16).save_pretrained(fresh)
     for name in ("vocab.json", "merges.txt"):                    # older tools read these two
         shutil.copy(WORK / "model/tokenizer" / name, fresh / "tokenizer" / name)
+    for file in fresh.rglob("*.json"):                           # where the parts lay on this machine is nobody's business
+        about = json.loads(file.read_text())
+        if "_name_or_path" in about:
+            del about["_name_or_path"]
+            file.write_text(json.dumps(about, indent=2, sort_keys=True) + "\n")
     (fresh / "captions.txt").write_text(captions())
     shutil.rmtree(args.to, ignore_errors=True)
     fresh.rename(args.to)

@@ -3,7 +3,7 @@ import os
 from pathlib import Path
 
 HERE = Path(__file__).parent
-WORK = Path(os.environ.get("MACE_TRAIN_WORK", "/work/scratch"))
+WORK = Path(os.environ.get("MACE_TRAIN_WORK", HERE / "work"))
 EMOJI = Path(os.environ.get("MACE_TRAIN_EMOJI", WORK / "emoji"))
 CUT, SIZE = 64, 32                       # sprites are cut at 64 pixels; pictures have 32
 COLOURS = {

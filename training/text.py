@@ -1,9 +1,9 @@
 """Stage 5: train the CLIP text encoder alone, then freeze it. Resumable: WORK/text/last.pt; result WORK/model/text_encoder.
 
-The state is split in two halves of 256. A concept's, style's or colour's own tokens must speak in the first half and be
-silent in the second; all other tokens (begin, template words, end of text, padding) the other way round. In its half, a
+The state is split in two parts, of 384 and of 256. A concept's, style's or colour's own tokens must speak in the first part and
+be silent in the second; all other tokens (begin, template words, end of text, padding) the other way round. In its part, a
 concept's last token, a style's token and end of text and padding say what the thing looks like (`codes.py`). Three linear
-heads read the first half at the own tokens, three others read the second half at end of text and padding. So what a prompt's own
+heads read the first part at the own tokens, three others read the second part at end of text and padding. So what a prompt's own
 tokens say and what its other tokens have learnt of them lie in separate directions, and a matrix fitted to the latter
 leaves the former nearly as they are, as in a large text encoder.
 """
@@ -14,12 +14,13 @@ import time
 import torch
 import torch.nn.functional as F
 from captions import COLOURS, CONCEPTS, ITEMS, STYLES, _tokenizer, draw, encode
-from codes import CODE, codes
+from codes import codes
 from paths import WORK
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
-WIDTH, HALF = 512, 256
+OWN, CONTEXT = 384, 256
+WIDTH = OWN + CONTEXT
 
 
 def build() -> CLIPTextModel:
@@ -31,13 +32,13 @@ def build() -> CLIPTextModel:
 
 
 class Heads(nn.Module):
-    """concept, style, colour from the own half at own tokens, and from the context half at end of text and padding."""
+    """concept, style, colour from the own part at own tokens, and from the context part at end of text and padding."""
 
     def __init__(self) -> None:
         super().__init__()
         kinds = (len(CONCEPTS), len(STYLES) + 1, len(COLOURS) + 1)
-        self.own = nn.ModuleList(nn.Linear(HALF, k) for k in kinds)
-        self.context = nn.ModuleList(nn.Linear(HALF, k) for k in kinds)
+        self.own = nn.ModuleList(nn.Linear(OWN, k) for k in kinds)
+        self.context = nn.ModuleList(nn.Linear(CONTEXT, k) for k in kinds)
 
 
 def sample(rng: random.Random, count: int, length: int):
@@ -67,7 +68,7 @@ BY_CONCEPT = [[i for i in ITEMS_IN_USE if i["concept"] == c] for c in range(len(
 
 def losses(states, roles, last, facts, places, heads, looks, echoes) -> dict[str, torch.Tensor]:
     rows = torch.arange(len(states))
-    own, context = states[..., :HALF], states[..., HALF:]
+    own, context = states.split((OWN, CONTEXT), -1)
     out = {"own": F.cross_entropy(heads.own[0](own[rows, last]), facts[:, 0])}
     for column, index in ((2, 1), (3, 2)):
         there = places[:, column] >= 0
@@ -75,14 +76,14 @@ def losses(states, roles, last, facts, places, heads, looks, echoes) -> dict[str
     for column in (0, 1):
         for index, weight in ((0, 1.0), (1, 0.5), (2, 0.5)):
             out[f"ctx{index}{column}"] = weight * F.cross_entropy(heads.context[index](context[rows, places[:, column]]), facts[:, index])
-    out["look own"] = F.mse_loss(own[rows, last, :CODE], looks[facts[:, 4]])
+    out["look own"] = F.mse_loss(own[rows, last, :looks.shape[1]], looks[facts[:, 4]])
     styled = places[:, 2] >= 0
-    out["look style"] = 0.5 * F.mse_loss(own[rows[styled], places[styled, 2], :CODE], looks[facts[styled, 3]])
+    out["look style"] = 0.5 * F.mse_loss(own[rows[styled], places[styled, 2], :looks.shape[1]], looks[facts[styled, 3]])
     for column in (0, 1):
-        out[f"look ctx{column}"] = 0.5 * F.mse_loss(context[rows, places[:, column], :CODE], echoes[facts[:, 3]])
+        out[f"look ctx{column}"] = 0.5 * F.mse_loss(context[rows, places[:, column], :echoes.shape[1]], echoes[facts[:, 3]])
     content = ((roles >= 1) & (roles <= 3)).float()[..., None]
-    out["apart"] = 0.3 * ((context.square() * content).sum() / content.sum() / HALF
-                          + (own.square() * (1 - content)).sum() / (1 - content).sum() / HALF)
+    out["apart"] = 0.3 * ((context.square() * content).sum() / content.sum() / CONTEXT
+                          + (own.square() * (1 - content)).sum() / (1 - content).sum() / OWN)
     return out
 
 
@@ -92,7 +93,7 @@ def main() -> None:
     args.add_argument("--fresh", action="store_true", help="keep the weights, start the schedule anew")
     args = args.parse_args()
     torch.manual_seed(0)
-    model, heads, looks, echoes = build(), Heads(), codes(5), codes(6)
+    model, heads, looks, echoes = build(), Heads(), torch.cat([codes(5), codes(7, 128)], 1), codes(6)
     weights = list(model.parameters()) + list(heads.parameters())
     print(sum(p.numel() for p in model.parameters()) / 1e6, "M")
     optimiser = torch.optim.AdamW(weights, lr=1e-3, weight_decay=0.01, betas=(0.9, 0.98))

@@ -17,6 +17,7 @@ from captions import COLOURS, CONCEPTS, ITEMS, draw, encode
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from paths import WORK
+from text import WIDTH
 
 CHANNELS, LAYERS, HEADS, EMPTY = (128, 256), 1, 4, 0.08
 LENGTH, TAIL = 32, 5                          # text positions kept in training; the last TAIL stand for the padding cut off
@@ -26,7 +27,7 @@ def build() -> UNet2DConditionModel:
     return UNet2DConditionModel(
         sample_size=8, in_channels=4, out_channels=4, layers_per_block=LAYERS, block_out_channels=CHANNELS,
         down_block_types=("CrossAttnDownBlock2D",) * 2, up_block_types=("CrossAttnUpBlock2D",) * 2,
-        cross_attention_dim=512, attention_head_dim=HEADS, norm_num_groups=16)
+        cross_attention_dim=WIDTH, attention_head_dim=HEADS, norm_num_groups=16)
 
 
 def schedule() -> DDIMScheduler:
@@ -58,7 +59,7 @@ def latent_cache(variants: int = 1) -> torch.Tensor:
 
 @torch.no_grad()
 def text_cache(each: int = 24) -> dict[str, torch.Tensor]:
-    """states fp16 [items * each, 77, 512], roles uint8 [.., 77], colour int8 [..] (-1: not said), empty [77, 512]."""
+    """states fp16 [items * each, 77, WIDTH], roles uint8 [.., 77], colour int8 [..] (-1: not said), empty [77, WIDTH]."""
     from captions import _tokenizer
     from transformers import CLIPTextModel
     place = WORK / "unet/text1.pt"
@@ -71,7 +72,7 @@ def text_cache(each: int = 24) -> dict[str, torch.Tensor]:
             colour = rng.randrange(len(COLOURS)) if rng.random() < 0.5 else None
             one, two, _ = encode(draw(rng, item, colour))
             ids.append(one), roles.append(two), said.append(-1 if colour is None else colour)
-    ids, states = torch.tensor(ids), torch.empty(len(ids), 77, 512, dtype=torch.float16)
+    ids, states = torch.tensor(ids), torch.empty(len(ids), 77, WIDTH, dtype=torch.float16)
     for at in range(0, len(ids), 128):
         with torch.autocast("cpu", torch.bfloat16):
             states[at:at + 128] = encoder(ids[at:at + 128]).last_hidden_state.half()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from functools import cache
 
 import torch
 from PIL import Image
@@ -17,6 +18,9 @@ from mace_gov.documents.plan import GenerationSettings
 
 CACHED_PROMPTS = 1024
 """Text states kept at once while drawing; a state of SD 1.x takes a quarter of a megabyte."""
+
+BFLOAT16 = {"avx512_bf16", "amx_bf16"}
+"""What processors call it that multiply bfloat16 themselves; on others it takes longer than float32."""
 
 OnStep = Callable[[int, torch.Tensor], None]
 """Called with a step's index before its forward pass, and the latents [n, c, h, w] as they are then."""
@@ -34,23 +38,23 @@ def draw(
     if len(prompts) != len(seeds):
         raise UsageError(f"{len(prompts)} prompts but {len(seeds)} seeds, expected as many")
     advance = (progress or Silent()).start("drawing pictures", len(prompts))
-    reader, cache = TextReader.of(pipe), {}
+    reader, known = TextReader.of(pipe), {}
     for start in range(0, len(prompts), settings.batch):
         part = list(prompts[start:start + settings.batch])
-        text = _cached_conditions(reader, [*part, ""], cache)
+        text = _cached_conditions(reader, [*part, ""], known)
         latents = sample(pipe, text[:-1], text[-1:], seeds[start:start + settings.batch], settings)
         yield from decode(pipe, latents)
         advance(len(part))
 
 
-def _cached_conditions(reader: TextReader, prompts: Sequence[str], cache: dict[str, Conditions]) -> Conditions:
-    if missing := sorted({prompt for prompt in prompts if prompt not in cache}):
-        if len(cache) + len(missing) > CACHED_PROMPTS:
-            cache.clear()
+def _cached_conditions(reader: TextReader, prompts: Sequence[str], known: dict[str, Conditions]) -> Conditions:
+    if missing := sorted({prompt for prompt in prompts if prompt not in known}):
+        if len(known) + len(missing) > CACHED_PROMPTS:
+            known.clear()
             missing = sorted(set(prompts))
         read = reader.conditions(missing)
-        cache.update({prompt: read[n:n + 1] for n, prompt in enumerate(missing)})
-    return Conditions.joined([cache[prompt] for prompt in prompts])
+        known.update({prompt: read[n:n + 1] for n, prompt in enumerate(missing)})
+    return Conditions.joined([known[prompt] for prompt in prompts])
 
 
 def initial_noise(pipe, generators: Sequence[torch.Generator], size: int) -> torch.Tensor:
@@ -109,10 +113,17 @@ def sample(
 
 
 def half_precision(device: torch.device):
-    """Half-precision arithmetic where it pays, on CUDA; plain float32 elsewhere."""
-    if device.type != "cuda":
-        return nullcontext()
-    return torch.autocast("cuda", torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16)
+    """Half-precision arithmetic where it pays: on CUDA, and on processors that multiply bfloat16 themselves."""
+    if device.type == "cuda":
+        return torch.autocast("cuda", torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16)
+    if device.type == "cpu" and not BFLOAT16.isdisjoint(name for name, has in _processor().items() if has):
+        return torch.autocast("cpu", torch.bfloat16)
+    return nullcontext()
+
+
+@cache
+def _processor() -> dict[str, object]:
+    return getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch do not say
 
 
 @torch.no_grad()

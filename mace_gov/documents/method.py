@@ -87,6 +87,8 @@ class Preserve(Document):
     """Phrases whose captions must keep their outputs."""
     concept_scale: float | None = Field(default=None, ge=0)
     """Multiplies the named concepts' matrix, plainly."""
+    namesake_scale: float | None = Field(default=None, ge=0)
+    """Multiplies the matrix of namesakes: banned people's first and last names, joined anew."""
     leak: float | None = Field(default=None, gt=0, lt=1)
     """nullspace: share of the preserve set's energy that may lie in the directions that are edited."""
 

@@ -83,6 +83,8 @@ class Target(Document):
     """The phrase to erase."""
     anchor: Phrase
     """What it is mapped to."""
+    other_names: list[Phrase] | None = None
+    """Synonyms and narrower terms: general captions that name one are not preserved."""
     lora: LoraSettings
     """Stage 2 settings."""
 
@@ -97,7 +99,7 @@ class ClosedForm(Document):
 
 
 class PreserveSettings(Document):
-    """The preserve term mu P = scale P_prior + conceptScale P_concepts."""
+    """The preserve term mu P = scale P_prior + conceptScale P_concepts + namesakeScale P_namesakes."""
 
     prior: Literal["general", "none"]
     """Whether general captions are preserved."""
@@ -107,6 +109,8 @@ class PreserveSettings(Document):
     """Named concepts to preserve."""
     concept_scale: float
     """Multiplies P_concepts."""
+    namesake_scale: float | None = None
+    """Multiplies P_namesakes; None: there are none."""
     leak: float | None = None
     """nullspace alone: share of the preserve set's energy that may lie in the directions that are edited."""
 

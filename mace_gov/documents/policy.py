@@ -32,7 +32,7 @@ class Concept(Document):
     anchor: Phrase | None = None
     """The phrase that it is mapped to; left out, the model's own text encoder chooses a near, harmless superclass."""
     synonyms: list[Phrase] = []
-    """Other words for it, probed by the synonym suite and never trained on."""
+    """Other words for it, probed by the synonym suite: never trained on, and captions with them are not preserved."""
     descriptions: list[Phrase] | None = Field(default=None, min_length=1)
     """Say what it is without naming it; probed by the description suite."""
     broader: list[Phrase] | None = Field(default=None, min_length=1)

@@ -16,7 +16,7 @@ from mace_gov.documents.base import Document, Slug
 from mace_gov.documents.drawable import may_draw
 from mace_gov.documents.plan import ErasurePlan, Target
 
-PICTURES_VERSION = 1
+PICTURES_VERSION = 2
 """Raised whenever the same plan would draw other training pictures or heat."""
 
 LORA_VERSION = 3
@@ -92,7 +92,8 @@ def refinement_targets(plan: ErasurePlan) -> list[list[str]]:
 
 def refinement_key(plan: ErasurePlan) -> str:
     """Digest of the refined model that LoRAs are trained on."""
+    named = sorted({name for target in plan.targets for name in target.other_names or []})
     return digest_of({
         "base": plan.base.digest, "templates": plan.templates, "refine": plan.refine.to_json(),
-        "preserve": plan.preserve.to_json(), "targets": refinement_targets(plan),
+        "preserve": plan.preserve.to_json(), "targets": refinement_targets(plan), "otherNames": named,
     })

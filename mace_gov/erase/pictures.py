@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,27 +28,57 @@ class TrainingPictures:
     """[n, h, w] float32: attention to the concept's own tokens, mean over layers, heads and the middle steps."""
 
 
-def training_pictures(pipe, plan: ErasurePlan, target: Target, cache: Path | None = None) -> TrainingPictures:
-    """Draw the training pictures of a target with the base model, or take them from ``cache``."""
-    file = cache / "pictures" / f"{pictures_key(plan, target)}.safetensors" if cache is not None else None
-    if file is not None and file.is_file():
-        return TrainingPictures(**load_file(file))
+def training_pictures(
+    pipe, plan: ErasurePlan, targets: Sequence[Target], cache: Path | None = None,
+    advance: Callable[[int], None] = lambda _targets: None,
+) -> dict[str, TrainingPictures]:
+    """Draw the training pictures of targets with the base model, or take them from ``cache``; by the target's id.
+
+    Several targets share a batch. Those of a batch are kept once it is done, so that a run that was interrupted goes on
+    with the batches that it would have drawn.
+    """
+    found: dict[str, TrainingPictures] = {}
+    missing = []
+    for target in targets:
+        file = _file(plan, target, cache)
+        if file is not None and file.is_file():
+            found[target.id] = TrainingPictures(**load_file(file))
+            advance(1)
+        else:
+            missing.append(target)
+    most = max(1, plan.generation.batch // max((target.lora.images for target in missing), default=1))
+    for start in range(0, len(missing), most):
+        together = missing[start:start + most]
+        for target, pictures in zip(together, _drawn(pipe, plan, together), strict=True):
+            found[target.id] = pictures
+            if file := _file(plan, target, cache):
+                write_bytes(file, save({"latents": pictures.latents, "heat": pictures.heat}))
+        advance(len(together))
+    return found
+
+
+def _file(plan: ErasurePlan, target: Target, cache: Path | None) -> Path | None:
+    return cache / "pictures" / f"{pictures_key(plan, target)}.safetensors" if cache is not None else None
+
+
+def _drawn(pipe, plan: ErasurePlan, targets: Sequence[Target]) -> Iterator[TrainingPictures]:
+    """The pictures of each target, a batch at a time."""
     reader = TextReader.of(pipe)
-    prompts = [reader.fill(template, target.target) for template in training_templates(plan, target)]
-    text, empty = reader.conditions(prompts), reader.conditions([""])
-    seed = derived_seed(plan.seed, target.id)
-    latents, heat = [], []
+    prompts, seeds = [], []
+    for target in targets:
+        own = [reader.fill(template, target.target) for template in training_templates(plan, target)]
+        seed = derived_seed(plan.seed, target.id)
+        prompts += own
+        seeds += [seed + n for n in range(len(own))]
+    empty, latents, heat = reader.conditions([""]), [], []
     for start in range(0, len(prompts), plan.generation.batch):
         part = slice(start, start + plan.generation.batch)
         positions = [prompt.positions for prompt in prompts[part]]
-        seeds = [seed + n for n in range(start, start + len(positions))]
-        drawn, looked = _draw(pipe, plan, text[part], empty, seeds, positions)
+        drawn, looked = _draw(pipe, plan, reader.conditions(prompts[part]), empty, seeds[part], positions)
         latents.append(drawn)
         heat.append(looked)
-    pictures = TrainingPictures(torch.cat(latents), torch.cat(heat))
-    if file is not None:
-        write_bytes(file, save({"latents": pictures.latents, "heat": pictures.heat}))
-    return pictures
+    counts = [target.lora.images for target in targets]
+    yield from map(TrainingPictures, torch.cat(latents).split(counts), torch.cat(heat).split(counts))
 
 
 def _draw(pipe, plan, text, empty, seeds, positions) -> tuple[torch.Tensor, torch.Tensor]:

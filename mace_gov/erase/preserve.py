@@ -17,7 +17,9 @@ from mace_gov.core.canonical import digest_of
 from mace_gov.core.errors import NumericalError
 from mace_gov.diffusion.text import TextReader, Tokens
 from mace_gov.documents.plan import ErasurePlan
+from mace_gov.documents.policy import Kind
 from mace_gov.erase.captions import captions_for, without
+from mace_gov.erase.namesakes import namesakes
 
 
 def second_moment(states: Iterable[torch.Tensor], width: int) -> torch.Tensor:
@@ -43,8 +45,9 @@ def _blocks(states: Iterable[torch.Tensor], rows: int = 4096) -> Iterable[torch.
 
 
 def prior_moment(reader: TextReader, plan: ErasurePlan, cache: Path | None = None) -> torch.Tensor:
-    """P_prior [d, d]: general captions, but for those that name a target. Kept in ``cache`` by content."""
-    captions = without(captions_for(Path(plan.base.path)), (target.target for target in plan.targets))
+    """P_prior [d, d]: general captions, but for those that name a target, by whichever name. Kept in ``cache``."""
+    banned = [name for target in plan.targets for name in (target.target, *(target.other_names or []))]
+    captions = without(captions_for(Path(plan.base.path)), banned)
     text_files = {n: d for n, d in plan.base.files.items() if n.startswith(("text_encoder", "tokenizer"))}
     key = digest_of({"what": "prior/v1", "text": text_files, "captions": captions})
     file = cache / "priors" / f"{key}.safetensors" if cache is not None else None
@@ -62,7 +65,10 @@ def concept_prompts(reader: TextReader, phrases: Sequence[str], templates: Seque
 
 
 def preserve_term(reader: TextReader, plan: ErasurePlan, cache: Path | None = None) -> torch.Tensor:
-    """mu P = scale P_prior + conceptScale P_concepts, [d, d] float64. Raises NumericalError when it is not finite."""
+    """mu P = scale P_prior + conceptScale P_concepts + namesakeScale P_namesakes, [d, d] float64.
+
+    Namesakes stand in one caption each, the plan's in turn. Raises NumericalError when the term is not finite.
+    """
     settings = plan.preserve
     term = torch.zeros(reader.width, reader.width, dtype=torch.float64)
     if settings.prior == "general" and settings.scale > 0:
@@ -70,6 +76,10 @@ def preserve_term(reader: TextReader, plan: ErasurePlan, cache: Path | None = No
     if settings.concepts and settings.concept_scale > 0:
         prompts = concept_prompts(reader, settings.concepts, plan.templates)
         term += settings.concept_scale * second_moment(reader.states(prompts), reader.width)
+    people = namesakes([target.target for target in plan.targets if target.kind is Kind.CELEBRITY])
+    if people and settings.namesake_scale:
+        captions = [reader.fill(plan.templates[n % len(plan.templates)], name) for n, name in enumerate(people)]
+        term += settings.namesake_scale * second_moment(reader.states(captions), reader.width)
     if not torch.isfinite(term).all():
         raise NumericalError("the preserve matrix is not finite, expected finite text states and scales")
     return term

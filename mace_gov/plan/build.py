@@ -52,6 +52,7 @@ def make_plan(
             kind=category.kind,
             target=concept.target,
             anchor=anchors[concept.id],
+            other_names=sorted({*concept.synonyms, *(concept.narrower or [])}) or None,
             lora=_lora(presets[category.kind], method.lora, drawn=not erase_only(category, concept)),
         )
         for category, concept in policy.concepts()
@@ -71,6 +72,8 @@ def make_plan(
             scale=preserve.scale if preserve.scale is not None else preset.scale,
             concepts=preserve.concepts or [],
             concept_scale=preserve.concept_scale if preserve.concept_scale is not None else preset.concept_scale,
+            namesake_scale=(
+                preserve.namesake_scale if preserve.namesake_scale is not None else preset.namesake_scale) or None,
             leak=(preserve.leak or NULLSPACE_LEAK) if method.name == "nullspace" else None,
         ),
         esd=esd_settings(method.esd or Esd(), small=small) if method.name == "esd" else None,

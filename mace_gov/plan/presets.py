@@ -29,6 +29,8 @@ class Preset:
     """Multiplies the prior's matrix."""
     concept_scale: float
     """Multiplies the preserved concepts' matrix."""
+    namesake_scale: float = 0.0
+    """Multiplies the namesakes' matrix, where the policy bans characters; the paper has none."""
 
 
 PAPER_WINDOW = Window(start=200, end=400, gamma=0.05)
@@ -89,7 +91,7 @@ EMBEDDED = {
             update={"learning_rate": 2e-2, "window": EMBEDDED_WINDOW, "images": 2, "init": "focal"}
         ),
         refine=ClosedForm(relative_ridge=0.3), fuse=ClosedForm(relative_ridge=0.01),
-        prior="general", scale=2.0, concept_scale=2.0,
+        prior="general", scale=2.0, concept_scale=0.5, namesake_scale=1.0,
     )
     for kind, preset in PAPER.items()
 }

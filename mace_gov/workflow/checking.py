@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from mace_gov.attest.keys import ensure_key_pair, registry_trust
@@ -62,10 +63,10 @@ def check(path: Path, *, key: Path | None, registry: Path, need_verdict: bool) -
             # What does not hold is not kept: the server may be mended, and the next command fetches it anew.
             shutil.rmtree(folder.parent)
         raise
-    refuse_recalled(verified, registry, pinned)
+    standing = refuse_recalled(verified, registry, pinned)
     if registered:
         refuse_moved(registered, verified, registry, pinned)
-    return verified
+    return replace(verified, checks=(*verified.checks, standing))
 
 
 def _locate(path: Path, registry: Path) -> tuple[Path, Registered | None]:

@@ -24,15 +24,24 @@ def chain(registry: Path, name: str, trust: Trust) -> ReleaseLog:
     return read_releases(registry, name, trust)
 
 
-def refuse_recalled(verified: VerifiedEvidence, registry: Path, trust: Trust) -> None:
-    """Raise RecalledError when any chain in the registry recalls this version or this model."""
+def refuse_recalled(verified: VerifiedEvidence, registry: Path, trust: Trust) -> str:
+    """What the signed releases at hand say, in words; "not recalled" is worth what they know.
+
+    Raises RecalledError when any chain in the registry recalls this version or this model.
+    """
     lineage, digest = verified.evidence.lineage, verified.evidence.audit.governed_digest
     place = (lineage.name, lineage.version) if lineage else (None, None)
     names = {folder.name for folder in (registry / "releases").glob("[!.]*")} | ({lineage.name} if lineage else set())
+    known = 0
     for name in sorted(names):
-        if found := chain(registry, name, trust).recall_of(*place, digest):
+        log = chain(registry, name, trust)
+        known += len(log.entries)
+        if found := log.recall_of(*place, digest):
             version = f"{found.name}/{found.version}"
             raise RecalledError(f"{version} was recalled on {found.at} by {found.by}: {found.reason}")
+    if not known:
+        return "releases: no signed chain at hand; whether this version was recalled since is not known"
+    return f"releases: not recalled by the {known} signed entries at hand"
 
 
 def refuse_moved(registered: Registered, verified: VerifiedEvidence, registry: Path, trust: Trust) -> None:

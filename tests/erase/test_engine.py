@@ -188,7 +188,7 @@ def test_what_may_never_be_drawn_is_refined_without_a_picture(plan_for, tmp_path
     banned = plan.targets[0].model_copy(update={"target": "a naked teenager"})
     drawn = []
     draw = mace.training_pictures
-    monkeypatch.setattr(mace, "training_pictures", lambda *a: drawn.append(a[2].id) or draw(*a))
+    monkeypatch.setattr(mace, "training_pictures", lambda *a: drawn.extend(t.id for t in a[2]) or draw(*a))
     record = erase(plan.model_copy(update={"targets": [banned, plan.targets[1]]}), tmp_path / "out", device="cpu")
     assert drawn == ["dog"]
     assert [lora.concept for lora in record.loras] == ["dog"]

@@ -57,7 +57,7 @@ def test_the_direction_is_held_while_b_learns(pipe, plan_for):
     plan = plan_for(lora={"steps": 40, "learning_rate": 0.05, "images": 1, "init": "focal"})
     target = plan.targets[0]
     focal = directions(pipe, plan)
-    result, = train(pipe, plan, [target], {target.id: training_pictures(pipe, plan, target)}, focal)
+    result, = train(pipe, plan, [target], training_pictures(pipe, plan, [target]), focal)
     for b, a in factors(result.weights).values():
         assert torch.equal(a, focal[target.id].float().double())
         assert torch.isfinite(b).all()

@@ -25,7 +25,7 @@ def pipe(tiny_model):
 def trained(pipe, plan, target=None):
     """The training of one target, and the refined U-Net's output with its adapter, which peft itself applies."""
     target = target or plan.targets[0]
-    result, = train(pipe, plan, [target], {target.id: training_pictures(pipe, plan, target)})
+    result, = train(pipe, plan, [target], training_pictures(pipe, plan, [target]))
     with torch.no_grad(), peft_adapter(pipe.unet, result.weights):
         return result, predict(pipe)
 
@@ -75,7 +75,7 @@ def test_adapters_come_off_without_a_trace(pipe, plan_for):
     before = {name: value.clone() for name, value in pipe.unet.state_dict().items()}
     for rank in (1, 2):
         plan = plan_for(lora={"rank": rank, "steps": 1})
-        train(pipe, plan, plan.targets[:1], {plan.targets[0].id: training_pictures(pipe, plan, plan.targets[0])})
+        train(pipe, plan, plan.targets[:1], training_pictures(pipe, plan, plan.targets[:1]))
     after = pipe.unet.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -94,7 +94,7 @@ def test_only_cross_attention_is_trained(pipe, plan_for):
 
 def test_together_is_as_alone(pipe, plan_for):
     plan = plan_for(lora={"steps": 12, "learning_rate": 0.01, "images": 2})
-    pictures = {target.id: training_pictures(pipe, plan, target) for target in plan.targets}
+    pictures = training_pictures(pipe, plan, plan.targets)
     together = train(pipe, plan, plan.targets, pictures)
     assert len(together) > 2
     for target, result in zip(plan.targets, together, strict=True):
@@ -117,14 +117,18 @@ def test_seeds_come_from_the_concept_and_not_from_the_order(pipe, plan_for):
 
 def test_pictures_are_the_same_from_the_cache_and_with_another_batch(pipe, plan_for, tmp_path):
     plan = plan_for(lora={"images": 3})
-    first = training_pictures(pipe, plan, plan.targets[0], tmp_path)
-    again = training_pictures(pipe, plan, plan.targets[0], tmp_path)
-    assert torch.equal(first.latents, again.latents)
-    assert torch.equal(first.heat, again.heat)
+    told = []
+    first = training_pictures(pipe, plan, plan.targets, tmp_path, told.append)
+    again = training_pictures(pipe, plan, plan.targets, tmp_path)
     single = plan.model_copy(update={"generation": plan.generation.model_copy(update={"batch": 1})})
-    alone = training_pictures(pipe, single, plan.targets[0])
-    assert torch.allclose(first.latents, alone.latents, atol=1e-4)
-    assert torch.allclose(first.heat, alone.heat, atol=1e-5)
+    alone = training_pictures(pipe, single, plan.targets)
+    assert sum(told) == len(plan.targets)
+    for target in plan.targets:
+        assert torch.equal(first[target.id].latents, again[target.id].latents)
+        assert torch.equal(first[target.id].heat, again[target.id].heat)
+        assert torch.allclose(first[target.id].latents, alone[target.id].latents, atol=1e-4)
+        assert torch.allclose(first[target.id].heat, alone[target.id].heat, atol=1e-5)
+    assert not torch.allclose(first["ship"].latents, first["dog"].latents, atol=0.1)
 
 
 def test_non_finite_training_is_refused(pipe, plan_for):

@@ -65,6 +65,11 @@ def verified(registry: Path, path: Path = COMPLIANT) -> str:
     return f"{evidence.lineage.name}/{evidence.lineage.version}"
 
 
+def standing(registry: Path) -> str:
+    """What verification says of recalls."""
+    return workflow.verify_path(Path("nsfw/1"), key=None, registry=registry)[0].checks[-1]
+
+
 def edit(registry: Path, statement: str, *values: object) -> None:
     """Change MLflow's database behind its back."""
     with sqlite3.connect(registry / "mlflow.db") as database:
@@ -74,7 +79,9 @@ def edit(registry: Path, statement: str, *values: object) -> None:
 def test_promote_roll_back_and_recall(registry: Path) -> None:
     with pytest.raises(UsageError, match="knows no models:/nsfw@compliant"):
         verified(registry)
+    assert standing(registry).endswith("no signed chain at hand; whether this version was recalled since is not known")
     assert promote(registry, 1).exit_code == 0
+    assert standing(registry) == "releases: not recalled by the 1 signed entries at hand"
     assert verified(registry) == "nsfw/1"
     assert promote(registry, 2).exit_code == 0
     assert promote(registry, 2).exit_code == 0  # again: nothing new is signed

@@ -20,7 +20,7 @@ from mace_gov.erase.focal import focal_directions
 from mace_gov.erase.fuse import fuse, naive_sum
 from mace_gov.erase.lora import factors, train
 from mace_gov.erase.methods.base import Erasure, Stopwatch, about, condition_warnings
-from mace_gov.erase.pictures import TrainingPictures, training_pictures
+from mace_gov.erase.pictures import training_pictures
 from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.refine import Refinement, refine
 from mace_gov.erase.reuse import TrainedLora, finished, keep, recall
@@ -71,12 +71,9 @@ def _loras(
     reused = sum(lora is not None for lora in found.values())
     if reused:
         progress.note(f"reusing {reused} of {len(targets)} LoRAs")
-    pictures: dict[str, TrainingPictures] = {}
     with clock.stage("pictures"):
         advance = progress.start("drawing training pictures", len(training))
-        for target in training:
-            pictures[target.id] = training_pictures(pipe, plan, target, cache)
-            advance(1)
+        pictures = training_pictures(pipe, plan, training, cache, advance)
     with clock.stage("lora"), _refined_weights(pipe.unet, refined.matrix):
         focal = [target for target in training if target.lora.init == "focal"]
         directions = focal_directions(TextReader.of(pipe), plan, preserve, focal) if focal else {}

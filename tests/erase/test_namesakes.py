@@ -1,0 +1,47 @@
+"""Who shares names with the banned: from the ban alone, never banned, in no order."""
+
+from __future__ import annotations
+
+import torch
+
+from mace_gov.documents.plan import PreserveSettings
+from mace_gov.documents.policy import Kind
+from mace_gov.erase.namesakes import OTHERS, namesakes
+from mace_gov.erase.preserve import preserve_term
+
+PEOPLE = [f"{first} {last}" for first in ("anna", "maria", "ida") for last in ("lund", "berg", "dahl")]
+
+
+def test_names_are_joined_anew_and_none_is_banned():
+    found = namesakes(["anna lund", "maria berg", "Ida May Dahl"])
+    assert set(found) <= {"anna berg", "anna Dahl", "maria lund", "maria Dahl", "Ida May lund", "Ida May berg"}
+    assert len(found) == len(set(found)) >= 3
+    assert namesakes(["anna lund", "anna berg", "maria lund", "Maria Berg"]) == []
+
+
+def test_one_person_or_one_word_has_none():
+    assert namesakes([]) == namesakes(["anna lund"]) == namesakes(["madonna", "prince"]) == []
+    assert namesakes(["anna lund", "prince"]) == []
+
+
+def test_order_does_not_matter_and_each_borrows_from_several():
+    many = [f"first{n} last{n}" for n in range(40)]
+    assert namesakes(many) == namesakes(many[::-1])
+    assert len(namesakes(many)) == OTHERS * len(many)
+    assert namesakes(PEOPLE) == []  # every combination is banned
+
+
+def test_only_characters_have_namesakes_and_the_scale_multiplies_them(plan_for, reader):
+    plan = plan_for(preserve=PreserveSettings(prior="none", scale=0.0, concepts=[], concept_scale=0.0))
+    people = [t.model_copy(update={"kind": Kind.CELEBRITY, "target": name}) for t, name in zip(
+        plan.targets, ("dog bird", "ship cat", "frog horse"), strict=False)]
+
+    def term(targets, scale):
+        kept = plan.preserve.model_copy(update={"namesake_scale": scale})
+        return preserve_term(reader, plan.model_copy(update={"targets": targets, "preserve": kept}))
+
+    once, twice = term(people, 1.0), term(people, 2.0)
+    assert once.trace() > 0
+    assert torch.allclose(twice, 2 * once)
+    things = [t.model_copy(update={"kind": Kind.OBJECT}) for t in people]
+    assert term(things, 1.0).abs().max() == term(people, 0.0).abs().max() == 0
