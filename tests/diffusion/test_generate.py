@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -39,6 +41,26 @@ def test_a_picture_does_not_depend_on_its_batch(pipe):
     assert (together[0] != together[1]).any()
 
 
+@pytest.fixture
+def exactly(monkeypatch):
+    """Float32 throughout, as the libraries' own calls compute."""
+    monkeypatch.setattr(generate, "half_precision", lambda _device: nullcontext())
+
+
+def test_half_precision_is_for_processors_that_have_it_and_moves_pictures_little(pipe, monkeypatch):
+    cpu = torch.device("cpu")
+    for has, used in (({"avx512_bf16": True}, True), ({"avx512_bf16": False, "avx2": True}, False), ({}, False)):
+        monkeypatch.setattr(generate, "_processor", lambda has=has: has)
+        with generate.half_precision(cpu):
+            assert torch.is_autocast_enabled("cpu") is used
+    whole = pictures(pipe)
+    monkeypatch.setattr(generate, "_processor", lambda: {"avx512_bf16": True})
+    half = pictures(pipe)
+    assert 0 < np.abs(half - whole).max() <= 6
+    assert np.abs(half - whole).mean() < 1
+
+
+@pytest.mark.usefixtures("exactly")
 @pytest.mark.parametrize("guidance", [4.0, 1.0])
 def test_it_equals_the_pipelines_own_call(pipe, guidance):
     noise = initial_noise(pipe, [torch.Generator().manual_seed(5)], 16)
