@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -85,6 +85,11 @@ def verify(
         except IntegrityError as error:
             refused.append(error.message)
     raise IntegrityError("\n".join([f"no evidence for this model holds: {path}", *refused]))
+
+
+def also_checked(verified: VerifiedEvidence, remark: str) -> VerifiedEvidence:
+    """The same evidence with one more thing that was checked, or that could not be, in words."""
+    return replace(verified, checks=(*verified.checks, remark))
 
 
 def _version(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 from mace_gov.attest.keys import ensure_key_pair, registry_trust
 from mace_gov.attest.statement import POLICY_NAME, VERDICT_NAME
 from mace_gov.attest.trust import Trust, load_trust
-from mace_gov.attest.verify import verify
+from mace_gov.attest.verify import also_checked, verify
 from mace_gov.core.errors import IntegrityError, MaceGovError
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.verdict import Verdict
@@ -66,7 +65,7 @@ def check(path: Path, *, key: Path | None, registry: Path, need_verdict: bool) -
     standing = refuse_recalled(verified, registry, pinned)
     if registered:
         refuse_moved(registered, verified, registry, pinned)
-    return replace(verified, checks=(*verified.checks, standing))
+    return also_checked(verified, standing)
 
 
 def _locate(path: Path, registry: Path) -> tuple[Path, Registered | None]:
