@@ -97,7 +97,9 @@ class Esd(Document):
     """ESD's fine-tuning."""
 
     steps: int | None = Field(default=None, ge=1, le=100_000)
-    """Optimiser steps per concept."""
+    """Samples per concept."""
+    batch: int | None = Field(default=None, ge=1, le=1024)
+    """Samples of an optimiser step, of as many concepts in turn; they share a timestep."""
     learning_rate: float | None = Field(default=None, gt=0, le=1)
     """Adam learning rate."""
     guidance: float | None = Field(default=None, gt=0, le=20)

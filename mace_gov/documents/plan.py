@@ -119,7 +119,9 @@ class EsdSettings(Document):
     """ESD's fine-tuning, complete."""
 
     steps: int
-    """Optimiser steps per concept."""
+    """Samples per concept."""
+    batch: int = 1
+    """Samples of an optimiser step, of as many concepts in turn; they share a timestep."""
     learning_rate: float
     """Adam learning rate."""
     guidance: float

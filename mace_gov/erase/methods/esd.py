@@ -73,18 +73,24 @@ def _fine_tune(plan, pipe, layers, pristine, progress: Progress) -> list[float]:
     total = settings.steps * len(plan.targets)
     advance = progress.start("fine-tuning cross-attention", total)
     losses: list[float] = []
-    for iteration in range(total):
-        target = plan.targets[iteration % len(plan.targets)]
-        template = plan.templates[int(torch.randint(len(plan.templates), (), generator=generator))]
-        prompt = reader.conditions([template.replace("{}", target.target)])
+
+    def pick(below: int) -> int:
+        return int(torch.randint(below, (), generator=generator))
+
+    for start in range(0, total, settings.batch):
+        turns = range(start, min(start + settings.batch, total))
+        prompt = reader.conditions([
+            plan.templates[pick(len(plan.templates))].replace("{}", plan.targets[turn % len(plan.targets)].target)
+            for turn in turns
+        ])
+        nothing = empty.repeated(len(turns))
         scheduler = schedule(pipe, plan.generation.steps)
-        until = int(torch.randint(len(scheduler.timesteps), (), generator=generator))
-        seed = int(torch.randint(2**31, (), generator=generator))
-        latents = sample(pipe, prompt, empty, [seed], drawing, until=until)
+        until = pick(len(scheduler.timesteps))
+        latents = sample(pipe, prompt, empty, [pick(2**31) for _ in turns], drawing, until=until)
         step = scheduler.timesteps[until]
         seen = scheduler.scale_model_input(latents, step)
         with torch.no_grad(), _weights(layers, pristine):
-            without, within = (predict(pipe, seen, step, text) for text in (empty, prompt))
+            without, within = (predict(pipe, seen, step, text) for text in (nothing, prompt))
         wanted = without - settings.guidance * (within - without)
         loss = F.mse_loss(predict(pipe, seen, step, prompt), wanted)
         optimiser.zero_grad(set_to_none=True)
@@ -92,9 +98,9 @@ def _fine_tune(plan, pipe, layers, pristine, progress: Progress) -> list[float]:
         optimiser.step()
         losses.append(loss.item())
         if not torch.isfinite(loss):
-            raise NumericalError(f"esd: the loss is {losses[-1]} at step {iteration + 1}, expected a finite number",
+            raise NumericalError(f"esd: the loss is {losses[-1]} at step {len(losses)}, expected a finite number",
                                  hint="Lower esd.learningRate.")
-        advance(1)
+        advance(len(turns))
     return losses
 
 

@@ -30,8 +30,9 @@ def away(pipe, reader, prompt: str, x: torch.Tensor) -> tuple[torch.Tensor, torc
     return within, without - (within - without)
 
 
-def test_it_moves_the_concept_towards_the_opposite_of_itself(pipe, reader, plan_for):
-    plan = plan_for(method="esd", esd=SETTINGS, concepts=("ship",), templates=["a photo of {}"])
+@pytest.mark.parametrize("settings", [SETTINGS, SETTINGS.model_copy(update={"steps": 180, "batch": 4})])
+def test_it_moves_the_concept_towards_the_opposite_of_itself(settings, pipe, reader, plan_for):
+    plan = plan_for(method="esd", esd=settings, concepts=("ship",), templates=["a photo of {}"])
     x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(7))
     before, wanted = away(pipe, reader, "a photo of ship", x)
     delta = esd(plan, pipe, cache=None, progress=Silent()).delta
