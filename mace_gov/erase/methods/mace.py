@@ -74,7 +74,7 @@ def _loras(
     with clock.stage("pictures"):
         advance = progress.start("drawing training pictures", len(training))
         pictures = training_pictures(pipe, plan, training, cache, advance)
-    with clock.stage("lora"), _refined_weights(pipe.unet, refined.matrix):
+    with clock.stage("lora"), refined_weights(pipe.unet, refined.matrix):
         focal = [target for target in training if target.lora.init == "focal"]
         directions = focal_directions(TextReader.of(pipe), plan, preserve, focal) if focal else {}
         advance = progress.start("training LoRAs", len(training))
@@ -115,7 +115,7 @@ def _together(targets: list[Target], most: int) -> Iterator[list[Target]]:
 
 
 @contextmanager
-def _refined_weights(unet, matrix: torch.Tensor) -> Iterator[None]:
+def refined_weights(unet, matrix: torch.Tensor) -> Iterator[None]:
     """W' = W M in every projection inside the block, W again after it."""
     layers = projections(unet)
     before = {name: layer.weight.detach().clone() for name, layer in layers.items()}
