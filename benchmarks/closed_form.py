@@ -1,31 +1,37 @@
 """Refinement and fusion at Stable Diffusion 1.4's full size, with random weights: seconds, peak memory, agreement.
 
-    python benchmarks/closed_form.py                      # 100 concepts x 30 templates, some minutes on two cores
-    python benchmarks/closed_form.py --concepts 2 --templates 3 --text-layers 1
+    python -m benchmarks.closed_form                      # 100 concepts x 30 templates, some minutes on two cores
+    python -m benchmarks.closed_form --concepts 2 --templates 3 --text-layers 1
 
-The baseline is the straightforward way: for every projection, sum W e_t e_s^T and e_s e_s^T over all pairs and invert,
-in float32. Both are timed on the same text states of a few concepts. `ratio` is baseline seconds over ours.
+The baseline (by_layer.py) is the straightforward way: for every projection, sum W e_t e_s^T and e_s e_s^T over all
+pairs and invert, in float32. Both are timed on the same text states of a few concepts: `ratio` is baseline seconds over
+ours, `ratio_products` that of a baseline which gathers each concept's tokens into one matrix product. `memory_ratio` is
+how much the baseline's process grew over how much ours did, with made-up states of all the concepts.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import torch
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from benchmarks.by_layer import by_layer, concepts_of, outer_products, products
+from mace_gov.core.memory import peak_memory
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.method import Window
 from mace_gov.documents.plan import ClosedForm, ErasurePlan, LoraSettings, ModelManifest, PreserveSettings, Target
 from mace_gov.embedded import MODEL_DIR
 from mace_gov.erase.fuse import fuse
 from mace_gov.erase.preserve import preserve_term
-from mace_gov.erase.refine import coexisting_pairs, refine
+from mace_gov.erase.refine import refine
+from mace_gov.erase.texts import KeptReader
 from mace_gov.plan.templates import PERSON
 
 WIDTH = 768
@@ -42,8 +48,8 @@ def layout() -> dict[str, torch.Tensor]:
             for name, out in zip(names, sizes, strict=True)}
 
 
-def text_reader(tokenizer: Path, layers: int) -> TextReader:
-    """A CLIP-L text encoder with random weights over a real CLIP tokenizer."""
+def text_reader(tokenizer: Path, layers: int) -> tuple[CLIPTokenizer, CLIPTextModel]:
+    """A real CLIP tokenizer, and a CLIP-L text encoder with random weights."""
     words = CLIPTokenizer.from_pretrained(str(tokenizer), local_files_only=True)
     words.model_max_length = 77
     torch.manual_seed(0)
@@ -52,7 +58,7 @@ def text_reader(tokenizer: Path, layers: int) -> TextReader:
         num_attention_heads=12, max_position_embeddings=77, eos_token_id=words.eos_token_id,
         bos_token_id=words.bos_token_id, pad_token_id=words.pad_token_id,
     ))
-    return TextReader(words, encoder.requires_grad_(False).eval(), batch=64)
+    return words, encoder.requires_grad_(False).eval()
 
 
 def plan_of(concepts: int, templates: int) -> ErasurePlan:
@@ -84,35 +90,6 @@ def random_loras(concepts: list[str], weights: dict[str, torch.Tensor]) -> dict:
     return {c: {name: (factor(w.shape[0], 1), factor(1, WIDTH)) for name, w in weights.items()} for c in concepts}
 
 
-def by_layer(reader, plan, weights, loras, preserve, ridges, dtype=torch.float32) -> tuple[dict, float]:
-    """The baseline: every projection on its own, explicit inverses. Returns W* by name, and seconds."""
-    pairs = []
-    for target in plan.targets:
-        ones = [reader.fill(template, target.target) for template in plan.templates]
-        others = [reader.fill(template, target.anchor) for template in plan.templates]
-        sources, anchors = (torch.stack(list(reader.states(p))).to(dtype) for p in (ones, others))
-        chosen = [coexisting_pairs(one, other) for one, other in zip(ones, others, strict=True)]
-        pairs.append((
-            torch.cat([sources[n, [i for i, _ in p]] for n, p in enumerate(chosen)]),  # [pairs, d]
-            torch.cat([anchors[n, [j for _, j in p]] for n, p in enumerate(chosen)]),
-            sources.flatten(0, 1),
-        ))
-    kept, identity = preserve.to(dtype), torch.eye(WIDTH, dtype=dtype)
-    start = time.perf_counter()
-    result = {}
-    for name, w in ((name, weight.to(dtype)) for name, weight in weights.items()):
-        left, right = w @ kept + ridges[0] * w, kept + ridges[0] * identity
-        for e_s, e_t, _ in pairs:
-            left, right = left + (w @ e_t.T) @ e_s, right + e_s.T @ e_s
-        refined = left @ torch.linalg.inv(right)
-        left, right = w @ kept + ridges[1] * refined, kept + ridges[1] * identity
-        for target, (_, _, own) in zip(plan.targets, pairs, strict=True):
-            b, a = loras[target.id][name]
-            left, right = left + ((refined + (b @ a).to(dtype)) @ own.T) @ own, right + own.T @ own
-        result[name] = left @ torch.linalg.inv(right)
-    return result, time.perf_counter() - start
-
-
 def run(reader, plan, weights, loras, preserve) -> tuple[dict, dict[str, float], tuple]:
     """Our way. Returns W* by name, seconds by stage and the two systems."""
     seconds = {}
@@ -123,73 +100,139 @@ def run(reader, plan, weights, loras, preserve) -> tuple[dict, dict[str, float],
         seconds[name] = time.perf_counter() - start
         return value
 
+    phrases = {target.id: target.target for target in plan.targets}
     refined = stage("refine", lambda: refine(reader, plan, preserve))
-    delta, system = stage("fuse", lambda: fuse(refined.matrix, refined.moments, loras, plan.fuse, preserve))
+    delta, system = stage("fuse", lambda: fuse(
+        refined.matrix, refined.total, lambda concept: reader.phrase(phrases[concept], plan.templates)[1].flatten(0, 1),
+        loras, plan.fuse, preserve))
     fused = stage("apply", lambda: delta.apply(weights))
     return fused, seconds, (refined.system, system)
 
 
-class Remembering(TextReader):
-    """Keeps the states it gave, so that both ways are timed on algebra alone."""
+class Timed(KeptReader):
+    """Knows how long its encoder ran."""
 
-    def __init__(self, reader: TextReader) -> None:
-        super().__init__(reader.tokenizer, reader.encoder, batch=reader.batch)
-        self.known: dict[tuple[int, ...], torch.Tensor] = {}
+    seconds = 0.0
 
-    def states(self, prompts):
-        """See TextReader.states."""
-        new = [prompt for prompt in dict.fromkeys(prompts) if prompt.ids not in self.known]
-        self.known.update(zip((prompt.ids for prompt in new), super().states(new), strict=True))
-        return (self.known[prompt.ids] for prompt in prompts)
+    def _read(self, prompts):
+        start = time.perf_counter()
+        read = super()._read(prompts)
+        self.seconds += time.perf_counter() - start
+        return read
+
+
+class MadeUp(TextReader):
+    """Gives random states, the same for the same prompts, so that algebra is looked at alone."""
+
+    def together(self, prompts):
+        """See TextReader.together."""
+        generator = torch.Generator().manual_seed(hash(tuple(p.ids for p in prompts)) % 2**63)
+        return torch.randn(len(prompts), self.length, self.width, generator=generator)
+
+
+def preserve_of(reader) -> torch.Tensor:
+    """A preserve matrix of full rank [d, d]."""
+    states = reader.phrase("a tree", PERSON)[1].flatten(0, 1)
+    return states.T @ states / len(states)
+
+
+def growth(way: str, concepts: int, templates: int, tokenizer: Path) -> float:
+    """MiB by which this process grows when it erases in this way, over what it held before."""
+    weights, reader = layout(), MadeUp(*text_reader(tokenizer, 1))
+    plan = plan_of(concepts, templates)
+    loras = random_loras([target.id for target in plan.targets], weights)
+    preserve = preserve_of(reader)
+    first = plan.targets[0].id
+    run(reader, plan_of(1, templates), weights, {first: loras[first]}, preserve)  # what libraries allocate once
+    before = resident()
+    with peak_memory() as peak:
+        if way == "ours":
+            run(reader, plan, weights, loras, preserve)
+        else:  # the largest projection stands for all: the others come after it and need less
+            largest = max(weights, key=lambda name: weights[name].shape[0])
+            by_layer(concepts_of(reader, plan), {largest: weights[largest]}, loras, preserve, (1, 1), outer_products)
+    return (peak.bytes - before) / 2**20
+
+
+def resident() -> int:
+    """Bytes that this process holds now."""
+    with peak_memory() as now:
+        pass
+    return now.bytes
+
+
+def growth_elsewhere(way: str, args) -> float:
+    """``growth`` in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.closed_form", "--grow", way, "--concepts", str(args.concepts),
+               "--templates", str(args.templates), "--tokenizer", str(args.tokenizer.absolute())]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
+    return float(done.stdout.splitlines()[-1])
+
+
+def timed(work) -> tuple[float, object]:
+    """Seconds and result."""
+    start = time.perf_counter()
+    result = work()
+    return time.perf_counter() - start, result
 
 
 def main(argv: list[str] | None = None) -> dict:
+    """Measure, print one JSON line and return it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--concepts", type=int, default=100)
     parser.add_argument("--templates", type=int, default=30)
     parser.add_argument("--text-layers", type=int, default=12)
     parser.add_argument("--subset", type=int, default=3, help="concepts in the comparison with the baseline")
     parser.add_argument("--tokenizer", type=Path, default=MODEL_DIR / "tokenizer")
+    parser.add_argument("--grow", choices=["ours", "baseline"], help="only print the MiB that one way needs")
     args = parser.parse_args(argv)
-    weights, reader = layout(), text_reader(args.tokenizer, args.text_layers)
+    if args.grow:
+        print(growth(args.grow, args.concepts, args.templates, args.tokenizer))
+        return {}
+    weights, words = layout(), text_reader(args.tokenizer, args.text_layers)
     print(f"{len(weights)} projections, {sum(w.shape[0] for w in weights.values())} rows of width {WIDTH}; "
           f"{args.concepts} concepts x {args.templates} templates", flush=True)
 
-    plan = plan_of(args.concepts, args.templates)
-    start = time.perf_counter()
-    preserve = preserve_term(reader, plan)
-    seconds = {"preserve": time.perf_counter() - start}
+    plan, reader = plan_of(args.concepts, args.templates), Timed(*words, batch=64)
     loras = random_loras([target.id for target in plan.targets], weights)
-    fused, others, systems = run(reader, plan, weights, loras, preserve)
-    seconds.update(others)
+    with tempfile.TemporaryDirectory() as folder, peak_memory() as whole:
+        reader.folder, reader.depends = Path(folder), []
+        prior, preserve = timed(lambda: preserve_term(reader, plan))
+        encoded = reader.seconds
+        fused, seconds, systems = run(reader, plan, weights, loras, preserve)
     finite = all(bool(torch.isfinite(w).all()) for w in fused.values())
+    peak, share = whole.bytes / 2**30, (reader.seconds - encoded) / sum(seconds.values())
+    seconds = {name: round(value, 2) for name, value in {"preserve": prior, **seconds}.items()}
+    print(f"seconds: {seconds}; text encoder {share:.1%} of refine and fuse; peak memory {peak:.2f} GiB", flush=True)
     del fused, loras
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** 20  # KiB on Linux
-    rounded = {name: round(value, 1) for name, value in seconds.items()}
-    print("seconds:", rounded, f"peak memory {peak:.1f} GiB", flush=True)
 
-    few, known = plan_of(args.subset, args.templates), Remembering(reader)
-    loras = random_loras([target.id for target in few.targets], weights)
-    run(known, few, weights, loras, preserve)  # fills the memory
-    ours, times, solved = run(known, few, weights, loras, preserve)
-    ridges = [system.ridge for system in solved]
-    _, baseline = by_layer(known, few, weights, loras, preserve, ridges)
+    few, known = plan_of(args.subset, args.templates), MadeUp(*words)
+    loras, preserve = random_loras([target.id for target in few.targets], weights), preserve_of(known)
+    run(known, few, weights, loras, preserve)  # warm
+    mine, (ours, _, solved) = timed(lambda: run(known, few, weights, loras, preserve))
+    ridges, states = tuple(system.ridge for system in solved), concepts_of(known, few)
+    outer, _ = timed(lambda: by_layer(states, weights, loras, preserve, ridges, outer_products))
+    matrix, _ = timed(lambda: by_layer(states, weights, loras, preserve, ridges, products))
     some = {name: weights[name] for name in (min(weights), max(weights))}  # in float64, to compare the results
-    theirs, _ = by_layer(known, few, some, loras, preserve, ridges, torch.float64)
-    mine = times["refine"] + times["fuse"] + times["apply"]
+    exact = concepts_of(known, few, torch.float64)
+    theirs = by_layer(exact, some, loras, preserve, ridges, outer_products, torch.float64)
     gap = max(float((ours[n] - theirs[n]).norm() / ours[n].norm()) for n in some)
-    print(f"{args.subset} concepts without text encoding: {mine:.2f} s, by layer {baseline:.2f} s; "
-          f"largest relative difference to float64 {gap:.1e}")
+    print(f"{args.subset} concepts, algebra alone: {mine:.2f} s, by layer {outer:.2f} s, with matrix products "
+          f"{matrix:.2f} s; largest relative difference to float64 {gap:.1e}", flush=True)
+    grown = {way: growth_elsewhere(way, args) for way in ("ours", "baseline")}
     result = {
-        "benchmark": "closed_form", "baseline": "per-layer closed forms, float32, explicit inverse",
-        "ratio": round(baseline / mine, 2), "seconds": {name: round(value, 2) for name, value in seconds.items()},
-        "peak_gib": round(peak, 2), "concepts": args.concepts, "templates": args.templates, "finite": finite,
-        "relative_difference": gap, "conditions": [system.condition for system in systems],
+        "benchmark": "closed_form", "baseline": "per-layer sums of outer products, float32, explicit inverse",
+        "ratio": round(outer / mine, 1), "ratio_products": round(matrix / mine, 1),
+        "algebra_seconds": round(mine, 3), "baseline_seconds": round(outer, 2), "subset": args.subset,
+        "memory_ratio": round(grown["baseline"] / max(grown["ours"], 1.0), 1), "memory_mib": grown,
+        "seconds": seconds, "text_encoder_share": round(share, 4), "peak_gib": round(peak, 2),
+        "concepts": args.concepts, "templates": args.templates, "finite": finite, "relative_difference": gap,
+        "conditions": [system.condition for system in systems],
     }
     print(json.dumps(result))
     return result
 
 
 if __name__ == "__main__":
-    result = main()
-    sys.exit(0 if result["finite"] and result["peak_gib"] <= 12 else 1)
+    outcome = main()
+    sys.exit(0 if not outcome or (outcome["finite"] and outcome["peak_gib"] <= 12) else 1)

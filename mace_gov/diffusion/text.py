@@ -126,6 +126,15 @@ class TextReader:
         for part in self._parts(prompts):
             yield from part.states
 
+    def phrase(self, phrase: str, templates: Sequence[str]) -> tuple[list[Tokens], torch.Tensor]:
+        """``phrase`` in every template: tokens, and their states [templates, L, d] (float64, CPU), to be summed up."""
+        prompts = [self.fill(template, phrase) for template in templates]
+        return prompts, self.together(prompts).double()
+
+    def together(self, prompts: Sequence[Tokens]) -> torch.Tensor:
+        """States of these prompts as one tensor [n, L, d] (float32, CPU)."""
+        return torch.stack(list(self.states(prompts))).cpu()
+
     def conditions(self, prompts: Sequence[str | Tokens]) -> Conditions:
         """What a U-Net reads of these prompts; the empty one as the pipeline has it."""
         tokens = [self.tokens(prompt) if isinstance(prompt, str) else prompt for prompt in prompts]

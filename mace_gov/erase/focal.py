@@ -30,8 +30,7 @@ def focal_directions(
     around = torch.zeros_like(preserve)
     own: dict[str, torch.Tensor] = {}
     for target in sorted(plan.targets, key=lambda target: target.id):  # a sum rounds by its order
-        prompts = [reader.fill(template, target.target) for template in plan.templates]
-        states = torch.stack(list(reader.states(prompts))).cpu().double()  # [n, L, d]
+        prompts, states = reader.phrase(target.target, plan.templates)  # [n, L, d]
         mine = torch.zeros(states.shape[:2], dtype=torch.bool)
         for row, prompt in zip(mine, prompts, strict=True):
             row[prompt.positions] = True

@@ -22,18 +22,16 @@ from mace_gov.erase.systems import Factored
 
 
 def fuse(
-    matrix: torch.Tensor, moments: Mapping[str, torch.Tensor], loras: Mapping[str, Factors], settings: ClosedForm,
-    preserve: torch.Tensor, advance: Callable[[int], None] = lambda _steps: None,
+    matrix: torch.Tensor, total: torch.Tensor, embeddings: Callable[[str], torch.Tensor], loras: Mapping[str, Factors],
+    settings: ClosedForm, preserve: torch.Tensor, advance: Callable[[int], None] = lambda _steps: None,
 ) -> tuple[ErasureDelta, Factored]:
     """The fused delta, and the system that was solved.
 
-    matrix is M [d, d]; moments are the A_i [d, d] of every target, also of those without a LoRA, whose refined output
-    is kept; loras the trained factors by concept id; preserve is mu P [d, d]. All float64. The order of concepts does
-    not matter, to the bit. Raises NumericalError when the system is ill-conditioned.
+    matrix is M [d, d]; total is sum A_i [d, d] over every target, also those without a LoRA, whose refined output is
+    kept; embeddings gives E_i^T [n, d] of a concept, one is held at a time; loras are the trained factors by concept
+    id; preserve is mu P [d, d]. All float64. The order of concepts does not matter, to the bit.
+    Raises NumericalError when the system is ill-conditioned.
     """
-    total = torch.zeros_like(matrix)
-    for concept in sorted(moments):
-        total += moments[concept]
     system = Factored("fuse", total, settings, preserve)
     identity = torch.eye(matrix.shape[0], dtype=matrix.dtype)
     shared = matrix + system.divide_from_right((identity - matrix) @ preserve)
@@ -42,7 +40,8 @@ def fuse(
     for concept in sorted(loras):
         names = list(loras[concept])
         stacked = torch.cat([loras[concept][name][1] for name in names])  # [projections r, d], the a of all
-        solved = system.divide(moments[concept] @ stacked.T).T  # [projections r, d], the c of all
+        own = embeddings(concept)  # E_i^T
+        solved = system.divide(own.T @ (own @ stacked.T)).T  # [projections r, d], the c of all
         for name, c in zip(names, solved.split([loras[concept][name][1].shape[0] for name in names]), strict=True):
             left.setdefault(name, []).append(loras[concept][name][0])
             right.setdefault(name, []).append(c)

@@ -15,11 +15,13 @@ from safetensors.torch import load_file, save
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.errors import NumericalError
-from mace_gov.diffusion.text import TextReader, Tokens
+from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.policy import Kind
+from mace_gov.documents.reuse import derived_seed
 from mace_gov.erase.captions import captions_for, without
 from mace_gov.erase.namesakes import namesakes
+from mace_gov.erase.texts import encoder_digest
 
 
 def second_moment(states: Iterable[torch.Tensor], width: int) -> torch.Tensor:
@@ -48,8 +50,7 @@ def prior_moment(reader: TextReader, plan: ErasurePlan, cache: Path | None = Non
     """P_prior [d, d]: general captions, but for those that name a target, by whichever name. Kept in ``cache``."""
     banned = [name for target in plan.targets for name in (target.target, *(target.other_names or []))]
     captions = without(captions_for(Path(plan.base.path)), banned)
-    text_files = {n: d for n, d in plan.base.files.items() if n.startswith(("text_encoder", "tokenizer"))}
-    key = digest_of({"what": "prior/v1", "text": text_files, "captions": captions})
+    key = digest_of({"what": "prior/v2", "text": encoder_digest(plan.base), "captions": captions})
     file = cache / "priors" / f"{key}.safetensors" if cache is not None else None
     if file is not None and file.is_file():
         return load_file(file)["P"]
@@ -59,27 +60,28 @@ def prior_moment(reader: TextReader, plan: ErasurePlan, cache: Path | None = Non
     return moment
 
 
-def concept_prompts(reader: TextReader, phrases: Sequence[str], templates: Sequence[str]) -> list[Tokens]:
-    """Every phrase in every template."""
-    return [reader.fill(template, phrase) for phrase in phrases for template in templates]
-
-
 def preserve_term(reader: TextReader, plan: ErasurePlan, cache: Path | None = None) -> torch.Tensor:
     """mu P = scale P_prior + conceptScale P_concepts + namesakeScale P_namesakes, [d, d] float64.
 
-    Namesakes stand in one caption each, the plan's in turn. Raises NumericalError when the term is not finite.
+    Namesakes stand in one caption each, which does not change with who else is banned.
+    Raises NumericalError when the term is not finite.
     """
     settings = plan.preserve
     term = torch.zeros(reader.width, reader.width, dtype=torch.float64)
     if settings.prior == "general" and settings.scale > 0:
         term += settings.scale * prior_moment(reader, plan, cache)
     if settings.concepts and settings.concept_scale > 0:
-        prompts = concept_prompts(reader, settings.concepts, plan.templates)
-        term += settings.concept_scale * second_moment(reader.states(prompts), reader.width)
+        term += settings.concept_scale * _moment_of(reader, ((each, plan.templates) for each in settings.concepts))
     people = namesakes([target.target for target in plan.targets if target.kind is Kind.CELEBRITY])
     if people and settings.namesake_scale:
-        captions = [reader.fill(plan.templates[n % len(plan.templates)], name) for n, name in enumerate(people)]
-        term += settings.namesake_scale * second_moment(reader.states(captions), reader.width)
+        captions = ((name, [plan.templates[derived_seed(0, name) % len(plan.templates)]]) for name in people)
+        term += settings.namesake_scale * _moment_of(reader, captions)
     if not torch.isfinite(term).all():
         raise NumericalError("the preserve matrix is not finite, expected finite text states and scales")
     return term
+
+
+def _moment_of(reader: TextReader, phrases: Iterable[tuple[str, Sequence[str]]]) -> torch.Tensor:
+    """The second moment [d, d] of phrases, each in its templates."""
+    states = (state for phrase, templates in phrases for state in reader.phrase(phrase, templates)[1])
+    return second_moment(states, reader.width)

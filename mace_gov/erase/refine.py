@@ -30,8 +30,8 @@ class Refinement:
     """M [d, d]."""
     system: Factored
     """The factored left-hand side."""
-    moments: dict[str, torch.Tensor]
-    """A_i = E_i E_i^T [d, d] by concept id, over all positions of the concept's prompts: stage 3 needs it."""
+    total: torch.Tensor
+    """sum A_i [d, d] with A_i = E_i E_i^T over all positions of concept i's prompts: stage 3 needs it."""
 
 
 def coexisting_pairs(source: Tokens, target: Tokens) -> list[tuple[int, int]]:
@@ -71,8 +71,8 @@ def moments(
     uses = [target.anchor for target in targets]
     for index, target in enumerate(targets):
         if target.anchor not in anchors:
-            anchors[target.anchor] = _encode(reader, target.anchor, plan.templates)
-        prompts, states = _encode(reader, target.target, plan.templates)  # [n, L, d]
+            anchors[target.anchor] = reader.phrase(target.anchor, plan.templates)
+        prompts, states = reader.phrase(target.target, plan.templates)  # [n, L, d]
         anchor_prompts, anchor_states = anchors[target.anchor]
         pairs = [coexisting_pairs(s, t) for s, t in zip(prompts, anchor_prompts, strict=True)]
         e_s = torch.cat([states[n, [i for i, _ in p]] for n, p in enumerate(pairs)])  # [pairs, d]
@@ -82,11 +82,6 @@ def moments(
         if target.anchor not in uses[index + 1:]:
             del anchors[target.anchor]
         advance(1)
-
-
-def _encode(reader: TextReader, phrase: str, templates: list[str]) -> tuple[list[Tokens], torch.Tensor]:
-    prompts = [reader.fill(template, phrase) for template in templates]
-    return prompts, torch.stack(list(reader.states(prompts))).cpu().double()
 
 
 def refine(
@@ -99,13 +94,13 @@ def refine(
     """
     a = torch.zeros(reader.width, reader.width, dtype=torch.float64)  # A
     c = torch.zeros_like(a)  # C
-    own: dict[str, torch.Tensor] = {}
-    for target, share_a, share_c, moment in moments(reader, plan, advance):
+    total = torch.zeros_like(a)
+    for _, share_a, share_c, moment in moments(reader, plan, advance):
         a += share_a
         c += share_c
-        own[target.id] = moment
+        total += moment
     matrix, system = solve(a, c, plan.refine, preserve)
-    return Refinement(matrix, system, own)
+    return Refinement(matrix, system, total)
 
 
 def solve(a: torch.Tensor, c: torch.Tensor, settings, preserve: torch.Tensor) -> tuple[torch.Tensor, Factored]:

@@ -20,7 +20,7 @@ from mace_gov.documents.plan import (
 )
 from mace_gov.documents.policy import Concept, Kind, Policy
 from mace_gov.embedded import vocabulary
-from mace_gov.plan.other_methods import NULLSPACE_LEAK, NULLSPACE_RIDGE, esd_settings
+from mace_gov.plan.other_methods import NULLSPACE_LEAK, esd_settings, refine_ridge
 from mace_gov.plan.presets import EMBEDDED, PAPER, PAPER_GENERATION, SMALL_TEXT_WIDTH, Preset
 from mace_gov.plan.templates import templates_for
 
@@ -65,7 +65,7 @@ def make_plan(
         base=base,
         targets=targets,
         templates=method.refine.templates or list(templates_for(leading)),
-        refine=_closed_form(method.refine, NULLSPACE_RIDGE if method.name == "nullspace" else preset.refine),
+        refine=_closed_form(method.refine, refine_ridge(method.name, preset.refine, small=small)),
         fuse=_closed_form(method.fuse, preset.fuse),
         preserve=PreserveSettings(
             prior=preserve.prior if preserve.prior is not None else preset.prior,

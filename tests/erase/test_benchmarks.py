@@ -21,6 +21,8 @@ def test_closed_form_agrees_with_its_baseline(tiny_model, capsys, monkeypatch):
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == result
     assert result["finite"]
     assert result["ratio"] > 0
+    assert result["memory_ratio"] > 0
+    assert 0 < result["text_encoder_share"] < 1
     assert result["relative_difference"] < 1e-8
 
 

@@ -24,6 +24,12 @@ ZERO = torch.zeros(D, D, dtype=torch.float64)
 M = torch.eye(D, dtype=torch.float64) + 0.1 * random(7, D, D)
 
 
+def fused(own, loras, settings, preserve):
+    """own: E_i^T by concept."""
+    total = sum(own[name].T @ own[name] for name in sorted(own))
+    return fuse(M, total, own.__getitem__, loras, settings, preserve)
+
+
 def dense(delta, w, name=NAMES[0]):
     return delta.apply({name: w, NAMES[1]: w})[name]
 
@@ -31,7 +37,7 @@ def dense(delta, w, name=NAMES[0]):
 def test_one_lora_without_preserve_gives_the_merged_layers_outputs_on_its_embeddings():
     w, own = random(1, OUT, D), random(2, 25, D)
     lora = concept(3)
-    delta, _ = fuse(M, {"ship": own.T @ own}, {"ship": lora}, ClosedForm(ridge=1e-9), ZERO)
+    delta, _ = fused({"ship": own}, {"ship": lora}, ClosedForm(ridge=1e-9), ZERO)
     b, a = lora[NAMES[0]]
     merged = w @ M + b @ a
     assert torch.allclose(dense(delta, w) @ own.T, merged @ own.T, atol=1e-7)
@@ -42,38 +48,37 @@ def test_it_zeroes_the_gradient_of_its_own_objective(rank):
     w, kept = random(1, OUT, D), random(9, 30, D)
     own = {"ship": random(2, 8, D), "dog": random(4, 8, D)}
     loras = {"ship": concept(3, rank), "dog": concept(5, rank)}
-    delta, _ = fuse(M, {k: e.T @ e for k, e in own.items()}, loras, ClosedForm(ridge=0.4), 0.3 * kept.T @ kept)
-    fused = dense(delta, w).requires_grad_()
+    delta, _ = fused(own, loras, ClosedForm(ridge=0.4), 0.3 * kept.T @ kept)
+    new = dense(delta, w).requires_grad_()
     refined = w @ M
-    loss = 0.4 * ((fused - refined) ** 2).sum() + 0.3 * ((fused @ kept.T - w @ kept.T) ** 2).sum()
+    loss = 0.4 * ((new - refined) ** 2).sum() + 0.3 * ((new @ kept.T - w @ kept.T) ** 2).sum()
     for name, e in own.items():
         b, a = loras[name][NAMES[0]]
-        loss = loss + (((fused - refined - b @ a) @ e.T) ** 2).sum()
-    (gradient,) = torch.autograd.grad(loss, fused)
+        loss = loss + (((new - refined - b @ a) @ e.T) ** 2).sum()
+    (gradient,) = torch.autograd.grad(loss, new)
     assert gradient.abs().max() < 1e-9
 
 
 def test_concept_order_does_not_matter_to_the_bit():
     own = {name: random(n, 8, D) for n, name in enumerate(("ship", "dog", "mira"))}
     loras = {name: concept(10 + n) for n, name in enumerate(own)}
-    moments = {name: e.T @ e for name, e in own.items()}
-    one, _ = fuse(M, moments, loras, ClosedForm(ridge=0.1), ZERO)
+    one, _ = fused(own, loras, ClosedForm(ridge=0.1), ZERO)
     backwards = {name: loras[name] for name in reversed(loras)}
-    other, _ = fuse(M, dict(reversed(moments.items())), backwards, ClosedForm(ridge=0.1), ZERO)
+    other, _ = fused(dict(reversed(own.items())), backwards, ClosedForm(ridge=0.1), ZERO)
     assert torch.equal(one.matrix, other.matrix)
     assert all(torch.equal(one.left[n], other.left[n]) and torch.equal(one.right[n], other.right[n]) for n in NAMES)
 
 
 def test_without_loras_and_without_preserve_the_refinement_stays():
     own = random(2, 25, D)
-    delta, _ = fuse(M, {"ship": own.T @ own}, {}, ClosedForm(ridge=0.1), ZERO)
+    delta, _ = fused({"ship": own}, {}, ClosedForm(ridge=0.1), ZERO)
     assert torch.allclose(delta.matrix, M)
     assert not delta.left
 
 
 def test_preserved_embeddings_keep_the_base_outputs():
     w, kept, own = random(1, OUT, D), random(9, 4, D), random(2, 8, D)
-    delta, _ = fuse(M, {"ship": own.T @ own}, {"ship": concept(3)}, ClosedForm(ridge=0.1), 1e8 * kept.T @ kept)
+    delta, _ = fused({"ship": own}, {"ship": concept(3)}, ClosedForm(ridge=0.1), 1e8 * kept.T @ kept)
     assert torch.allclose(dense(delta, w) @ kept.T, w @ kept.T, atol=1e-5)
     assert not torch.allclose(w @ M @ kept.T, w @ kept.T, atol=1e-2)
 
@@ -87,6 +92,6 @@ def test_naive_sum_adds_every_lora():
 def test_ill_conditioned_or_non_finite_is_refused():
     own = random(2, 3, D)
     with pytest.raises(NumericalError, match="fuse: condition number"):
-        fuse(M, {"ship": own.T @ own}, {"ship": concept(3)}, ClosedForm(ridge=0.0), ZERO)
+        fused({"ship": own}, {"ship": concept(3)}, ClosedForm(ridge=0.0), ZERO)
     with pytest.raises(NumericalError, match="not finite"):
-        fuse(M, {"ship": ZERO * float("inf")}, {"ship": concept(3)}, ClosedForm(ridge=0.1), ZERO)
+        fused({"ship": own * float("inf")}, {"ship": concept(3)}, ClosedForm(ridge=0.1), ZERO)

@@ -8,7 +8,7 @@ import torch
 from mace_gov.core.errors import NumericalError
 from mace_gov.diffusion.projections import projections
 from mace_gov.documents.plan import ClosedForm, PreserveSettings
-from mace_gov.erase.preserve import concept_prompts, preserve_term, prior_moment, second_moment
+from mace_gov.erase.preserve import preserve_term, prior_moment, second_moment
 from mace_gov.erase.refine import check_matrix, coexisting_pairs, refine, solve
 
 D = 12
@@ -64,7 +64,7 @@ def test_one_matrix_equals_least_squares_in_every_layer(base_pipe, reader, plan_
             for i, j in coexisting_pairs(one, other):
                 e_s.append(source[i])
                 e_t.append(anchor[j])
-    kept = torch.cat([s.double() for s in reader.states(concept_prompts(reader, ["cat"], plan.templates))])
+    kept = reader.phrase("cat", plan.templates)[1].flatten(0, 1)
     for name, layer in projections(base_pipe.unet).items():
         w = layer.weight.detach().double()
         oracle = least_squares(w, torch.stack(e_s), torch.stack(e_t), refined.system.ridge, kept, 0.05)
@@ -79,8 +79,8 @@ def test_targets_order_does_not_matter(reader, plan_for):
 
 def test_own_embeddings_are_summed_over_all_positions(reader, plan_for):
     plan = plan_for(concepts=("ship",))
-    states = torch.cat(list(reader.states(concept_prompts(reader, ["ship"], plan.templates)))).double()
-    moment = refine(reader, plan, preserve_term(reader, plan)).moments["ship"]
+    states = reader.phrase("ship", plan.templates)[1].flatten(0, 1)
+    moment = refine(reader, plan, preserve_term(reader, plan)).total
     assert states.shape[0] == len(plan.templates) * 77
     assert torch.allclose(moment, states.T @ states)
 

@@ -1,6 +1,6 @@
 from mace_gov.documents.policy import Kind
 from mace_gov.plan.build import make_plan
-from mace_gov.plan.other_methods import ESD_EMBEDDED, ESD_PAPER, NULLSPACE_LEAK, NULLSPACE_RIDGE
+from mace_gov.plan.other_methods import ESD_EMBEDDED, ESD_PAPER, NULLSPACE_LEAK, NULLSPACE_RIDGE, UCE_EMBEDDED_RIDGE
 from mace_gov.plan.presets import EMBEDDED, PAPER
 from mace_gov.plan.templates import templates_for
 from tests import factories
@@ -64,5 +64,7 @@ def test_each_method_brings_its_own_settings_and_no_other_plan_changes():
     assert null.refine == NULLSPACE_RIDGE and null.preserve.leak == NULLSPACE_LEAK
     null = make_plan(of_method("nullspace", refine={"ridge": 2}, preserve={"leak": 0.5}), manifest(768))
     assert null.refine.ridge == 2 and null.preserve.leak == 0.5
+    assert make_plan(of_method("uce"), manifest(256)).refine == UCE_EMBEDDED_RIDGE
+    assert make_plan(of_method("uce"), manifest(768)).refine == make_plan(of_method("mace"), manifest(768)).refine
     plain = make_plan(factories.policy(), manifest(768)).to_json()
     assert "esd" not in plain and "leak" not in plain["preserve"]  # plans signed before these existed keep their digest

@@ -7,14 +7,13 @@ causal text encoder has told those what the concept is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import groupby
 
 import torch
 
 from mace_gov.diffusion.text import TextReader, Tokens
 from mace_gov.documents.plan import ErasurePlan
-from mace_gov.erase.preserve import concept_prompts
 
 
 def aligned_pairs(source: Tokens, target: Tokens) -> list[tuple[int, int]]:
@@ -37,9 +36,9 @@ def aligned_moments(
     c = torch.zeros_like(a)
     # an order of its own, since a sum rounds by its order; anchors together, so that each is encoded once
     for anchor, targets in groupby(sorted(plan.targets, key=lambda t: (t.anchor, t.id)), key=lambda t: t.anchor):
-        others, anchor_states = _encode(reader, anchor, plan.templates)
+        others, anchor_states = reader.phrase(anchor, plan.templates)
         for target in targets:
-            ones, states = _encode(reader, target.target, plan.templates)
+            ones, states = reader.phrase(target.target, plan.templates)
             for n, (one, other) in enumerate(zip(ones, others, strict=True)):
                 pairs = aligned_pairs(one, other)
                 e_s, e_t = states[n, [i for i, _ in pairs]], anchor_states[n, [j for _, j in pairs]]  # [pairs, d]
@@ -48,8 +47,3 @@ def aligned_moments(
             advance(1)
     return a, c
 
-
-def _encode(reader: TextReader, phrase: str, templates: Sequence[str]) -> tuple[list[Tokens], torch.Tensor]:
-    """A phrase in every template: tokens, and states [templates, L, d] float64."""
-    prompts = concept_prompts(reader, [phrase], templates)
-    return prompts, torch.stack(list(reader.states(prompts))).cpu().double()

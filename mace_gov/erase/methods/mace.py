@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -24,6 +24,7 @@ from mace_gov.erase.pictures import training_pictures
 from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.refine import Refinement, refine
 from mace_gov.erase.reuse import TrainedLora, finished, keep, recall
+from mace_gov.erase.texts import kept_reader
 
 Fusion = Literal["closed-form", "sum", "none"]
 """closed-form is the method; sum and none are for the ablation."""
@@ -37,32 +38,38 @@ def mace(
     fusion: ``sum`` adds the LoRAs up, ``none`` stops after the refinement; both are there to be compared with.
     """
     clock = Stopwatch()
-    reader = TextReader.of(pipe)
-    with clock.stage("preserve"):
-        preserve = preserve_term(reader, plan, cache)
-    with clock.stage("refine"):
-        refined = refine(reader, plan, preserve, progress.start("refining", len(plan.targets)))
-    trained = [target for target in plan.targets if target.lora.steps > 0 and drawable(plan, target)]
-    trained = trained if fusion != "none" else []
-    loras = _loras(plan, trained, pipe, refined, preserve, cache, progress, clock)
-    systems = [refined.system.record]
-    delta = ErasureDelta(refined.matrix)
-    if loras:
-        with clock.stage("fuse"):
-            learnt = {lora.concept: factors(lora.weights) for lora in loras}
-            if fusion == "sum":
-                delta = naive_sum(refined.matrix, learnt)
-            else:
-                advance = progress.start("fusing", len(learnt))
-                delta, system = fuse(refined.matrix, refined.moments, learnt, plan.fuse, preserve, advance)
-                systems.append(system.record)
+    with kept_reader(pipe, plan, cache) as reader:
+        with clock.stage("preserve"):
+            preserve = preserve_term(reader, plan, cache)
+        with clock.stage("refine"):
+            refined = refine(reader, plan, preserve, progress.start("refining", len(plan.targets)))
+        trained = [target for target in plan.targets if target.lora.steps > 0 and drawable(plan, target)]
+        trained = trained if fusion != "none" else []
+        loras = _loras(plan, trained, pipe, reader, refined, preserve, cache, progress, clock)
+        systems = [refined.system.record]
+        delta = ErasureDelta(refined.matrix)
+        if loras:
+            with clock.stage("fuse"):
+                learnt = {lora.concept: factors(lora.weights) for lora in loras}
+                if fusion == "sum":
+                    delta = naive_sum(refined.matrix, learnt)
+                else:
+                    delta, system = fuse(refined.matrix, refined.total, _embeddings(reader, plan), learnt, plan.fuse,
+                                         preserve, progress.start("fusing", len(learnt)))
+                    systems.append(system.record)
     delta = ErasureDelta(delta.matrix, delta.left, delta.right, about(plan, fusion if loras else "none"))
     return Erasure(delta, systems, loras, clock.seconds, condition_warnings(systems) + _warnings(plan, loras))
 
 
+def _embeddings(reader: TextReader, plan: ErasurePlan) -> Callable[[str], torch.Tensor]:
+    """What gives E_i^T [n, d] of a concept, read when asked for."""
+    phrases = {target.id: target.target for target in plan.targets}
+    return lambda concept: reader.phrase(phrases[concept], plan.templates)[1].flatten(0, 1)
+
+
 def _loras(
-    plan: ErasurePlan, targets: list[Target], pipe, refined: Refinement, preserve: torch.Tensor, cache: Path | None,
-    progress: Progress, clock: Stopwatch,
+    plan: ErasurePlan, targets: list[Target], pipe, reader: TextReader, refined: Refinement, preserve: torch.Tensor,
+    cache: Path | None, progress: Progress, clock: Stopwatch,
 ) -> list[TrainedLora]:
     """A LoRA for each target, from the cache or trained now."""
     found = {target.id: recall(plan, target, cache) for target in targets}
@@ -76,7 +83,7 @@ def _loras(
         pictures = training_pictures(pipe, plan, training, cache, advance)
     with clock.stage("lora"), refined_weights(pipe.unet, refined.matrix):
         focal = [target for target in training if target.lora.init == "focal"]
-        directions = focal_directions(TextReader.of(pipe), plan, preserve, focal) if focal else {}
+        directions = focal_directions(reader, plan, preserve, focal) if focal else {}
         advance = progress.start("training LoRAs", len(training))
         for batch in batches:
             held = directions if batch[0].lora.init == "focal" else None

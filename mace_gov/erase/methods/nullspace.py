@@ -18,7 +18,6 @@ import torch
 
 from mace_gov.core.errors import NumericalError
 from mace_gov.core.progress import Progress
-from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ClosedForm, ErasurePlan
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.methods.aligned import aligned_moments
@@ -26,20 +25,21 @@ from mace_gov.erase.methods.base import Erasure, Stopwatch, about, condition_war
 from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.refine import solve
 from mace_gov.erase.systems import absolute_ridge
+from mace_gov.erase.texts import kept_reader
 
 
 def nullspace(plan: ErasurePlan, pipe, *, cache: Path | None, progress: Progress) -> Erasure:
     """One edit of all concepts. See ``EraseMethod``. Raises NumericalError when nothing is preserved."""
     clock = Stopwatch()
-    reader = TextReader.of(pipe)
-    with clock.stage("preserve"):
-        free = null_projector(preserve_term(reader, plan, cache), plan.preserve.leak)
-    with clock.stage("refine"):
-        a, c = aligned_moments(reader, plan, progress.start("editing", len(plan.targets)))
-        inside = free @ a @ free
-        # a relative ridge means what it means elsewhere: a multiple of the whole A's mean eigenvalue
-        ridge = ClosedForm(ridge=absolute_ridge(plan.refine, a))
-        matrix, system = solve((inside + inside.T) / 2, (c - a) @ free + inside, ridge, torch.zeros_like(a))
+    with kept_reader(pipe, plan, cache) as reader:
+        with clock.stage("preserve"):
+            free = null_projector(preserve_term(reader, plan, cache), plan.preserve.leak)
+        with clock.stage("refine"):
+            a, c = aligned_moments(reader, plan, progress.start("editing", len(plan.targets)))
+            inside = free @ a @ free
+            # a relative ridge means what it means elsewhere: a multiple of the whole A's mean eigenvalue
+            ridge = ClosedForm(ridge=absolute_ridge(plan.refine, a))
+            matrix, system = solve((inside + inside.T) / 2, (c - a) @ free + inside, ridge, torch.zeros_like(a))
     systems = [system.record]
     delta = ErasureDelta(matrix, about=about(plan, "none"))
     return Erasure(delta, systems, [], clock.seconds, condition_warnings(systems))

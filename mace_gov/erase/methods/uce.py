@@ -12,24 +12,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from mace_gov.core.progress import Progress
-from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.methods.aligned import aligned_moments
 from mace_gov.erase.methods.base import Erasure, Stopwatch, about, condition_warnings
 from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.refine import solve
+from mace_gov.erase.texts import kept_reader
 
 
 def uce(plan: ErasurePlan, pipe, *, cache: Path | None, progress: Progress) -> Erasure:
     """One edit of all concepts. See ``EraseMethod``."""
     clock = Stopwatch()
-    reader = TextReader.of(pipe)
-    with clock.stage("preserve"):
-        preserve = preserve_term(reader, plan, cache)
-    with clock.stage("refine"):
-        a, c = aligned_moments(reader, plan, progress.start("editing", len(plan.targets)))
-        matrix, system = solve(a, c, plan.refine, preserve)
+    with kept_reader(pipe, plan, cache) as reader:
+        with clock.stage("preserve"):
+            preserve = preserve_term(reader, plan, cache)
+        with clock.stage("refine"):
+            a, c = aligned_moments(reader, plan, progress.start("editing", len(plan.targets)))
+            matrix, system = solve(a, c, plan.refine, preserve)
     systems = [system.record]
     delta = ErasureDelta(matrix, about=about(plan, "none"))
     return Erasure(delta, systems, [], clock.seconds, condition_warnings(systems))

@@ -12,7 +12,7 @@ from mace_gov.documents.plan import ClosedForm, PreserveSettings
 from mace_gov.erase.methods.aligned import aligned_moments, aligned_pairs
 from mace_gov.erase.methods.nullspace import null_projector, nullspace
 from mace_gov.erase.methods.uce import uce
-from mace_gov.erase.preserve import concept_prompts, preserve_term
+from mace_gov.erase.preserve import preserve_term
 
 KEPT = PreserveSettings(prior="none", scale=0.0, concepts=["cat"], concept_scale=0.05, leak=1e-3)
 
@@ -31,7 +31,7 @@ def paired_states(reader, plan) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def kept_states(reader, plan) -> torch.Tensor:
-    return torch.cat([s.double() for s in reader.states(concept_prompts(reader, ["cat"], plan.templates))])
+    return reader.phrase("cat", plan.templates)[1].flatten(0, 1)
 
 
 @pytest.mark.parametrize(("target", "anchor"), [

@@ -1,0 +1,62 @@
+"""Text states that are read once and kept on disk.
+
+At full size the text encoder's forward passes are nearly all of a closed form's time (benchmarks/closed_form.py), and
+one phrase's states are a few megabytes. So refinement, directions and fusion read them from a folder: nothing is
+encoded twice, one more concept costs its own passes, and no more than one concept's states are in memory.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from mace_gov.core.atomic import write_bytes
+from mace_gov.core.canonical import digest_of
+from mace_gov.diffusion.text import TextReader, Tokens
+from mace_gov.documents.plan import ErasurePlan, ModelManifest
+
+TEXT_FILES = ("text_encoder", "tokenizer")
+"""How the names begin of the files that a prompt's states depend on."""
+
+
+class KeptReader(TextReader):
+    """A reader that keeps the states of the prompts that it is given together, by content."""
+
+    folder: Path
+    """Where they are kept."""
+    depends: list[str]
+    """What states depend on besides the prompts."""
+
+    def together(self, prompts: Sequence[Tokens]) -> torch.Tensor:
+        """See TextReader.together. A file that cannot be read is made anew."""
+        # prompts as one, since a product's last digits depend on the batch that it is taken in
+        key = digest_of({"what": "states/v1", "of": self.depends, "prompts": [list(p.ids) for p in prompts]})
+        file = self.folder / f"{key}.safetensors"
+        try:
+            return load_file(file)["states"]
+        except (OSError, SafetensorError, KeyError):
+            states = super().together(prompts)
+            write_bytes(file, save({"states": states}))
+            return states
+
+
+@contextmanager
+def kept_reader(pipe, plan: ErasurePlan, cache: Path | None) -> Iterator[KeptReader]:
+    """The pipeline's reader; it keeps states in ``cache``, or without one until the end of the block."""
+    with ExitStack() as stack:
+        reader = KeptReader.of(pipe)
+        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="mace-gov-")) if cache is None else cache
+        reader.folder = Path(scratch) / "states"
+        reader.depends = [encoder_digest(plan.base), str(reader.encoder.dtype), reader.encoder.device.type]
+        yield reader
+
+
+def encoder_digest(base: ModelManifest) -> str:
+    """Digest of the text encoder's and the tokenizer's files."""
+    return digest_of({name: digest for name, digest in base.files.items() if name.startswith(TEXT_FILES)})
