@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from mace_gov.attest.agree import age_in_words, age_problems, evidence_problems, summary_problems
@@ -25,6 +25,7 @@ from mace_gov.attest.sign_off import read_sign_offs, sign_off_names
 from mace_gov.attest.signed import Signed, read_signed
 from mace_gov.attest.statement import EVIDENCE_NAME, MODEL_PREFIX, TEST_RESULT_NAME, VERDICT_NAME, version_name
 from mace_gov.attest.trust import Trust, load_trust
+from mace_gov.core.clock import wall_clock
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IntegrityError
 from mace_gov.core.progress import Progress, Silent
@@ -47,8 +48,7 @@ class _Terms:
     need_verdict: bool
     max_age: timedelta | None
     progress: Progress
-    now: datetime = field(default_factory=lambda: datetime.now(UTC))
-    """The real clock: SOURCE_DATE_EPOCH is for reproducible output and must not make old evidence young."""
+    now: datetime = field(default_factory=wall_clock)
 
 
 def verify(

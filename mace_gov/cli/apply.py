@@ -6,7 +6,19 @@ from pathlib import Path
 
 import typer
 
-from mace_gov.cli.options import AsJson, Device, Exact, Model, PolicyPath, Registry, Reports, Revision, Unmeasured
+from mace_gov.cli.options import (
+    Against,
+    AsJson,
+    Device,
+    Exact,
+    Model,
+    PolicyPath,
+    Registry,
+    Reports,
+    Revision,
+    Unmeasured,
+    WaiverFiles,
+)
 
 
 def apply(
@@ -15,6 +27,8 @@ def apply(
     revision: Revision = None,
     allow_unmeasured: Unmeasured = False,
     exact: Exact = False,
+    waivers: WaiverFiles = None,
+    against: Against = None,
     registry: Registry = Path("registry"),
     reports: Reports = Path("reports"),
     device: Device = None,
@@ -22,12 +36,13 @@ def apply(
 ) -> None:
     """Erase what a policy bans, audit, record, sign, gate and report. The exit code is the gate's."""
     from mace_gov import workflow
-    from mace_gov.cli.output import finish
+    from mace_gov.cli.output import finish, say_not_compared
     from mace_gov.cli.progress import progress
 
     with progress() as shown:
         governed = workflow.apply(
-            policy, model=model, revision=revision, unmeasured=allow_unmeasured, exact=exact, registry=registry,
-            reports=reports, device=device, progress=shown,
+            policy, model=model, revision=revision, unmeasured=allow_unmeasured, exact=exact, waivers=waivers or (),
+            against=against, registry=registry, reports=reports, device=device, progress=shown,
         )
+    say_not_compared(against, governed.verdict)
     raise typer.Exit(finish(governed, as_json=as_json))

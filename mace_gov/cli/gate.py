@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mace_gov.cli.options import AsJson, Key, Outputs, PolicyOption, Registry, check_outputs
+from mace_gov.cli.options import Against, AsJson, Key, Outputs, PolicyOption, Registry, WaiverFiles, check_outputs
 from mace_gov.documents.policy import Severity
 
 
@@ -29,13 +29,8 @@ class Uncertain(StrEnum):
 def gate(
     path: Annotated[Path, typer.Argument(help="A version, a report folder or a model folder.", show_default=False)],
     policy: PolicyOption,
-    waivers: Annotated[
-        list[Path] | None, typer.Option("--waivers", help="Waivers file (YAML); may be given again.")
-    ] = None,
-    against: Annotated[
-        str | None,
-        typer.Option(help="Compare with this version (last, NAME/N, a folder): nothing banned may come back."),
-    ] = None,
+    waivers: WaiverFiles = None,
+    against: Against = None,
     mode: Annotated[
         Mode | None, typer.Option(help="enforce blocks, audit reports. Default: the policy's.")
     ] = None,
@@ -53,7 +48,7 @@ def gate(
 ) -> None:
     """Verify the evidence, then decide anew against a policy file. The exit code is the decision."""
     outputs = check_outputs(output, as_json=as_json)
-    from mace_gov.cli.output import finish_verified
+    from mace_gov.cli.output import finish_verified, say_not_compared
     from mace_gov.gate.decide import Terms
     from mace_gov.workflow import gate_path
 
@@ -61,6 +56,5 @@ def gate(
         path, policy, key=key, registry=registry, waivers=waivers or (), against=against, outputs=outputs,
         terms=Terms(mode and mode.value, fail_on, on_uncertain and on_uncertain.value),
     )
-    if against and verdict.compared is None:
-        typer.echo(f"note  {verdict.policy_name} has no earlier compliant version to compare with", err=True)
+    say_not_compared(against, verdict)
     raise typer.Exit(finish_verified(verified, verdict, pinned=pinned, as_json=as_json))

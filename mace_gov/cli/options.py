@@ -32,6 +32,13 @@ Plugins = Annotated[
     typer.Option("--plugin", help="A detector of your own: NAME=module:attr or NAME=file.py:attr; repeat it.",
                  show_default=False),
 ]
+WaiverFiles = Annotated[
+    list[Path] | None, typer.Option("--waivers", help="Waivers file (YAML); may be given again.", show_default=False)
+]
+Against = Annotated[
+    str | None,
+    typer.Option(help="Compare with this version (last, NAME/N, a folder): nothing banned may come back."),
+]
 Unmeasured = Annotated[
     bool, typer.Option("--allow-unmeasured", help="Take a model of a kind on which no erasure has been measured.")
 ]

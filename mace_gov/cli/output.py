@@ -81,6 +81,12 @@ def finish_verified(verified: VerifiedEvidence, verdict: Verdict, *, pinned: boo
     return after.exit_code
 
 
+def say_not_compared(against: str | None, verdict: Verdict) -> None:
+    """Say that a comparison was asked for and nothing was there to compare with."""
+    if against and verdict.compared is None:
+        typer.echo(f"note  {verdict.policy_name} has no earlier compliant version to compare with", err=True)
+
+
 def show_version(entry: VersionEntry, *, as_json: bool) -> None:
     """Print one version of the registry."""
     if as_json:

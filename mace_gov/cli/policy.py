@@ -19,14 +19,13 @@ def lint(
     as_json: AsJson = False,
 ) -> None:
     """Check policies and waivers files: every error at once, each with file, line, field and what was expected."""
-    from datetime import UTC, datetime
-
+    from mace_gov.core.clock import wall_clock
     from mace_gov.policy.lint import lint as lint_file
 
     problems: list[str] = []
     warnings: list[str] = []
     for path in policies:
-        errors, advice = lint_file(path, datetime.now(UTC).date())
+        errors, advice = lint_file(path, wall_clock().date())
         problems += errors
         warnings += advice
     if as_json:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mace_gov.cli.options import AsJson, Key, Registry
+from mace_gov.cli.options import AsJson, Key, Registry, WaiverFiles
 
 if TYPE_CHECKING:
     from mace_gov.workflow import Released
 
 By = Annotated[str | None, typer.Option("--by", help="Who asks for it. Default: the user who runs this.")]
-WaiverFiles = Annotated[list[Path] | None, typer.Option("--waivers", help="Waivers file (YAML); may be given again.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="Why, for the record.")]
 
 

@@ -40,4 +40,5 @@ def sign_off(
                                "resource_uri": verified.resource_uri}))
         return
     typer.echo(f"signed  {decision} of {verified.resource_uri}, verdict {verdict}: {written}")
-    typer.echo("next: put it in the version's folder sign-offs/, if it is not there, and `mace-gov verify` it")
+    typer.echo("next: put it in the version's folder sign-offs/, if it is not there; "
+               "`mace-gov report` writes the report anew with it")

@@ -1,4 +1,4 @@
-"""The time now, in UTC, honouring SOURCE_DATE_EPOCH for reproducible output."""
+"""The time now, in UTC: the real one for decisions, and one that SOURCE_DATE_EPOCH sets for reproducible output."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import os
 from datetime import UTC, datetime
 
 
+def wall_clock() -> datetime:
+    """This machine's clock, whatever SOURCE_DATE_EPOCH says: that must not make old evidence or a waiver young."""
+    return datetime.now(UTC)
+
+
 def now() -> datetime:
     """Seconds-precise UTC time; SOURCE_DATE_EPOCH (seconds) overrides it when set."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
+    moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else wall_clock()
     return moment.replace(microsecond=0)
 
 

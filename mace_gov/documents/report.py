@@ -7,6 +7,7 @@ from typing import Literal
 from mace_gov.documents.base import Document
 from mace_gov.documents.evidence import Evidence
 from mace_gov.documents.policy import Policy
+from mace_gov.documents.sign_off import SignOff
 from mace_gov.documents.verdict import Verdict
 
 
@@ -25,6 +26,8 @@ class Report(Document):
     """What was done and measured."""
     verdict: Verdict
     """What was decided."""
+    sign_offs: list[SignOff] = []
+    """What pinned reviewers had said of this verdict when the report was written."""
     keyid: str
     """Fingerprint of the signing key."""
     how_to_verify: list[str]

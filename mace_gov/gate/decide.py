@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Literal
 
-from mace_gov.core.clock import timestamp
+from mace_gov.core.clock import timestamp, wall_clock
 from mace_gov.core.errors import IntegrityError
 from mace_gov.documents.audit import AuditResult
 from mace_gov.documents.evidence import VerifiedEvidence
@@ -43,13 +43,13 @@ class Previous:
 
 def decide(
     verified: VerifiedEvidence, policy: Policy, *, today: date | None = None, waivers: Sequence[Waiver] = (),
-    previous: Previous | None = None, terms: Terms | None = None,
+    previous: Previous | None = None, compared: Comparison | None = None, terms: Terms | None = None,
 ) -> Verdict:
     """Decide under ``policy`` on evidence that was verified. The worst of all findings and checks wins.
 
     ``today`` is the real date unless given: SOURCE_DATE_EPOCH must not keep a policy or a waiver from falling due.
     ``waivers`` let findings through up to their own limits; ``previous`` adds the comparison with the last compliant
-    version.
+    version, ``compared`` is one that was made and signed before and counts where none is made anew.
 
     Raises IntegrityError when the evidence is about another policy, PolicyError for a waiver that fits nothing,
     IncompleteError when the trials to compare are not at hand.
@@ -61,7 +61,7 @@ def decide(
             f"({policy.metadata.name} {policy.metadata.version})",
             hint="Give the policy that the version was made with, or run `mace-gov apply` with this one.",
         )
-    today, audit, own = today or datetime.now(UTC).date(), evidence.audit, policy.spec.gate or GateSettings()
+    today, audit, own = today or wall_clock().date(), evidence.audit, policy.spec.gate or GateSettings()
     fitting = check(waivers, policy, audit.governed_digest)
     findings = [
         waive(finding, rule, category, audit, fitting[rule.id], today) if rule.id in fitting else finding
@@ -69,7 +69,7 @@ def decide(
         for finding in [decide_rule(rule, category, audit)]
     ]
     overall = [*broken_model(audit), *expired(waivers, policy, today), *reservations(audit, policy, today)]
-    compared = compare(verified, previous.verified, policy, previous.version) if previous else None
+    compared = compare(verified, previous.verified, policy, previous.version) if previous else compared
     asked = terms or Terms()
     fail_on = asked.fail_on or own.fail_on
     on_uncertain = asked.on_uncertain or own.on_uncertain

@@ -8,7 +8,7 @@ from datetime import date
 from mace_gov.core.errors import PolicyError
 from mace_gov.documents.audit import AuditResult
 from mace_gov.documents.policy import Category, Policy, Rule
-from mace_gov.documents.verdict import AppliedWaiver, Finding, Outcome
+from mace_gov.documents.verdict import AppliedWaiver, Finding, Outcome, Verdict
 from mace_gov.documents.waiver import Waiver, mismatches
 from mace_gov.gate.rules import decide_rule
 
@@ -29,10 +29,18 @@ def expired(waivers: Sequence[Waiver], policy: Policy, today: date) -> list[tupl
     """Waivers that ended, given at the gate or carried by the policy: each fails the release until it is renewed."""
     carried = [waiver for parent in policy.derived_from or [] for waiver in parent.waivers]
     return [
-        (Outcome.FAIL, f"the waiver {waiver.id} for {waiver.rule or waiver.loosens} ended on {waiver.expires_at}, "
-         f"today is {today}")
+        (Outcome.FAIL, _ended(waiver, waiver.rule or waiver.loosens, today))
         for waiver in dict.fromkeys((*waivers, *carried)) if waiver.expired(today)
     ]
+
+
+def ended_since(verdict: Verdict, policy: Policy, today: date) -> list[str]:
+    """Waivers that ``verdict`` was let through with, or that its policy carries, and that hold no more, in words."""
+    applied = [
+        _ended(finding.waiver, finding.rule, today) for finding in verdict.findings
+        if finding.waiver and today > finding.waiver.expires_at
+    ]
+    return [*applied, *(reason for _, reason in expired((), policy, today))]
 
 
 def waive(
@@ -53,6 +61,10 @@ def waive(
     )
     told = _also(finding, f"waived until {waiver.expires_at} by {waiver.approver} ({waiver.id}): {again.reasons[0]}")
     return told.model_copy(update={"waiver": applied})
+
+
+def _ended(waiver: Waiver | AppliedWaiver, what: str | None, today: date) -> str:
+    return f"the waiver {waiver.id} for {what} ended on {waiver.expires_at}, today is {today}"
 
 
 def _also(finding: Finding, reason: str) -> Finding:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
+from mace_gov.core.clock import wall_clock
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.errors import PolicyError
 from mace_gov.documents.consistency import inconsistencies
@@ -52,7 +53,7 @@ def load_policy(path: Path, *, today: date | None = None, ended: bool = False) -
     such file, PolicyError with every problem found, each as
     ``file:line:column: field: what was found, what was expected``.
     """
-    return _load(read_file(path, "policy"), today or datetime.now(UTC).date(), ended, DEEPEST)
+    return _load(read_file(path, "policy"), today or wall_clock().date(), ended, DEEPEST)
 
 
 def _load(file: File, today: date, ended: bool, deepest: int) -> LoadedPolicy:

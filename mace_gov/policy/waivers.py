@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
+from mace_gov.core.clock import wall_clock
 from mace_gov.documents.base import Location
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.waiver import Waiver, Waivers, mismatches
@@ -26,7 +27,7 @@ def load_waivers(path: Path, *, policy: Policy | None = None, today: date | None
     problems += file.source.problems
     if document is not None:
         waivers = document.spec.waivers
-        problems += _twice(waivers) + _endless(waivers, today or datetime.now(UTC).date())
+        problems += _twice(waivers) + _endless(waivers, today or wall_clock().date())
         problems += mismatches(waivers, policy) if policy is not None else []
     if problems or document is None:
         raise fail(path, file.source, problems)

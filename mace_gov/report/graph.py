@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mace_gov.documents.evidence import Evidence
+from mace_gov.documents.sign_off import Decision, SignOff
 from mace_gov.documents.verdict import Outcome, Verdict
 
 LORAS_SHOWN = 5
@@ -65,6 +66,13 @@ def lineage_graph(
     if stamps:
         columns.append(tuple(stamps))
     return Graph(tuple(columns))
+
+
+def sign_off_node(said: SignOff) -> Node:
+    """A reviewer's decision, to stamp a lineage with."""
+    outcome = Outcome.PASS if said.decision is Decision.APPROVE else Outcome.FAIL
+    return Node("Sign-off", said.decision.value, f"{said.signed} by {said.reviewer} ({said.role}): {said.reason}",
+                outcome=outcome)
 
 
 def _loras(evidence: Evidence) -> tuple[Node, ...]:

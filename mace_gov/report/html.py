@@ -16,7 +16,7 @@ from mace_gov.documents.policy import Metric, Suite
 from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import Outcome
 from mace_gov.report import plots, sections, words
-from mace_gov.report.graph import lineage_graph
+from mace_gov.report.graph import lineage_graph, sign_off_node
 from mace_gov.report.lineage_svg import lineage_svg
 from mace_gov.report.mapping import MAPPING
 from mace_gov.report.pictures import Picture
@@ -52,7 +52,7 @@ def _lineage(report: Report) -> str:
     policy = report.policy.metadata
     return lineage_svg(lineage_graph(
         report.evidence, report.verdict, policy=f"{policy.name} {policy.version}", version=report.version,
-        keyid=report.keyid,
+        keyid=report.keyid, stamps=[sign_off_node(said) for said in report.sign_offs],
     ))
 
 

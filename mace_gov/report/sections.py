@@ -196,7 +196,7 @@ def has_critical(report: Report) -> bool:
 
 
 def lineage(report: Report) -> list[Step]:
-    """From the base to the verdict."""
+    """From the base to the sign-offs."""
     evidence, verdict, place = report.evidence, report.verdict, report.evidence.lineage
     base, record = evidence.plan.base, evidence.erasure
     revision = f", revision {base.revision}" if base.revision else ""
@@ -218,6 +218,8 @@ def lineage(report: Report) -> list[Step]:
         Step("Evidence, signed", evidence.created, verdict.evidence_digest, f"key {report.keyid[:12]}"),
         Step("Verdict, signed", f"{verdict.outcome.value} ({verdict.mode} mode)", verdict.content_digest(),
              f"decided {verdict.decided}"),
+        *(Step("Sign-off, signed", said.decision.value, said.content_digest(),
+               f"{said.signed} by {said.reviewer} ({said.role})") for said in report.sign_offs),
     ]
     return steps
 

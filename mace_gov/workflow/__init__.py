@@ -3,17 +3,19 @@
     policy -> plan -> erase -> audit -> record -> attest -> gate -> report
 
 making     plan, apply, audit a model made elsewhere, erase alone
-checking   verify, render the report again
-deciding   decide anew, with waivers and against a version before; a report in the formats of other tools
-standing   was it recalled, and does MLflow still say what was signed?
+checking   verify
+deciding   decide, with waivers and against a version before; a report in the formats of other tools
+reporting  write the report, and again after a sign-off
+standing   was it recalled, has a waiver ended, and does MLflow still say what was signed?
 release    promote, recall, roll back
 shelf      what a registry holds, seen whole
 """
 
-from mace_gov.workflow.checking import check, folder_of, report_again, verify_path
+from mace_gov.workflow.checking import check, folder_of, verify_path
 from mace_gov.workflow.deciding import export, gate_path
 from mace_gov.workflow.making import Outcome, apply, audit_model, erase_model, plan_policy
 from mace_gov.workflow.release import Released, promote, recall, rollback
+from mace_gov.workflow.reporting import report_again
 from mace_gov.workflow.shelf import lineage_of, releases
 
 __all__ = [

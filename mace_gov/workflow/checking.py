@@ -1,46 +1,34 @@
-"""Check what was made: verify it, render its report again. No model runs here."""
+"""Check what was made, as every use of it begins. No model runs here."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
-from mace_gov.attest.keys import ensure_key_pair, registry_trust
-from mace_gov.attest.statement import POLICY_NAME, VERDICT_NAME
+from mace_gov.attest.keys import registry_trust
+from mace_gov.attest.statement import VERDICT_NAME
 from mace_gov.attest.trust import Trust, load_trust
 from mace_gov.attest.verify import also_checked, verify
 from mace_gov.core.errors import IntegrityError, MaceGovError
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.verdict import Verdict
-from mace_gov.policy.load import load_policy
 from mace_gov.record.releases import Registered, is_registered, resolve
 from mace_gov.record.versions import find
-from mace_gov.workflow.making import write_report
-from mace_gov.workflow.standing import refuse_moved, refuse_recalled
+from mace_gov.workflow.standing import refuse_ended, refuse_moved, refuse_recalled
 
 
 def verify_path(path: Path, *, key: Path | None, registry: Path) -> tuple[VerifiedEvidence, Verdict, bool]:
-    """Verify a version, report or model folder, or ``models:/NAME@ALIAS``, and that it was not recalled since.
+    """Verify a version, report or model folder, or ``models:/NAME@ALIAS``, and that it still stands.
+
+    Raises what ``check`` does, and NotReleasedError when a waiver that its verdict rests on has ended since.
 
     The last value says whether a key was given.
     """
     verified = check(path, key=key, registry=registry, need_verdict=True)
     if verified.verdict is None:
         raise IntegrityError(f"{path}: no signed verdict, expected {VERDICT_NAME}")
+    refuse_ended(verified)
     return verified, verified.verdict, key is not None
-
-
-def report_again(path: Path, *, registry: Path, reports: Path, key: Path | None) -> Path:
-    """Verify a version and render its report anew from the signed evidence and verdict."""
-    folder = folder_of(path, registry)
-    verified = verify(folder, key=pinned_keys(key, registry), registry=registry)
-    if verified.verdict is None:
-        raise IntegrityError(f"{path}: no signed verdict, expected {VERDICT_NAME}")
-    lineage = verified.evidence.lineage
-    version = f"{lineage.name}/{lineage.version}" if lineage else None
-    policy = load_policy(verified.folder / POLICY_NAME).policy
-    pair = ensure_key_pair(registry)
-    return write_report(policy, verified, verified.verdict, version, verified.folder, reports, pair)
 
 
 def folder_of(path: Path, registry: Path) -> Path:

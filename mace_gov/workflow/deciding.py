@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from mace_gov.attest.keys import key_folder
 from mace_gov.attest.statement import POLICY_NAME, version_name
-from mace_gov.attest.trust import Trust
 from mace_gov.core.errors import UsageError
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import Outcome, Verdict
+from mace_gov.documents.waiver import Waiver
 from mace_gov.gate.decide import Previous, Terms, decide
 from mace_gov.gate.formats import Places, write_outputs
-from mace_gov.gate.review import review
+from mace_gov.gate.review import review, same_decision
 from mace_gov.policy.load import load_policy
 from mace_gov.policy.waivers import load_waivers
 from mace_gov.record.versions import list_versions
@@ -25,28 +27,55 @@ from mace_gov.workflow.checking import check, pinned_keys
 from mace_gov.workflow.standing import chain
 
 
+@dataclass(frozen=True)
+class Granted:
+    """What a decision takes into account beyond policy and evidence; read and checked before any work is done."""
+
+    waivers: tuple[Waiver, ...] = ()
+    """Exceptions, each of which matches something in the policy."""
+    previous: Previous | None = None
+    """The version to compare with."""
+
+
+def grant(
+    policy: Policy, *, waivers: Sequence[Path] = (), against: str | None = None, own: int | None = None,
+    key: Path | None, registry: Path,
+) -> Granted:
+    """Read waivers files, and verify the version to compare with.
+
+    ``against`` is ``last``, ``NAME/N`` or a version's folder; ``last`` may find none. ``own`` is the number of the
+    version that is decided on, if it has one yet. Raises PolicyError for a waiver that matches nothing, UsageError for
+    a version that did not comply, and what ``check`` raises.
+    """
+    given = [waiver for each in waivers for waiver in load_waivers(each, policy=policy).document.spec.waivers]
+    reference = _last(policy.metadata.name, own, key, registry) if against == "last" else against
+    return Granted(tuple(given), _compliant(reference, key=key, registry=registry) if reference else None)
+
+
 def gate_path(
     path: Path, policy: Path | None, *, key: Path | None, registry: Path, waivers: Sequence[Path] = (),
     against: str | None = None, terms: Terms | None = None, outputs: Mapping[str, Path] | None = None,
 ) -> tuple[VerifiedEvidence, Verdict, bool]:
     """Verify the evidence, then decide anew against a policy file; None: the one that was signed with the version.
 
-    ``waivers`` are waivers files; ``against`` is ``last``, ``NAME/N`` or a version's folder to compare with;
-    ``outputs`` is a file for each of ``gate.formats.FORMATS`` that is wanted. The last value says whether a key was
-    given.
+    ``waivers`` and ``against``: see ``grant``; without ``against`` a comparison that the signed verdict holds counts
+    on. ``outputs`` is a file for each of ``gate.formats.FORMATS`` that is wanted. The last value says whether a key
+    was given.
     """
     loaded = load_policy(policy, ended=True) if policy else None
     # The gate itself compares the policy's content: a comment edited since is no other policy.
     verified = check(path, key=key, registry=registry, need_verdict=False)
     file = policy or verified.folder / POLICY_NAME
     loaded = loaded or load_policy(file, ended=True)
-    granted = [
-        waiver for each in waivers for waiver in load_waivers(each, policy=loaded.policy).document.spec.waivers
-    ]
-    previous = _previous(verified, loaded.policy, against, key=key, registry=registry) if against else None
-    verdict = decide(verified, loaded.policy, waivers=granted, previous=previous, terms=terms)
+    place = verified.evidence.lineage
+    own = place.version if place and place.name == loaded.policy.metadata.name else None
+    granted = grant(loaded.policy, waivers=waivers, against=against, own=own, key=key, registry=registry)
+    verdict = decide(verified, loaded.policy, waivers=granted.waivers, previous=granted.previous,
+                     compared=verified.verdict.compared if verified.verdict else None, terms=terms)
     if outputs:
-        report = compose(loaded.policy, verified, verdict, version=version_name(verified.evidence))
+        sign_offs = verified.sign_offs if same_decision(verdict, verified.verdict) else ()
+        report = compose(loaded.policy, verified, verdict, version=version_name(verified.evidence),
+                         sign_offs=sign_offs)
         write_outputs(report, Places(_in_repository(file), loaded.rule_places()), outputs)
     return verified, verdict, key is not None
 
@@ -69,14 +98,8 @@ def export(path: Path, outputs: Mapping[str, Path], *, policy: Path | None = Non
     return report
 
 
-def _previous(
-    verified: VerifiedEvidence, policy: Policy, against: str, *, key: Path | None, registry: Path
-) -> Previous | None:
-    """The version to compare with, verified; None when there is no compliant one before this."""
-    reference = _last(verified, policy.metadata.name, pinned_keys(key, registry), registry) if against == "last" \
-        else against
-    if reference is None:
-        return None
+def _compliant(reference: str, *, key: Path | None, registry: Path) -> Previous:
+    """A version to compare with, verified."""
     then = check(Path(reference), key=key, registry=registry, need_verdict=True)
     name = version_name(then.evidence) or reference
     if then.verdict is None or review(then.verdict.model_copy(update={"mode": "enforce"}), then.sign_offs).exit_code:
@@ -86,10 +109,11 @@ def _previous(
     return Previous(name, then)
 
 
-def _last(verified: VerifiedEvidence, name: str, trust: Trust, registry: Path) -> str | None:
+def _last(name: str, own: int | None, key: Path | None, registry: Path) -> str | None:
     """The version that was released last, as the signed chain says; before any release, the last one that passed."""
-    log, place = chain(registry, name, trust), verified.evidence.lineage
-    own = place.version if place and place.name == name else None
+    if key is None and not key_folder(registry).exists():
+        return None  # Nothing was signed here yet.
+    log = chain(registry, name, pinned_keys(key, registry))
     if log.compliant is not None and log.compliant != own:
         return f"{name}/{log.compliant}"
     earlier = [

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mace_gov.attest.keys import KeyPair, ensure_key_pair, ensure_model_pair
-from mace_gov.attest.sign import collect_files, sign_build, sign_evidence, sign_report, sign_results, sign_summary
-from mace_gov.attest.statement import EVIDENCE_NAME, POLICY_NAME, VERDICT_NAME
+from mace_gov.attest.sign import collect_files, sign_build, sign_evidence, sign_results, sign_summary
+from mace_gov.attest.statement import POLICY_NAME
 from mace_gov.attest.verify import verify
 from mace_gov.audit.inputs import Inputs
 from mace_gov.core.atomic import new_folder, write_bytes
@@ -22,7 +23,6 @@ from mace_gov.documents.erasure import ErasureRecord
 from mace_gov.documents.evidence import Evidence, VerifiedEvidence
 from mace_gov.documents.lineage import Lineage
 from mace_gov.documents.plan import ErasurePlan, ModelManifest
-from mace_gov.documents.policy import Policy
 from mace_gov.documents.verdict import Verdict
 from mace_gov.gate.decide import decide
 from mace_gov.plan.build import generation_settings
@@ -30,8 +30,8 @@ from mace_gov.planning import plan_policy
 from mace_gov.policy.load import LoadedPolicy
 from mace_gov.record.server import highest_number
 from mace_gov.record.versions import new_version, version_folder
-from mace_gov.report.compose import compose
-from mace_gov.report.render import render
+from mace_gov.workflow.deciding import Granted, grant
+from mace_gov.workflow.reporting import write_report
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,13 @@ class Outcome:
 
 def apply(
     path: Path, *, model: str | None = None, revision: str | None = None, unmeasured: bool = False,
-    exact: bool = False, registry: Path, reports: Path, device: str | None = None, progress: Progress | None = None,
+    exact: bool = False, waivers: Sequence[Path] = (), against: str | None = None, registry: Path, reports: Path,
+    device: str | None = None, progress: Progress | None = None,
 ) -> Outcome:
-    """All stages: a policy in; a governed version, its signed evidence, a verdict and a report out."""
+    """All stages: a policy in; a governed version, its signed evidence, a verdict and a report out.
+
+    ``waivers`` and ``against``, as for the gate, go into the verdict that is signed; see ``deciding.grant``.
+    """
     progress = progress or Silent()
     loaded, plan = plan_policy(
         path, model=model, revision=revision, unmeasured=unmeasured, exact=exact, registry=registry
@@ -70,6 +74,7 @@ def apply(
     from mace_gov.record.lineage import publish, record_lineage
 
     policy = loaded.policy
+    granted = grant(policy, waivers=waivers, against=against, key=None, registry=registry)
     pair, model_pair = _signing_key(registry, progress), ensure_model_pair(registry)
     cache = registry / "cache"
     with ExitStack() as undo:
@@ -88,7 +93,8 @@ def apply(
             # The evidence names the version's place in MLflow, so it is recorded before its folder is complete.
             undo.callback(_forget, registry, lineage)
             verified, verdict = _attest(
-                folder, loaded, plan, erasure, seen, lineage, pair=pair, model_pair=model_pair, governed=governed
+                folder, loaded, plan, erasure, seen, lineage, granted, pair=pair, model_pair=model_pair,
+                governed=governed,
             )
         undo.pop_all()
     publish(registry, lineage, verdict)
@@ -118,7 +124,7 @@ def audit_model(
             cache=registry / "cache", device=device, progress=progress, trained_on=plan.templates, inputs=inputs,
         )
         verified, verdict = _attest(
-            folder, loaded, plan, None, seen, None, pair=pair, model_pair=None, governed=governed
+            folder, loaded, plan, None, seen, None, Granted(), pair=pair, model_pair=None, governed=governed
         )
     folder = registry / "audits" / policy.metadata.name / str(number)
     report = write_report(policy, verified, verdict, None, folder, reports, pair)
@@ -150,7 +156,7 @@ def erase_model(
 
 def _attest(
     folder: Path, loaded: LoadedPolicy, plan: ErasurePlan, erasure: ErasureRecord | None, seen: AuditResult,
-    lineage: Lineage | None, *, pair: KeyPair, model_pair: KeyPair | None, governed: ModelManifest,
+    lineage: Lineage | None, granted: Granted, *, pair: KeyPair, model_pair: KeyPair | None, governed: ModelManifest,
 ) -> tuple[VerifiedEvidence, Verdict]:
     """Sign the evidence, read it back as a stranger would, decide, sign the decision."""
     write_bytes(folder / POLICY_NAME, loaded.data)
@@ -169,7 +175,7 @@ def _attest(
     )
     sign_evidence(folder, evidence, pair, model_files=None if erasure else governed.files)
     verified = verify(folder, key=pair.public, model=None if erasure else Path(governed.path), need_verdict=False)
-    verdict = decide(verified, loaded.policy)
+    verdict = decide(verified, loaded.policy, waivers=granted.waivers, previous=granted.previous)
     sign_results(folder, verified.evidence, verdict, pair)
     sign_summary(folder, verified.evidence, verdict, pair)
     return verified, verdict
@@ -181,23 +187,6 @@ def _forget(registry: Path, lineage: Lineage) -> None:
 
     with suppress(IncompleteError):
         withdraw(registry, lineage)
-
-
-def write_report(
-    policy: Policy, verified: VerifiedEvidence, verdict: Verdict, version: str | None, folder: Path, reports: Path,
-    pair: KeyPair,
-) -> Path:
-    """Render the report of a finished version or audit into its folder below ``reports``, and sign it."""
-    name = version.replace("/", "-v") if version else f"{folder.parent.name}-audit-{folder.name}"
-    out = reports / name
-    if out.exists():
-        shutil.rmtree(out)
-    with new_folder(out) as scratch:
-        render(compose(policy, verified, verdict, version=version, folder=str(folder)), folder / "evidence", scratch)
-        for part in (POLICY_NAME, EVIDENCE_NAME, VERDICT_NAME):
-            shutil.copyfile(folder / part, scratch / part)
-        sign_report(scratch, pair)
-    return out
 
 
 def _signing_key(registry: Path, progress: Progress) -> KeyPair:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 from mace_gov.attest.keys import registry_trust
 from mace_gov.attest.sign_off import read_sign_offs
 from mace_gov.attest.signed import read_signed
+from mace_gov.core.clock import wall_clock
 from mace_gov.documents.release import Action, Release, ReleaseLog
-from mace_gov.documents.sign_off import Decision, SignOff
 from mace_gov.documents.verdict import Outcome
 from mace_gov.record.versions import VersionEntry
-from mace_gov.report.graph import Graph, Node, lineage_graph
+from mace_gov.report.graph import Graph, Node, lineage_graph, sign_off_node
 from mace_gov.workflow.standing import chain
 
 
@@ -30,19 +29,13 @@ def lineage_of(entry: VersionEntry, registry: Path) -> Graph:
     trust = registry_trust(registry)
     signed = read_signed(entry.folder, trust, need_verdict=False)
     verdict = signed.summary.verdict if signed.summary else None
-    sign_offs, _ = read_sign_offs(entry.folder, signed, trust, datetime.now(UTC))
+    sign_offs, _ = read_sign_offs(entry.folder, signed, trust, wall_clock())
     log = releases(registry).get(entry.name, ReleaseLog())
     return lineage_graph(
         signed.evidence, verdict, version=entry.reference, keyid=signed.keyid,
         policy=f"{verdict.policy_name} {verdict.policy_version}" if verdict else entry.name,
-        stamps=[*map(_signed_off, sign_offs), *(_released(e) for e in log.entries if e.version == entry.number)],
+        stamps=[*map(sign_off_node, sign_offs), *(_released(e) for e in log.entries if e.version == entry.number)],
     )
-
-
-def _signed_off(said: SignOff) -> Node:
-    outcome = Outcome.PASS if said.decision is Decision.APPROVE else Outcome.FAIL
-    return Node("Sign-off", said.decision.value, f"{said.signed} by {said.reviewer} ({said.role}): {said.reason}",
-                outcome=outcome)
 
 
 def _released(release: Release) -> Node:

@@ -1,4 +1,4 @@
-"""Does a version that verifies still stand? Recalls, and MLflow's word, held against the signed chain of releases."""
+"""Does a version that verifies still stand? Recalls and MLflow's word, held against the signed chain; ended waivers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mace_gov.attest.releases import read_releases, release_folder
+from mace_gov.attest.statement import POLICY_NAME
 from mace_gov.attest.trust import Trust
-from mace_gov.core.errors import IntegrityError, RecalledError
+from mace_gov.core.clock import wall_clock
+from mace_gov.core.errors import IntegrityError, NotReleasedError, RecalledError
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.release import ReleaseLog
+from mace_gov.documents.verdict import Outcome
+from mace_gov.gate.waive import ended_since
+from mace_gov.policy.load import load_policy
 from mace_gov.record.server import pull_releases
 
 if TYPE_CHECKING:
@@ -42,6 +47,20 @@ def refuse_recalled(verified: VerifiedEvidence, registry: Path, trust: Trust) ->
     if not known:
         return "releases: no signed chain at hand; whether this version was recalled since is not known"
     return f"releases: not recalled by the {known} signed entries at hand"
+
+
+def refuse_ended(verified: VerifiedEvidence) -> None:
+    """Raise NotReleasedError (exit code 1) when a waiver has ended that the signed verdict rests on.
+
+    Nothing is raised in audit mode, nor for a version that its verdict holds back anyhow.
+    """
+    verdict = verified.verdict
+    if verdict is None or verdict.mode == "audit" or verdict.exit_code == Outcome.FAIL.exit_code:
+        return
+    policy = load_policy(verified.folder / POLICY_NAME, ended=True).policy
+    if reasons := ended_since(verdict, policy, wall_clock().date()):
+        raise NotReleasedError(f"{verified.resource_uri}: {'; '.join(reasons)}", code=Outcome.FAIL.exit_code,
+                               hint="Have the waiver renewed and ask the gate with it, or deploy another version.")
 
 
 def refuse_moved(registered: Registered, verified: VerifiedEvidence, registry: Path, trust: Trust) -> None:

@@ -1,0 +1,51 @@
+"""Write a report's folder: when a version or an audit is finished, and again whenever there is more to say."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from mace_gov.attest.keypair import KeyPair
+from mace_gov.attest.keys import ensure_key_pair
+from mace_gov.attest.sign import sign_report
+from mace_gov.attest.statement import EVIDENCE_NAME, POLICY_NAME, VERDICT_NAME, version_name
+from mace_gov.attest.verify import verify
+from mace_gov.core.atomic import new_folder
+from mace_gov.core.errors import IntegrityError
+from mace_gov.documents.evidence import VerifiedEvidence
+from mace_gov.documents.policy import Policy
+from mace_gov.documents.verdict import Verdict
+from mace_gov.policy.load import load_policy
+from mace_gov.report.compose import compose
+from mace_gov.report.render import render
+from mace_gov.workflow.checking import folder_of, pinned_keys
+
+
+def write_report(
+    policy: Policy, verified: VerifiedEvidence, verdict: Verdict, version: str | None, folder: Path, reports: Path,
+    pair: KeyPair,
+) -> Path:
+    """Render the report of a finished version or audit into its folder below ``reports``, and sign it."""
+    name = version.replace("/", "-v") if version else f"{folder.parent.name}-audit-{folder.name}"
+    out = reports / name
+    if out.exists():
+        shutil.rmtree(out)
+    report = compose(policy, verified, verdict, version=version, folder=str(folder), sign_offs=verified.sign_offs)
+    with new_folder(out) as scratch:
+        render(report, folder / "evidence", scratch)
+        for part in (POLICY_NAME, EVIDENCE_NAME, VERDICT_NAME):
+            shutil.copyfile(folder / part, scratch / part)
+        sign_report(scratch, pair)
+    return out
+
+
+def report_again(path: Path, *, registry: Path, reports: Path, key: Path | None) -> Path:
+    """Verify a version and render its report anew from the signed evidence, the verdict and the sign-offs since."""
+    folder = folder_of(path, registry)
+    verified = verify(folder, key=pinned_keys(key, registry), registry=registry)
+    if verified.verdict is None:
+        raise IntegrityError(f"{path}: no signed verdict, expected {VERDICT_NAME}")
+    policy = load_policy(verified.folder / POLICY_NAME).policy
+    version = version_name(verified.evidence)
+    pair = ensure_key_pair(registry)
+    return write_report(policy, verified, verified.verdict, version, verified.folder, reports, pair)
