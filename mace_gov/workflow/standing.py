@@ -60,7 +60,7 @@ def refuse_ended(verified: VerifiedEvidence) -> None:
     policy = load_policy(verified.folder / POLICY_NAME, ended=True).policy
     if reasons := ended_since(verdict, policy, wall_clock().date()):
         raise NotReleasedError(f"{verified.resource_uri}: {'; '.join(reasons)}", code=Outcome.FAIL.exit_code,
-                               hint="Have the waiver renewed and ask the gate with it, or deploy another version.")
+                               hint="Renew the waiver: `mace-gov apply --waivers` signs a verdict with it.")
 
 
 def refuse_moved(registered: Registered, verified: VerifiedEvidence, registry: Path, trust: Trust) -> None:
