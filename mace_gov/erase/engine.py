@@ -34,8 +34,8 @@ def erase(
 ) -> ErasureRecord:
     """Run a plan; ``out`` gets ``model/``, ``delta/`` and ``loras/``, all or none of them.
 
-    Starts from the pristine base, which is only read. cache: folder where LoRAs, pictures and priors are kept by
-    content and reused; without it everything is made anew.
+    Starts from the pristine base, which is only read. cache: folder where LoRAs, pictures, text states and
+    their moments are kept by content and reused; without it everything is made anew.
     Raises UsageError when ``out`` already holds a model, ModelError for a base that changed or does not load,
     NumericalError for a system that is ill-conditioned or weights that are not finite.
     """

@@ -16,7 +16,7 @@ from mace_gov.core.atomic import write_bytes
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.errors import NumericalError
 from mace_gov.diffusion.text import TextReader
-from mace_gov.documents.plan import ErasurePlan
+from mace_gov.documents.plan import ErasurePlan, ModelManifest
 from mace_gov.documents.policy import Kind
 from mace_gov.documents.reuse import derived_seed
 from mace_gov.erase.captions import captions_for, without
@@ -46,12 +46,18 @@ def _blocks(states: Iterable[torch.Tensor], rows: int = 4096) -> Iterable[torch.
         yield torch.cat(held).cpu().double()
 
 
-def prior_moment(reader: TextReader, plan: ErasurePlan, cache: Path | None = None) -> torch.Tensor:
-    """P_prior [d, d]: general captions, but for those that name a target, by whichever name. Kept in ``cache``."""
+def prior_captions(plan: ErasurePlan) -> list[str]:
+    """General captions, but for those that name a target, by whichever name."""
     banned = [name for target in plan.targets for name in (target.target, *(target.other_names or []))]
-    captions = without(captions_for(Path(plan.base.path)), banned)
-    key = digest_of({"what": "prior/v2", "text": encoder_digest(plan.base), "captions": captions})
-    file = cache / "priors" / f"{key}.safetensors" if cache is not None else None
+    return without(captions_for(Path(plan.base.path)), banned)
+
+
+def moment_of(
+    reader: TextReader, base: ModelManifest, captions: Sequence[str], cache: Path | None = None
+) -> torch.Tensor:
+    """P [d, d] of captions, kept as a whole in ``cache``."""
+    key = digest_of({"what": "moment/v1", "text": encoder_digest(base), "captions": captions})
+    file = cache / "moments" / f"{key}.safetensors" if cache is not None else None
     if file is not None and file.is_file():
         return load_file(file)["P"]
     moment = second_moment(reader.states([reader.tokens(caption) for caption in captions]), reader.width)
@@ -69,19 +75,19 @@ def preserve_term(reader: TextReader, plan: ErasurePlan, cache: Path | None = No
     settings = plan.preserve
     term = torch.zeros(reader.width, reader.width, dtype=torch.float64)
     if settings.prior == "general" and settings.scale > 0:
-        term += settings.scale * prior_moment(reader, plan, cache)
+        term += settings.scale * moment_of(reader, plan.base, prior_captions(plan), cache)
     if settings.concepts and settings.concept_scale > 0:
-        term += settings.concept_scale * _moment_of(reader, ((each, plan.templates) for each in settings.concepts))
+        captions = [each.replace("{}", phrase, 1) for phrase in settings.concepts for each in plan.templates]
+        term += settings.concept_scale * moment_of(reader, plan.base, captions, cache)
     people = namesakes([target.target for target in plan.targets if target.kind is Kind.CELEBRITY])
     if people and settings.namesake_scale:
-        captions = ((name, [plan.templates[derived_seed(0, name) % len(plan.templates)]]) for name in people)
-        term += settings.namesake_scale * _moment_of(reader, captions)
+        # one by one, for one more banned person changes few of them
+        states = (state for name in people for state in reader.together([reader.tokens(_captioned(name, plan))]))
+        term += settings.namesake_scale * second_moment(states, reader.width)
     if not torch.isfinite(term).all():
         raise NumericalError("the preserve matrix is not finite, expected finite text states and scales")
     return term
 
 
-def _moment_of(reader: TextReader, phrases: Iterable[tuple[str, Sequence[str]]]) -> torch.Tensor:
-    """The second moment [d, d] of phrases, each in its templates."""
-    states = (state for phrase, templates in phrases for state in reader.phrase(phrase, templates)[1])
-    return second_moment(states, reader.width)
+def _captioned(name: str, plan: ErasurePlan) -> str:
+    return plan.templates[derived_seed(0, name) % len(plan.templates)].replace("{}", name, 1)
