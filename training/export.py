@@ -50,6 +50,8 @@ def main() -> None:
         if "_name_or_path" in about:
             del about["_name_or_path"]
             file.write_text(json.dumps(about, indent=2, sort_keys=True) + "\n")
+    words = fresh / "tokenizer/tokenizer.json"                   # half the size without its indentation
+    words.write_text(json.dumps(json.loads(words.read_text()), separators=(",", ":"), ensure_ascii=False) + "\n")
     (fresh / "captions.txt").write_text(captions())
     shutil.rmtree(args.to, ignore_errors=True)
     fresh.rename(args.to)

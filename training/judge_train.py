@@ -156,7 +156,7 @@ def main() -> None:
         save_file({k: v.half().contiguous() for k, v in net.state_dict().items()}, folder / "judge.safetensors")
     facts = measure(net)
     print(json.dumps({k: v for k, v in facts.items() if k != "by_class"}))
-    (folder / "judge.json").write_text(json.dumps({"version": "1", "classes": CLASSES, "styles": list(STYLES), "size": 32, **facts}, indent=1))
+    (folder / "judge.json").write_text(json.dumps({"version": "1", "classes": CLASSES, "styles": list(STYLES), "size": 32, **facts}, separators=(",", ":")))
 
 
 if __name__ == "__main__":

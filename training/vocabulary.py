@@ -24,7 +24,7 @@ def main() -> None:
            "style_forms": STYLE_FORMS, "colour_forms": COLOUR_FORMS,
            "sampler": {"steps": 20, "guidance": 3.0, "size": 32, "scheduler": "DDIM"},
            "cfis": {"t1": t1, "t2": t2, "gamma": gamma}}
-    args.to.write_text(json.dumps(out, indent=1) + "\n")
+    args.to.write_text(json.dumps(out, separators=(",", ":"), ensure_ascii=False) + "\n")
     print(len(rows), "concepts written")
 
 
