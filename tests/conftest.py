@@ -37,7 +37,7 @@ def write_tokenizer_files(folder: Path) -> None:
     (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges), "utf-8")
 
 
-WIDTHS = {"sd1": (256,), "sd2": (1024,), "sdxl": (128, 160)}
+WIDTHS = {"sd1": (192,), "sd2": (1024,), "sdxl": (128, 160)}
 """Text widths of the families' tiny models: more directions than an erasure of one prompt asks for."""
 
 
@@ -68,7 +68,7 @@ def build_tiny_model(
             vocab_size=len(tokenizer), hidden_size=width, intermediate_size=64, num_hidden_layers=2,
             num_attention_heads=2, max_position_embeddings=77, bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.eos_token_id, projection_dim=40,
-            initializer_range=0.2 if width < 128 else 0.05,
+            initializer_range=0.2 if width < 256 else 0.05,
         )
 
     added = {"addition_embed_type": "text_time", "addition_time_embed_dim": 8,

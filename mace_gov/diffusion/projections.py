@@ -1,4 +1,4 @@
-"""Where a U-Net reads text: the key and value projections of its cross-attention layers."""
+"""Where a U-Net reads text: key and value projections of cross-attention, and, in SDXL, the pooled text's layer."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from mace_gov.core.errors import ModelError
 
 CROSS_ATTENTION = "attn2"
 """diffusers' name for the attention of a transformer block that reads the text states."""
+
+
+POOLED = "add_embedding.linear_1"
+"""Where SDXL's U-Net reads the pooled text, beside the picture's sizes."""
 
 
 def cross_attention(unet: nn.Module) -> dict[str, nn.Module]:
@@ -39,3 +43,13 @@ def projections(unet: nn.Module) -> dict[str, nn.Linear]:
     if len(widths) != 1:
         raise ModelError(f"cross-attention projections read widths {sorted(widths)}, expected one text width")
     return found
+
+
+def pooled_projection(unet: nn.Module) -> dict[str, nn.Linear]:
+    """The layer [out, p + rest] whose first p inputs are the pooled text, by dotted name; none where no text is pooled.
+
+    p is the pooled text's width; the rest are sizes of the picture.
+    """
+    if getattr(unet.config, "addition_embed_type", None) != "text_time":
+        return {}
+    return {POOLED: unet.add_embedding.linear_1}

@@ -135,6 +135,12 @@ class TextReader:
         """States of these prompts as one tensor [n, L, d] (float32, CPU)."""
         return torch.stack(list(self.states(prompts))).cpu()
 
+    def pooled(self, prompts: Sequence[Tokens]) -> Iterator[torch.Tensor]:
+        """The pooled text of each prompt, in order, [1, p] at a time; nothing for models that read none."""
+        for part in self._parts(prompts):
+            if part.pooled is not None:
+                yield from part.pooled.split(1)
+
     def conditions(self, prompts: Sequence[str | Tokens]) -> Conditions:
         """What a U-Net reads of these prompts; the empty one as the pipeline has it."""
         tokens = [self.tokens(prompt) if isinstance(prompt, str) else prompt for prompt in prompts]

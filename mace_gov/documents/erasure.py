@@ -30,10 +30,14 @@ class LoraRecord(Document):
     """Whether it came from the cache."""
 
 
+Stage = Literal["refine", "fuse", "pooled"]
+"""Closed forms: of the text states, of the LoRAs, and of SDXL's pooled text, which shares the refinement's settings."""
+
+
 class SystemRecord(Document):
     """One linear system that was solved."""
 
-    stage: Literal["refine", "fuse"]
+    stage: Stage
     """Which closed form."""
     ridge: float
     """The absolute lambda used."""

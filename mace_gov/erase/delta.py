@@ -2,9 +2,9 @@
 
     W* = W K + B C        K [d, d],  B [out, k],  C [k, d]
 
-The file holds K - I, B and C in half precision, with its own description, and the governed model is computed from what
-was written. K - I is small where K is near 1, so that its rounding is small as well; where it would still show, the
-file is written in float32.
+A layer that reads the pooled text has a K [p, p] of its own. The file holds K - I, B and C in half precision, with its
+own description, and the governed model is computed from what was written. K - I is small where K is near 1, so that its
+rounding is small as well; where it would still show, the file is written in float32.
 """
 
 from __future__ import annotations
@@ -43,25 +43,33 @@ class ErasureDelta:
     """C [k, d] by projection."""
     about: dict[str, Any] = field(default_factory=dict)
     """baseDigest, policyDigest, planDigest, family, method, fusion, concepts."""
+    pooled: dict[str, torch.Tensor] = field(default_factory=dict)
+    """K [p, p] by layer that reads the pooled text with its first p inputs."""
 
     def apply(self, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Governed projections W* [out, d] in float64, from the base's W by projection name.
 
         Raises ModelError when the delta does not fit the projections, NumericalError when it is not finite.
         """
-        if unknown := self.left.keys() - weights.keys():
+        if unknown := (self.left.keys() | self.pooled.keys()) - weights.keys():
             raise ModelError(f"the delta changes {min(unknown)}, which the base does not have")
         matrix = self.matrix.double()
         governed = {}
         for name, weight in weights.items():
-            if weight.shape[1] != matrix.shape[0]:
-                raise ModelError(f"{name} reads width {weight.shape[1]}, the delta is for {matrix.shape[0]}")
-            new = weight.detach().cpu().double() @ matrix
+            new = weight.detach().cpu().double()
+            if name in self.pooled:
+                width = len(self.pooled[name])
+                governed[name] = torch.cat([new[:, :width] @ self.pooled[name].double(), new[:, width:]], 1)
+                continue
+            if new.shape[1] != len(matrix):
+                raise ModelError(f"{name} reads width {new.shape[1]}, the delta is for {len(matrix)}")
+            new = new @ matrix
             if name in self.left:
                 new += self.left[name].double() @ self.right[name].double()
+            governed[name] = new
+        for name, new in governed.items():
             if not torch.isfinite(new).all():
                 raise NumericalError(f"{name} is not finite after the erasure, expected finite weights")
-            governed[name] = new
         return governed
 
     def rounded(self) -> ErasureDelta:
@@ -75,8 +83,9 @@ class ErasureDelta:
 
     def _tensors(self) -> dict[str, torch.Tensor]:
         """The file's tensors. B and C share their lengths evenly, so that neither leaves half precision's range."""
-        change = self.matrix.double() - torch.eye(self.matrix.shape[0], dtype=torch.float64)
-        tensors = {"change": change}
+        changes = {"change": _less_identity(self.matrix)}
+        changes |= {f"{name}.pooled": _less_identity(matrix) for name, matrix in self.pooled.items()}
+        tensors = dict(changes)
         for name, left in self.left.items():
             b, c = left.double(), self.right[name].double()
             long, wide = b.norm(dim=0), c.norm(dim=1)  # [k] each
@@ -86,20 +95,25 @@ class ErasureDelta:
             if not torch.isfinite(tensor).all():
                 raise NumericalError(f"erasure delta: {name} is not finite, expected finite numbers")
         halves = {name: tensor.half().contiguous() for name, tensor in tensors.items()}
-        moved = torch.linalg.matrix_norm(halves["change"].double() - change, 2)
+        moved = max(torch.linalg.matrix_norm(halves[n].double() - change, 2) for n, change in changes.items())
         if moved <= HALF_TOLERANCE and all(torch.isfinite(tensor).all() for tensor in halves.values()):
             return halves
         return {name: tensor.float().contiguous() for name, tensor in tensors.items()}
 
 
+def _less_identity(matrix: torch.Tensor) -> torch.Tensor:
+    return matrix.double() - torch.eye(len(matrix), dtype=torch.float64)
+
+
 def _assembled(tensors: Mapping[str, torch.Tensor], about: dict[str, Any]) -> ErasureDelta:
-    change = tensors["change"].double()
-    return ErasureDelta(
-        change + torch.eye(change.shape[0], dtype=torch.float64),
-        {name.removesuffix(".left"): tensor for name, tensor in tensors.items() if name.endswith(".left")},
-        {name.removesuffix(".right"): tensor for name, tensor in tensors.items() if name.endswith(".right")},
-        about,
-    )
+    def named(end: str) -> dict[str, torch.Tensor]:
+        return {name.removesuffix(end): tensor for name, tensor in tensors.items() if name.endswith(end)}
+
+    def whole(change: torch.Tensor) -> torch.Tensor:
+        return change.double() + torch.eye(len(change), dtype=torch.float64)
+
+    pooled = {name: whole(change) for name, change in named(".pooled").items()}
+    return ErasureDelta(whole(tensors["change"]), named(".left"), named(".right"), about, pooled)
 
 
 def read_delta(path: Path) -> ErasureDelta:

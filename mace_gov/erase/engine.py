@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from mace_gov.core.atomic import new_folder, write_bytes
@@ -13,19 +14,18 @@ from mace_gov.core.lazy import lookup
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.manifest import check_unchanged
-from mace_gov.diffusion.projections import projections
+from mace_gov.diffusion.projections import pooled_projection, projections
 from mace_gov.diffusion.save import save_governed
+from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.erasure import ErasureRecord
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.erase import delta as delta_file
 from mace_gov.erase.lora import FILE_NAME
 from mace_gov.erase.methods import METHODS
-from mace_gov.erase.methods.base import EraseMethod, Erasure, Stopwatch
+from mace_gov.erase.methods.base import EraseMethod, Erasure, Stopwatch, condition_warnings
+from mace_gov.erase.pooled import pooled_edit
 
-PAST_CROSS_ATTENTION = {
-    "sdxl": ["sdxl: the pooled text reaches the U-Net past cross-attention and is not edited; look at the audit"],
-}
-"""By family: ways of the text into a picture that no method here closes."""
+FINE_TUNED = "sdxl: esd leaves the pooled text as it is, which reaches the U-Net past cross-attention"
 
 
 def erase(
@@ -52,7 +52,8 @@ def erase(
         model, delta, loras = (folders.enter_context(new_folder(out / name)) for name in ("model", "delta", "loras"))
         result.delta.write(delta / delta_file.FILE_NAME)
         written = delta_file.read_delta(delta / delta_file.FILE_NAME)
-        weights = written.apply({name: layer.weight for name, layer in projections(pipe.unet).items()})
+        layers = projections(pipe.unet) | (pooled_projection(pipe.unet) if written.pooled else {})
+        weights = written.apply({name: layer.weight for name, layer in layers.items()})
         save_governed(Path(plan.base.path), model, {f"{name}.weight": weight for name, weight in weights.items()})
         for lora in result.loras:
             write_bytes(loras / lora.concept / FILE_NAME, lora.weights)
@@ -68,7 +69,7 @@ def erase(
         loras=[lora.record for lora in result.loras],
         seconds={**clock.seconds, **result.seconds},
         environment=environment_facts(),
-        warnings=result.warnings + PAST_CROSS_ATTENTION.get(plan.base.family or "sd1", []),
+        warnings=result.warnings,
     )
 
 
@@ -80,4 +81,16 @@ def compute(
     of_method: what one method alone understands, for the ablation (mace's ``fusion``).
     """
     method: EraseMethod = lookup(METHODS[plan.method])
-    return method(plan, pipe, cache=cache, progress=progress or Silent(), **of_method)
+    made = method(plan, pipe, cache=cache, progress=progress or Silent(), **of_method)
+    layers = pooled_projection(pipe.unet)
+    if not layers:
+        return made
+    if plan.method == "esd":
+        return replace(made, warnings=[*made.warnings, FINE_TUNED])
+    clock = Stopwatch()
+    with clock.stage("pooled"):
+        matrix, system = pooled_edit(TextReader.of(pipe), plan)
+    return replace(
+        made, delta=replace(made.delta, pooled=dict.fromkeys(layers, matrix)), systems=[*made.systems, system.record],
+        seconds={**made.seconds, **clock.seconds}, warnings=[*made.warnings, *condition_warnings([system.record])],
+    )

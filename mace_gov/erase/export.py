@@ -51,7 +51,7 @@ def export(delta: Path, base: ModelManifest, form: Form, out: Path, *, rank: int
         raise ModelError(f"the delta was made for the base model {change.about.get('baseDigest')}, found {base.digest}",
                          hint="Give the same base with --base.")
     check_unchanged(base)
-    weights = projection_weights(Path(base.path))
+    weights = edited_weights(Path(base.path), change)
     if form == "lora":
         return _lora(change, weights, out, rank)
     governed = {f"{name}.weight": weight for name, weight in change.apply(weights).items()}
@@ -66,13 +66,14 @@ def export(delta: Path, base: ModelManifest, form: Form, out: Path, *, rank: int
     return Exported(out)
 
 
-def projection_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """The base's key and value projections W [out, d] by name, from its files alone."""
+def edited_weights(folder: Path, delta: ErasureDelta) -> dict[str, torch.Tensor]:
+    """The base's weights W [out, d] that a delta changes, by name, from its files alone."""
     found = {}
+    ends = (".attn2.to_k.weight", ".attn2.to_v.weight", *(f"{name}.weight" for name in delta.pooled))
     for file in weight_files(folder / "unet"):
         with safe_open(file, framework="pt") as handle:
             for name in handle.keys():  # noqa: SIM118 (not a dict)
-                if name.endswith((".attn2.to_k.weight", ".attn2.to_v.weight")):
+                if name.endswith(ends):
                     found[name.removesuffix(".weight")] = handle.get_tensor(name)
     return found
 

@@ -52,6 +52,20 @@ def prior_captions(plan: ErasurePlan) -> list[str]:
     return without(captions_for(Path(plan.base.path)), banned)
 
 
+def concept_captions(plan: ErasurePlan) -> list[str]:
+    """Captions of the concepts that are preserved by name; none where their scale is 0."""
+    kept = plan.preserve.concepts if plan.preserve.concept_scale > 0 else []
+    return [each.replace("{}", phrase, 1) for phrase in kept for each in plan.templates]
+
+
+def namesake_captions(plan: ErasurePlan) -> list[str]:
+    """A caption for each namesake, whoever else is banned; none where their scale is 0."""
+    if not plan.preserve.namesake_scale:
+        return []
+    people = namesakes([target.target for target in plan.targets if target.kind is Kind.CELEBRITY])
+    return [plan.templates[derived_seed(0, name) % len(plan.templates)].replace("{}", name, 1) for name in people]
+
+
 def moment_of(
     reader: TextReader, base: ModelManifest, captions: Sequence[str], cache: Path | None = None
 ) -> torch.Tensor:
@@ -76,18 +90,12 @@ def preserve_term(reader: TextReader, plan: ErasurePlan, cache: Path | None = No
     term = torch.zeros(reader.width, reader.width, dtype=torch.float64)
     if settings.prior == "general" and settings.scale > 0:
         term += settings.scale * moment_of(reader, plan.base, prior_captions(plan), cache)
-    if settings.concepts and settings.concept_scale > 0:
-        captions = [each.replace("{}", phrase, 1) for phrase in settings.concepts for each in plan.templates]
+    if captions := concept_captions(plan):
         term += settings.concept_scale * moment_of(reader, plan.base, captions, cache)
-    people = namesakes([target.target for target in plan.targets if target.kind is Kind.CELEBRITY])
-    if people and settings.namesake_scale:
+    if captions := namesake_captions(plan):
         # one by one, for one more banned person changes few of them
-        states = (state for name in people for state in reader.together([reader.tokens(_captioned(name, plan))]))
-        term += settings.namesake_scale * second_moment(states, reader.width)
+        states = (state for caption in captions for state in reader.together([reader.tokens(caption)]))
+        term += (settings.namesake_scale or 0.0) * second_moment(states, reader.width)
     if not torch.isfinite(term).all():
         raise NumericalError("the preserve matrix is not finite, expected finite text states and scales")
     return term
-
-
-def _captioned(name: str, plan: ErasurePlan) -> str:
-    return plan.templates[derived_seed(0, name) % len(plan.templates)].replace("{}", name, 1)

@@ -15,7 +15,8 @@ import torch
 
 from mace_gov.core.errors import NumericalError
 from mace_gov.diffusion.text import TextReader, Tokens
-from mace_gov.documents.plan import ErasurePlan, Target
+from mace_gov.documents.erasure import Stage
+from mace_gov.documents.plan import ClosedForm, ErasurePlan, Target
 from mace_gov.erase.systems import Factored
 
 AMPLIFICATION_LIMIT = 1e3
@@ -103,9 +104,11 @@ def refine(
     return Refinement(matrix, system, total)
 
 
-def solve(a: torch.Tensor, c: torch.Tensor, settings, preserve: torch.Tensor) -> tuple[torch.Tensor, Factored]:
+def solve(
+    a: torch.Tensor, c: torch.Tensor, settings: ClosedForm, preserve: torch.Tensor, stage: Stage = "refine"
+) -> tuple[torch.Tensor, Factored]:
     """M [d, d] from A, C and mu P, all [d, d] float64, and the factored system."""
-    system = Factored("refine", a, settings, preserve)
+    system = Factored(stage, a, settings, preserve)
     right = c + preserve
     right.diagonal().add_(system.ridge)
     matrix = system.divide_from_right(right)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from mace_gov.core.errors import NumericalError
-from mace_gov.documents.erasure import SystemRecord
+from mace_gov.documents.erasure import Stage, SystemRecord
 from mace_gov.documents.plan import ClosedForm
 
 CONDITION_LIMIT = 1e11
@@ -25,7 +25,7 @@ def absolute_ridge(settings: ClosedForm, matrix: torch.Tensor) -> float:
 class Factored:
     """S = matrix + lambda I + mu P, factored once. Raises NumericalError when S is not finite or ill-conditioned."""
 
-    def __init__(self, stage: str, matrix: torch.Tensor, settings: ClosedForm, preserve: torch.Tensor) -> None:
+    def __init__(self, stage: Stage, matrix: torch.Tensor, settings: ClosedForm, preserve: torch.Tensor) -> None:
         self.ridge = absolute_ridge(settings, matrix)
         system = matrix + preserve
         system.diagonal().add_(self.ridge)
@@ -39,7 +39,8 @@ class Factored:
             raise NumericalError(
                 f"{stage}: condition number {self.condition:.3g} with lambda {self.ridge:.3g}, "
                 f"expected at most {CONDITION_LIMIT:.0e}",
-                hint=f"Raise {stage}.ridge or {stage}.relativeRidge, or preserve.scale.",
+                hint="Raise {0}.ridge or {0}.relativeRidge, or preserve.scale.".format(
+                    "fuse" if stage == "fuse" else "refine"),
             )
         self.stage = stage
         self._factor = torch.linalg.cholesky(system)

@@ -31,6 +31,19 @@ def test_written_out_and_applied_equals_the_fused_weights(tmp_path):
     assert torch.equal(read.apply({NAME: weight})[NAME], delta.rounded().apply({NAME: weight})[NAME])
 
 
+def test_a_layer_of_the_pooled_text_changes_in_its_first_inputs_alone(tmp_path):
+    pooled = torch.eye(3).double() + 0.1 * torch.randn(3, 3).double()
+    sample(pooled={"add": pooled}).write(tmp_path / "delta")
+    read, weight, other = read_delta(tmp_path / "delta"), torch.randn(5, 7), torch.randn(3, 4)
+    assert (read.pooled["add"] - pooled).abs().max() < 1e-3
+    found = read.apply({"add": weight, NAME: other})
+    assert torch.allclose(found["add"][:, :3], weight[:, :3].double() @ pooled, atol=1e-3)
+    assert torch.equal(found["add"][:, 3:], weight[:, 3:].double())
+    assert torch.equal(found[NAME], sample().rounded().apply({NAME: other})[NAME])
+    with pytest.raises(ModelError, match="changes add, which the base does not have"):
+        read.apply({NAME: other})
+
+
 def stored(path) -> set[torch.dtype]:
     return {tensor.dtype for tensor in load_file(path).values()}
 

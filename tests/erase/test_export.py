@@ -10,10 +10,12 @@ from mace_gov.core.digest import folder_files
 from mace_gov.core.errors import ModelError, UsageError
 from mace_gov.diffusion.layout import places
 from mace_gov.diffusion.load import load_pipeline
+from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.diffusion.projections import projections
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.engine import erase
 from mace_gov.erase.export import export
+from tests.conftest import WIDTHS, build_tiny_model
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 
@@ -54,6 +56,22 @@ def test_a_lora_of_full_rank_draws_as_the_governed_model_does(version, tmp_path)
     with torch.no_grad():
         one, other = (pipe.unet(x, 10, encoder_hidden_states=states).sample for pipe in (base, governed))
     assert torch.allclose(one, other, atol=1e-5)
+
+
+def test_the_pooled_text_of_sdxl_goes_along_in_every_form(plan_for, tmp_path):
+    folder = build_tiny_model(tmp_path / "sdxl", family="sdxl", widths=WIDTHS["sdxl"])
+    plan = plan_for(method="uce", base=read_manifest(str(folder)), templates=["a photo of {}"])
+    record = erase(plan, tmp_path / "out", device="cpu")
+    name, delta = "add_embedding.linear_1.weight", tmp_path / "out" / "delta" / "erasure.safetensors"
+    expected, before = (load_file(place / UNET)[name] for place in (tmp_path / "out" / "model", folder))
+    assert not torch.allclose(expected, before, atol=1e-3)
+    assert folder_files(export(delta, plan.base, "diffusers", tmp_path / "again").path) == record.governed_files
+    single = load_file(export(delta, plan.base, "single-file", tmp_path / "one.safetensors").path)
+    assert torch.equal(single["model.diffusion_model.label_emb.0.0.weight"], expected)
+    lora = load_file(export(delta, plan.base, "lora", tmp_path / "lora", rank=288).path)
+    stem = "unet.add_embedding.linear_1"
+    change = lora[f"{stem}.lora_B.weight"] @ lora[f"{stem}.lora_A.weight"]
+    assert torch.allclose(before + change, expected, atol=1e-5)
 
 
 def test_a_lora_that_misses_too_much_is_refused_with_its_error(version, tmp_path):

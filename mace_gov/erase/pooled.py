@@ -1,0 +1,49 @@
+"""The pooled text in closed form: what reaches the picture past cross-attention becomes the anchor's as well.
+
+Of every prompt SDXL's U-Net also reads one vector p, through a linear layer. That layer has the refinement's objective,
+
+    min over W'   sum |W' p_s - W p_t|^2  +  lambda |W' - W|^2  +  sum_p mu_p |W' p - W p|^2
+
+with p_s of a target's prompt and p_t of the same prompt with its anchor, and so W' = W M by the same solver. A prompt's
+states hold the rest in place by tokens that target and anchor share; its one pooled vector has none, so the general
+captions are preserved whatever the policy says, and weigh as much as the targets' prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from mace_gov.diffusion.text import TextReader
+from mace_gov.documents.plan import ErasurePlan
+from mace_gov.erase.preserve import concept_captions, namesake_captions, prior_captions
+from mace_gov.erase.refine import solve
+from mace_gov.erase.systems import Factored
+
+
+def pooled_edit(reader: TextReader, plan: ErasurePlan) -> tuple[torch.Tensor, Factored]:
+    """M [p, p] float64 for the layer that reads the pooled text, and the system that was solved.
+
+    Raises NumericalError as the refinement does, whose ridge it shares.
+    """
+    source, anchor = (
+        pooled_texts(reader, [
+            template.replace("{}", getattr(target, part), 1) for target in plan.targets for template in plan.templates
+        ])
+        for part in ("target", "anchor")
+    )  # [targets templates, p] each
+    settings, captions = plan.preserve, prior_captions(plan)
+    kept = [(len(source) / max(1, len(captions)), captions), (settings.concept_scale, concept_captions(plan)),
+            (settings.namesake_scale or 0.0, namesake_captions(plan))]
+    preserve = torch.zeros(source.shape[1], source.shape[1], dtype=torch.float64)
+    for scale, group in kept:
+        if group:
+            vectors = pooled_texts(reader, group)
+            preserve += scale * (vectors.T @ vectors)
+    return solve(source.T @ source, anchor.T @ source, plan.refine, preserve, stage="pooled")
+
+
+def pooled_texts(reader: TextReader, prompts: Sequence[str]) -> torch.Tensor:
+    """Pooled text of prompts, [n, p] float64 on the CPU."""
+    return torch.cat(list(reader.pooled([reader.tokens(prompt) for prompt in prompts]))).cpu().double()
