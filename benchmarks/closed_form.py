@@ -182,7 +182,7 @@ def main(argv: list[str] | None = None) -> dict:
     parser.add_argument("--concepts", type=int, default=100)
     parser.add_argument("--templates", type=int, default=30)
     parser.add_argument("--text-layers", type=int, default=12)
-    parser.add_argument("--subset", type=int, default=3, help="concepts in the comparison with the baseline")
+    parser.add_argument("--subset", type=int, default=1, help="concepts in the comparison with the baseline")
     parser.add_argument("--tokenizer", type=Path, default=MODEL_DIR / "tokenizer")
     parser.add_argument("--grow", choices=["ours", "baseline"], help="only print the MiB that one way needs")
     args = parser.parse_args(argv)
