@@ -1,17 +1,21 @@
 # make demo    govern the embedded model with policies/nsfw.yaml: erase, audit, sign, gate, report
 # make test    lint, architecture and tests
+# make nightly the long campaigns: thousands of forgeries
 # make install the environment that both use, in .venv
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test install check bench docs distclean
+.PHONY: demo test nightly install check bench docs distclean
 
 demo: install
 	$(BIN)/mace-gov apply policies/nsfw.yaml
 
 test: install check
 	$(BIN)/python -m pytest -m "not slow and not nightly"
+
+nightly: install
+	$(BIN)/python -m pytest -m nightly
 
 check: install
 	$(BIN)/ruff check .

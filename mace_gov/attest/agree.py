@@ -78,7 +78,7 @@ def summary_problems(signed: Signed, summary: Summary, resource_uri: str | None)
     own = default_resource_uri(evidence)
     # A summary may speak about any resource that its signer names, but never about another version of ours.
     if resource_uri is not None or summary.resource_uri.startswith("mace-gov:"):
-        pairs.append(("resourceUri", summary.resource_uri, resource_uri or own))
+        pairs.append(("resourceUri", summary.resource_uri, own if resource_uri is None else resource_uri))
     return [
         f"{VERDICT_NAME}: {field} is {found}, expected {expected}" for field, found, expected in pairs
         if found != expected

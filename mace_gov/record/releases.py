@@ -11,12 +11,12 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 from mace_gov.core.atomic import new_folder
-from mace_gov.core.errors import IntegrityError, UsageError
+from mace_gov.core.errors import IncompleteError, IntegrityError, UsageError
 from mace_gov.core.hold import hold
 from mace_gov.core.lazy import require
 from mace_gov.documents.release import ReleaseLog
 from mace_gov.record.server import download
-from mace_gov.record.store import EXTRA, TAG, VERSION_TAG, has_store, open_store, server_uri
+from mace_gov.record.store import DATABASE, EXTRA, TAG, VERSION_TAG, has_store, open_store, server_uri
 from mace_gov.record.versions import parse_reference, version_folder
 
 COMPLIANT = "compliant"
@@ -61,7 +61,16 @@ def resolve(registry: Path, uri: str) -> Registered:
         raise UsageError(f"'{uri}' is no reference, expected models:/NAME@ALIAS or models:/NAME/N")
     if not has_store(registry):
         raise UsageError(f"{uri}: there is no MLflow store in {registry}", hint="Give the registry with --registry.")
-    name, alias, number = match.groups()
+    try:
+        return _resolve(registry, uri, *match.groups())
+    except IncompleteError as error:
+        if server_uri():
+            raise
+        raise IntegrityError(f"{uri}: MLflow cannot follow it, {registry / DATABASE} was changed or is broken",
+                             hint="Verify the version by NAME/N. It said: " + error.message) from error
+
+
+def _resolve(registry: Path, uri: str, name: str, alias: str | None, number: str | None) -> Registered:
     with open_store(registry) as client:
         errors = require("mlflow.exceptions", EXTRA)
         try:
