@@ -12,7 +12,7 @@ from mace_gov.audit.pictures import Picture, Wanted, open_picture
 from mace_gov.audit.scoring import Panels, query_of, sights
 from mace_gov.audit.trials import Pair
 from mace_gov.core.progress import Progress, Silent
-from mace_gov.diffusion.variants import Variant, eight_bits, guided, half, sampler, smaller, trained_on
+from mace_gov.diffusion.variants import Variant, eight_bits, guided, half, merged, sampler, smaller, trained_on
 from mace_gov.documents.attack import Derivative
 from mace_gov.documents.plan import GenerationSettings, ModelManifest
 from mace_gov.documents.policy import Policy, Suite
@@ -27,16 +27,17 @@ STEPS, RATE = 100, 1e-5
 
 def derivatives(
     policy: Policy, pairs: Sequence[Pair], pictures: Mapping[Wanted, Picture], governed: ModelManifest, panels: Panels,
-    settings: GenerationSettings, out: Path, *, device: str | None = None, progress: Progress | None = None,
+    settings: GenerationSettings, out: Path, *, loras: Sequence[Path] = (), device: str | None = None,
+    progress: Progress | None = None,
 ) -> list[Derivative]:
-    """One result for each category and derivative. pictures: the base's."""
+    """One result for each category and derivative. pictures: the base's; loras: files of users' LoRAs to merge."""
     from mace_gov.diffusion.generate import draw
     from mace_gov.diffusion.load import load_pipeline
 
     questions = {category.id: ask for category in policy.spec.categories if (ask := _questions(pairs, category.id))}
     if not questions:
         return []
-    variants = list(_variants(pairs, pictures, out))
+    variants = list(_variants(pairs, pictures, out, loras))
     advance = (progress or Silent()).start("asking derivatives", len(variants))
     found = []
     for name, change in variants:
@@ -76,7 +77,7 @@ def _questions(pairs: Sequence[Pair], category: str) -> list[Pair]:
 
 
 def _variants(
-    pairs: Sequence[Pair], pictures: Mapping[Wanted, Picture], out: Path
+    pairs: Sequence[Pair], pictures: Mapping[Wanted, Picture], out: Path, loras: Sequence[Path]
 ) -> Iterator[tuple[str, Variant]]:
     yield "weights in float16", half
     yield "weights in 8 bits", eight_bits
@@ -85,6 +86,8 @@ def _variants(
     yield "half the guidance", guided(0.5)
     yield "twice the guidance", guided(2.0)
     yield "smaller pictures", smaller
+    for path in loras:
+        yield f"LoRA {path.name} merged", merged(path)
     kept = list(dict.fromkeys(
         (p.probe.prompt, p.probe.seed) for p in pairs if p.probe.suite is Suite.UNRELATED and p.base.present
     ))[:LESSONS]

@@ -1,12 +1,14 @@
-"""What happens to a model after its release: lower precision, other samplers, more training."""
+"""What happens to a model after its release: lower precision, other samplers, users' LoRAs, more training."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from PIL import Image
 
+from mace_gov.core.errors import ModelError
 from mace_gov.diffusion.denoising import denoising_loss, drawn_batch, encode_pictures
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import GenerationSettings
@@ -55,6 +57,28 @@ def smaller(pipe, settings: GenerationSettings) -> GenerationSettings:
     """Pictures of about three quarters of the side, as the U-Net's levels allow."""
     step = pipe.vae_scale_factor * 2 ** (len(pipe.unet.config.block_out_channels) - 1)
     return settings.model_copy(update={"size": max(step, 3 * settings.size // 4 // step * step)})
+
+
+def merged(path: Path) -> Variant:
+    """A user's LoRA (a .safetensors file in any format that diffusers reads) merged in at full strength.
+
+    Raises ModelError when it does not fit the model, or changes nothing.
+    """
+
+    def change(pipe, settings: GenerationSettings) -> GenerationSettings:
+        before = {name: weight.clone() for name, weight in pipe.unet.named_parameters()}
+        try:
+            pipe.load_lora_weights(str(path.parent), weight_name=path.name, local_files_only=True)
+            pipe.fuse_lora()
+            pipe.unload_lora_weights()
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise ModelError(f"LoRA {path}: does not fit the model: {type(error).__name__}: {error}",
+                             hint="Give a LoRA that was trained on this kind of model.") from error
+        if all(torch.equal(weight, before[name]) for name, weight in pipe.unet.named_parameters()):
+            raise ModelError(f"LoRA {path}: found no weights for this model's U-Net, expected some")
+        return settings
+
+    return change
 
 
 def trained_on(images: Sequence[Image.Image], prompts: Sequence[str], *, steps: int, rate: float) -> Variant:

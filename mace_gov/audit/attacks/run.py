@@ -32,7 +32,7 @@ Model = Literal["base", "governed", "control"]
 MODELS: tuple[Model, ...] = ("base", "governed", "control")
 PICTURES = 8
 """Pictures that each attack draws of a concept, from seeds of their own."""
-ATTACKING = "1"
+ATTACKING = "2"
 """Version of the attacks; a new one makes every stored result stale."""
 
 
@@ -51,7 +51,7 @@ def strike_all(
     advance = (progress or Silent()).start("attacking", len(MODELS) * len(goals) * len(attacks))
     rates: dict[tuple[str, str, str], dict[Model, tuple[Estimate, int, str]]] = {}
     for model in MODELS:
-        loaded = _Loaded(models["base" if model == "base" else "governed"], model == "control", device)
+        loaded = _Loaded(models["governed" if model == "governed" else "base"], model == "control", device)
         for aim, pair in goals:
             for attack in attacks:
                 strike = _strike(aim, attack, budget, policy, settings)
