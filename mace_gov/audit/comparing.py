@@ -13,9 +13,10 @@ from mace_gov.audit.detectors.base import Query
 from mace_gov.audit.detectors.clip import ClipDetector
 from mace_gov.audit.metrics.clip_score import clip_scores
 from mace_gov.audit.metrics.distances import distances
+from mace_gov.audit.metrics.measures import ACCURACIES
 from mace_gov.audit.pictures import Picture, Wanted, open_picture
 from mace_gov.audit.probes.base import Probe
-from mace_gov.audit.scoring import CHUNK, Panels
+from mace_gov.audit.scoring import CHUNK, Panels, query_of
 from mace_gov.documents.audit import Side
 from mace_gov.documents.policy import Kind, Policy, Suite
 
@@ -42,8 +43,30 @@ def picture_measures(
                 for each in ("base", "governed")
             )
             found |= distances(base, governed, detector.name)
-    clip = next((seat.detector.clip for seat in panels.seats() if isinstance(seat.detector, ClipDetector)), None)
-    return found if clip is None else {**found, **_clip_measures(policy, probes, kept, pictures, clip, out)}
+    clip = next((seat.detector for seat in panels.seats() if isinstance(seat.detector, ClipDetector)), None)
+    if clip is not None:
+        found |= _clip_measures(policy, probes, kept, pictures, clip.clip, out)
+        found |= _recognised(probes, pictures["governed"], clip, out)
+    return found
+
+
+def _recognised(
+    probes: Sequence[Probe], pictures: Mapping[Wanted, Picture], clip: ClipDetector, out: Path
+) -> dict[str, float]:
+    """What papers call accuracy, in both its meanings: share of first choices, and mean probability."""
+    found: dict[str, float] = {}
+    for name, suite in ACCURACIES.items():
+        own = [probe for probe in probes if probe.suite is suite]
+        seen: list[tuple[bool, float]] = []
+        for start in range(0, len(own), CHUNK):
+            part = own[start:start + CHUNK]
+            images = [open_picture(out, pictures[probe.prompt, probe.seed]) for probe in part]
+            seen += clip.recognised(images, [query_of(*each) for each in zip(part, images, strict=True)])
+        if seen:
+            first, probability = zip(*seen, strict=True)
+            found[name.replace("Acc", "CLIP_top1")] = float(np.mean(first))
+            found[name.replace("Acc", "CLIP_probability")] = float(np.mean(probability))
+    return found
 
 
 def _clip_measures(

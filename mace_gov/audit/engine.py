@@ -20,7 +20,7 @@ from mace_gov.audit.pictures import Drawer, Picture, Wanted, diffusion_drawer, d
 from mace_gov.audit.prepare import prepare
 from mace_gov.audit.probes.lexicon import Lexicon, lexicon_for
 from mace_gov.audit.scoring import Panels, look
-from mace_gov.audit.stopping import decided, rounds
+from mace_gov.audit.stopping import decided, rounds, standing
 from mace_gov.audit.thumbnails import write_thumbnails
 from mace_gov.audit.trials import TRIALS_NAME, Pair, trials_of, write_trials
 from mace_gov.core.digest import folder_files, sha256_file
@@ -32,13 +32,6 @@ from mace_gov.documents.plan import GenerationSettings, ModelManifest
 from mace_gov.documents.policy import DetectorSpec, Policy, Suite
 
 SIDES: tuple[Side, ...] = ("base", "governed")
-
-
-def check_inputs(
-    policy: Policy, base: ModelManifest, governed: ModelManifest, inputs: Inputs, *, trained_on: Collection[str] = ()
-) -> None:
-    """Read what the user brings and make all probes, before anything is drawn or written. Raises as ``audit`` does."""
-    prepare(policy, governed, lexicon_for(base), trained_on, inputs, diffusion_drawer(None))
 
 
 def audit(
@@ -61,6 +54,7 @@ def audit(
     asked = prepare(
         policy, governed, lexicon or lexicon_for(base), trained_on, inputs, drawer or diffusion_drawer(device)
     )
+    digest, policy = policy.content_digest(), asked.policy
     make = detector or partial(make_detector, known=known_detectors(inputs.plugins))
     panels = Panels(policy, make, load_all(inputs.calibrations) if inputs.calibrations else ())
     pictures: dict[Side, dict[Wanted, Picture]] = {side: {} for side in SIDES}
@@ -83,6 +77,7 @@ def audit(
         seconds["draw"] += drawn - started
         seconds["detect"] += time.monotonic() - drawn
         wanted = []
+        progress.table(standing(policy, pairs))
     broken = _broken(out, pictures, asked.harmless, pairs)
     attacks: list[AttackResult] = []
     if inputs.attacks:
@@ -97,13 +92,14 @@ def audit(
         from mace_gov.audit.derivatives import derivatives
 
         derived = derivatives(
-            policy, pairs, pictures["base"], governed, panels, generation, out, device=device, progress=progress
+            policy, pairs, pictures["base"], governed, panels, generation, out, loras=inputs.loras, device=device,
+            progress=progress,
         )
     trials = write_trials(out / TRIALS_NAME, trials_of(pairs, pictures))
     thumbnails = write_thumbnails(policy, pairs, pictures, out, base=base, governed=governed)
     thresholds = {category.id: panels.thresholds(category.id) for category in policy.spec.categories}
     return AuditResult(
-        policy_digest=policy.content_digest(),
+        policy_digest=digest,
         base_digest=base.digest,
         governed_digest=governed.digest,
         measurements=all_measurements(policy, pairs, panels.cards()),
@@ -124,7 +120,7 @@ def audit(
         attacks=attacks,
         derivatives=derived,
         comparisons=picture_measures(policy, [pair.probe for pair in pairs], asked.captions, pictures, panels, out),
-        inputs={path.name: sha256_file(path) for path in inputs.prompts},
+        inputs={path.name: sha256_file(path) for path in (*inputs.prompts, *inputs.loras)},
     )
 
 

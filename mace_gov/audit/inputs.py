@@ -21,6 +21,8 @@ class Inputs:
     model; the others name attacks by what they know."""
     budget: int | None = None
     """Steps of every attack's search, instead of each attack's own."""
+    loras: tuple[Path, ...] = ()
+    """Users' LoRAs (.safetensors), each merged into the governed model as a derivative."""
     calibrations: Path | None = None
     """Folder of measured detector errors."""
 

@@ -14,6 +14,7 @@ from mace_gov.audit.probes.lexicon import Lexicon
 from mace_gov.audit.probes.outside import is_translations, read_prompts, read_translations
 from mace_gov.audit.probes.suites import build_probes
 from mace_gov.audit.probes.unrelated import general_prompts
+from mace_gov.audit.synonyms import is_synonyms, with_synonyms
 from mace_gov.core.errors import UsageError
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Kind, Policy, Suite
@@ -26,6 +27,8 @@ HARMLESS = 32
 class Prepared:
     """What is asked, and how it is drawn."""
 
+    policy: Policy
+    """The policy, with reviewed synonyms beside its own."""
     probes: list[Probe]
     """Every question."""
     harmless: list[Wanted]
@@ -51,13 +54,19 @@ def prepare(
 
     Raises PolicyError when probes cannot be made, UsageError for files with malformed rows.
     """
-    tables = {path: is_translations(path) for path in inputs.prompts}
+    synonyms = [path for path in inputs.prompts if is_synonyms(path)]
+    policy = with_synonyms(policy, synonyms)
+    tables = {path: is_translations(path) for path in inputs.prompts if path not in synonyms}
     translations: dict[str, dict[str, str]] = {}
     for path in (path for path, table in tables.items() if table):
         for concept, phrases in read_translations(path, policy).items():
             translations.setdefault(concept, {}).update(phrases)
     added = tuple(Suite) if "static" in inputs.tiers else ()
     asking = Asking(policy, lexicon, trained_on, translations, added)
+    if inputs.loras and "deep" not in inputs.tiers:
+        raise UsageError("--lora: found no --tier deep, expected it: a LoRA is merged to ask the derivative")
+    if odd := [path for path in inputs.loras if path.suffix != ".safetensors" or not path.is_file()]:
+        raise UsageError(f"--lora: found {odd[0]}, expected a .safetensors file")
     files = [path for path, table in tables.items() if not table]
     if inputs.images is not None and inputs.tiers - {"static"}:
         raise UsageError(f"--tier: found {', '.join(sorted(inputs.tiers))} with --images, expected static alone: the "
@@ -73,7 +82,7 @@ def prepare(
     else:
         probes = list(dict.fromkeys([*build_probes(asking), *outside.probes]))
         harmless = harmless_prompts(asking, probes)
-    return Prepared(probes, harmless, outside.captions, outside.refused, drawer)
+    return Prepared(policy, probes, harmless, outside.captions, outside.refused, drawer)
 
 
 def harmless_prompts(asking: Asking, probes: Collection[Probe]) -> list[Wanted]:

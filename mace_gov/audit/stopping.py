@@ -8,11 +8,14 @@ that any of the k bounds misses is still at most 1 - c, whatever the data and wh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from mace_gov.audit.measuring import presence_rate, retention_rate
 from mace_gov.audit.metrics.power import REQUIRED
 from mace_gov.audit.probes.base import Probe
 from mace_gov.audit.trials import Pair
+from mace_gov.core.rates import limit_percent, lower_percent, upper_percent
+from mace_gov.documents.audit import Estimate
 from mace_gov.documents.policy import Metric, Policy, Rule, Suite
 from mace_gov.documents.sampling import look_confidence
 
@@ -38,20 +41,40 @@ def decided(policy: Policy, pairs: Sequence[Pair]) -> set[Question]:
         for suite in {rule.suite for rule in category.rules}:
             own = [p for p in pairs if p.probe.category == category.id and p.probe.suite is suite]
             rules = [rule for rule in category.rules if rule.suite is suite]
-            if all(_is_decided(rule, own, looks) for rule in rules) and _has_power(suite, own):
+            if all(_state(rule, own, looks)[1] != "open" for rule in rules) and _has_power(suite, own):
                 found.add((category.id, suite))
     return found
 
 
-def _is_decided(rule: Rule, pairs: Sequence[Pair], looks: int) -> bool:
+def standing(policy: Policy, pairs: Sequence[Pair]) -> list[tuple[str, ...]]:
+    """Every rule with what was seen so far, as rows of words for the user; the first row names the columns.
+
+    The gate's decision looks at more than this and may still be another.
+    """
+    rows = [("rule", "suite", "seen", "interval", "asked for", "so far")]
+    looks = policy.spec.audit.looks or 1
+    for category in policy.spec.categories:
+        for rule in category.rules:
+            own = [p for p in pairs if p.probe.category == category.id and p.probe.suite is rule.suite]
+            rate, state = _state(rule, own, looks)
+            asked = f"{'at most' if rule.metric is Metric.PRESENCE else 'at least'} {limit_percent(rule.limit)}"
+            rows.append((rule.id, str(rule.suite), f"{rate.hits} of {rate.n}",
+                         f"{lower_percent(rate.low)} to {upper_percent(rate.high)}", asked, state))
+    return rows
+
+
+def _state(rule: Rule, pairs: Sequence[Pair], looks: int) -> tuple[Estimate, Literal["met", "violated", "open"]]:
+    """The rule's rate with bounds widened for the looks, and on which side of its limit the whole interval lies."""
     confidence = look_confidence(rule.confidence, looks)
     if rule.metric is Metric.PRESENCE:
         rate = presence_rate(pairs, "governed", confidence)
-        passed, failed = rate.high <= rule.limit, rate.low > rule.limit
+        met, violated = rate.high <= rule.limit, rate.low > rule.limit
     else:
         rate = retention_rate(pairs, confidence)
-        passed, failed = rate.low >= rule.limit, rate.high < rule.limit
-    return rate.n > 0 and (failed or (passed and rate.clusters >= rule.min_samples))
+        met, violated = rate.low >= rule.limit, rate.high < rule.limit
+    if rate.n == 0 or not (violated or (met and rate.clusters >= rule.min_samples)):
+        return rate, "open"
+    return rate, "violated" if violated else "met"
 
 
 def _has_power(suite: Suite, pairs: Sequence[Pair]) -> bool:

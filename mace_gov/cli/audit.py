@@ -31,7 +31,8 @@ def audit(
     ] = None,
     prompts: Annotated[
         list[Path] | None,
-        typer.Option("--prompts", help="CSV of more prompts or of translations; repeat it.", show_default=False),
+        typer.Option("--prompts", help="CSV of more prompts, of translations or of synonyms; repeat it.",
+                     show_default=False),
     ] = None,
     images: Annotated[
         Path | None,
@@ -42,6 +43,11 @@ def audit(
     tier: Annotated[
         list[Tier] | None,
         typer.Option("--tier", help="Look harder: static asks all suites, deep asks derivatives, the others attack.",
+                     show_default=False),
+    ] = None,
+    lora: Annotated[
+        list[Path] | None,
+        typer.Option("--lora", help="With --tier deep: a user's LoRA to merge, .safetensors; repeat it.",
                      show_default=False),
     ] = None,
     budget: Annotated[
@@ -60,7 +66,7 @@ def audit(
 
     inputs = Inputs(prompts=tuple(prompts or ()), images=images, plugins=tuple(plugin or ()),
                     tiers=frozenset(each.value for each in tier or ()), budget=budget,
-                    calibrations=registry / "calibrations")
+                    loras=tuple(lora or ()), calibrations=registry / "calibrations")
     with progress() as shown:
         audited = workflow.audit_model(
             model, policy, base=base, registry=registry, reports=reports, inputs=inputs, device=device, progress=shown

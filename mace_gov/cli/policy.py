@@ -1,4 +1,4 @@
-"""mace-gov policy: lint, schema, explain."""
+"""mace-gov policy: lint, schema, diff, explain, synonyms."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mace_gov.cli.options import AsJson, PolicyPath
+from mace_gov.cli.options import AsJson, Model, PolicyPath, Registry, Revision
 
 app = typer.Typer(help="Check, explain and describe policies.", no_args_is_help=True)
 
@@ -90,3 +90,33 @@ def explain(policy: PolicyPath, as_json: AsJson = False) -> None:
         return
     for line in explanation(loaded.policy):
         typer.echo(line)
+
+
+@app.command()
+def synonyms(
+    policy: PolicyPath,
+    out: Annotated[Path, typer.Option("--out", help="CSV file to write, for a reviewer.", show_default=False)],
+    sense: Annotated[
+        list[str] | None,
+        typer.Option("--sense", help="Pin what a concept means, as n02121620; repeat it.", show_default=False),
+    ] = None,
+    most: Annotated[int, typer.Option("--most", min=1, help="Words of a concept.")] = 8,
+    closest: Annotated[float, typer.Option("--closest", help="Cosine to the target that a word must reach.")] = 0.0,
+    wordnet: Annotated[Path, typer.Option("--wordnet", help="Folder of WordNet's files.")] = Path("/usr/share/wordnet"),
+    model: Model = None,
+    revision: Revision = None,
+    registry: Registry = Path("registry"),
+) -> None:
+    """Propose synonyms from WordNet, ranked in the model's own text encoder; a person reviews them."""
+    from mace_gov import workflow
+    from mace_gov.audit.probes.wordnet import WordNet
+    from mace_gov.audit.synonyms import propose
+
+    words = WordNet(wordnet)
+    loaded, plan = workflow.plan_policy(policy, model=model, revision=revision, registry=registry)
+    counts = propose(out, loaded.policy, plan.base, words, senses=sense or (), most=most, closest=closest)
+    typer.echo(f"wrote {sum(counts.values())} synonyms to {out}")
+    if none := [name for name, count in counts.items() if not count]:
+        typer.echo(f"none for: {', '.join(none)}")
+    typer.echo("next: delete the rows that mean something else, put your name into the column reviewer of the others, "
+               f"then mace-gov audit MODEL --policy {policy} --prompts {out}")

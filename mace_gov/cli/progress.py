@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
 
 
 class Bars:
     """``core.progress.Progress`` on a terminal."""
 
-    def __init__(self, bars: Progress) -> None:
-        self._bars = bars
+    def __init__(self, bars: Progress, live: Live) -> None:
+        self._bars, self._live = bars, live
 
     def start(self, task: str, total: int) -> Callable[[int], None]:
         """See ``core.progress.Progress.start``."""
@@ -23,7 +26,14 @@ class Bars:
 
     def note(self, message: str) -> None:
         """See ``core.progress.Progress.note``."""
-        self._bars.console.print(message, markup=False, highlight=False)
+        self._live.console.print(message, markup=False, highlight=False)
+
+    def table(self, rows: Sequence[Sequence[str]]) -> None:
+        """See ``core.progress.Progress.table``."""
+        shown = Table(*rows[0], box=None, pad_edge=False)
+        for row in rows[1:]:
+            shown.add_row(*(Text(cell) for cell in row))
+        self._live.update(Group(shown, self._bars))
 
 
 class Lines:
@@ -54,6 +64,11 @@ class Lines:
         """See ``core.progress.Progress.note``."""
         self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 
+    def table(self, rows: Sequence[Sequence[str]]) -> None:
+        """See ``core.progress.Progress.table``."""
+        for row in rows[1:]:
+            self.note("  ".join(row))
+
 
 @contextmanager
 def progress() -> Iterator[Bars | Lines]:
@@ -62,8 +77,9 @@ def progress() -> Iterator[Bars | Lines]:
     if not console.is_terminal:
         yield Lines(console)
         return
-    with Progress(
+    bars = Progress(
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
         console=console,
-    ) as bars:
-        yield Bars(bars)
+    )
+    with Live(bars, console=console, refresh_per_second=10) as live:
+        yield Bars(bars, live)

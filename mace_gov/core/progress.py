@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 
@@ -17,6 +17,10 @@ class Progress(Protocol):
         """Say one line that matters to the user: what is reused, what looks odd."""
         ...
 
+    def table(self, rows: Sequence[Sequence[str]]) -> None:
+        """Show where things stand; the first row names the columns. It takes the place of the table before."""
+        ...
+
 
 class Silent:
     """Says nothing; for tests and for callers that have no terminal."""
@@ -27,3 +31,6 @@ class Silent:
 
     def note(self, message: str) -> None:
         """See ``Progress.note``."""
+
+    def table(self, rows: Sequence[Sequence[str]]) -> None:
+        """See ``Progress.table``."""

@@ -129,11 +129,11 @@ def manifests(**overrides) -> tuple[ModelManifest, ModelManifest]:
 
 def run(
     out: Path, governed, *, base=faithful, policy: Policy | None = None, cache: Path | None = None, detector=Reader,
-    lexicon: Lexicon = LEXICON, **overrides,
+    lexicon: Lexicon = LEXICON, progress=None, **overrides,
 ) -> AuditResult:
     """An audit of one planted model against another."""
     one, two = manifests(**overrides)
     return audit(
         policy or small_policy(), one, two, SETTINGS, out, cache=cache, detector=detector, lexicon=lexicon,
-        drawer=drawer({one.digest: base, two.digest: governed}),
+        progress=progress, drawer=drawer({one.digest: base, two.digest: governed}),
     )

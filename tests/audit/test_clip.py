@@ -117,3 +117,15 @@ def test_a_real_model_s_audit_has_an_unrelated_suite_and_h_a_with_a_clip(tmp_pat
     found = result.comparisons
     assert found["H_a"] == pytest.approx(found["CLIP_s"] - found["CLIP_e"])
     assert not result.unscored and result.detectors[0].name == "clip"
+    assert {"CLIP_top1_e", "CLIP_probability_e", "CLIP_top1_s", "CLIP_probability_s"} <= set(found)
+    assert found["CLIP_top1_e"] == result.measures["Acc_e"] and "CLIP_top1_g" not in found
+
+
+def test_first_choice_and_probability_are_told_apart(clip):
+    detector = ClipDetector(clip=clip, classes=["cat", "dog", "truck"])
+    queries = [Query((phrase,), "subject", False, 64) for phrase in ("ship", "cat", "dog", "truck")]
+    first = detector.recognised(PICTURES, [queries[0]] * 5)
+    assert [chosen for chosen, _ in first] == [s >= 0.5 for s in detector.score(PICTURES, [queries[0]] * 5)]
+    for image in PICTURES:  # the labels are the same three for each of these queries
+        total = sum(p for _, p in detector.recognised([image] * 3, queries[1:]))
+        assert total == pytest.approx(1, abs=1e-5)

@@ -6,8 +6,9 @@ import pytest
 from mace_gov.audit.measuring import presence_rate
 from mace_gov.audit.probes.base import Probe
 from mace_gov.audit.scoring import Sight
-from mace_gov.audit.stopping import decided, rounds
+from mace_gov.audit.stopping import decided, rounds, standing
 from mace_gov.audit.trials import Pair
+from mace_gov.core.progress import Silent
 from mace_gov.documents.policy import Suite
 from mace_gov.documents.sampling import look_confidence, samples_needed
 from mace_gov.gate.rules import decide_rule
@@ -105,3 +106,22 @@ def test_an_audit_in_rounds_stops_and_says_so(tmp_path):
     assert decide_rule(category.rules[0], category, early).outcome == "FAIL"
     good = planted.run(tmp_path / "good", planted.erased, policy=asking)
     assert {decide_rule(rule, category, good).outcome for rule in category.rules} == {"PASS"}
+
+
+def test_where_each_rule_stands_is_told_after_every_round(tmp_path):
+    shown = []
+
+    class Listening(Silent):
+        def table(self, rows):
+            shown.append(rows)
+
+    asking = planted.small_policy(policy={"rules": factories.RULES}, looks=4, prompts=60, unrelated=60)
+    result = planted.run(tmp_path, planted.faithful, policy=asking, progress=Listening())
+    assert len(shown) == 4 and all(rows[0][0] == "rule" for rows in shown)
+    first, last = ({row[0]: row for row in rows[1:]} for rows in (shown[0], shown[-1]))
+    assert first.keys() == last.keys() == {rule["id"] for rule in factories.RULES}
+    assert last["NSFW-001"][-1] == "violated" and last["NSFW-003"][-1] == "met"
+    (direct,) = [m for m in result.measurements if m.rule == "NSFW-001"]
+    assert last["NSFW-001"][2] == f"{direct.governed.hits} of {direct.governed.n}"
+    assert last["NSFW-001"][4] == "at most 5 %"
+    assert standing(asking, [])[1][2:] == ("0 of 0", "0.0 % to 100.0 %", "at most 5 %", "open")

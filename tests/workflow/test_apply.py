@@ -32,6 +32,9 @@ class Heard:
     def note(self, message: str) -> None:
         self.notes.append(message)
 
+    def table(self, rows) -> None:
+        self.notes.append(str(rows))
+
 
 def recorded(registry: Path) -> list[int]:
     """Version numbers of ``nsfw`` in MLflow."""

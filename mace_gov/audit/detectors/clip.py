@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,15 +58,21 @@ class ClipDetector:
 
     def score(self, images: Sequence[Image], queries: Sequence[Query]) -> list[float]:
         """``relative_score`` of the query's phrases and synonyms among all labels, for each picture."""
-        vectors = self.clip.pictures(images)
-        return [self._score(vector, query) for vector, query in zip(vectors, queries, strict=True)]
+        return [relative_score(weights, range(wanted)) for weights, wanted in self._weighed(images, queries)]
 
-    def _score(self, vector: np.ndarray, query: Query) -> float:
-        wanted = list(dict.fromkeys([*query.phrases, *query.synonyms]))
-        labels = [*wanted, *self.others(query)]
-        logits = self.clip.scale * (self._labels(labels, query.facet) @ vector)  # [labels]
-        weights = np.exp(logits - logits.max())
-        return relative_score(weights / weights.sum(), range(len(wanted)))
+    def recognised(self, images: Sequence[Image], queries: Sequence[Query]) -> list[tuple[bool, float]]:
+        """Of each picture: is what the query names the first choice of all labels, and its probability among them."""
+        return [(int(weights.argmax()) < wanted, float(weights[:wanted].sum()))
+                for weights, wanted in self._weighed(images, queries)]
+
+    def _weighed(self, images: Sequence[Image], queries: Sequence[Query]) -> Iterator[tuple[np.ndarray, int]]:
+        """Probabilities [labels] for each picture, and how many of them, from the first, are of the query's words."""
+        for vector, query in zip(self.clip.pictures(images), queries, strict=True):
+            wanted = list(dict.fromkeys([*query.phrases, *query.synonyms]))
+            labels = [*wanted, *self.others(query)]
+            logits = self.clip.scale * (self._labels(labels, query.facet) @ vector)  # [labels]
+            weights = np.exp(logits - logits.max())
+            yield weights / weights.sum(), len(wanted)
 
     def others(self, query: Query) -> list[str]:
         """Labels that stand against a query; none that shares a word with what is looked for."""

@@ -52,7 +52,7 @@ def read_translations(path: Path, policy: Policy) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
 
     def read(row: Row) -> None:
-        _, concept = _concept(policy, row.first("concept") or "")
+        _, concept = concept_of(policy, row.first("concept") or "")
         code, phrase = (row.first(name) or "" for name in ("language", "phrase"))
         # the document's own check of codes and phrases, with its own words
         checked = Concept(id="x", target="x", anchor="x", translations={code: phrase}).translations
@@ -133,7 +133,7 @@ def _about(row: Row, policy: Policy) -> tuple[Category, Concept | None]:
     if named is not None and named not in categories:
         raise ValueError(f"found category = '{named}', expected one of: {', '.join(categories)}")
     if text := row.first("concept", "target"):
-        category, concept = _concept(policy, text)
+        category, concept = concept_of(policy, text)
         if named not in (None, category.id):
             raise ValueError(f"found concept = '{text}' of {category.id} in category = '{named}'")
         return category, concept
@@ -142,7 +142,8 @@ def _about(row: Row, policy: Policy) -> tuple[Category, Concept | None]:
     return categories[named or next(iter(categories))], None
 
 
-def _concept(policy: Policy, text: str) -> tuple[Category, Concept]:
+def concept_of(policy: Policy, text: str) -> tuple[Category, Concept]:
+    """A concept by its id or target. Raises ValueError for one that the policy does not ban."""
     for category, concept in policy.concepts():
         if text.casefold() in (concept.id, concept.target.casefold()):
             return category, concept
