@@ -57,7 +57,11 @@ def read_labels(table: Path, images: Path) -> list[Label]:
 def inside(folder: Path, name: str) -> Path:
     """The file ``name`` of a folder. Raises ValueError where there is none, or when it would lie outside."""
     path = folder / name
-    if not name or not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        found = bool(name) and path.is_file() and path.resolve().is_relative_to(folder.resolve())
+    except OSError:  # a name too long for any file
+        found = False
+    if not found:
         raise ValueError(f"found file = '{name}', expected a picture below {folder}")
     return path
 

@@ -34,6 +34,13 @@ from mace_gov.documents.policy import DetectorSpec, Policy, Suite
 SIDES: tuple[Side, ...] = ("base", "governed")
 
 
+def check_inputs(
+    policy: Policy, base: ModelManifest, governed: ModelManifest, inputs: Inputs, *, trained_on: Collection[str] = ()
+) -> None:
+    """Read what the user brings and make all probes, before anything is drawn or written. Raises as ``audit`` does."""
+    prepare(policy, governed, lexicon_for(base), trained_on, inputs, diffusion_drawer(None))
+
+
 def audit(
     policy: Policy, base: ModelManifest, governed: ModelManifest, generation: GenerationSettings, out: Path, *,
     cache: Path | None, device: str | None = None, progress: Progress | None = None,

@@ -110,13 +110,15 @@ def audit_model(
     """Audit a model, or pictures, made elsewhere against a policy and its base; sign, gate and report."""
     progress = progress or Silent()
     loaded, plan = plan_policy(path, model=base, revision=None, registry=registry)
-    from mace_gov.audit.engine import audit
+    from mace_gov.audit.engine import audit, check_inputs
     from mace_gov.audit.imported import picture_manifest
     from mace_gov.diffusion.manifest import read_manifest
 
     policy = loaded.policy
     images = inputs.images if inputs else None
     governed = picture_manifest(model, images, plan.base) if images else read_manifest(model, registry=registry)
+    if inputs:
+        check_inputs(policy, plan.base, governed, inputs, trained_on=plan.templates)
     pair = _signing_key(registry, progress)
     with new_version(registry, policy.metadata.name, shelf="audits") as (number, folder):
         seen = audit(
