@@ -22,6 +22,7 @@ from mace_gov.cli import (
     registry,
     release,
     report,
+    sign_keyless,
     sign_off,
     verify,
 )
@@ -56,6 +57,7 @@ for command in (plan.plan, erase.erase, audit.audit, verify.verify, gate.gate, r
     app.command(rich_help_panel="Stages")(command)
 app.command(rich_help_panel="Around it")(compare.compare)
 app.command("sign-off", rich_help_panel="Around it")(sign_off.sign_off)
+app.command("sign-keyless", rich_help_panel="Around it")(sign_keyless.sign_keyless)
 app.command(rich_help_panel="Around it")(generate.generate)
 for command in (release.promote, release.rollback, release.recall):
     registry.app.command()(command)

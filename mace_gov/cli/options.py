@@ -35,6 +35,11 @@ Plugins = Annotated[
 WaiverFiles = Annotated[
     list[Path] | None, typer.Option("--waivers", help="Waivers file (YAML); may be given again.", show_default=False)
 ]
+TrustConfig = Annotated[
+    Path | None,
+    typer.Option("--trust-config", help="Sigstore servers and roots of your own (JSON). Default: the public ones.",
+                 show_default=False),
+]
 Against = Annotated[
     str | None,
     typer.Option(help="Compare with this version (last, NAME/N, a folder): nothing banned may come back."),
