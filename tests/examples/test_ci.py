@@ -26,6 +26,7 @@ WORKFLOW = yaml.safe_load((ROOT / "examples/ci/github-workflow.yml").read_text()
     ("vendor.github-actions", "action.yml"),
     ("vendor.github-workflows", "examples/ci/github-workflow.yml"),
     ("vendor.gitlab-ci", "examples/ci/gitlab-ci.yml"),
+    ("vendor.compose-spec", "deploy/tracking/compose.yaml"),
 ])
 def test_it_is_what_its_system_s_own_schema_says(schema: str, path: str) -> None:
     done = subprocess.run(
@@ -71,15 +72,36 @@ def test_the_jenkinsfile_is_groovy() -> None:
     assert errors(JENKINS.replace("stages {", "stages {{{", 1))
 
 
-@pytest.mark.skipif(shutil.which("hadolint") is None and not (Path(sys.executable).parent / "hadolint").exists(),
-                    reason="hadolint has no build for this machine")
-def test_the_containerfile_passes_its_linter(tmp_path: Path) -> None:
-    hadolint = shutil.which("hadolint") or str(Path(sys.executable).parent / "hadolint")
-    done = subprocess.run([hadolint, str(ROOT / "Containerfile")], capture_output=True, text=True)
+def _linter(name: str) -> str:
+    """A linter that pip installs beside this Python, or one on the path; the test is skipped without."""
+    found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} has no build for this machine")
+    return found
+
+
+@pytest.mark.parametrize("name", ["Containerfile", "deploy/tracking/Containerfile"])
+def test_a_containerfile_passes_its_linter(tmp_path: Path, name: str) -> None:
+    hadolint = _linter("hadolint")
+    done = subprocess.run([hadolint, str(ROOT / name)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     worse = tmp_path / "Containerfile"
-    worse.write_text((ROOT / "Containerfile").read_text().replace(":3.12-slim-bookworm", ":latest"))
+    worse.write_text((ROOT / name).read_text().replace("USER 10001", "USER root"))
     assert subprocess.run([hadolint, str(worse)], capture_output=True).returncode != 0
+
+
+def test_every_script_passes_shellcheck(tmp_path: Path) -> None:
+    shellcheck = _linter("shellcheck")
+    scripts = [("bash", step["run"]) for step in ACTION["runs"]["steps"]]
+    scripts += [("bash", step["run"]) for job in WORKFLOW["jobs"].values() for step in job["steps"] if "run" in step]
+    scripts += [("sh", "\n".join(job["script"])) for job in GITLAB.values() if "script" in job]
+    scripts += [("sh", script.split("'''", 1)[0]) for script in JENKINS.split("sh '''")[1:]]
+    assert len(scripts) >= 5
+    for shell, script in scripts:
+        done = subprocess.run([shellcheck, "--shell", shell, "-"], input=script, capture_output=True, text=True)
+        assert done.returncode == 0, f"{script}\n{done.stdout}"
+    assert subprocess.run([shellcheck, "--shell", "sh", "-"], input="rm $1", capture_output=True,
+                          text=True).returncode != 0
 
 
 def test_the_containerfile_copies_only_what_is_there() -> None:
