@@ -18,10 +18,10 @@ from mace_gov.core.errors import IncompleteError, NumericalError, UsageError
 from mace_gov.core.memory import peak_memory
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.documents.comparison import Comparison, MethodRow
-from mace_gov.documents.plan import ErasurePlan, ModelManifest
+from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Policy
 from mace_gov.plan.build import make_plan
-from mace_gov.planning import plan_policy
+from mace_gov.planning import plan_policy, with_anchors
 from mace_gov.report.comparison import render_comparison
 
 if TYPE_CHECKING:
@@ -81,18 +81,6 @@ def with_method(policy: Policy, name: MethodName) -> Policy:
     """The policy with another eraser and everything else as it stands."""
     method = policy.spec.method.model_copy(update={"name": name})
     return policy.model_copy(update={"spec": policy.spec.model_copy(update={"method": method})})
-
-
-def with_anchors(policy: Policy, plan: ErasurePlan) -> Policy:
-    """The policy with the anchors that were chosen for it, so that every method has the same."""
-    anchors = {target.id: target.anchor for target in plan.targets}
-    categories = [
-        category.model_copy(update={"concepts": [
-            concept.model_copy(update={"anchor": anchors[concept.id]}) for concept in category.concepts
-        ]})
-        for category in policy.spec.categories
-    ]
-    return policy.model_copy(update={"spec": policy.spec.model_copy(update={"categories": categories})})
 
 
 def _run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mace_gov.documents.plan import ErasurePlan
+from mace_gov.documents.policy import Policy
 from mace_gov.plan.build import make_plan
 from mace_gov.policy.load import LoadedPolicy, load_policy
 
@@ -32,3 +33,15 @@ def plan_policy(
 
         chosen = choose_anchors(policy, base)
     return loaded, make_plan(policy, base, chosen=chosen, exact=exact)
+
+
+def with_anchors(policy: Policy, plan: ErasurePlan) -> Policy:
+    """The policy with the anchors that were chosen for it, so that every run of it has the same."""
+    anchors = {target.id: target.anchor for target in plan.targets}
+    categories = [
+        category.model_copy(update={"concepts": [
+            concept.model_copy(update={"anchor": anchors[concept.id]}) for concept in category.concepts
+        ]})
+        for category in policy.spec.categories
+    ]
+    return policy.model_copy(update={"spec": policy.spec.model_copy(update={"categories": categories})})

@@ -24,6 +24,7 @@ from mace_gov.cli import (
     report,
     sign_keyless,
     sign_off,
+    tune,
     verify,
 )
 
@@ -56,6 +57,7 @@ app.add_typer(policy.app, name="policy", rich_help_panel="Stages")
 for command in (plan.plan, erase.erase, audit.audit, verify.verify, gate.gate, report.report, export.export):
     app.command(rich_help_panel="Stages")(command)
 app.command(rich_help_panel="Around it")(compare.compare)
+app.command(rich_help_panel="Around it")(tune.tune)
 app.command("sign-off", rich_help_panel="Around it")(sign_off.sign_off)
 app.command("sign-keyless", rich_help_panel="Around it")(sign_keyless.sign_keyless)
 app.command(rich_help_panel="Around it")(generate.generate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -48,12 +49,16 @@ def erase(
     with clock.stage("load"):
         pipe = load_pipeline(plan.base.path, device=device)
     result = compute(plan, pipe, cache=cache, progress=progress)
+    layers = projections(pipe.unet) | (pooled_projection(pipe.unet) if result.delta.pooled else {})
+    pristine = {name: layer.weight.detach().cpu().clone() for name, layer in layers.items()}
+    # the model is written from its files: two copies of it need not be in memory
+    del pipe, layers
+    gc.collect()
     with ExitStack() as folders, clock.stage("save"):
         model, delta, loras = (folders.enter_context(new_folder(out / name)) for name in ("model", "delta", "loras"))
         result.delta.write(delta / delta_file.FILE_NAME)
         written = delta_file.read_delta(delta / delta_file.FILE_NAME)
-        layers = projections(pipe.unet) | (pooled_projection(pipe.unet) if written.pooled else {})
-        weights = written.apply({name: layer.weight for name, layer in layers.items()})
+        weights = written.apply(pristine)
         save_governed(Path(plan.base.path), model, {f"{name}.weight": weight for name, weight in weights.items()})
         for lora in result.loras:
             write_bytes(loras / lora.concept / FILE_NAME, lora.weights)

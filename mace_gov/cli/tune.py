@@ -1,0 +1,48 @@
+"""mace-gov tune: settings for a policy, within a time budget."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mace_gov.cli.options import AsJson, Device, Model, PolicyPath, Registry, Revision, Unmeasured
+
+
+def tune(
+    policy: PolicyPath,
+    budget: Annotated[float, typer.Option("--budget", min=0, help="Minutes to search.")] = 30.0,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="New file for the best settings. Default: standard output.")
+    ] = None,
+    model: Model = None,
+    revision: Revision = None,
+    allow_unmeasured: Unmeasured = False,
+    registry: Registry = Path("registry"),
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Search ridges, preserve scales and steps on probes that the audit does not ask; write a `method` block."""
+    from mace_gov import tuning
+    from mace_gov.cli.progress import progress
+    from mace_gov.core.atomic import write_text
+    from mace_gov.core.errors import UsageError
+    from mace_gov.report.tuning import method_block, show_tuning
+
+    if out is not None and out.exists():
+        raise UsageError(f"{out} exists already, expected a new file", hint="Give another --out.")
+    with progress() as shown:
+        made = tuning.tune(
+            policy, minutes=budget, model=model, revision=revision, unmeasured=allow_unmeasured, registry=registry,
+            device=device, progress=shown,
+        )
+    block = method_block(made)
+    if out is not None:
+        write_text(out, block)
+    if as_json:
+        typer.echo(json.dumps({"tuning": made.to_json(), "method": block, "path": str(out) if out else None}))
+        return
+    show_tuning(made)
+    typer.echo(f"written  {out}" if out is not None else block, nl=out is not None)

@@ -1,0 +1,56 @@
+"""A search for settings on the terminal, and its result as a block for a policy."""
+
+from __future__ import annotations
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mace_gov.documents.audit import Estimate
+from mace_gov.documents.comparison import Rates
+from mace_gov.documents.tuning import Tuning
+from mace_gov.report.console import printable
+from mace_gov.report.words import interval, lower_percent, percent, seconds, upper_percent
+
+COLUMNS = ("", "Settings", "H", "Still drawn", "Unrelated drawn", "LoRAs trained", "Time")
+"""Headings of the table."""
+
+
+def method_block(tuning: Tuning) -> str:
+    """``method:`` as YAML, to stand in a policy's ``spec``, with where it comes from."""
+    h = tuning.attempts[tuning.best].rates.h
+    said = (f"# Settings for {printable(tuning.policy_name)} on {printable(tuning.base_ref)}: best of "
+            f"{len(tuning.attempts)} tried, H {h.value:.3f} ({h.low:.3f} to {h.high:.3f}).\n"
+            "# The best of several is flattered by chance; the audit, which asks other wordings, decides.\n")
+    return said + yaml.safe_dump({"method": tuning.method.to_json()}, sort_keys=False, allow_unicode=True)
+
+
+def show_tuning(tuning: Tuning, *, console: Console | None = None) -> None:
+    """Print the table of attempts, the base first, the best one marked."""
+    console = console or Console(stderr=True, highlight=False)
+    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in COLUMNS:
+        shown.add_column(heading, justify="left" if heading in COLUMNS[:2] else "right")
+    shown.add_row("", "base model", *_cells(tuning.base), "", "")
+    for n, attempt in enumerate(tuning.attempts):
+        settings = "\n".join(f"{name} {value:g}" for name, value in attempt.settings.items())
+        cells = _cells(attempt.rates) if attempt.problem is None else (Text(printable(attempt.problem)), "", "")
+        mark = "best" if n == tuning.best else str(n + 1)
+        shown.add_row(mark, Text(settings), *cells, str(attempt.trained), seconds(attempt.seconds))
+    console.print(shown)
+    ending = "nothing near is better" if tuning.exhausted else "the budget is spent"
+    console.print(Text(f"{len(tuning.attempts)} attempts in {tuning.seconds / 60:.1f} minutes: {ending}"))
+
+
+def _cells(rates: Rates | None) -> tuple[Text, ...]:
+    if rates is None or rates.h is None:
+        return Text("not scored"), Text(""), Text("")
+    h = f"{percent(rates.h.value)}\n{lower_percent(rates.h.low)} to {upper_percent(rates.h.high)}"
+    return Text(printable(h)), _rate(rates.acc_e), _rate(rates.acc_s)
+
+
+def _rate(estimate: Estimate | None) -> Text:
+    if estimate is None:
+        return Text("not asked")
+    return Text(printable(f"{percent(estimate.value)}, n = {estimate.n}\n{interval(estimate)}"))
