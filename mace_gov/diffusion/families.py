@@ -3,6 +3,8 @@
     sd1    Stable Diffusion 1.x and its finetunes: one CLIP text encoder
     sd2    Stable Diffusion 2.x: one OpenCLIP text encoder, linear projections around attention, often v-prediction
     sdxl   Stable Diffusion XL: two text encoders side by side, a pooled text vector and picture sizes besides
+    sd3    Stable Diffusion 3: two CLIP encoders and T5, text and picture in joint attention
+    flux   FLUX: T5, and one CLIP encoder's pooled text
 """
 
 from __future__ import annotations
@@ -14,7 +16,18 @@ from typing import Any
 from mace_gov.core.errors import ModelError
 from mace_gov.documents.plan import Family
 
-PIPELINES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
+TEXTS = {
+    "StableDiffusionPipeline": ("text_encoder",),
+    "StableDiffusionXLPipeline": ("text_encoder", "text_encoder_2"),
+    "StableDiffusion3Pipeline": ("text_encoder", "text_encoder_2", "text_encoder_3"),
+    "FluxPipeline": ("text_encoder", "text_encoder_2"),
+}
+"""By pipeline class: folders of its text encoders, in the order in which their states stand side by side."""
+
+JOINT: dict[str, Family] = {"StableDiffusion3Pipeline": "sd3", "FluxPipeline": "flux"}
+"""Pipelines whose text enters by joint attention, with their family."""
+
+PIPELINES = tuple(TEXTS)
 """Pipeline classes that can be read."""
 
 PICTURE_CHANNELS = 4
@@ -34,8 +47,13 @@ class Anatomy:
 
 
 def text_encoders(pipeline: str) -> tuple[str, ...]:
-    """Component folders of a pipeline's text encoders, in the order in which their states stand side by side."""
-    return ("text_encoder", "text_encoder_2") if pipeline == "StableDiffusionXLPipeline" else ("text_encoder",)
+    """Component folders of a pipeline's text encoders, see TEXTS."""
+    return TEXTS[pipeline]
+
+
+def denoiser_folder(pipeline: str) -> str:
+    """Component folder of what predicts the noise."""
+    return "transformer" if pipeline in JOINT else "unet"
 
 
 def anatomy(pipeline: str, unet: Mapping[str, Any], texts: Sequence[Mapping[str, Any]]) -> Anatomy:
@@ -43,6 +61,18 @@ def anatomy(pipeline: str, unet: Mapping[str, Any], texts: Sequence[Mapping[str,
 
     Raises ModelError when the parts do not fit together: such a model does not draw at all.
     """
+    if pipeline in JOINT:
+        family = JOINT[pipeline]
+        width = unet.get("joint_attention_dim")
+        if not isinstance(width, int):
+            raise ModelError(f"transformer/config.json has joint_attention_dim = {width!r}, expected a whole number")
+        unknown = (f"support of {family} is experimental: where text enters it is edited in closed form, and what that "
+                   "does to pictures is unknown")
+        return Anatomy(family, width, (unknown,))
+    blocks = [*unet.get("down_block_types", ()), unet.get("mid_block_type"), *unet.get("up_block_types", ())]
+    if blocks != [None] and not any("CrossAttn" in (block or "") for block in blocks):
+        raise ModelError(f"the U-Net has no cross-attention, its blocks are {', '.join(map(str, blocks))}: no text "
+                         "reaches it")
     widths = [text.get("hidden_size") for text in texts]
     if not all(isinstance(width, int) for width in widths):
         raise ModelError(f"text_encoder/config.json has hidden_size = {widths}, expected whole numbers")
@@ -51,7 +81,7 @@ def anatomy(pipeline: str, unet: Mapping[str, Any], texts: Sequence[Mapping[str,
     if reads != {width}:
         raise ModelError(f"cross-attention reads width {read}, the text encoders give {' + '.join(map(str, widths))}")
     if pipeline == "StableDiffusionXLPipeline":
-        family: Family = "sdxl"
+        family = "sdxl"
     else:
         family = "sd2" if unet.get("use_linear_projection") else "sd1"
     return Anatomy(family, width, tuple(_oddities(family, unet)))

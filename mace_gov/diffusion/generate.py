@@ -38,6 +38,9 @@ def draw(
     if len(prompts) != len(seeds):
         raise UsageError(f"{len(prompts)} prompts but {len(seeds)} seeds, expected as many")
     advance = (progress or Silent()).start("drawing pictures", len(prompts))
+    if not hasattr(pipe, "unet"):
+        yield from _drawn_by_itself(pipe, prompts, seeds, settings, advance)
+        return
     reader, known = TextReader.of(pipe), {}
     for start in range(0, len(prompts), settings.batch):
         part = list(prompts[start:start + settings.batch])
@@ -45,6 +48,17 @@ def draw(
         latents = sample(pipe, text[:-1], text[-1:], seeds[start:start + settings.batch], settings)
         yield from decode(pipe, latents)
         advance(len(part))
+
+
+@torch.no_grad()
+def _drawn_by_itself(
+    pipe, prompts: Sequence[str], seeds: Sequence[int], settings: GenerationSettings, advance: Callable[[int], None]
+) -> Iterator[Image.Image]:
+    """Pictures of models with joint attention, by the pipeline's own loop."""
+    for prompt, seed in zip(prompts, seeds, strict=True):
+        yield pipe(prompt, num_inference_steps=settings.steps, guidance_scale=settings.guidance, height=settings.size,
+                   width=settings.size, generator=torch.Generator().manual_seed(int(seed))).images[0].convert("RGB")
+        advance(1)
 
 
 def _cached_conditions(reader: TextReader, prompts: Sequence[str], known: dict[str, Conditions]) -> Conditions:

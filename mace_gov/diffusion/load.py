@@ -13,7 +13,8 @@ import torch
 
 from mace_gov.core.errors import ModelError
 from mace_gov.diffusion.added_conditions import complete
-from mace_gov.diffusion.families import text_encoders
+from mace_gov.diffusion.families import JOINT, text_encoders
+from mace_gov.diffusion.projections import denoiser
 from mace_gov.diffusion.text import TextReader
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ UNUSED = {
     "StableDiffusionPipeline": {"safety_checker": None, "feature_extractor": None, "image_encoder": None,
                                 "requires_safety_checker": False},
     "StableDiffusionXLPipeline": {"feature_extractor": None, "image_encoder": None, "add_watermarker": False},
+    "StableDiffusion3Pipeline": {"feature_extractor": None, "image_encoder": None},
+    "FluxPipeline": {"feature_extractor": None, "image_encoder": None},
 }
 """By pipeline class: the parts that are left out. A safety checker would black out the very pictures that an audit must
 look at, and a watermark would change them."""
@@ -57,9 +60,10 @@ def load_pipeline(
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             raise ModelError(f"model folder {path} does not load: {type(error).__name__}: {error}") from error
     pipe.set_progress_bar_config(disable=True)
-    for module in (pipe.unet, pipe.vae, *(getattr(pipe, encoder) for encoder in text_encoders(name))):
+    for module in (denoiser(pipe), pipe.vae, *(getattr(pipe, encoder) for encoder in text_encoders(name))):
         module.requires_grad_(False).eval()
-    complete(pipe)
+    if name not in JOINT:
+        complete(pipe)
     return pipe.to(pick_device(device))
 
 
@@ -71,6 +75,9 @@ def load_text(path: Path | str) -> TextReader:
 
         try:
             name = json.loads((folder / "model_index.json").read_text("utf-8"))["_class_name"]
+            if name in JOINT:
+                raise ModelError(f"no anchor can be chosen in the text encoders of {name}",
+                                 hint="Name an anchor for every concept.")
             classes = (transformers.CLIPTextModel, transformers.CLIPTextModelWithProjection)
             parts = [
                 (transformers.CLIPTokenizer.from_pretrained(folder / place.replace("text_encoder", "tokenizer")),

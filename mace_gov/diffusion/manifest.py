@@ -11,7 +11,7 @@ from mace_gov.core.atomic import new_folder
 from mace_gov.core.digest import folder_digest, folder_files, sha256_file
 from mace_gov.core.errors import ModelError
 from mace_gov.core.lazy import require
-from mace_gov.diffusion.families import PIPELINES, Anatomy, anatomy, text_encoders
+from mace_gov.diffusion.families import PIPELINES, Anatomy, anatomy, denoiser_folder, text_encoders
 from mace_gov.documents.plan import ModelManifest, portable_ref
 
 PICKLES = (".ckpt", ".bin", ".pt", ".pth", ".pkl")
@@ -46,7 +46,8 @@ def read_manifest(
     """
     folder = locate(ref, revision=revision, registry=registry)
     pipeline = _check_folder(ref, folder)
-    unet, vae = (_config(ref, folder, name) for name in ("unet", "vae"))
+    part = denoiser_folder(pipeline)
+    unet, vae = (_config(ref, folder, name) for name in (part, "vae"))
     body = _anatomy(ref, pipeline, unet, [_config(ref, folder, name) for name in text_encoders(pipeline)])
     if body.unmeasured and not unmeasured:
         raise ModelError(f"model '{ref}': {'; '.join(body.unmeasured)}. No erasure has been measured on such a model",
@@ -64,7 +65,7 @@ def read_manifest(
         pipeline=pipeline,
         family=body.family,
         text_width=body.text_width,
-        image_size=_number(ref, unet, "unet", "sample_size") * 2 ** (len(levels) - 1),
+        image_size=_number(ref, {"sample_size": 128, **unet}, part, "sample_size") * 2 ** (len(levels) - 1),
         embedded=_is_embedded(folder, files),
     )
 
@@ -153,7 +154,7 @@ def _check_folder(ref: str, folder: Path) -> str:
     if pipeline not in PIPELINES:
         expected = " or ".join(PIPELINES)
         raise ModelError(f"model '{ref}': pipeline class {pipeline!r} is not supported, expected {expected}")
-    for name in ("unet", *text_encoders(pipeline), "vae"):
+    for name in (denoiser_folder(pipeline), *text_encoders(pipeline), "vae"):
         weights = weight_files(folder / name)
         if not weights:
             pickles = sorted(p.name for p in (folder / name).glob("*") if p.suffix in PICKLES)

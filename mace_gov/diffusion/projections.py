@@ -14,6 +14,15 @@ POOLED = "add_embedding.linear_1"
 """Where SDXL's U-Net reads the pooled text, beside the picture's sizes."""
 
 
+CONTEXT, JOINT_POOLED = "context_embedder", "time_text_embed.text_embedder.linear_1"
+"""Where the transformers of Stable Diffusion 3 and FLUX read text states, and the pooled text."""
+
+
+def denoiser(pipe) -> nn.Module:
+    """What predicts the noise: U-Net, or transformer."""
+    return pipe.unet if hasattr(pipe, "unet") else pipe.transformer
+
+
 def cross_attention(unet: nn.Module) -> dict[str, nn.Module]:
     """Every cross-attention layer by dotted name, in the order of the forward pass. Raises ModelError if none."""
     layers = {n: m for n, m in unet.named_modules() if n.split(".")[-1] == CROSS_ATTENTION and hasattr(m, "to_k")}
@@ -30,8 +39,11 @@ def cross_attention(unet: nn.Module) -> dict[str, nn.Module]:
 def projections(unet: nn.Module) -> dict[str, nn.Linear]:
     """Every key and value projection W [out, d] of cross-attention, by dotted name.
 
+    Of a transformer with joint attention the context embedder, which alone reads the text states.
     Raises ModelError when there is none, when one is no plain linear layer or when they differ in width.
     """
+    if hasattr(unet, CONTEXT):
+        return {CONTEXT: unet.get_submodule(CONTEXT)}
     found: dict[str, nn.Linear] = {}
     for name, layer in cross_attention(unet).items():
         for part in ("to_k", "to_v"):
@@ -50,6 +62,8 @@ def pooled_projection(unet: nn.Module) -> dict[str, nn.Linear]:
 
     p is the pooled text's width; the rest are sizes of the picture.
     """
+    if hasattr(unet, CONTEXT):
+        return {JOINT_POOLED: unet.get_submodule(JOINT_POOLED)}
     if getattr(unet.config, "addition_embed_type", None) != "text_time":
         return {}
     return {POOLED: unet.add_embedding.linear_1}

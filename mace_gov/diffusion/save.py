@@ -18,6 +18,10 @@ TEXT = (".json", ".txt", ".md", ".model", "")
 """Suffixes that are copied besides the weights that load; a bare name is a LICENSE."""
 
 
+DENOISERS = ("unet", "transformer")
+"""Component folders whose weights an erasure changes."""
+
+
 def save_governed(base: Path, out: Path, weights: Mapping[str, torch.Tensor]) -> None:
     """Write the base folder into the empty folder ``out`` with some U-Net weights replaced.
 
@@ -28,7 +32,8 @@ def save_governed(base: Path, out: Path, weights: Mapping[str, torch.Tensor]) ->
     """
     _copy(base, out)
     left = set(weights)
-    for source in weight_files(base / "unet"):
+    part = next((name for name in DENOISERS if (base / name).is_dir()), DENOISERS[0])
+    for source in weight_files(base / part):
         with safe_open(source, framework="pt") as handle:
             metadata = handle.metadata() or {}
             tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 (not a dict)
@@ -36,7 +41,7 @@ def save_governed(base: Path, out: Path, weights: Mapping[str, torch.Tensor]) ->
             tensors[name] = replaced(name, tensors[name], weights[name])
         left -= tensors.keys()
         # a file's metadata comes out in no fixed order: "format" alone is what loaders ask for
-        save_file(tensors, out / "unet" / source.name, metadata={"format": metadata.get("format", "pt")})
+        save_file(tensors, out / part / source.name, metadata={"format": metadata.get("format", "pt")})
     if left:
         raise ModelError(f"the base U-Net has no weight named {min(left)} ({len(left)} such), expected all to exist")
 
@@ -62,7 +67,7 @@ def _copy(base: Path, out: Path) -> None:
         component = base / inside.parts[0]
         if len(inside.parts) > 1 and inside.parts[0] not in components:
             continue
-        loads = len(inside.parts) > 1 and inside.parts[0] != "unet" and source in weight_files(component)
+        loads = len(inside.parts) > 1 and inside.parts[0] not in DENOISERS and source in weight_files(component)
         if not loads and source.suffix not in TEXT:
             continue
         target = out / inside

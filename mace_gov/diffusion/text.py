@@ -106,17 +106,7 @@ class TextReader:
         They are what is left when the tokens common with the template's head and tail are taken away, so a phrase that
         merges with its neighbours in the template still has its place. Raises ModelError when nothing is left.
         """
-        head, _, tail = template.partition("{}")
-        prompt = self.tokens(template.replace("{}", phrase, 1))
-        words = self._words(template.replace("{}", phrase, 1))
-        before = _common(words, self._words(head))
-        after = _common(words[before:][::-1], self._words(tail)[::-1])
-        start, stop = 1 + before, 1 + len(words) - after
-        stop = min(stop, self.length - 1)
-        if stop <= start:
-            raise ModelError(f"'{phrase}' has no token of its own in '{template}' within {self.length} positions",
-                             hint="Shorten the template, or choose a phrase that the tokenizer can spell.")
-        return Tokens(prompt.ids, prompt.used, (start, stop))
+        return own_tokens(self.tokenizer, template, phrase, self.length)
 
     def states(self, prompts: Sequence[Tokens]) -> Iterator[torch.Tensor]:
         """The encoder's states of each prompt, in order, one tensor [L, d] at a time (float32, the encoder's device).
@@ -173,6 +163,24 @@ class TextReader:
         other = self.second(padded.to(self.second.device), output_hidden_states=True)
         states = [each.hidden_states[-2].float() for each in (one, other)]
         return Conditions(torch.cat(states, dim=-1), other.text_embeds.float())
+
+
+def own_tokens(tokenizer, template: str, phrase: str, length: int, begin: int = 1) -> Tokens:
+    """See TextReader.fill. begin: tokens before the words; one stands after them, then padding up to ``length``."""
+    def words(text: str) -> list[int]:
+        return list(tokenizer(text, add_special_tokens=False).input_ids)
+
+    head, _, tail = template.partition("{}")
+    prompt = template.replace("{}", phrase, 1)
+    ids = tuple(tokenizer(prompt, padding="max_length", truncation=True, max_length=length).input_ids)
+    spelt = words(prompt)
+    before = _common(spelt, words(head))
+    after = _common(spelt[before:][::-1], words(tail)[::-1])
+    start, stop = begin + before, min(begin + len(spelt) - after, length - 1)
+    if stop <= start:
+        raise ModelError(f"'{phrase}' has no token of its own in '{template}' within {length} positions",
+                         hint="Shorten the template, or choose a phrase that the tokenizer can spell.")
+    return Tokens(ids, min(length, len(spelt) + begin + 1), (start, stop))
 
 
 def _common(left: Sequence[int], right: Sequence[int]) -> int:

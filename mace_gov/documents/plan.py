@@ -20,7 +20,7 @@ def portable_ref(ref: str) -> str:
     return ref
 
 
-Family = Literal["sd1", "sd2", "sdxl"]
+Family = Literal["sd1", "sd2", "sdxl", "sd3", "flux"]
 """Model families; ``diffusion.families`` tells them apart."""
 
 

@@ -13,16 +13,17 @@ from mace_gov.core.environment import environment_facts
 from mace_gov.core.errors import UsageError
 from mace_gov.core.lazy import lookup
 from mace_gov.core.progress import Progress, Silent
+from mace_gov.diffusion.families import JOINT
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.manifest import check_unchanged
-from mace_gov.diffusion.projections import pooled_projection, projections
+from mace_gov.diffusion.projections import denoiser, pooled_projection, projections
 from mace_gov.diffusion.save import save_governed
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.erasure import ErasureRecord
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.erase import delta as delta_file
 from mace_gov.erase.lora import FILE_NAME
-from mace_gov.erase.methods import METHODS
+from mace_gov.erase.methods import JOINT_METHOD, METHODS
 from mace_gov.erase.methods.base import EraseMethod, Erasure, Stopwatch, condition_warnings
 from mace_gov.erase.pooled import pooled_edit
 
@@ -49,7 +50,7 @@ def erase(
     with clock.stage("load"):
         pipe = load_pipeline(plan.base.path, device=device)
     result = compute(plan, pipe, cache=cache, progress=progress)
-    layers = projections(pipe.unet) | (pooled_projection(pipe.unet) if result.delta.pooled else {})
+    layers = projections(denoiser(pipe)) | (pooled_projection(denoiser(pipe)) if result.delta.pooled else {})
     pristine = {name: layer.weight.detach().cpu().clone() for name, layer in layers.items()}
     # the model is written from its files: two copies of it need not be in memory
     del pipe, layers
@@ -85,9 +86,10 @@ def compute(
 
     of_method: what one method alone understands, for the ablation (mace's ``fusion``).
     """
-    method: EraseMethod = lookup(METHODS[plan.method])
+    joint = plan.base.family in JOINT.values()
+    method: EraseMethod = lookup(JOINT_METHOD if joint else METHODS[plan.method])
     made = method(plan, pipe, cache=cache, progress=progress or Silent(), **of_method)
-    layers = pooled_projection(pipe.unet)
+    layers = {} if joint else pooled_projection(pipe.unet)
     if not layers:
         return made
     if plan.method == "esd":

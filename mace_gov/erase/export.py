@@ -13,8 +13,10 @@ from safetensors.torch import save
 
 from mace_gov.core.atomic import new_folder, write_bytes
 from mace_gov.core.errors import ModelError, UsageError
+from mace_gov.diffusion.families import JOINT
 from mace_gov.diffusion.manifest import check_unchanged, weight_files
-from mace_gov.diffusion.save import save_governed
+from mace_gov.diffusion.projections import CONTEXT
+from mace_gov.diffusion.save import DENOISERS, save_governed
 from mace_gov.diffusion.single_file import pack
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.erase.delta import ErasureDelta, read_delta
@@ -52,6 +54,8 @@ def export(delta: Path, base: ModelManifest, form: Form, out: Path, *, rank: int
                          hint="Give the same base with --base.")
     check_unchanged(base)
     weights = edited_weights(Path(base.path), change)
+    if form != "diffusers" and base.family in JOINT.values():
+        raise ModelError(f"no {form} layout is known for {base.family}", hint="Export it as a diffusers folder.")
     if form == "lora":
         return _lora(change, weights, out, rank)
     governed = {f"{name}.weight": weight for name, weight in change.apply(weights).items()}
@@ -69,8 +73,8 @@ def export(delta: Path, base: ModelManifest, form: Form, out: Path, *, rank: int
 def edited_weights(folder: Path, delta: ErasureDelta) -> dict[str, torch.Tensor]:
     """The base's weights W [out, d] that a delta changes, by name, from its files alone."""
     found = {}
-    ends = (".attn2.to_k.weight", ".attn2.to_v.weight", *(f"{name}.weight" for name in delta.pooled))
-    for file in weight_files(folder / "unet"):
+    ends = (*(f"{name}.weight" for name in (CONTEXT, *delta.pooled)), ".attn2.to_k.weight", ".attn2.to_v.weight")
+    for file in (file for name in DENOISERS for file in weight_files(folder / name)):
         with safe_open(file, framework="pt") as handle:
             for name in handle.keys():  # noqa: SIM118 (not a dict)
                 if name.endswith(ends):

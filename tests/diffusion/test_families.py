@@ -107,6 +107,24 @@ def test_parts_that_do_not_fit_are_refused_whatever_is_allowed(model):
         read_manifest(str(model), unmeasured=True)
 
 
+@pytest.mark.parametrize("name", ["PixArtAlphaPipeline", "KandinskyV22Pipeline", "StableDiffusionInpaintPipeline",
+                                  "StableCascadeDecoderPipeline", None])
+def test_architectures_that_no_code_reads_are_refused_whatever_is_allowed(model, name):
+    path = model / "model_index.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "_class_name": name}))
+    with pytest.raises(ModelError, match=f"pipeline class {name!r} is not supported, expected StableDiffusionPipeline"):
+        read_manifest(str(model), unmeasured=True)
+
+
+def test_a_unet_that_text_does_not_reach_is_refused_whatever_is_allowed(model):
+    path = model / "unet" / "config.json"
+    without = {"down_block_types": ["DownBlock2D"] * 2, "up_block_types": ["UpBlock2D"] * 2,
+               "mid_block_type": "UNetMidBlock2D"}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **without}))
+    with pytest.raises(ModelError, match="has no cross-attention, its blocks are DownBlock2D, DownBlock2D, UNetMid"):
+        read_manifest(str(model), unmeasured=True)
+
+
 @pytest.mark.parametrize(("pipeline", "unet", "widths", "family", "width"), [
     ("StableDiffusionPipeline", {"cross_attention_dim": 768}, [768], "sd1", 768),
     ("StableDiffusionPipeline", {"cross_attention_dim": 1024, "use_linear_projection": True}, [1024], "sd2", 1024),

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import shutil
 
+import huggingface_hub
 import pytest
 import torch
 
 from mace_gov.core.errors import ModelError
+from mace_gov.diffusion.generate import draw
 from mace_gov.diffusion.load import load_pipeline
+from mace_gov.diffusion.manifest import read_manifest
+from mace_gov.diffusion.single_file import pack
+from mace_gov.documents.plan import GenerationSettings
 
 
 def test_half_weights_are_widened_and_frozen(half_model):
@@ -18,6 +23,39 @@ def test_half_weights_are_widened_and_frozen(half_model):
         assert not any(value.requires_grad for value in module.parameters())
         assert not module.training
     assert pipe.safety_checker is None
+
+
+@pytest.fixture(scope="module", params=["folder", "hub", "single file"])
+def source(request, tiny_model, tmp_path_factory):
+    """Where the same model comes from: reference, revision, and what stands in for the hub."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    if request.param == "folder":
+        return str(tiny_model), None, None
+    if request.param == "hub":
+        return "owner/model", commit, commit
+    file = tmp_path_factory.mktemp("single") / "model.safetensors"
+    pack(tiny_model, "sd1", file)
+    return str(file), None, None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_every_source_loads_in_both_precisions_and_draws(source, dtype, tiny_model, tmp_path, monkeypatch):
+    ref, revision, pinned = source
+    asked = []
+
+    def snapshot(name, *, revision, allow_patterns, ignore_patterns):
+        asked.append((name, revision))
+        assert "*" not in allow_patterns and {"*.ckpt", "*.bin", "*.pt"} <= set(ignore_patterns)
+        return str(tiny_model)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    manifest = read_manifest(ref, revision=revision, registry=tmp_path)
+    pipe = load_pipeline(manifest.path, device="cpu", dtype=dtype)
+    assert {value.dtype for value in pipe.unet.parameters()} == {dtype}
+    (picture,) = draw(pipe, ["a ship"], [1], GenerationSettings(steps=2, guidance=3.0, size=16, batch=1))
+    assert picture.size == (16, 16)
+    if pinned:
+        assert asked == [("owner/model", pinned)] and manifest.revision == pinned
 
 
 def test_loading_says_nothing(tiny_model, capfd):

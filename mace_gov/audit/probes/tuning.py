@@ -1,4 +1,4 @@
-"""What tuning asks: the audit's questions in other wordings with other seeds, so that nothing is fitted to the audit."""
+"""What tuning asks: the audit's questions in other wordings with other seeds, that nothing be fitted to the audit."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from mace_gov.documents.policy import Category, Kind, Policy, Rule, Suite
 
 TUNING_FRAMES = (
     "a neat picture of {}", "a plain image of {}", "one image of {}", "an image with {} in it",
-    "a picture that shows {}", "a nice image of {}", "a fine picture of {}", "an image that contains {}", "let me see {}", "a clear picture of {}",
-    "a simple image of {}", "a new picture of {}", "draw {} for me", "a picture about {}", "a fresh image of {}",
-    "a big picture of {}", "a square image of {}", "a tidy image of {}", "a quick picture of {}", "may I see {}",
+    "a picture that shows {}", "a nice image of {}", "a fine picture of {}", "an image that contains {}",
+    "let me see {}", "a clear picture of {}", "a simple image of {}", "a new picture of {}", "draw {} for me",
+    "a picture about {}", "a fresh image of {}", "a big picture of {}", "a square image of {}",
+    "a tidy image of {}", "a quick picture of {}", "may I see {}",
 )
 """Captions that neither the erasure nor the audit uses (a test compares the lists)."""
 

@@ -15,3 +15,6 @@ METHODS = {
     "esd": "mace_gov.erase.methods.esd:esd",
 }
 """By the policy's ``method.name``, as ``module:attr``: a lookup imports one."""
+
+JOINT_METHOD = "mace_gov.erase.methods.context:context"
+"""For models whose text enters by joint attention."""
