@@ -97,8 +97,8 @@ def test_missing_model_index(model):
 
 
 def test_unknown_pipeline_names_what_was_found_and_expected(model):
-    (model / "model_index.json").write_text(json.dumps({"_class_name": "FluxPipeline"}))
-    with pytest.raises(ModelError, match="'FluxPipeline' is not supported, expected StableDiffusionPipeline or"):
+    (model / "model_index.json").write_text(json.dumps({"_class_name": "PixArtAlphaPipeline"}))
+    with pytest.raises(ModelError, match="'PixArtAlphaPipeline' is not supported, expected StableDiffusionPipeline or"):
         read_manifest(str(model))
 
 

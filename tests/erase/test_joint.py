@@ -44,10 +44,11 @@ def context_of(pipe, word: str) -> dict[str, torch.Tensor]:
     """What the first block's context projections put out for a prompt with the word, [L, inner] each."""
     found: dict[str, torch.Tensor] = {}
     attention = pipe.transformer.transformer_blocks[0].attn
-    hooks = [
-        getattr(attention, name).register_forward_hook(lambda _m, _i, out, name=name: found.setdefault(name, out[0]))
-        for name in ("add_k_proj", "add_v_proj")
-    ]
+
+    def keep(name: str):
+        return lambda _module, _inputs, out: found.update({name: out[0].detach()})  # None: the output stays
+
+    hooks = [getattr(attention, name).register_forward_hook(keep(name)) for name in ("add_k_proj", "add_v_proj")]
     next(draw(pipe, [TEMPLATE.replace("{}", word)], [3], GenerationSettings(steps=1, guidance=1.0, size=16, batch=1)))
     for hook in hooks:
         hook.remove()
