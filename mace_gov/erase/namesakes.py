@@ -9,24 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mace_gov.documents.reuse import derived_seed
-
 OTHERS = 4
-"""Last names that each banned person borrows: enough for every word to be heard in other company."""
+"""People from whom each banned one borrows a last name: enough for every word to be heard in other company."""
 
 
 def namesakes(names: Sequence[str]) -> list[str]:
     """Names that are none of ``names`` and take their first words from one of them and the last word from another.
 
-    Names of one word take no part. The order of names does not matter, and one more name changes few of the others'
-    namesakes: who borrows from whom is decided by digests.
+    Names of one word take no part. The order of names does not matter.
     """
     banned = {name.casefold() for name in names}
-    parts = {(first, last) for first, _, last in (name.strip().rpartition(" ") for name in names) if first}
-    lasts = sorted({last for _, last in parts})
-    joined = set()
-    for first, last in parts:
-        free = [other for other in lasts if f"{first} {other}".casefold() not in banned]
-        free.sort(key=lambda other: derived_seed(0, f"{first} {last}, {other}"))
-        joined.update(f"{first} {other}" for other in free[:OTHERS])
-    return sorted(joined)
+    parts = sorted({(first, last) for first, _, last in (name.strip().rpartition(" ") for name in names) if first})
+    joined = [
+        f"{first} {parts[(place + step) % len(parts)][1]}"
+        for place, (first, _) in enumerate(parts) for step in _steps(len(parts))
+    ]
+    return [name for name in dict.fromkeys(joined) if name.casefold() not in banned]
+
+
+def _steps(count: int) -> range:
+    """Distances to the others, spread over the whole list, for neighbours in it share their first words."""
+    stride = max(1, count // (OTHERS + 1))
+    return range(stride, min(count, OTHERS * stride + 1), stride)

@@ -18,7 +18,6 @@ from mace_gov.core.errors import NumericalError
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ErasurePlan, ModelManifest
 from mace_gov.documents.policy import Kind
-from mace_gov.documents.reuse import derived_seed
 from mace_gov.erase.captions import captions_for, without
 from mace_gov.erase.namesakes import namesakes
 from mace_gov.erase.texts import encoder_digest
@@ -59,11 +58,11 @@ def concept_captions(plan: ErasurePlan) -> list[str]:
 
 
 def namesake_captions(plan: ErasurePlan) -> list[str]:
-    """A caption for each namesake, whoever else is banned; none where their scale is 0."""
+    """A caption for each namesake, the plan's templates in turn; none where their scale is 0."""
     if not plan.preserve.namesake_scale:
         return []
     people = namesakes([target.target for target in plan.targets if target.kind is Kind.CELEBRITY])
-    return [plan.templates[derived_seed(0, name) % len(plan.templates)].replace("{}", name, 1) for name in people]
+    return [plan.templates[n % len(plan.templates)].replace("{}", name, 1) for n, name in enumerate(people)]
 
 
 def moment_of(
@@ -83,7 +82,7 @@ def moment_of(
 def preserve_term(reader: TextReader, plan: ErasurePlan, cache: Path | None = None) -> torch.Tensor:
     """mu P = scale P_prior + conceptScale P_concepts + namesakeScale P_namesakes, [d, d] float64.
 
-    Namesakes stand in one caption each, which does not change with who else is banned.
+    Namesakes stand in one caption each.
     Raises NumericalError when the term is not finite.
     """
     settings = plan.preserve
@@ -93,7 +92,7 @@ def preserve_term(reader: TextReader, plan: ErasurePlan, cache: Path | None = No
     if captions := concept_captions(plan):
         term += settings.concept_scale * moment_of(reader, plan.base, captions, cache)
     if captions := namesake_captions(plan):
-        # one by one, for one more banned person changes few of them
+        # one by one: one more banned person leaves many of the captions as they are
         states = (state for caption in captions for state in reader.together([reader.tokens(caption)]))
         term += (settings.namesake_scale or 0.0) * second_moment(states, reader.width)
     if not torch.isfinite(term).all():
