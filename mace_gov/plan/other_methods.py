@@ -13,8 +13,8 @@ rates between 1e-5 and 3e-3 the best on 10 characters, asked in other wordings a
 1e-5, .567 at 3e-5, .818 at 1e-4, .378 at 3e-4."""
 
 UCE_EMBEDDED_RIDGE = ClosedForm(relative_ridge=0.01)
-"""Of 0.01, 0.1 and 0.3 (MACE's there), the best on 100 characters and next to it on 10, asked in other wordings and seeds
-than the audit's: H .964, .941, .912 and .996, .996, 1.000."""
+"""Of 0.01, 0.1 and 0.3 (MACE's there), the best on 100 characters and next to it on 10, asked in other wordings and
+seeds than the audit's: H .964, .941, .912 and .996, .996, 1.000."""
 
 NULLSPACE_RIDGE = ClosedForm(relative_ridge=0.1)
 """Larger than for the other closed forms: within a narrow space little holds the edit back."""
