@@ -52,6 +52,20 @@ def test_a_review_from_key_to_release(run: Run, tmp_path: Path) -> None:
     code, out, _ = run("verify", made.folder, *place)
     assert code == 0 and "review  Ada (trust and safety) approved it" in out
     assert run("verify", made.folder, *place, "--key", made.key)[0] == 5
+
+    anew = ("report", made.folder, *place, "--reports", tmp_path / "reports")
+    assert run(*anew)[0] == 0
+    document = json.loads((report / "report.json").read_bytes())
+    assert [said["reviewer"] for said in document["signOffs"]] == ["Ada"]
+    page = (report / "index.html").read_text()
+    assert "1 sign-off on this verdict" in page and page.count("no hit is real") >= 1
+    assert "Sign-off, signed" in page
+    assert run("verify", report, *place)[0] == 0
+    (report / "sign-offs").mkdir()
+    (report / "sign-offs" / f"{'0' * 64}.dsse.json").write_bytes(written.read_bytes())
+    code, _, err = run(*anew)
+    assert code == 2 and "0000.dsse.json" in err and (report / "sign-offs").exists()
+
     written.write_bytes(written.read_bytes()[:-1])
     code, _, err = run("verify", made.folder, *place)
     assert code == 4 and written.name in err

@@ -32,13 +32,13 @@ class Pipeline:
             main()
         return ended.value.code, json.loads(self.capsys.readouterr().out)
 
-    def plain(self, *arguments: object) -> None:
-        """A command that knows no --json; it must succeed."""
+    def plain(self, *arguments: object) -> str:
+        """What a command says that knows no --json; it must succeed."""
         self.world.monkeypatch.setattr(sys, "argv", ["mace-gov", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             main()
         assert ended.value.code == 0, self.capsys.readouterr().err
-        self.capsys.readouterr()
+        return self.capsys.readouterr().out
 
     def apply(self, policy: Path) -> tuple[int, dict]:
         return self("apply", policy, "--model", self.world.model, "--reports", self.world.reports, "--device", "cpu")
@@ -67,10 +67,11 @@ def test_a_policy_change_from_pull_request_to_recall(world: World, capsys: pytes
     assert (code, deployed["version"], deployed["key_pinned"]) == (0, "nsfw/1", True)
     assert mace_gov.load("models:/nsfw@compliant", key=run.key, registry=world.registry, device="cpu").unet
 
-    # A pull request bans a second word: the plan says what would run, and runs nothing.
+    # A pull request bans a second word: the diff says it in words, the plan says what would run, and runs nothing.
     weak = {**METHOD, "refine": {"relativeRidge": 0.1}}
     changed = policy_file(world.root, concepts=2, version="1.1.0", method=weak)
     before = sorted(world.registry.rglob("*"))
+    assert run.plain("policy", "diff", first, changed).startswith("bans 1 more")
     code, plan = run("plan", changed, "--model", world.model)
     assert code == 0
     assert [target["target"] for target in plan["targets"]] == ["nudity", "naked"]
