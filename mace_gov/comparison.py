@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
 from mace_gov.audit.inputs import Inputs
@@ -17,7 +18,7 @@ from mace_gov.core.environment import environment_facts
 from mace_gov.core.errors import IncompleteError, NumericalError, UsageError
 from mace_gov.core.memory import peak_memory
 from mace_gov.core.progress import Progress, Silent
-from mace_gov.documents.comparison import Comparison, MethodRow
+from mace_gov.documents.comparison import Comparison, MethodRow, Spread
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Policy
 from mace_gov.plan.build import make_plan
@@ -27,23 +28,29 @@ from mace_gov.report.comparison import render_comparison
 if TYPE_CHECKING:
     from mace_gov.documents.method import MethodName
 
+FEWEST_SEEDS = 3
+"""Erasures that a deviation is told from."""
 NOT_ERASING = ("load", "save")
 """Stages of an erasure that are no work of the method's own."""
 
 
 def compare(
     path: Path, methods: Sequence[MethodName], *, model: str | None = None, revision: str | None = None,
-    unmeasured: bool = False, registry: Path, reports: Path, device: str | None = None,
+    unmeasured: bool = False, seeds: int = 1, registry: Path, reports: Path, device: str | None = None,
     progress: Progress | None = None,
 ) -> tuple[Comparison, Path]:
     """Erase and audit with each method; returns the table and the folder ``reports/compare-NAME`` of its page.
 
     Every erasure starts from the pristine base with nothing reused, so that times and memory are whole; pictures of
-    the base are drawn once. A method that refuses the policy has a row that says why.
-    Raises UsageError when a method is named twice, IncompleteError when every method refuses.
+    the base are drawn once. A method that refuses the policy has a row that says why. seeds: erasures of each method,
+    from ``method.seed`` on, which say how much of a difference between methods is chance.
+    Raises UsageError when a method is named twice or the seeds are two, from which no deviation can be told,
+    IncompleteError when every method refuses.
     """
     if len(set(methods)) < len(methods):
         raise UsageError(f"found a method twice in {', '.join(methods)}, expected each once")
+    if seeds != 1 and seeds < FEWEST_SEEDS:
+        raise UsageError(f"--seeds: found {seeds}, expected 1, or {FEWEST_SEEDS} or more to tell a deviation from")
     progress = progress or Silent()
     loaded, plan = plan_policy(path, model=model, revision=revision, unmeasured=unmeasured, registry=registry)
     from mace_gov.audit.metrics.intervals import CONFIDENCE
@@ -57,9 +64,11 @@ def compare(
         for method in methods:
             progress.note(f"method {method}")
             row, made = _run(with_method(policy, method), plan.base, folders[method], registry, device, progress)
-            rows.append(row)
             if made is not None:
                 governed[method] = made
+                row = _over_seeds(with_method(policy, method), row, seeds, plan.base, folders[method], registry,
+                                  device, progress)
+            rows.append(row)
         if not governed:
             raise IncompleteError("; ".join(f"{row.method}: {row.problem}" for row in rows))
         evidence = {method: folders[method] / "evidence" for method in governed}
@@ -75,6 +84,44 @@ def compare(
         with new_folder(_cleared(out)) as scratch:
             render_comparison(table, sheet, scratch)
     return table, out
+
+
+def _over_seeds(
+    policy: Policy, first: MethodRow, count: int, base: ModelManifest, folder: Path, registry: Path,
+    device: str | None, progress: Progress,
+) -> MethodRow:
+    """The first seed's row with the spread over ``count`` seeds; a seed that the method refuses is an error."""
+    if count == 1:
+        return first
+    start, rows = policy.spec.method.seed, [first]
+    for seed in range(start + 1, start + count):
+        progress.note(f"method {first.method}, seed {seed}")
+        with tempfile.TemporaryDirectory(prefix="seed-", dir=folder.parent) as name:
+            row, _ = _run(with_seed(policy, seed), base, Path(name), registry, device, progress)
+        if row.problem is not None:
+            raise IncompleteError(f"{first.method}, seed {seed}: {row.problem}")
+        rows.append(row)
+    values = [_values(row) for row in rows]
+    spread = {
+        name: Spread(mean=mean(own), deviation=stdev(own), lowest=min(own), highest=max(own))
+        for name in values[0] if len(own := [each[name] for each in values if name in each]) == count
+    }
+    return first.model_copy(update={"seeds": list(range(start, start + count)), "spread": spread})
+
+
+def _values(row: MethodRow) -> dict[str, float]:
+    """A row's measures as points."""
+    rates = row.rates
+    found = {"retention": row.retention}
+    if rates is not None:
+        found |= {"accE": rates.acc_e, "accG": rates.acc_g, "accS": rates.acc_s, "near": rates.near, "h": rates.h}
+    return {name: each.value for name, each in found.items() if each is not None}
+
+
+def with_seed(policy: Policy, seed: int) -> Policy:
+    """The policy with another erasure seed and everything else, the audit's seeds among it, as it stands."""
+    method = policy.spec.method.model_copy(update={"seed": seed})
+    return policy.model_copy(update={"spec": policy.spec.model_copy(update={"method": method})})
 
 
 def with_method(policy: Policy, name: MethodName) -> Policy:

@@ -72,6 +72,33 @@ def test_a_method_that_refuses_says_why_and_the_others_go_on(run, policy):
                 reports=policy.parent / "reports", device="cpu")
 
 
+def test_several_seeds_tell_how_much_is_chance(policy, tmp_path, monkeypatch):
+    from mace_gov import comparison
+
+    real, asked = comparison._run, []
+
+    def running(policy, *rest):
+        row, made = real(policy, *rest)
+        value = (0.2, 0.6, 0.4)[len(asked)]
+        asked.append(policy.spec.method.seed)
+        kept = row.retention.model_copy(update={"value": value})
+        return row.model_copy(update={"retention": kept}), made
+
+    monkeypatch.setattr(comparison, "_run", running)
+    places = {"registry": tmp_path / "registry", "reports": tmp_path / "reports", "device": "cpu"}
+    made, folder = compare(policy, ["uce"], seeds=3, **places)
+    (row,) = made.rows
+    assert asked == row.seeds == [0, 1, 2] and row.retention.value == 0.2
+    spread = row.spread["retention"]
+    assert (spread.lowest, spread.highest) == (0.2, 0.6)
+    assert spread.mean == pytest.approx(0.4) and spread.deviation == pytest.approx(0.2)
+    assert row.spread["accE"].deviation == 0  # always-present
+    page = (folder / "index.html").read_text()
+    assert "uce, seeds 0 to 2" in page and "20.0\u00a0% to 60.0\u00a0%" in page
+    with pytest.raises(UsageError, match="found 2, expected 1, or 3"):
+        compare(policy, ["uce"], seeds=2, **places)
+
+
 def test_a_method_named_twice_is_a_mistake(run):
     with pytest.raises(UsageError, match="twice"):
         run("uce", "uce")

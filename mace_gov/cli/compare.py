@@ -16,6 +16,9 @@ def compare(
     methods: Annotated[
         str, typer.Option("--methods", help="Comma-separated: mace, uce, nullspace, esd.")
     ] = "mace,uce,nullspace,esd",
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=1, help="Erasures of each method with seeds of their own: 1, or 3 or more.")
+    ] = 1,
     model: Model = None,
     revision: Revision = None,
     allow_unmeasured: Unmeasured = False,
@@ -40,8 +43,8 @@ def compare(
         raise UsageError(f"--methods: found {found}, expected any of {', '.join(known)}")
     with progress() as shown:
         made, folder = comparison.compare(
-            policy, names, model=model, revision=revision, unmeasured=allow_unmeasured, registry=registry,
-            reports=reports, device=device, progress=shown,
+            policy, names, model=model, revision=revision, unmeasured=allow_unmeasured, seeds=seeds,
+            registry=registry, reports=reports, device=device, progress=shown,
         )
     if as_json:
         paths = {"page": str(folder / PAGE), "comparison": str(folder / DOCUMENT)}

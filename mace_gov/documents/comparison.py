@@ -37,6 +37,19 @@ class Rates(Document):
     """Harmonic mean of 1 - Acc_e, Acc_s and, where synonyms were asked, 1 - Acc_g."""
 
 
+class Spread(Document):
+    """One measure over erasures that differ in their seed alone."""
+
+    mean: float
+    """Mean over the seeds."""
+    deviation: float
+    """Sample standard deviation over the seeds (n - 1)."""
+    lowest: float
+    """Smallest value."""
+    highest: float
+    """Largest value."""
+
+
 class MethodRow(Document):
     """One method's account."""
 
@@ -58,6 +71,10 @@ class MethodRow(Document):
     """Size of the erasure delta's file."""
     warnings: list[str] = []
     """What looked odd to the method."""
+    seeds: list[int] = []
+    """Erasure seeds, where several were asked for; everything above is of the first."""
+    spread: dict[str, Spread] = {}
+    """Over those seeds, by measure: accE, accG, accS, near, h, retention."""
 
 
 class Comparison(Document):

@@ -24,6 +24,11 @@ COLUMNS = ("Method", "H", "Still drawn", "By synonym", "Unrelated drawn", "Reten
 """Headings of the table; the first is the row's own."""
 
 
+NAMES = {"h": "H", "accE": "still drawn", "accG": "by synonym", "accS": "unrelated drawn", "retention": "retention",
+         "near": "neighbours"}
+"""Measures over seeds, as the headings name them."""
+
+
 def render_comparison(comparison: Comparison, sheet: Sequence[SheetRow], out: Path) -> None:
     """Write ``out/comparison.json`` (canonical) and ``out/index.html``, self-contained with its pictures."""
     write_bytes(out / DOCUMENT, comparison.canonical())
@@ -36,7 +41,7 @@ def comparison_page(comparison: Comparison, sheet: Sequence[SheetRow]) -> str:
     columns = ["base", *(row.method for row in comparison.rows if row.problem is None)]
     return environment().get_template("comparison.html.j2").render(
         comparison=comparison, sheet=sheet, columns=columns, headings=COLUMNS, table=table(comparison),
-        css=Markup(css), csp=content_security_policy(css),
+        spreads=spreads(comparison), css=Markup(css), csp=content_security_policy(css),
     )
 
 
@@ -54,6 +59,15 @@ def table(comparison: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
             (seconds(row.seconds or 0.0), ""), (size(row.peak_bytes), ""), (size(row.delta_bytes), ""),
         ]))
     return rows
+
+
+def spreads(comparison: Comparison) -> list[tuple[str, str, str, str]]:
+    """Rows as (method, measure, mean and deviation, lowest to highest); none where one seed was asked for."""
+    return [
+        (f"{row.method}, seeds {row.seeds[0]} to {row.seeds[-1]}", NAMES[name],
+         f"{percent(own.mean)} ± {percent(own.deviation)}", f"{percent(own.lowest)} to {percent(own.highest)}")
+        for row in comparison.rows for name, own in row.spread.items()
+    ]
 
 
 def size(count: int | None) -> str:
@@ -75,6 +89,8 @@ def show_comparison(comparison: Comparison, page: Path, *, console: Console | No
     for name, cells in table(comparison):
         shown.add_row(name, *(Text(printable(f"{value}\n{bounds}" if bounds else value)) for value, bounds in cells))
     console.print(shown)
+    for cells in spreads(comparison):
+        console.print(Text(printable("  ".join(cells))), soft_wrap=True)
     for row in comparison.rows:
         notes = [f"refused: {row.problem}"] if row.problem else [*row.broken, *row.warnings]
         for note in notes:

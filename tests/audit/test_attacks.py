@@ -371,3 +371,11 @@ def test_a_lora_that_does_not_fit_is_an_error_and_one_without_the_tier_too(tmp_p
         run_audit(tmp_path / "one", tiny_model, other_model, loras=(odd,))
     with pytest.raises(UsageError, match="expected a .safetensors file"):
         run_audit(tmp_path / "two", tiny_model, other_model, loras=(tmp_path / "x.bin",), tiers=frozenset({"deep"}))
+
+
+def test_the_audit_draws_what_a_plain_pipeline_draws(tmp_path, tiny_model, capsys):
+    from benchmarks import audit_throughput
+
+    made = audit_throughput.main(["--model", str(tiny_model), "--pictures", "6", "--steps", "2", "--threads", "1"])
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == made
+    assert made["ratio"] > 0 and made["worst_difference"] < 4  # levels of 255: bfloat16 rounds
