@@ -36,6 +36,15 @@ from mace_gov.policy.load import load_policy
 BASE = "base"
 
 
+def of_first(policy: Policy, count: int) -> Policy:
+    """The policy with its first ``count`` concepts, each asked as often as its rules need among so many."""
+    fewer = first_concepts(policy, count)
+    if len(list(fewer.concepts())) == len(list(policy.concepts())):
+        return policy
+    audit = fewer.spec.audit.model_copy(update={"prompts": None})
+    return fewer.model_copy(update={"spec": fewer.spec.model_copy(update={"audit": audit})})
+
+
 class Bench:
     """A loaded base model, and what is asked of it."""
 
@@ -114,7 +123,7 @@ def main(argv: list[str] | None = None) -> dict:
     for method in (BASE, *methods):
         for count in map(int, args.counts.split(",")):
             if (count, method) not in done:
-                done[count, method] = bench.cell(first_concepts(policy, count), method)
+                done[count, method] = bench.cell(of_first(policy, count), method)
                 with args.out.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(done[count, method]) + "\n")
             cell = done[count, method]
