@@ -13,6 +13,10 @@ from mace_gov.cli.options import AsJson, Key, Registry, TrustConfig
 def verify(
     path: Annotated[Path, typer.Argument(help="A version, a report folder or a model folder.", show_default=False)],
     key: Key = None,
+    resource_uri: Annotated[
+        str | None, typer.Option("--resource-uri", help="What the verdict must be about, default the version itself.",
+                                 show_default=False)
+    ] = None,
     bundle: Annotated[
         Path | None, typer.Option("--bundle", help="Keyless signature on the verdict that must hold, too.",
                                   show_default=False)
@@ -36,7 +40,8 @@ def verify(
     if any(keyless) and not all(keyless):
         raise UsageError("found a part of them, expected --bundle, --certificate-identity and "
                          "--certificate-oidc-issuer together")
-    verified, verdict, pinned = workflow.verify_path(path, key=key, registry=registry)
+    verified, verdict, pinned = workflow.verify_path(
+        path, key=key, registry=registry, resource_uri=resource_uri)
     if bundle and certificate_identity and certificate_oidc_issuer:
         from mace_gov.attest.keyless import check_keyless
         from mace_gov.attest.verify import also_checked

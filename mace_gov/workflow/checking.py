@@ -17,14 +17,15 @@ from mace_gov.record.versions import find
 from mace_gov.workflow.standing import refuse_ended, refuse_moved, refuse_recalled
 
 
-def verify_path(path: Path, *, key: Path | None, registry: Path) -> tuple[VerifiedEvidence, Verdict, bool]:
+def verify_path(
+    path: Path, *, key: Path | None, registry: Path, resource_uri: str | None = None
+) -> tuple[VerifiedEvidence, Verdict, bool]:
     """Verify a version, report or model folder, or ``models:/NAME@ALIAS``, and that it still stands.
 
-    Raises what ``check`` does, and NotReleasedError when a waiver that its verdict rests on has ended since.
-
-    The last value says whether a key was given.
+    resource_uri: what the verdict must be about; a version's own name unless given. The last value says whether a key
+    was given. Raises what ``check`` does, and NotReleasedError when a waiver that its verdict rests on has ended since.
     """
-    verified = check(path, key=key, registry=registry, need_verdict=True)
+    verified = check(path, key=key, registry=registry, need_verdict=True, resource_uri=resource_uri)
     if verified.verdict is None:
         raise IntegrityError(f"{path}: no signed verdict, expected {VERDICT_NAME}")
     refuse_ended(verified)
@@ -36,7 +37,9 @@ def folder_of(path: Path, registry: Path) -> Path:
     return _locate(path, registry)[0]
 
 
-def check(path: Path, *, key: Path | None, registry: Path, need_verdict: bool) -> VerifiedEvidence:
+def check(
+    path: Path, *, key: Path | None, registry: Path, need_verdict: bool, resource_uri: str | None = None
+) -> VerifiedEvidence:
     """Verify what ``path`` leads to, as every use of a version begins.
 
     Raises IntegrityError, also for a reference that was moved past the signed releases, and RecalledError.
@@ -44,7 +47,8 @@ def check(path: Path, *, key: Path | None, registry: Path, need_verdict: bool) -
     folder, registered = _locate(path, registry)
     pinned = pinned_keys(key, registry)
     try:
-        verified = verify(folder, key=pinned, registry=registry, need_verdict=need_verdict)
+        verified = verify(
+            folder, key=pinned, registry=registry, need_verdict=need_verdict, resource_uri=resource_uri)
     except MaceGovError:
         if registered and registered.fetched:
             # What does not hold is not kept: the server may be mended, and the next command fetches it anew.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mace_gov.workflow import verify_path
 from tests import factories
 
 ROOT = Path(__file__).parents[2]
@@ -74,6 +75,16 @@ def test_verify_gate_and_report_agree_on_a_version(run, tmp_path):
     page.write_text(page.read_text().replace("PASS", "FAIL", 1))
     code, _, err = run("verify", report, "--registry", made.registry)
     assert code == 4 and "index.html" in err
+
+
+def test_verify_for_a_place_refuses_a_verdict_about_another(run, tmp_path):
+    made = factories.version_folder(tmp_path)
+    where = ("verify", made.folder, "--registry", made.registry, "--resource-uri")
+    uri = verify_path(made.folder, key=None, registry=made.registry)[0].resource_uri
+    assert run(*where, uri)[0] == 0
+    for other in ("https://models.example/other", ""):
+        code, _, err = run(*where, other)
+        assert code == 4 and uri in err
 
 
 def test_registry_and_keys(run, tmp_path):
