@@ -36,10 +36,10 @@ def doubtful_anchors(policy: Policy, chosen: Mapping[str, str] | None = None) ->
     """
     banned = {}
     for _, concept in policy.concepts():
-        for phrase in (concept.target, *concept.synonyms):
+        for phrase in (concept.target, *concept.synonyms, *(concept.narrower or [])):
             banned[phrase.casefold()] = concept.id
-    preserved = {phrase.casefold() for phrase in policy.spec.method.preserve.concepts or []}
-    preserved |= {phrase.casefold() for category in policy.spec.categories for phrase in category.neighbours}
+    preserved = {_bare(phrase) for phrase in policy.spec.method.preserve.concepts or []}
+    preserved |= {_bare(phrase) for category in policy.spec.categories for phrase in category.neighbours}
     found: list[tuple[Location, str]] = []
     for i, category in enumerate(policy.spec.categories):
         for j, concept in enumerate(category.concepts):
@@ -51,9 +51,14 @@ def doubtful_anchors(policy: Policy, chosen: Mapping[str, str] | None = None) ->
             held = next((phrase for phrase in banned if _holds(anchor, phrase)), None)
             if held is not None:
                 found.append((at, f"{said} names the banned '{held}' ({banned[held]}), which may come back by it"))
-            if anchor.casefold() in preserved:
+            if _bare(anchor) in preserved:
                 found.append((at, f"{said} is itself preserved: it keeps its outputs while the concept takes them on"))
     return found
+
+
+def _bare(phrase: str) -> str:
+    """A phrase as it is compared: lower case, single spaces, no leading article."""
+    return re.sub(r"^(a|an|the) ", "", " ".join(phrase.casefold().split()))
 
 
 def _holds(text: str, phrase: str) -> bool:

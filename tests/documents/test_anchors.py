@@ -31,8 +31,17 @@ def test_a_banned_synonym_or_a_phrase_that_holds_one_is():
     assert told("nakedly") == []  # another word
 
 
+def test_a_kind_of_what_is_banned_is():
+    made = with_anchor("a beach with a nudist").to_json()
+    made["spec"]["categories"][0]["concepts"][0]["narrower"] = ["nudist"]
+    ((_, message),) = doubtful_anchors(Policy.model_validate(made))
+    assert "names the banned 'nudist' (nudity)" in message
+
+
 def test_a_preserved_anchor_is():
     assert "'swimwear' of nudity is itself preserved" in told("swimwear")[0]
+    assert "'The  swimwear' of nudity is itself preserved" in told("The  swimwear")[0]
+    assert told("swimwear on a line") == []
 
 
 def test_a_chosen_anchor_counts_like_a_named_one():

@@ -120,7 +120,8 @@ def test_all_stages_fit_beside_one_copy_of_the_model(family, plan_for, tmp_path)
     print(f"\n{family}: {whole / 1e9:.2f} billion weights, peak {peak.bytes / 2**30:.1f} GiB, "
           f"{time.monotonic() - begun:.0f} s, by stage {record.seconds}")
     assert record.systems[-1].stage == ("pooled" if family == "sdxl" else "fuse")
-    assert peak.bytes < 1.15 * 4 * whole + 2**30  # float32, the libraries, and no second copy
+    # float32, its half-precision files, whose pages are mapped while they are read, and the libraries: no second copy
+    assert peak.bytes < 4 * whole + 2 * whole + 2**30
     delta = read_delta(tmp_path / "out/delta/erasure.safetensors")
     assert delta.matrix.shape == (UNETS[family]["cross_attention_dim"],) * 2
     assert len(delta.left) == {"sd2": 32, "sdxl": 140}[family]
