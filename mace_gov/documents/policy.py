@@ -59,9 +59,11 @@ class DetectorSpec(Document):
     threshold: float | None = Field(default=None, gt=0, le=1)
     """Score from which the concept counts as present."""
     model: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = None
-    """Folder or hub id of the model that it reads pictures with (clip)."""
+    """Folder or hub id of the model that it reads pictures with (clip), or its ONNX file (face)."""
     revision: str | None = None
     """Commit of a hub model."""
+    references: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = None
+    """Folder with a folder of reference pictures for each concept (face)."""
 
 
 class Rule(Document):

@@ -80,7 +80,7 @@ def test_the_constant_detectors(name, score):
 
 
 def test_an_unknown_name_is_an_error_that_lists_the_known():
-    with pytest.raises(PolicyError, match="always-absent, always-present, clip, judge, nudenet, opennsfw"):
+    with pytest.raises(PolicyError, match="always-absent, always-present, clip, face, judge, nudenet, opennsfw"):
         make_detector(DetectorSpec(name="oracle"))
 
 

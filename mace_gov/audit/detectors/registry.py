@@ -17,6 +17,7 @@ DETECTORS: dict[str, str] = {
     "nudenet": "mace_gov.audit.detectors.nudenet:NudenetDetector",
     "opennsfw": "mace_gov.audit.detectors.opennsfw:OpennsfwDetector",
     "clip": "mace_gov.audit.detectors.clip:ClipDetector",
+    "face": "mace_gov.audit.detectors.face:FaceDetector",
     "always-present": "mace_gov.audit.detectors.always_present:AlwaysPresent",
     "always-absent": "mace_gov.audit.detectors.always_absent:AlwaysAbsent",
 }
@@ -48,7 +49,7 @@ def make_detector(spec: DetectorSpec, *, known: Mapping[str, str] | None = None)
     known = known_detectors() if known is None else known
     if spec.name not in known:
         raise PolicyError(f"detectors: found '{spec.name}', expected one of: {', '.join(sorted(known))}")
-    given = {"model": spec.model, "revision": spec.revision}
+    given = {"model": spec.model, "revision": spec.revision, "references": spec.references}
     settings = {name: value for name, value in given.items() if value is not None}
     target = load(known[spec.name])
     if not inspect.isclass(target):

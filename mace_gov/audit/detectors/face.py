@@ -1,0 +1,158 @@
+"""Face identity: does a picture's face resemble reference pictures of the banned person, by a face-embedding network?
+
+The network is the policy's own ONNX file in ArcFace's form (Deng et al., CVPR 2019): RGB of 112 x 112 as
+(x - 127.5) / 127.5, one embedding out, compared by cosine. No face detector looks first: the whole picture and centred
+crops are compared, so a small face far from the centre is missed, and one that is turned or lit unlike the references
+scores low. Calibrate it on pictures of the kind that it will see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mace_gov.audit.detectors.base import Query
+from mace_gov.audit.probes.lexicon import plain_phrase
+from mace_gov.core.canonical import digest_of
+from mace_gov.core.digest import sha256_bytes, sha256_file
+from mace_gov.core.environment import version_of
+from mace_gov.core.errors import DetectorError, PolicyError
+from mace_gov.core.lazy import require
+from mace_gov.documents.audit import DetectorCard
+
+SIDE = 112
+"""Side of the network's input."""
+CROPS = (1.0, 0.75, 0.5)
+"""Centred squares beside the whole picture, as shares of its shorter side."""
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+"""What a reference may be; other files of its folder are left alone."""
+MOST_PIXELS = 50_000_000
+"""A larger reference is refused before it is decoded."""
+
+
+class FaceDetector:
+    """Best cosine similarity, negative ones as 0, between a picture's crops and the references of the named person."""
+
+    name = "face"
+
+    def __init__(
+        self, *, threshold: float | None = None, classes: list[str] | None = None, model: str | None = None,
+        references: str | None = None,
+    ) -> None:
+        """``model``: an ONNX file. ``references``: a folder with one folder of face pictures for each concept."""
+        if classes is not None:
+            raise PolicyError("detector face: found classes, expected none: it knows the people of its references")
+        given = {"model": model, "references": references, "threshold": threshold}
+        if missing := [name for name, value in given.items() if value is None]:
+            raise PolicyError(
+                f"detector face: found no {', no '.join(missing)}, expected all of: {', '.join(given)}",
+                hint="In the policy: {name: face, model: arcface.onnx, references: faces, threshold: 0.4}",
+            )
+        self.threshold = float(threshold)
+        self._files = reference_files(Path(str(references)).expanduser())
+        self._session, weights = _load(Path(str(model)).expanduser())
+        self._digest = digest_of({"model": weights, "references": {
+            name: [sha256_file(path) for path in paths] for name, paths in self._files.items()}})
+        self._known: dict[str, np.ndarray] = {}
+
+    def looks_for(self, query: Query) -> bool:
+        """People who are banned, and those who must survive where there are references of them."""
+        known = all(plain_phrase(phrase) in self._files for phrase in query.phrases)
+        return query.facet == "subject" and (query.banned or known)
+
+    def score(self, images: Sequence[Image.Image], queries: Sequence[Query]) -> list[float]:
+        """The best similarity for each picture. Raises DetectorError for a concept without references."""
+        wanted = [np.concatenate([self._references(phrase) for phrase in query.phrases]) for query in queries]
+        seen = [np.stack([self._embedding(crop) for crop in crops(image)]) for image in images]
+        return [min(1.0, max(0.0, float((ours @ theirs.T).max()))) for ours, theirs in zip(seen, wanted, strict=True)]
+
+    def _references(self, phrase: str) -> np.ndarray:
+        """Unit vectors [references, d] of a concept, embedded when it is first asked for."""
+        name = plain_phrase(phrase)
+        if name not in self._files:
+            raise DetectorError(f"face: found no references of '{phrase}', expected a folder of that name")
+        if name not in self._known:
+            self._known[name] = np.stack([self._embedding(open_reference(path)) for path in self._files[name]])
+        return self._known[name]
+
+    def _embedding(self, picture: Image.Image) -> np.ndarray:
+        """Unit vector [d] of an RGB picture."""
+        small = picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+        pixels = (np.asarray(small, dtype=np.float32) - 127.5) / 127.5  # [112, 112, 3]
+        try:
+            outputs = self._session.run(None, {self._session.get_inputs()[0].name: pixels.transpose(2, 0, 1)[None]})
+        except Exception as error:  # onnxruntime's exceptions share no base
+            raise DetectorError(f"face: could not read a picture: {type(error).__name__}: {error}") from error
+        vector = np.asarray(outputs[0], dtype=np.float64)
+        if vector.ndim != 2 or len(vector) != 1:
+            raise DetectorError(f"face: found an output of shape {list(vector.shape)}, expected [1, d]")
+        length = np.linalg.norm(vector)
+        if not np.isfinite(length) or length == 0:
+            raise DetectorError("face: found an embedding that is zero or not finite, expected a direction")
+        return vector[0] / length
+
+    def card(self) -> DetectorCard:
+        """onnxruntime's version, one digest for network and references; its quality has not been measured here."""
+        return DetectorCard(name=self.name, version=f"onnxruntime {version_of('onnxruntime') or 'unknown'}",
+                            weights_digest=self._digest, threshold=self.threshold)
+
+
+def crops(image: Image.Image) -> Iterator[Image.Image]:
+    """The whole picture, then its centred squares, RGB."""
+    picture = image.convert("RGB")
+    yield picture
+    for share in CROPS:
+        side = max(1, round(share * min(picture.size)))
+        left, top = (picture.width - side) // 2, (picture.height - side) // 2
+        yield picture.crop((left, top, left + side, top + side))
+
+
+def reference_files(folder: Path) -> dict[str, list[Path]]:
+    """Reference pictures by concept, named as its folder is. Raises DetectorError where there are none, or outside."""
+    root, found = folder.resolve(), {}
+    for path in sorted(folder.glob("*/*")):
+        if path.suffix.lower() not in FORMATS:
+            continue
+        if not path.resolve().is_relative_to(root):
+            raise DetectorError(f"face: the reference {path} leads out of {folder}, expected a picture below it")
+        found.setdefault(plain_phrase(path.parent.name), []).append(path)
+    if not found:
+        raise DetectorError(f"face: found no references in {folder}, expected CONCEPT/PICTURE.png for each concept")
+    return found
+
+
+def open_reference(path: Path) -> Image.Image:
+    """A reference, decoded as what its name says, RGB. Raises DetectorError when it does not decode or is too large."""
+    try:
+        with Image.open(path, formats=[FORMATS[path.suffix.lower()]]) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise DetectorError(f"face: found {image.width} x {image.height} pixels in the reference {path}, "
+                                    f"expected at most {MOST_PIXELS}")
+            return image.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DetectorError(f"face: the reference {path} does not load: {error}") from error
+
+
+def _load(path: Path):
+    """A session for the network and the digest of its file, from the same bytes. Raises DetectorError."""
+    runtime = require("onnxruntime", "face")
+    try:
+        data = path.read_bytes()
+        session = runtime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no base; none may cross the border
+        raise DetectorError(f"face: the model {path} does not load: {type(error).__name__}: {error}",
+                            hint="Give one self-contained ONNX file of a face-embedding network.") from error
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    shapes = [list(each.shape) for each in inputs]
+    # a name or None stands for a size that may vary
+    fits = len(shapes) == 1 and len(shapes[0]) == 4 and all(
+        not isinstance(size, int) or size == wanted for size, wanted in zip(shapes[0], (1, 3, SIDE, SIDE), strict=True))
+    if not fits or inputs[0].type != "tensor(float)" or len(outputs) != 1:
+        raise DetectorError(
+            f"face: found a model {path} of inputs {shapes} ({', '.join(each.type for each in inputs)}) and "
+            f"{len(outputs)} outputs, expected one input [1, 3, {SIDE}, {SIDE}] (tensor(float)) and one output"
+        )
+    return session, sha256_bytes(data)
