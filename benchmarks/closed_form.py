@@ -148,9 +148,9 @@ def growth(way: str, concepts: int, templates: int, tokenizer: Path) -> float:
     with peak_memory() as peak:
         if way == "ours":
             run(reader, plan, weights, loras, preserve)
-        else:  # the largest projection stands for all: the others come after it and need less
-            largest = max(weights, key=lambda name: weights[name].shape[0])
-            by_layer(concepts_of(reader, plan), {largest: weights[largest]}, loras, preserve, (1, 1), outer_products)
+        else:  # all states are held, while the first concept in the largest projection stands for the sums of the rest
+            largest, held = max(weights, key=lambda name: weights[name].shape[0]), concepts_of(reader, plan)
+            by_layer(held[:1], {largest: weights[largest]}, loras, preserve, (1, 1), outer_products)
     return (peak.bytes - before) / 2**20
 
 
