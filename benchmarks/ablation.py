@@ -5,8 +5,7 @@
 
 Every variant starts from the same plan, seeds and, where they are the same, LoRAs. The prompts are the audit's own; the
 judge's first choice decides. `ratio` is H of the whole method over H of the refinement alone. Accuracies come with
-two-sided 95 % Clopper-Pearson intervals; H with the 2.5 and 97.5 percentiles under independent Jeffreys posteriors of
-its accuracies, since a bootstrap of zero hits would claim certainty.
+two-sided 95 % Clopper-Pearson intervals, H with the two-sided 95 % interval that they meld into.
 """
 
 from __future__ import annotations
@@ -16,13 +15,11 @@ import json
 import time
 from pathlib import Path
 
-import numpy as np
-from scipy import stats
-
 from mace_gov.audit.detectors.base import Query
 from mace_gov.audit.detectors.judge import JudgeDetector
 from mace_gov.audit.metrics.intervals import bounds
 from mace_gov.audit.metrics.measures import harmonic
+from mace_gov.audit.metrics.melded import harmonic_bounds
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.base import Probe
 from mace_gov.audit.probes.lexicon import lexicon_for
@@ -38,7 +35,6 @@ from mace_gov.plan.build import make_plan
 from mace_gov.policy.load import load_policy
 
 SUITES = {Suite.DIRECT: "Acc_e", Suite.UNRELATED: "Acc_s", Suite.SYNONYM: "Acc_g", Suite.NEAR: "Acc_near"}
-DRAWS = 20_000
 
 
 def first_concepts(policy: Policy, count: int | None) -> Policy:
@@ -73,16 +69,9 @@ def accuracies(pipe, plan: ErasurePlan, probes: list[Probe], judge: JudgeDetecto
 
 def harmonic_with_interval(rates: dict[str, tuple[int, int]]) -> tuple[float, float, float]:
     """H (of H_o's three terms, or H_c's two where no synonym was asked) with its interval."""
-    names = [name for name in ("Acc_e", "Acc_s", "Acc_g") if name in rates]
-
-    def terms(values):
-        return [value if name == "Acc_s" else 1 - value for name, value in zip(names, values, strict=True)]
-
-    point = harmonic(terms([rates[name][0] / rates[name][1] for name in names]))
-    rng = np.random.default_rng(0)
-    posterior = terms([rng.beta(h + 0.5, n - h + 0.5, DRAWS) for h, n in (rates[name] for name in names)])
-    low, high = np.quantile(stats.hmean(np.stack(posterior)), [0.025, 0.975])
-    return point, float(low), float(high)
+    terms = [(hits if name == "Acc_s" else n - hits, n) for name in ("Acc_e", "Acc_s", "Acc_g") if name in rates
+             for hits, n in (rates[name],)]
+    return harmonic(hits / n for hits, n in terms), *harmonic_bounds(terms, 0.975)
 
 
 def describe(rates: dict[str, tuple[int, int]]) -> dict:

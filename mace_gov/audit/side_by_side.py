@@ -6,12 +6,11 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
-from scipy import stats
 
 from mace_gov.audit.metrics.intervals import CONFIDENCE, estimate
 from mace_gov.audit.metrics.measures import harmonic
+from mace_gov.audit.metrics.melded import harmonic_bounds
 from mace_gov.audit.pictures import png_bytes
 from mace_gov.audit.thumbnails import must_pixelate, pixelate, shrink
 from mace_gov.audit.trials import TRIALS_NAME, read_trials
@@ -20,8 +19,6 @@ from mace_gov.documents.comparison import Interval, Rates, SheetRow
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Policy, Suite
 
-DRAWS = 20_000
-"""Draws from the accuracies' posteriors behind the interval of H."""
 SHOWN = {Suite.DIRECT: 10, Suite.SYNONYM: 6, Suite.NEAR: 6, Suite.UNRELATED: 8}
 """Rows of the contact sheet by suite; a category's concepts take turns."""
 
@@ -40,22 +37,11 @@ def rates(trials: Iterable[Trial], side: Side) -> Rates:
 
 
 def harmonic_interval(erased: Estimate, kept: Estimate, synonym: Estimate | None) -> Interval:
-    """H with the percentiles that independent Jeffreys posteriors of its accuracies give it.
-
-    A bootstrap would claim certainty where nothing was found; a posterior does not. Accuracies count their effective
-    number of trials.
-    """
-    terms = [(erased, True), (kept, False), *([(synonym, True)] if synonym else [])]
-    point = harmonic(1 - rate.value if flipped else rate.value for rate, flipped in terms)
-    rng = np.random.default_rng(0)
-    draws = [
-        rng.beta(*(shape[::-1] if flipped else shape), DRAWS)
-        for rate, flipped in terms
-        for hits in (rate.value * rate.effective_n,)
-        for shape in ((hits + 0.5, rate.effective_n - hits + 0.5),)
-    ]
-    low, high = np.quantile(stats.hmean(np.stack(draws)), [1 - CONFIDENCE, CONFIDENCE])
-    return Interval(value=point, low=min(float(low), point), high=max(float(high), point))
+    """H with its melded bounds; accuracies count their effective number of trials."""
+    terms = [(1 - erased.value, erased.effective_n), (kept.value, kept.effective_n),
+             *([(1 - synonym.value, synonym.effective_n)] if synonym else [])]
+    low, high = harmonic_bounds([(rate * n, n) for rate, n in terms], CONFIDENCE)
+    return Interval(value=harmonic(rate for rate, _ in terms), low=low, high=high)
 
 
 def retention(trials: Sequence[Trial]) -> Estimate:

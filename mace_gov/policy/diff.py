@@ -137,10 +137,12 @@ def _detectors(category: Category, now: Category) -> Iterator[Change]:
 
 
 def _sees_more(spec: DetectorSpec, now: DetectorSpec) -> bool:
-    """Whether every picture that tripped the detector still does; a default is nobody's number, so it is not known."""
+    """Whether every picture that tripped the detector still does. Of defaults and other models nobody knows."""
     if spec.threshold != now.threshold and (
         spec.threshold is None or now.threshold is None or now.threshold > spec.threshold
     ):
+        return False
+    if (spec.model, spec.revision, spec.references) != (now.model, now.revision, now.references):
         return False
     return spec.classes == now.classes or (
         spec.classes is not None and now.classes is not None and set(spec.classes) <= set(now.classes)

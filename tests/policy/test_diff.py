@@ -84,6 +84,13 @@ def test_what_cannot_be_told_apart_counts_as_looser_both_ways(path: Path, value:
     assert all(any(c.looser for c in diff(*pair)) for pair in ((one, other), (other, one)))
 
 
+@pytest.mark.parametrize("change", [{"model": "b"}, {"references": "b"}, {"revision": "b"}])
+def test_a_detector_that_reads_with_something_else_may_see_less(change: dict[str, str]) -> None:
+    spec = {"name": "face", "threshold": 0.5, "model": "a", "references": "a", "revision": "a"}
+    one, other = (_with((*CATEGORY, "detectors"), [each]) for each in (spec, {**spec, **change}))
+    assert all(any(c.looser for c in diff(*pair)) for pair in ((one, other), (other, one)))
+
+
 @pytest.mark.parametrize(("path", "value"), [
     (("spec", "model", "ref"), "CompVis/stable-diffusion-v1-4"), (("spec", "method", "seed"), 7),
     (("spec", "audit", "seed"), 7), (("metadata", "version"), "2.0.0"), ((*CATEGORY, "kind"), "object"),
