@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from mace_gov import workflow
 from mace_gov.attest.verify import verify
 from mace_gov.core.errors import IntegrityError, MaceGovError
-from tests.attest.forgeries import CIRCUMSTANCES, WAYS, Attack, forge
+from tests.attest.forgeries import CIRCUMSTANCES, ENDLESS, NIGHTLY, WAYS, Attack, forge
 from tests.attest.forgery_target import Range, build_range
 from tests.attest.json_edits import Draw
 from tests.moved_clock import move_clock
@@ -67,6 +67,7 @@ def _campaign(way: str, target: Range, count: int, **more: Any) -> None:
 
 def test_the_campaign_is_as_large_as_it_says() -> None:
     assert sum(WAYS.values()) >= 100
+    assert NIGHTLY * sum(WAYS[way] for way in ENDLESS) >= 1000
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -77,4 +78,4 @@ def test_a_hundred_forgeries_are_refused(target: Range, way: str) -> None:
 @pytest.mark.nightly
 @pytest.mark.parametrize("way", WAYS)
 def test_a_thousand_forgeries_are_refused(target: Range, way: str) -> None:
-    _campaign(way, target, 10 * WAYS[way])
+    _campaign(way, target, NIGHTLY * WAYS[way])
