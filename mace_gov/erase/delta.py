@@ -47,7 +47,7 @@ class ErasureDelta:
     """K [p, p] by layer that reads the pooled text with its first p inputs."""
 
     def apply(self, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Governed projections W* [out, d] in float64, from the base's W by projection name.
+        """Governed projections W* [out, d], from the base's W by projection name: in float64, rounded to the W's type.
 
         Raises ModelError when the delta does not fit the projections, NumericalError when it is not finite.
         """
@@ -59,16 +59,15 @@ class ErasureDelta:
             new = weight.detach().cpu().double()
             if name in self.pooled:
                 width = len(self.pooled[name])
-                governed[name] = torch.cat([new[:, :width] @ self.pooled[name].double(), new[:, width:]], 1)
-                continue
-            if new.shape[1] != len(matrix):
+                new = torch.cat([new[:, :width] @ self.pooled[name].double(), new[:, width:]], 1)
+            elif new.shape[1] != len(matrix):
                 raise ModelError(f"{name} reads width {new.shape[1]}, the delta is for {len(matrix)}")
-            new = new @ matrix
-            if name in self.left:
-                new += self.left[name].double() @ self.right[name].double()
-            governed[name] = new
-        for name, new in governed.items():
-            if not torch.isfinite(new).all():
+            else:
+                new = new @ matrix
+                if name in self.left:
+                    new += self.left[name].double() @ self.right[name].double()
+            governed[name] = new.to(weight.dtype)
+            if not torch.isfinite(governed[name]).all():
                 raise NumericalError(f"{name} is not finite after the erasure, expected finite weights")
         return governed
 

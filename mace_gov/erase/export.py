@@ -84,8 +84,9 @@ def edited_weights(folder: Path, delta: ErasureDelta) -> dict[str, torch.Tensor]
 
 def _lora(delta: ErasureDelta, weights: dict[str, torch.Tensor], out: Path, rank: int) -> Exported:
     tensors, missed, whole = {}, 0.0, 0.0
+    weights = {name: weight.double() for name, weight in weights.items()}
     for name, governed in delta.apply(weights).items():
-        left, values, right = torch.linalg.svd(governed - weights[name].double(), full_matrices=False)
+        left, values, right = torch.linalg.svd(governed - weights[name], full_matrices=False)
         whole += float(values.square().sum())
         missed += float(values[rank:].square().sum())
         root = values[:rank].sqrt()

@@ -36,22 +36,26 @@ def fuse(
     identity = torch.eye(matrix.shape[0], dtype=matrix.dtype)
     shared = matrix + system.divide_from_right((identity - matrix) @ preserve)
     left: dict[str, list[torch.Tensor]] = {}
-    right: dict[str, list[torch.Tensor]] = {}
+    right = {name: _unfilled(loras, name, len(matrix)) for name in dict.fromkeys(n for lora in loras.values() for n in lora)}
+    filled = dict.fromkeys(right, 0)
     for concept in sorted(loras):
-        names = list(loras[concept])
-        stacked = torch.cat([loras[concept][name][1] for name in names])  # [projections r, d], the a of all
+        factors = loras[concept]
+        stacked = torch.cat([a for _, a in factors.values()])  # [projections r, d], the a of all
         own = embeddings(concept)  # E_i^T
         solved = system.divide(own.T @ (own @ stacked.T)).T  # [projections r, d], the c of all
-        for name, c in zip(names, solved.split([loras[concept][name][1].shape[0] for name in names]), strict=True):
-            left.setdefault(name, []).append(loras[concept][name][0])
-            right.setdefault(name, []).append(c)
+        for (name, (b, _)), c in zip(factors.items(), solved.split([len(a) for _, a in factors.values()]), strict=True):
+            left.setdefault(name, []).append(b)
+            right[name][filled[name]:filled[name] + len(c)] = c
+            filled[name] += len(c)
         advance(1)
-    delta = ErasureDelta(
-        shared,
-        {name: torch.cat(parts, dim=1) for name, parts in left.items()},
-        {name: torch.cat(parts) for name, parts in right.items()},
-    )
+    delta = ErasureDelta(shared, {name: torch.cat(parts, dim=1) for name, parts in left.items()}, right)
     return delta, system
+
+
+def _unfilled(loras: Mapping[str, Factors], name: str, width: int) -> torch.Tensor:
+    """C [k, d] of a projection, to be filled: small tensors kept between large ones that go would fragment the heap."""
+    rank = sum(len(lora[name][1]) for lora in loras.values() if name in lora)
+    return torch.empty(rank, width, dtype=torch.float64)
 
 
 def naive_sum(matrix: torch.Tensor, loras: Mapping[str, Factors]) -> ErasureDelta:
