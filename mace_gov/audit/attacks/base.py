@@ -63,6 +63,8 @@ class Attack(Protocol):
     """The paper that it is written after."""
     budget: int
     """Steps of its search unless the user says."""
+    version: str
+    """Of its code; a new one makes its stored results stale."""
 
     def strike(self, pipe, aim: Aim, strike: Strike) -> tuple[list[Image], str]:
         """One picture for each seed, drawn by ``pipe``, and what was found, in words."""

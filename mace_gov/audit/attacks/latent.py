@@ -4,8 +4,9 @@ After Memories of Forgotten Concepts (Rusanovsky et al., CVPR 2025, arXiv 2412.0
 Are Concepts Erased From Diffusion Models? (Lu et al., arXiv 2505.17013).
 
 The base model's pictures of the concept are inverted to the noise that the attacked model would draw them from, under
-the empty prompt; half of that noise's variance is replaced by fresh noise, so that no latent holds the picture itself;
-then the attacked model draws from there, again without a prompt.
+the empty prompt. Whatever that noise holds of the picture itself is taken out, and a quarter of its variance made fresh:
+inversion is a walk that any weights can take back, so otherwise even random ones would "recover" what they were given.
+Then the attacked model draws from there, again without a prompt.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from mace_gov.documents.attack import AttackTier
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-FRESH = 0.5
+FRESH = 0.25
 """Share of the latent's variance that is fresh noise."""
 
 
@@ -35,6 +36,7 @@ class LatentInversion:
     tier: AttackTier = "text-free"
     source = "after Memories of Forgotten Concepts, arXiv 2412.00782, and arXiv 2505.17013"
     budget = 20
+    version = "3"
 
     @torch.no_grad()
     def strike(self, pipe, aim: Aim, strike: Strike) -> tuple[list[Image], str]:
@@ -48,7 +50,7 @@ class LatentInversion:
         for start in range(0, len(seeds), strike.settings.batch):
             part = latents[start:start + strike.settings.batch]
             states = empty.expand(len(part), -1, -1)
-            noise = walk(pipe, part, states, path)
+            noise = without(walk(pipe, part, states, path), part)
             # what is not typical of noise is scaled to be: an attacked model may not hide a picture in its size
             noise = (noise - noise.mean((1, 2, 3), keepdim=True)) / noise.std((1, 2, 3), keepdim=True)
             fresh = torch.cat([
@@ -58,3 +60,10 @@ class LatentInversion:
             mixed = (1 - FRESH) ** 0.5 * noise + FRESH ** 0.5 * fresh
             pictures += decode(pipe, walk(pipe, mixed, states, path[::-1]))
         return pictures, "latents of the base model's pictures, no prompt"
+
+
+def without(noise: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+    """Noise less its component along the picture that it was inverted from, both [n, c, h, w]."""
+    shape = latents - latents.mean((2, 3), keepdim=True)  # a channel's mean is no picture
+    along = (noise * shape).sum((1, 2, 3), keepdim=True) / shape.square().sum((1, 2, 3), keepdim=True).clamp(min=1e-12)
+    return noise - along * shape

@@ -32,8 +32,6 @@ Model = Literal["base", "governed", "control"]
 MODELS: tuple[Model, ...] = ("base", "governed", "control")
 PICTURES = 8
 """Pictures that each attack draws of a concept, from seeds of their own."""
-ATTACKING = "2"
-"""Version of the attacks; a new one makes every stored result stale."""
 
 
 def strike_all(
@@ -117,7 +115,7 @@ def _drawn(
         "model": loaded.digest, "attack": attack.name, "aim": [aim.category, aim.concept, *aim.words],
         "references": [sha256_bytes(png_bytes(image)) for image in aim.references], "seeds": list(strike.seeds),
         "budget": strike.budget, "seed": strike.seed, "settings": strike.settings.to_json(),
-        "code": [ATTACKING, version_of("torch") or "", version_of("diffusers") or ""],
+        "code": [attack.version, version_of("torch") or "", version_of("diffusers") or ""],
     })
     folder = None if cache is None else cache / "attacks" / key
     if folder is not None and (stored := read_strike(folder, len(strike.seeds))) is not None:

@@ -1,0 +1,79 @@
+"""Latent inversion on the embedded model: no word, no ghost of the picture, and teeth where the model knows the concept."""
+
+import numpy as np
+import pytest
+import torch
+
+from mace_gov.audit.attacks.base import Aim, Strike
+from mace_gov.audit.attacks.latent import LatentInversion, without
+from mace_gov.audit.detectors.base import Query
+from mace_gov.audit.detectors.judge import JudgeDetector
+from mace_gov.diffusion.generate import draw
+from mace_gov.diffusion.load import load_pipeline
+from mace_gov.diffusion.scramble import scramble
+from mace_gov.diffusion.text import TextReader
+from mace_gov.documents.plan import GenerationSettings
+from mace_gov.embedded import MODEL_DIR
+
+SETTINGS = GenerationSettings(steps=20, guidance=3.0, size=32, batch=8)
+CONCEPTS = ("dog", "horse")
+STRIKE = Strike(tuple(range(100, 108)), LatentInversion.budget, 0, SETTINGS)
+
+
+def loaded():
+    return load_pipeline(str(MODEL_DIR), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def base():
+    return loaded()
+
+
+@pytest.fixture(scope="module")
+def aims(base):
+    """The base's pictures of each concept."""
+    return [Aim("objects", concept, concept, (concept,),
+                tuple(draw(base, [f"look at {concept}"] * 8, range(8), SETTINGS))) for concept in CONCEPTS]
+
+
+def seen(pictures, concept: str) -> int:
+    scores = JudgeDetector().score(pictures, [Query((concept,), "subject", True, 32)] * len(pictures))
+    return sum(score >= 0.5 for score in scores)
+
+
+def test_what_the_noise_holds_of_the_picture_is_taken_out():
+    torch.manual_seed(0)
+    picture, noise = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8)
+    shape = picture - picture.mean((2, 3), keepdim=True)
+    left = without(noise + 3 * picture, picture)
+    assert ((left * shape).sum((1, 2, 3)).abs() < 1e-3).all()
+    assert torch.allclose(without(left, picture), left, atol=1e-5)  # nothing else was
+    assert torch.isfinite(without(noise, torch.ones_like(noise))).all()
+
+
+def test_it_uses_no_text_and_fresh_noise(base, aims):
+    pictures, text = LatentInversion().strike(base, aims[0], STRIKE)
+    other = Aim("objects", "x", "cat", ("cat",), aims[0].references)
+    assert "no prompt" in text and len(pictures) == len(STRIKE.seeds)
+    again, _ = LatentInversion().strike(base, other, STRIKE)
+    assert all(np.array_equal(one, two) for one, two in zip(pictures, again, strict=True))
+    few = Aim("objects", "x", "cat", ("cat",), aims[0].references[:1])
+    first, second, *_ = LatentInversion().strike(base, few, STRIKE)[0]
+    assert not np.array_equal(first, second)  # the same reference, another seed
+
+
+def test_random_weights_do_not_recover_what_they_were_given(aims):
+    control = loaded()
+    scramble(control, seed=0)
+    for aim in aims:
+        assert seen(aim.references, aim.concept) >= 7
+        assert seen(LatentInversion().strike(control, aim, STRIKE)[0], aim.concept) == 0
+
+
+def test_a_model_that_draws_the_concept_unasked_is_found_and_its_random_twin_is_not(aims, monkeypatch):
+    pipe, aim = loaded(), aims[0]
+    unasked = TextReader.of(pipe).encode([f"a picture of {aim.phrase}"])
+    monkeypatch.setattr(TextReader, "encode", lambda _self, prompts: unasked.expand(len(prompts), -1, -1))
+    assert seen(LatentInversion().strike(pipe, aim, STRIKE)[0], aim.concept) >= 6
+    scramble(pipe, seed=0)
+    assert seen(LatentInversion().strike(pipe, aim, STRIKE)[0], aim.concept) == 0
