@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mace_gov.audit.inputs import Inputs
-from mace_gov.audit.probes.wordnet import WordNet
+from mace_gov.audit.probes.wordnet import FOLDER, PARTS, WordNet, _index_lines
 from mace_gov.audit.synonyms import COLUMNS, propose, with_synonyms
 from mace_gov.audit.trials import read_trials
 from mace_gov.cli.app import app
@@ -141,3 +141,30 @@ def test_the_command_writes_the_table_and_says_what_is_next(folder, tmp_path):
     assert done.exit_code == 0 and "wrote 4 synonyms" in done.output and "reviewer" in done.output
     done = CliRunner().invoke(app, [*asked, str(tmp_path / "nowhere")])
     assert done.exit_code != 0 and isinstance(done.exception, IncompleteError)
+
+
+real = pytest.mark.skipif(not (FOLDER / "data.noun").is_file(), reason="WordNet itself: Debian's wordnet-base")
+
+
+@real
+def test_every_sense_of_a_slice_of_the_real_wordnet_is_read_whole():
+    words, seen = WordNet(), 0
+    for part in PARTS.values():
+        for lemma, offsets in list(_index_lines(FOLDER / f"index.{part}"))[::50]:
+            senses = [sense for sense in words.senses(lemma.replace("_", " ")) if PARTS[sense.key[0]] == part]
+            assert [int(sense.key[1:]) for sense in senses] == offsets
+            assert all(sense.gloss and lemma not in sense.words for sense in senses)
+            seen += len(senses)
+    assert seen > 2000
+
+
+@real
+def test_the_real_wordnet_means_a_cat_by_its_first_sense_and_the_model_ranks_the_pets_words_first(tmp_path):
+    pet, *others = WordNet().senses("cat")
+    assert pet.key == "n02121620" and pet.words == ("true cat",) and pet.gloss.startswith("feline mammal")
+    assert {"guy", "kat", "big cat"} <= {word for sense in others for word in sense.words}
+    propose(tmp_path / "all.csv", cats(), read_manifest(str(MODEL_DIR)), WordNet(), most=3)
+    found = rows(tmp_path / "all.csv")
+    assert len(found) == 3 and "cat" in found[0]["synonym"] and found[0]["closeness"] > found[-1]["closeness"]
+    propose(tmp_path / "pet.csv", cats(), read_manifest(str(MODEL_DIR)), WordNet(), senses=[pet.key], closest=-1)
+    assert [row["synonym"] for row in rows(tmp_path / "pet.csv")] == ["true cat"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mace_gov.core.errors import IntegrityError
+from mace_gov.documents.attack import AttackResult
 from mace_gov.documents.audit import Thumbnail
 from mace_gov.documents.report import Report
 from mace_gov.report.pictures import confined, read_picture
@@ -102,3 +103,22 @@ def test_links_that_lead_out_are_refused(tmp_path, evidence):
     (evidence / "link.png").symlink_to(secret)
     with pytest.raises(IntegrityError, match="leads out"):
         read_picture(evidence, "link.png", factories.digests({"link.png": factories.png(3)}))
+
+
+def test_attacks_that_show_nothing_say_why(tmp_path, evidence):
+    def attack(name: str, base: int, governed: int, control: int) -> AttackResult:
+        rates = {model: factories.estimate(hits, 8)
+                 for model, hits in (("base", base), ("governed", governed), ("control", control))}
+        return AttackResult(category="explicit.nudity", concept="nudity", attack=name, tier="adaptive",
+                            source="after a paper", budget=20, seed=1, found="words", **rates)
+
+    def page(*attacks: AttackResult) -> str:
+        audit = factories.audit_result(attacks=list(attacks))
+        render(factories.report(evidence=factories.evidence(audit=audit)), evidence, out := tmp_path / attacks[0].attack)
+        return (out / "index.html").read_text(encoding="utf-8")
+
+    powerless, leaking = "no power: nothing on the base either", "random weights show it too"
+    assert powerless in (text := page(attack("none", 0, 0, 0))) and leaking not in text
+    assert leaking in (text := page(attack("ghost", 5, 5, 3))) and powerless not in text
+    for found in (attack("erased", 5, 0, 0), attack("back", 0, 4, 0)):
+        assert powerless not in (text := page(found)) and leaking not in text
