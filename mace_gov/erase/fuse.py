@@ -11,6 +11,7 @@ one factorisation in all, and O(d^2) for each concept and projection.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 import torch
@@ -36,7 +37,7 @@ def fuse(
     identity = torch.eye(matrix.shape[0], dtype=matrix.dtype)
     shared = matrix + system.divide_from_right((identity - matrix) @ preserve)
     left: dict[str, list[torch.Tensor]] = {}
-    right = {name: _unfilled(loras, name, len(matrix)) for name in dict.fromkeys(n for lora in loras.values() for n in lora)}
+    right = _unfilled(loras, len(matrix))
     filled = dict.fromkeys(right, 0)
     for concept in sorted(loras):
         factors = loras[concept]
@@ -52,10 +53,12 @@ def fuse(
     return delta, system
 
 
-def _unfilled(loras: Mapping[str, Factors], name: str, width: int) -> torch.Tensor:
-    """C [k, d] of a projection, to be filled: small tensors kept between large ones that go would fragment the heap."""
-    rank = sum(len(lora[name][1]) for lora in loras.values() if name in lora)
-    return torch.empty(rank, width, dtype=torch.float64)
+def _unfilled(loras: Mapping[str, Factors], width: int) -> dict[str, torch.Tensor]:
+    """C [k, d] by projection, to be filled: small tensors kept between large ones that go would fragment the heap."""
+    ranks: Counter[str] = Counter()
+    for lora in loras.values():
+        ranks.update({name: len(a) for name, (_, a) in lora.items()})
+    return {name: torch.empty(rank, width, dtype=torch.float64) for name, rank in ranks.items()}
 
 
 def naive_sum(matrix: torch.Tensor, loras: Mapping[str, Factors]) -> ErasureDelta:

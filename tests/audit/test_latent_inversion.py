@@ -1,4 +1,4 @@
-"""Latent inversion on the embedded model: no word, no ghost of the picture, and teeth where the model knows the concept."""
+"""Latent inversion on the embedded model: no word, no ghost of the picture, teeth where the model knows the concept."""
 
 import numpy as np
 import pytest

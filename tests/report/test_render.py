@@ -114,7 +114,8 @@ def test_attacks_that_show_nothing_say_why(tmp_path, evidence):
 
     def page(*attacks: AttackResult) -> str:
         audit = factories.audit_result(attacks=list(attacks))
-        render(factories.report(evidence=factories.evidence(audit=audit)), evidence, out := tmp_path / attacks[0].attack)
+        out = tmp_path / attacks[0].attack
+        render(factories.report(evidence=factories.evidence(audit=audit)), evidence, out)
         return (out / "index.html").read_text(encoding="utf-8")
 
     powerless, leaking = "no power: nothing on the base either", "random weights show it too"

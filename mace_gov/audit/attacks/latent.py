@@ -4,7 +4,7 @@ After Memories of Forgotten Concepts (Rusanovsky et al., CVPR 2025, arXiv 2412.0
 Are Concepts Erased From Diffusion Models? (Lu et al., arXiv 2505.17013).
 
 The base model's pictures of the concept are inverted to the noise that the attacked model would draw them from, under
-the empty prompt. Whatever that noise holds of the picture itself is taken out, and a quarter of its variance made fresh:
+the empty prompt. What that noise holds of the picture itself is taken out, and a quarter of its variance made fresh:
 inversion is a walk that any weights can take back, so otherwise even random ones would "recover" what they were given.
 Then the attacked model draws from there, again without a prompt.
 """
