@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from benchmarks.ablation import accuracies, describe, first_concepts, load_judge, set_weights, show
+from benchmarks.compare_results import BASE, markdown, plotted
 from mace_gov.audit.detectors.judge import JudgeDetector
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.lexicon import lexicon_for
@@ -32,8 +33,6 @@ from mace_gov.documents.policy import Policy
 from mace_gov.erase.engine import compute
 from mace_gov.plan.build import make_plan
 from mace_gov.policy.load import load_policy
-
-BASE = "base"
 
 
 def of_first(policy: Policy, count: int) -> Policy:
@@ -82,27 +81,6 @@ class Bench:
             set_weights(self.layers, self.pristine)
 
 
-def plotted(cells: list[dict], out: Path) -> None:
-    """H against the number of concepts, one line a method, with its intervals."""
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-    for place, method in enumerate(dict.fromkeys(c["method"] for c in cells if c["method"] != BASE)):
-        mine = sorted((c for c in cells if c["method"] == method and "rates" in c), key=lambda c: c["concepts"])
-        h = [c["rates"]["H"] for c in mine]
-        spread = [[max(x["value"] - x["low"], 0) for x in h], [max(x["high"] - x["value"], 0) for x in h]]
-        axes.errorbar([c["concepts"] * (1 + 0.02 * place) for c in mine], [x["value"] for x in h], yerr=spread,
-                      marker="o", capsize=3, label=method)
-    counts = sorted({c["concepts"] for c in cells})
-    axes.set(xscale="log", xlabel="concepts erased", ylabel="H (higher is better)", ylim=(0, 1.02))
-    axes.set_xticks(counts, [str(count) for count in counts], minor=False)
-    axes.minorticks_off()
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower left")
-    pyplot.rcParams["svg.hashsalt"] = "mace-gov"
-    figure.savefig(out, metadata={"Date": None} if out.suffix == ".svg" else None)
-
-
 def main(argv: list[str] | None = None) -> dict:
     """Run what is missing, print one JSON line and return it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -128,6 +106,7 @@ def main(argv: list[str] | None = None) -> dict:
                     file.write(json.dumps(done[count, method]) + "\n")
             cell = done[count, method]
             show(f"{count} {method}", cell["rates"]) if "rates" in cell else print(f"{count} {method}", cell["problem"])
+    print(markdown(list(done.values())))
     if args.plot:
         plotted(list(done.values()), args.plot)
     result = {"benchmark": "compare", "baseline": "best other method", **_ratio(done, methods)}

@@ -30,7 +30,10 @@ def test_every_method_at_every_count_once_and_a_second_run_only_reads(tiny_model
     arguments = [str(POLICIES / "objects-ten.yaml"), "--model", str(tiny_model), "--counts", "1,2",
                  "--out", str(tmp_path / "cells.jsonl"), "--plot", str(tmp_path / "h.svg")]
     result = compare.main(arguments)
-    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == result
+    printed = capsys.readouterr().out.splitlines()
+    assert json.loads(printed[-1]) == result
+    assert [row.split(" | ")[:2] for row in printed if row.startswith("| 2 ")] == [
+        ["| 2", method] for method in ("base", "mace", "uce", "nullspace", "esd")]
     cells = [json.loads(line) for line in (tmp_path / "cells.jsonl").read_text().splitlines()]
     assert [(c["method"], c["concepts"]) for c in cells] == [
         (method, count) for method in ("base", "mace", "uce", "nullspace", "esd") for count in (1, 2)]

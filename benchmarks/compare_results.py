@@ -1,0 +1,49 @@
+"""What compare.py measured, as a table and as a plot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+BASE = "base"
+COLUMNS = {"Acc_e": "erased, still drawn", "Acc_s": "unrelated, right", "Acc_near": "neighbours, right"}
+
+
+def markdown(cells: list[dict]) -> str:
+    """One row for each number of concepts and method: rates and H in percent with 95 % intervals, and what it took."""
+    lines = ["| concepts | method | " + " | ".join(COLUMNS.values()) + " | H | seconds | peak MiB | delta MB |",
+             "| --- " * (len(COLUMNS) + 6) + "|"]
+    for cell in sorted(cells, key=lambda cell: cell["concepts"]):
+        rates = cell.get("rates", {})
+        shown = [_rate(rates.get(name)) for name in (*COLUMNS, "H")]
+        cost = [f"{cell[key] / unit:.{digits}f}" if key in cell else ""
+                for key, unit, digits in (("seconds", 1, 0), ("peak_mib", 1, 0), ("delta_bytes", 1e6, 1))]
+        lines.append("| " + " | ".join([str(cell["concepts"]), cell["method"], *shown, *cost]) + " |")
+    return "\n".join(lines)
+
+
+def _rate(rate: dict | None) -> str:
+    if rate is None:
+        return "none"
+    hits = f" of {rate['n']}" if "n" in rate else ""
+    return f"{100 * rate['value']:.1f}{hits} [{100 * rate['low']:.1f}, {100 * rate['high']:.1f}]"
+
+
+def plotted(cells: list[dict], out: Path) -> None:
+    """H against the number of concepts, one line a method, with its intervals."""
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+    for place, method in enumerate(dict.fromkeys(c["method"] for c in cells if c["method"] != BASE)):
+        mine = sorted((c for c in cells if c["method"] == method and "rates" in c), key=lambda c: c["concepts"])
+        h = [c["rates"]["H"] for c in mine]
+        spread = [[max(x["value"] - x["low"], 0) for x in h], [max(x["high"] - x["value"], 0) for x in h]]
+        axes.errorbar([c["concepts"] * (1 + 0.02 * place) for c in mine], [x["value"] for x in h], yerr=spread,
+                      marker="o", capsize=3, label=method)
+    counts = sorted({c["concepts"] for c in cells})
+    axes.set(xscale="log", xlabel="concepts erased", ylabel="H (higher is better)", ylim=(0, 1.02))
+    axes.set_xticks(counts, [str(count) for count in counts], minor=False)
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower left")
+    pyplot.rcParams["svg.hashsalt"] = "mace-gov"
+    figure.savefig(out, metadata={"Date": None} if out.suffix == ".svg" else None)
