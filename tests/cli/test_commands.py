@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,11 @@ def test_lint_exits_0_or_2_and_names_file_and_line(run, tmp_path):
     assert code == 2 and f"{bad}:" in err and "'dire'" in err and "2 policies: 1 errors" in out
     code, out, _ = run("policy", "lint", bad, "--json")
     assert code == 2 and len(json.loads(out)["errors"]) == 1
+
+
+def test_the_package_runs_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "mace_gov", "policy", "lint", "gone.yaml"], capture_output=True, text=True)
+    assert done.returncode == 2 and "gone.yaml" in done.stderr and "Usage: mace-gov" not in done.stdout
 
 
 def test_explain_says_what_is_banned_and_how_much_is_asked(run):

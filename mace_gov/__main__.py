@@ -1,0 +1,5 @@
+"""``python -m mace_gov``, where the console script is not on the path."""
+
+from mace_gov.cli import main
+
+main()
