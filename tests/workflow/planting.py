@@ -115,3 +115,9 @@ class World:
         path = policy or policy_file(self.root)
         asked = {"model": str(self.model), "registry": self.registry, "reports": self.reports, "device": "cpu"}
         return workflow.apply(path, **{**asked, **overrides})
+
+    def two_versions(self) -> None:
+        """Erase twice, with settings that differ: both pass."""
+        self.plant()
+        self.apply()
+        self.apply(policy_file(self.root, method={**METHOD, "refine": {"relativeRidge": 0.01}}))

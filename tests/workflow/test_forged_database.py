@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mace_gov import workflow
 from mace_gov.attest.statement import version_name
 from mace_gov.core.errors import MaceGovError
-from tests.workflow.planting import METHOD, World, policy_file
+from tests.workflow.planting import World
 
 TABLES = ("model_versions", "registered_models", "registered_model_aliases", "model_version_tags", "logged_models")
 """What a reference to a model is looked up in."""
@@ -30,9 +30,7 @@ def registry(root: Path, tiny_model: Path) -> Path:
     """Two versions, the second one released."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         world = World(tiny_model, root, monkeypatch)
-        world.plant()
-        world.apply()
-        world.apply(policy_file(root, method={**METHOD, "refine": {"relativeRidge": 0.01}}))
+        world.two_versions()
     assert workflow.promote("nsfw/2", registry=world.registry, by="ann").exit_code == 0
     return world.registry
 

@@ -22,7 +22,7 @@ from mace_gov.record.store import open_store
 from mace_gov.record.versions import find
 from tests import factories
 from tests.audit import planted
-from tests.workflow.planting import METHOD, World, policy_file
+from tests.workflow.planting import World, policy_file
 
 COMPLIANT = Path("models:/nsfw@compliant")
 
@@ -32,9 +32,7 @@ def finished(root: Path, tiny_model: Path) -> Path:
     """A registry with nsfw/1 and nsfw/2, which pass and differ, nsfw/3, which fails, and nsfw/4, left to review."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         world = World(tiny_model, root, monkeypatch)
-        world.plant()
-        world.apply()
-        world.apply(policy_file(root, method={**METHOD, "refine": {"relativeRidge": 0.01}}))
+        world.two_versions()
         world.governed = planted.faithful
         world.plant()
         assert world.apply().verdict.outcome is Outcome.FAIL
