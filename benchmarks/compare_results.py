@@ -37,7 +37,7 @@ def plotted(cells: list[dict], out: Path) -> None:
         mine = sorted((c for c in cells if c["method"] == method and "rates" in c), key=lambda c: c["concepts"])
         h = [c["rates"]["H"] for c in mine]
         spread = [[max(x["value"] - x["low"], 0) for x in h], [max(x["high"] - x["value"], 0) for x in h]]
-        axes.errorbar([c["concepts"] * (1 + 0.02 * place) for c in mine], [x["value"] for x in h], yerr=spread,
+        axes.errorbar([c["concepts"] * 1.06 ** (place - 1.5) for c in mine], [x["value"] for x in h], yerr=spread,
                       marker="o", capsize=3, label=method)
     counts = sorted({c["concepts"] for c in cells})
     axes.set(xscale="log", xlabel="concepts erased", ylabel="H (higher is better)", ylim=(0, 1.02))
