@@ -29,6 +29,7 @@ from mace_gov.documents.method import Window
 from mace_gov.documents.plan import ClosedForm, ErasurePlan, LoraSettings, ModelManifest, PreserveSettings, Target
 from mace_gov.embedded import MODEL_DIR
 from mace_gov.erase.fuse import fuse
+from mace_gov.erase.moments import target_moments
 from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.refine import refine
 from mace_gov.erase.texts import KeptReader
@@ -100,10 +101,10 @@ def run(reader, plan, weights, loras, preserve) -> tuple[dict, dict[str, float],
         seconds[name] = time.perf_counter() - start
         return value
 
-    phrases = {target.id: target.target for target in plan.targets}
+    targets = {target.id: target for target in plan.targets}
     refined = stage("refine", lambda: refine(reader, plan, preserve))
     delta, system = stage("fuse", lambda: fuse(
-        refined.matrix, refined.total, lambda concept: reader.phrase(phrases[concept], plan.templates)[1].flatten(0, 1),
+        refined.matrix, refined.total, lambda concept: target_moments(reader, plan, targets[concept]).every,
         loras, plan.fuse, preserve))
     fused = stage("apply", lambda: delta.apply(weights))
     return fused, seconds, (refined.system, system)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -124,6 +125,13 @@ class TextReader:
     def together(self, prompts: Sequence[Tokens]) -> torch.Tensor:
         """States of these prompts as one tensor [n, L, d] (float32, CPU)."""
         return torch.stack(list(self.states(prompts))).cpu()
+
+    def kept(
+        self, what: Mapping[str, Any], make: Callable[[], dict[str, torch.Tensor]]
+    ) -> dict[str, torch.Tensor]:
+        """Tensors by name that ``make`` makes of this reader's states, told apart by ``what``. This one keeps nothing.
+        """
+        return make()
 
     def pooled(self, prompts: Sequence[Tokens]) -> Iterator[torch.Tensor]:
         """The pooled text of each prompt, in order, [1, p] at a time; nothing for models that read none."""

@@ -14,6 +14,7 @@ import torch
 
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ErasurePlan, Target
+from mace_gov.erase.moments import target_moments
 
 RIDGE = 0.01
 """lambda, as a multiple of the mean eigenvalue of the rest of S."""
@@ -30,14 +31,10 @@ def focal_directions(
     around = torch.zeros_like(preserve)
     own: dict[str, torch.Tensor] = {}
     for target in sorted(plan.targets, key=lambda target: target.id):  # a sum rounds by its order
-        prompts, states = reader.phrase(target.target, plan.templates)  # [n, L, d]
-        mine = torch.zeros(states.shape[:2], dtype=torch.bool)
-        for row, prompt in zip(mine, prompts, strict=True):
-            row[prompt.positions] = True
-        rest = states[~mine]
-        around += rest.T @ rest
+        moments = target_moments(reader, plan, target)
+        around += moments.around
         if target.id in wanted:
-            own[target.id] = states[mine]  # [n own, d]
+            own[target.id] = moments.own
     system = preserve + around
     system.diagonal().add_(RIDGE * float(system.diagonal().mean()))
     factor = torch.linalg.cholesky(system)  # S = L L^T

@@ -23,14 +23,14 @@ from mace_gov.erase.systems import Factored
 
 
 def fuse(
-    matrix: torch.Tensor, total: torch.Tensor, embeddings: Callable[[str], torch.Tensor], loras: Mapping[str, Factors],
+    matrix: torch.Tensor, total: torch.Tensor, moment: Callable[[str], torch.Tensor], loras: Mapping[str, Factors],
     settings: ClosedForm, preserve: torch.Tensor, advance: Callable[[int], None] = lambda _steps: None,
 ) -> tuple[ErasureDelta, Factored]:
     """The fused delta, and the system that was solved.
 
     matrix is M [d, d]; total is sum A_i [d, d] over every target, also those without a LoRA, whose refined output is
-    kept; embeddings gives E_i^T [n, d] of a concept, one is held at a time; loras are the trained factors by concept
-    id; preserve is mu P [d, d]. All float64. The order of concepts does not matter, to the bit.
+    kept; moment gives A_i [d, d] of a concept, one is held at a time; loras are the trained factors by concept id;
+    preserve is mu P [d, d]. All float64. The order of concepts does not matter, to the bit.
     Raises NumericalError when the system is ill-conditioned.
     """
     system = Factored("fuse", total, settings, preserve)
@@ -42,8 +42,7 @@ def fuse(
     for concept in sorted(loras):
         factors = loras[concept]
         stacked = torch.cat([a for _, a in factors.values()])  # [projections r, d], the a of all
-        own = embeddings(concept)  # E_i^T
-        solved = system.divide(own.T @ (own @ stacked.T)).T  # [projections r, d], the c of all
+        solved = system.divide(moment(concept) @ stacked.T).T  # [projections r, d], the c of all
         for (name, (b, _)), c in zip(factors.items(), solved.split([len(a) for _, a in factors.values()]), strict=True):
             left.setdefault(name, []).append(b)
             right[name][filled[name]:filled[name] + len(c)] = c

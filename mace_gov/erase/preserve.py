@@ -92,9 +92,7 @@ def preserve_term(reader: TextReader, plan: ErasurePlan, cache: Path | None = No
     if captions := concept_captions(plan):
         term += settings.concept_scale * moment_of(reader, plan.base, captions, cache)
     if captions := namesake_captions(plan):
-        # one by one: one more banned person leaves many of the captions as they are
-        states = (state for caption in captions for state in reader.together([reader.tokens(caption)]))
-        term += (settings.namesake_scale or 0.0) * second_moment(states, reader.width)
+        term += (settings.namesake_scale or 0.0) * moment_of(reader, plan.base, captions, cache)
     if not torch.isfinite(term).all():
         raise NumericalError("the preserve matrix is not finite, expected finite text states and scales")
     return term

@@ -8,15 +8,16 @@ M does not depend on W, so one d x d matrix refines every projection of every la
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
 from mace_gov.core.errors import NumericalError
-from mace_gov.diffusion.text import TextReader, Tokens
+from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.erasure import Stage
-from mace_gov.documents.plan import ClosedForm, ErasurePlan, Target
+from mace_gov.documents.plan import ClosedForm, ErasurePlan
+from mace_gov.erase.moments import target_moments
 from mace_gov.erase.systems import Factored
 
 AMPLIFICATION_LIMIT = 1e3
@@ -35,56 +36,6 @@ class Refinement:
     """sum A_i [d, d] with A_i = E_i E_i^T over all positions of concept i's prompts: stage 3 needs it."""
 
 
-def coexisting_pairs(source: Tokens, target: Tokens) -> list[tuple[int, int]]:
-    """Positions of the target prompt and of the anchor prompt that stand for the same thing.
-
-    Longest common prefix with prefix, longest common suffix with suffix, neither reaching into the own tokens of
-    target or anchor; then on from the last used position on either side into the padding, one by one, until the
-    longer prompt reaches the encoder's length.
-    """
-    if source.own is None or target.own is None:
-        raise ValueError("both prompts must know the concept's own tokens")
-    left, right = source.ids[:source.used], target.ids[:target.used]
-    prefix = _common(left[:source.own[0]], right[:target.own[0]])
-    suffix = _common(left[source.own[1]:][::-1], right[target.own[1]:][::-1])
-    pairs = [(i, i) for i in range(prefix)]
-    pairs += [(source.used - k, target.used - k) for k in range(suffix, 0, -1)]
-    padding = len(source.ids) - max(source.used, target.used)
-    return pairs + [(source.used + j, target.used + j) for j in range(padding)]
-
-
-def _common(left: tuple[int, ...], right: tuple[int, ...]) -> int:
-    count = 0
-    while count < min(len(left), len(right)) and left[count] == right[count]:
-        count += 1
-    return count
-
-
-def moments(
-    reader: TextReader, plan: ErasurePlan, advance: Callable[[int], None] = lambda _steps: None
-) -> Iterator[tuple[Target, torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """For each target: (target, its share of A, its share of C, its A_i), each [d, d] float64.
-
-    One concept's states are held at a time. Anchors are encoded once each.
-    """
-    anchors: dict[str, tuple[list[Tokens], torch.Tensor]] = {}
-    targets = sorted(plan.targets, key=lambda target: target.id)  # a sum rounds by its order
-    uses = [target.anchor for target in targets]
-    for index, target in enumerate(targets):
-        if target.anchor not in anchors:
-            anchors[target.anchor] = reader.phrase(target.anchor, plan.templates)
-        prompts, states = reader.phrase(target.target, plan.templates)  # [n, L, d]
-        anchor_prompts, anchor_states = anchors[target.anchor]
-        pairs = [coexisting_pairs(s, t) for s, t in zip(prompts, anchor_prompts, strict=True)]
-        e_s = torch.cat([states[n, [i for i, _ in p]] for n, p in enumerate(pairs)])  # [pairs, d]
-        e_t = torch.cat([anchor_states[n, [j for _, j in p]] for n, p in enumerate(pairs)])  # [pairs, d]
-        every = states.flatten(0, 1)  # [n L, d]
-        yield target, e_s.T @ e_s, e_t.T @ e_s, every.T @ every
-        if target.anchor not in uses[index + 1:]:
-            del anchors[target.anchor]
-        advance(1)
-
-
 def refine(
     reader: TextReader, plan: ErasurePlan, preserve: torch.Tensor,
     advance: Callable[[int], None] = lambda _steps: None,
@@ -96,10 +47,12 @@ def refine(
     a = torch.zeros(reader.width, reader.width, dtype=torch.float64)  # A
     c = torch.zeros_like(a)  # C
     total = torch.zeros_like(a)
-    for _, share_a, share_c, moment in moments(reader, plan, advance):
-        a += share_a
-        c += share_c
-        total += moment
+    for target in sorted(plan.targets, key=lambda target: target.id):  # a sum rounds by its order
+        moments = target_moments(reader, plan, target)
+        a += moments.a
+        c += moments.c
+        total += moments.every
+        advance(1)
     matrix, system = solve(a, c, plan.refine, preserve)
     return Refinement(matrix, system, total)
 

@@ -1,16 +1,17 @@
-"""Text states that are read once and kept on disk.
+"""Text states, and what is made of them, read once and kept on disk.
 
 At full size the text encoder's forward passes are nearly all of a closed form's time (benchmarks/closed_form.py), and
-one phrase's states are a few megabytes. So refinement, directions and fusion read them from a folder: nothing is
-encoded twice, one more concept costs its own passes, and no more than one concept's states are in memory.
+one phrase's states are a few megabytes. So what is needed again is read from a folder: nothing is encoded twice, one
+more concept costs its own passes, and no more than one concept's states are in memory.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -34,16 +35,22 @@ class KeptReader(TextReader):
     """What states depend on besides the prompts."""
 
     def together(self, prompts: Sequence[Tokens]) -> torch.Tensor:
-        """See TextReader.together. A file that cannot be read is made anew."""
+        """See TextReader.together."""
         # prompts as one, since a product's last digits depend on the batch that it is taken in
-        key = digest_of({"what": "states/v1", "of": self.depends, "prompts": [list(p.ids) for p in prompts]})
-        file = self.folder / f"{key}.safetensors"
+        what = {"what": "states/v1", "prompts": [list(p.ids) for p in prompts]}
+        return self.kept(what, lambda: {"states": TextReader.together(self, prompts)})["states"]
+
+    def kept(
+        self, what: Mapping[str, Any], make: Callable[[], dict[str, torch.Tensor]]
+    ) -> dict[str, torch.Tensor]:
+        """See TextReader.kept. A file that cannot be read is made anew."""
+        file = self.folder / f"{digest_of({**what, 'of': self.depends})}.safetensors"
         try:
-            return load_file(file)["states"]
-        except (OSError, SafetensorError, KeyError):
-            states = super().together(prompts)
-            write_bytes(file, save({"states": states}))
-            return states
+            return load_file(file)
+        except (OSError, SafetensorError):
+            tensors = make()
+            write_bytes(file, save(tensors))
+            return tensors
 
 
 @contextmanager

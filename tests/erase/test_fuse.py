@@ -27,7 +27,7 @@ M = torch.eye(D, dtype=torch.float64) + 0.1 * random(7, D, D)
 def fused(own, loras, settings, preserve):
     """own: E_i^T by concept."""
     total = sum(own[name].T @ own[name] for name in sorted(own))
-    return fuse(M, total, own.__getitem__, loras, settings, preserve)
+    return fuse(M, total, lambda name: own[name].T @ own[name], loras, settings, preserve)
 
 
 def dense(delta, w, name=NAMES[0]):

@@ -8,8 +8,9 @@ import torch
 from mace_gov.core.errors import NumericalError
 from mace_gov.diffusion.projections import projections
 from mace_gov.documents.plan import ClosedForm, PreserveSettings
+from mace_gov.erase.moments import coexisting_pairs
 from mace_gov.erase.preserve import moment_of, preserve_term, prior_captions
-from mace_gov.erase.refine import check_matrix, coexisting_pairs, refine, solve
+from mace_gov.erase.refine import check_matrix, refine, solve
 
 D = 12
 

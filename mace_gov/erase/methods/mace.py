@@ -20,6 +20,7 @@ from mace_gov.erase.focal import focal_directions
 from mace_gov.erase.fuse import fuse, naive_sum
 from mace_gov.erase.lora import factors, train
 from mace_gov.erase.methods.base import Erasure, Stopwatch, about, condition_warnings
+from mace_gov.erase.moments import target_moments
 from mace_gov.erase.pictures import training_pictures
 from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.refine import Refinement, refine
@@ -54,17 +55,17 @@ def mace(
                 if fusion == "sum":
                     delta = naive_sum(refined.matrix, learnt)
                 else:
-                    delta, system = fuse(refined.matrix, refined.total, _embeddings(reader, plan), learnt, plan.fuse,
+                    delta, system = fuse(refined.matrix, refined.total, _moment(reader, plan), learnt, plan.fuse,
                                          preserve, progress.start("fusing", len(learnt)))
                     systems.append(system.record)
     delta = ErasureDelta(delta.matrix, delta.left, delta.right, about(plan, fusion if loras else "none"))
     return Erasure(delta, systems, loras, clock.seconds, condition_warnings(systems) + _warnings(plan, loras))
 
 
-def _embeddings(reader: TextReader, plan: ErasurePlan) -> Callable[[str], torch.Tensor]:
-    """What gives E_i^T [n, d] of a concept, read when asked for."""
-    phrases = {target.id: target.target for target in plan.targets}
-    return lambda concept: reader.phrase(phrases[concept], plan.templates)[1].flatten(0, 1)
+def _moment(reader: TextReader, plan: ErasurePlan) -> Callable[[str], torch.Tensor]:
+    """What gives A_i [d, d] of a concept, read when asked for."""
+    targets = {target.id: target for target in plan.targets}
+    return lambda concept: target_moments(reader, plan, targets[concept]).every
 
 
 def _loras(

@@ -1,0 +1,84 @@
+"""Second moments of a target's text states: all that refinement, directions and fusion read of them.
+
+They are d x d whatever the number of templates, so they are kept where the states would be: a target whose text, anchor
+and templates are those of an earlier run is neither encoded nor multiplied out again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from mace_gov.diffusion.text import TextReader, Tokens
+from mace_gov.documents.plan import ErasurePlan, Target
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Of one target's prompts, all float64 on the CPU."""
+
+    own: torch.Tensor
+    """States of the concept's own tokens [n own, d]."""
+    loose: torch.Tensor
+    """States around it that are in no pair with the anchor's [n loose, d]."""
+    around: torch.Tensor
+    """Sum of e e^T over all positions but its own [d, d]."""
+    c: torch.Tensor
+    """C_i = sum e_t e_s^T over its pairs with the anchor [d, d]."""
+
+    @property
+    def a(self) -> torch.Tensor:
+        """sum e_s e_s^T over its pairs with the anchor [d, d]."""
+        return self.around - self.loose.T @ self.loose
+
+    @property
+    def every(self) -> torch.Tensor:
+        """A_i = E_i E_i^T over all positions [d, d]."""
+        return self.around + self.own.T @ self.own
+
+
+def target_moments(reader: TextReader, plan: ErasurePlan, target: Target) -> Moments:
+    """The moments of one of the plan's targets."""
+    what = {"what": "target/v1", "target": target.target, "anchor": target.anchor, "templates": plan.templates}
+    return Moments(**reader.kept(what, lambda: _multiplied(reader, plan, target)))
+
+
+def _multiplied(reader: TextReader, plan: ErasurePlan, target: Target) -> dict[str, torch.Tensor]:
+    prompts = [reader.fill(template, target.target) for template in plan.templates]
+    states = TextReader.together(reader, prompts).double()  # [n, L, d]: read once, so not kept
+    anchor_prompts, anchor_states = reader.phrase(target.anchor, plan.templates)
+    own, paired = torch.zeros(2, *states.shape[:2], dtype=torch.bool)
+    c = torch.zeros(reader.width, reader.width, dtype=torch.float64)
+    for n, (one, other) in enumerate(zip(prompts, anchor_prompts, strict=True)):
+        pairs = coexisting_pairs(one, other)
+        here, there = [i for i, _ in pairs], [j for _, j in pairs]
+        own[n, one.positions], paired[n, here] = True, True
+        c.addmm_(anchor_states[n, there].T, states[n, here])
+    rest = states[~own]
+    return {"own": states[own], "loose": states[~own & ~paired], "around": rest.T @ rest, "c": c}
+
+
+def coexisting_pairs(source: Tokens, target: Tokens) -> list[tuple[int, int]]:
+    """Positions of the target prompt and of the anchor prompt that stand for the same thing.
+
+    Longest common prefix with prefix, longest common suffix with suffix, neither reaching into the own tokens of
+    target or anchor; then on from the last used position on either side into the padding, one by one, until the
+    longer prompt reaches the encoder's length.
+    """
+    if source.own is None or target.own is None:
+        raise ValueError("both prompts must know the concept's own tokens")
+    left, right = source.ids[:source.used], target.ids[:target.used]
+    prefix = _common(left[:source.own[0]], right[:target.own[0]])
+    suffix = _common(left[source.own[1]:][::-1], right[target.own[1]:][::-1])
+    pairs = [(i, i) for i in range(prefix)]
+    pairs += [(source.used - k, target.used - k) for k in range(suffix, 0, -1)]
+    padding = len(source.ids) - max(source.used, target.used)
+    return pairs + [(source.used + j, target.used + j) for j in range(padding)]
+
+
+def _common(left: tuple[int, ...], right: tuple[int, ...]) -> int:
+    count = 0
+    while count < min(len(left), len(right)) and left[count] == right[count]:
+        count += 1
+    return count
