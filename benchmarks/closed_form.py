@@ -17,6 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -24,7 +26,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from benchmarks.by_layer import by_layer, concepts_of, outer_products, products
 from mace_gov.core.memory import peak_memory
-from mace_gov.diffusion.text import TextReader
+from mace_gov.diffusion.text import Conditions
 from mace_gov.documents.method import Window
 from mace_gov.documents.plan import ClosedForm, ErasurePlan, LoraSettings, ModelManifest, PreserveSettings, Target
 from mace_gov.embedded import MODEL_DIR
@@ -122,13 +124,20 @@ class Timed(KeptReader):
         return read
 
 
-class MadeUp(TextReader):
+class MadeUp(KeptReader):
     """Gives random states, the same for the same prompts, so that algebra is looked at alone."""
 
-    def together(self, prompts):
-        """See TextReader.together."""
+    def _read(self, prompts):
         generator = torch.Generator().manual_seed(hash(tuple(p.ids for p in prompts)) % 2**63)
-        return torch.randn(len(prompts), self.length, self.width, generator=generator)
+        return Conditions(torch.randn(len(prompts), self.length, self.width, generator=generator))
+
+
+@contextmanager
+def keeping(reader: KeptReader) -> Iterator[KeptReader]:
+    """The reader, which keeps what it is asked to in an empty folder until the end of the block."""
+    with tempfile.TemporaryDirectory() as folder:
+        reader.folder, reader.depends = Path(folder), []
+        yield reader
 
 
 def preserve_of(reader) -> torch.Tensor:
@@ -139,8 +148,12 @@ def preserve_of(reader) -> torch.Tensor:
 
 def growth(way: str, concepts: int, templates: int, tokenizer: Path) -> float:
     """MiB by which this process grows when it erases in this way, over what it held before."""
-    weights, reader = layout(), MadeUp(*text_reader(tokenizer, 1))
-    plan = plan_of(concepts, templates)
+    with keeping(MadeUp(*text_reader(tokenizer, 1))) as reader:
+        return _growth(way, reader, plan_of(concepts, templates))
+
+
+def _growth(way: str, reader: MadeUp, plan: ErasurePlan) -> float:
+    weights, templates = layout(), len(plan.templates)
     loras = random_loras([target.id for target in plan.targets], weights)
     preserve = preserve_of(reader)
     first = plan.targets[0].id
@@ -196,8 +209,7 @@ def main(argv: list[str] | None = None) -> dict:
 
     plan, reader = plan_of(args.concepts, args.templates), Timed(*words, batch=64)
     loras = random_loras([target.id for target in plan.targets], weights)
-    with tempfile.TemporaryDirectory() as folder, peak_memory() as whole:
-        reader.folder, reader.depends = Path(folder), []
+    with keeping(reader), peak_memory() as whole:
         prior, preserve = timed(lambda: preserve_term(reader, plan))
         encoded = reader.seconds
         fused, seconds, systems = run(reader, plan, weights, loras, preserve)
@@ -208,14 +220,19 @@ def main(argv: list[str] | None = None) -> dict:
     del fused, loras
 
     few, known = plan_of(args.subset, args.templates), MadeUp(*words)
-    loras, preserve = random_loras([target.id for target in few.targets], weights), preserve_of(known)
-    run(known, few, weights, loras, preserve)  # warm
-    mine, (ours, _, solved) = timed(lambda: run(known, few, weights, loras, preserve))
-    ridges, states = tuple(system.ridge for system in solved), concepts_of(known, few)
+    loras = random_loras([target.id for target in few.targets], weights)
+    with keeping(known):
+        preserve = preserve_of(known)
+        run(known, few, weights, loras, preserve)  # warm
+    with keeping(known):
+        mine, (_, _, solved) = timed(lambda: run(known, few, weights, loras, preserve))
+        wide = {name: weight.double() for name, weight in weights.items()}  # a delta applies in the weights' own type
+        ours, *_ = run(known, few, wide, loras, preserve)
+        ridges, states = tuple(system.ridge for system in solved), concepts_of(known, few)
+        exact = concepts_of(known, few, torch.float64)
     outer, _ = timed(lambda: by_layer(states, weights, loras, preserve, ridges, outer_products))
     matrix, _ = timed(lambda: by_layer(states, weights, loras, preserve, ridges, products))
     some = {name: weights[name] for name in (min(weights), max(weights))}  # in float64, to compare the results
-    exact = concepts_of(known, few, torch.float64)
     theirs = by_layer(exact, some, loras, preserve, ridges, outer_products, torch.float64)
     gap = max(float((ours[n] - theirs[n]).norm() / ours[n].norm()) for n in some)
     print(f"{args.subset} concepts, algebra alone: {mine:.2f} s, by layer {outer:.2f} s, with matrix products "
