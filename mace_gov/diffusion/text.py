@@ -129,8 +129,7 @@ class TextReader:
     def kept(
         self, what: Mapping[str, Any], make: Callable[[], dict[str, torch.Tensor]]
     ) -> dict[str, torch.Tensor]:
-        """Tensors by name that ``make`` makes of this reader's states, told apart by ``what``. This one keeps nothing.
-        """
+        """Tensors by name that ``make`` makes of this reader's states, told apart by ``what``; here nothing is kept."""
         return make()
 
     def pooled(self, prompts: Sequence[Tokens]) -> Iterator[torch.Tensor]:
