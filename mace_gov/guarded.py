@@ -81,6 +81,7 @@ def generate_pictures(
     ids name base models, which nothing governs.
     """
     from mace_gov.diffusion.generate import draw
+    from mace_gov.diffusion.lengths import cut_prompts
     from mace_gov.diffusion.load import load_pipeline
     from mace_gov.diffusion.manifest import read_manifest
 
@@ -94,6 +95,8 @@ def generate_pictures(
         progress.note(f"{model} is a base model: no policy governs what it draws" if base else
                       f"{model} was not verified")
         pipe = load_pipeline(folder, device=device)
+    for prompt, read in cut_prompts(folder, prompts).items():
+        progress.note(f"the model reads the beginning of '{prompt[:20]}…' alone, up to '…{read[-20:]}'")
     out.mkdir(parents=True, exist_ok=True)
     seeds = list(range(seed, seed + len(prompts)))
     paths = []

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from mace_gov.audit.decoding import read_picture
 from mace_gov.audit.detectors.base import Detector, Query
 from mace_gov.audit.metrics.intervals import estimate
 from mace_gov.audit.scoring import CHUNK, Seat
@@ -38,7 +39,10 @@ class Label:
 
 
 def read_labels(table: Path, images: Path) -> list[Label]:
-    """Labels from a CSV with the columns file (below ``images``), phrase, present and, for styles, facet."""
+    """Labels from a CSV with the columns file (below ``images``), phrase, present and, for styles, facet.
+
+    Raises UsageError with every malformed row, those whose picture does not decode among them.
+    """
 
     def read(row: Row) -> Label:
         name, phrase, present = (row.first(column) or "" for column in ("file", "phrase", "present"))
@@ -49,7 +53,12 @@ def read_labels(table: Path, images: Path) -> list[Label]:
         facet = row.first("facet") or "subject"
         if facet not in ("subject", "style"):
             raise ValueError(f"found facet = '{facet}', expected subject or style")
-        return Label(inside(images, name), phrase, present.casefold() in YES, facet == "style")
+        path = inside(images, name)
+        try:
+            read_picture(path)
+        except ValueError as error:
+            raise ValueError(f"the picture {name}: {error}") from error
+        return Label(path, phrase, present.casefold() in YES, facet == "style")
 
     return read_table(table, read, needs=("file", "phrase", "present"))
 
@@ -123,9 +132,8 @@ def load_all(folder: Path) -> list[Calibration]:
 
 def _open(path: Path) -> Image.Image:
     try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except (OSError, ValueError, SyntaxError) as error:
+        return read_picture(path)
+    except ValueError as error:
         raise UsageError(f"{path}: not readable as a picture: {error}") from error
 
 

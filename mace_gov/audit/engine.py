@@ -12,7 +12,7 @@ from mace_gov.audit.comparing import picture_measures
 from mace_gov.audit.detectors.base import Detector
 from mace_gov.audit.detectors.registry import known_detectors, make_detector
 from mace_gov.audit.inputs import Inputs
-from mace_gov.audit.limits import limitations
+from mace_gov.audit.limits import drawn_limits, limitations
 from mace_gov.audit.measuring import all_measurements, all_measures, all_power, retention_rate, unscored
 from mace_gov.audit.metrics.broken import broken_check
 from mace_gov.audit.metrics.disagreement import disagreements
@@ -35,10 +35,13 @@ SIDES: tuple[Side, ...] = ("base", "governed")
 
 
 def check_inputs(
-    policy: Policy, base: ModelManifest, governed: ModelManifest, inputs: Inputs, *, trained_on: Collection[str] = ()
-) -> None:
-    """Read what the user brings and make all probes, before anything is drawn or written. Raises as ``audit`` does."""
-    prepare(policy, governed, lexicon_for(base), trained_on, inputs, diffusion_drawer(None))
+    policy: Policy, base: ModelManifest, inputs: Inputs, *, trained_on: Collection[str] = ()
+) -> dict[str, str]:
+    """Read what the user brings and make all probes, before anything is drawn or written. Raises as ``audit`` does.
+
+    Returns the digests, by name, of the pictures of the governed model that will be judged, where they are brought.
+    """
+    return prepare(policy, base, lexicon_for(base), trained_on, inputs, diffusion_drawer(None)).pictures
 
 
 def audit(
@@ -59,8 +62,13 @@ def audit(
         raise UsageError(f"evidence folder {out} is not empty, expected a new one")
     progress, inputs = progress or Silent(), inputs or Inputs()
     asked = prepare(
-        policy, governed, lexicon or lexicon_for(base), trained_on, inputs, drawer or diffusion_drawer(device)
+        policy, base, lexicon or lexicon_for(base), trained_on, inputs, drawer or diffusion_drawer(device)
     )
+    if inputs.images is not None and governed.files != asked.pictures:
+        raise UsageError(f"--images {inputs.images}: found other pictures than those of {governed.ref}, expected just "
+                         "those that are judged")
+    for said in drawn_limits(asked):
+        progress.note(said)
     digest, policy = policy.content_digest(), asked.policy
     make = detector or partial(make_detector, known=known_detectors(inputs.plugins))
     panels = Panels(policy, make, load_all(inputs.calibrations) if inputs.calibrations else ())
@@ -75,7 +83,8 @@ def audit(
         started = time.monotonic()
         for side, model in zip(SIDES, (base, governed), strict=True):
             pictures[side] |= draw_side(
-                side, model, wanted, generation, out, cache=cache, drawer=asked.drawer, progress=progress
+                side, model, wanted, generation, out, cache=None if side in asked.imported else cache,
+                drawer=asked.drawer, progress=progress,
             )
         drawn = time.monotonic()
         advance = progress.start("looking at pictures", 2 * len(probes))
@@ -120,9 +129,9 @@ def audit(
         thumbnails=thumbnails,
         sampling=_sampling(policy, generation, pictures["base"]),
         seconds={name: round(value, 3) for name, value in seconds.items()},
-        limitations=limitations(
+        limitations=[*drawn_limits(asked), *limitations(
             policy, base, pairs, panels.seats(), refused=asked.refused, attacks=attacks, planned=len(asked.probes)
-        ),
+        )],
         disagreements=disagreements(pairs, thresholds),
         attacks=attacks,
         derivatives=derived,

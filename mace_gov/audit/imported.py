@@ -5,55 +5,91 @@ A CSV beside the prompts' columns names each row's picture in ``file`` and, wher
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from mace_gov.audit.calibrate import inside
+from mace_gov.audit.decoding import decode, read_bytes
 from mace_gov.audit.pictures import Drawer
 from mace_gov.audit.probes.outside import Outside
-from mace_gov.core.digest import folder_digest, folder_files
+from mace_gov.core.digest import folder_digest, sha256_bytes
 from mace_gov.core.errors import UsageError
 from mace_gov.documents.audit import Side
 from mace_gov.documents.plan import GenerationSettings, ModelManifest
 
 PICTURES = "pictures"
 """Stands for the pipeline's class in the manifest of a model that is known by its pictures alone."""
+SHOWN = 20
+"""Pictures that an error names; the rest is counted."""
 
 
-def picture_manifest(name: str, folder: Path, base: ModelManifest) -> ModelManifest:
-    """The manifest of a model that ``folder`` holds pictures of: what is signed is the pictures. Raises UsageError."""
-    files = folder_files(folder) if folder.is_dir() else {}
-    if not files:
-        raise UsageError(f"--images {folder}: found no files, expected a folder of pictures")
+def picture_manifest(name: str, folder: Path, base: ModelManifest, files: Mapping[str, str]) -> ModelManifest:
+    """The manifest of a model that ``folder`` holds pictures of: what is signed is the pictures that are judged.
+
+    files: their digests by name below the folder.
+    """
     return base.model_copy(update={
-        "ref": name, "path": str(folder.resolve()), "revision": None, "digest": folder_digest(files), "files": files,
-        "pipeline": PICTURES, "embedded": False, "text_width": 0, "image_size": 0,
+        "ref": name, "path": str(folder.resolve()), "revision": None, "digest": folder_digest(files),
+        "files": dict(files), "pipeline": PICTURES, "embedded": False, "text_width": 0, "image_size": 0,
     })
 
 
-def importing(folder: Path, outside: Outside, draw: Drawer, governed: ModelManifest) -> Drawer:
-    """A drawer that takes the governed model's pictures from ``folder``, and the base's where every row names one.
+def check_pictures(folder: Path, outside: Outside) -> dict[str, str]:
+    """Look at every picture that the rows name; returns their digests by name.
 
-    Raises UsageError when a picture is missing, lies outside the folder or does not open.
+    Raises UsageError with all that are missing, lie outside the folder or are no plain picture; see ``decoding``.
     """
-    given = outside.pictures.values()
-    sides: tuple[Side, ...] = ("governed", "base") if all("base" in names for names in given) else ("governed",)
+    if not folder.is_dir():
+        raise UsageError(f"--images {folder}: found no such folder, expected a folder of pictures")
+    digests: dict[str, str] = {}
+    problems = []
+    for (prompt, _), names in outside.pictures.items():
+        for name in names.values():
+            try:
+                data = read_bytes(inside(folder, name))
+                decode(data)
+                digests[name] = sha256_bytes(data)
+            except ValueError as error:
+                problems.append(f"{name}, the picture of '{prompt}': {error}")
+    if problems:
+        more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+        raise UsageError("\n".join([f"--images {folder}: found {len(problems)} pictures that cannot be judged, "
+                                    "expected none", *problems[:SHOWN], *more]),
+                         hint="Save each as an opaque PNG of eight bits, one picture a file, and correct the table.")
+    return digests
+
+
+def unnamed_files(folder: Path, digests: Mapping[str, str]) -> list[str]:
+    """Files of the folder that no judged row names, in order."""
+    return sorted({path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - set(digests))
+
+
+def imported_sides(outside: Outside) -> frozenset[Side]:
+    """The sides whose pictures come from a folder: the governed model's, and the base's where the rows name them."""
+    return frozenset(side for names in outside.pictures.values() for side in names)
+
+
+def importing(folder: Path, outside: Outside, digests: Mapping[str, str], draw: Drawer) -> Drawer:
+    """A drawer that takes from ``folder`` the pictures of the sides that the rows name; ``draw`` draws the other.
+
+    Raises UsageError when a picture is no longer the one that was looked at.
+    """
+    sides = imported_sides(outside)
 
     def drawer(
         model: ModelManifest, prompts: Sequence[str], seeds: Sequence[int], settings: GenerationSettings
     ) -> Iterator[Image.Image]:
-        side: Side = "governed" if model.digest == governed.digest else "base"
+        side: Side = "governed" if model.pipeline == PICTURES else "base"
         if side not in sides:
             yield from draw(model, prompts, seeds, settings)
             return
         for want in zip(prompts, seeds, strict=True):
             name = outside.pictures[want][side]
-            try:
-                with Image.open(inside(folder, name)) as image:
-                    yield image.convert("RGB")
-            except (OSError, ValueError, SyntaxError) as error:
-                raise UsageError(f"--images: the picture of '{want[0]}': {error}") from error
+            data = read_bytes(inside(folder, name))
+            if sha256_bytes(data) != digests[name]:
+                raise UsageError(f"--images: {name} changed while the audit ran, expected the same file throughout")
+            yield decode(data)
 
     return drawer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mace_gov.audit.probes.lexicon import SMALL_SIDE
 from mace_gov.audit.scoring import Seat
@@ -11,6 +12,9 @@ from mace_gov.documents.attack import AttackResult
 from mace_gov.documents.drawable import erase_only
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Kind, Policy, Suite
+
+if TYPE_CHECKING:
+    from mace_gov.audit.prepare import Prepared
 
 ALWAYS = (
     "Erasure suppresses a concept in one set of weights; it does not delete it. Erased concepts return after light "
@@ -79,6 +83,24 @@ def limitations(
                      "Passing here shows that the pipeline works, and says nothing about another model.")
     asked = {pair.probe.suite for pair in pairs}
     return [*found, *_attacked(attacks), _untried(asked, bool(attacks)), *ALWAYS]
+
+
+def drawn_limits(asked: Prepared) -> list[str]:
+    """What of the prompts and pictures that were brought is not looked at; said before the work too."""
+    found = []
+    if asked.imported:
+        sides = " and the ".join(sorted(asked.imported, reverse=True))
+        found.append(f"The pictures of the {sides} model were made elsewhere: that they answer these prompts and seeds "
+                     "is taken on trust.")
+    if asked.unnamed:
+        found.append(f"{len(asked.unnamed)} files beside the pictures are named by no row that is judged; they are "
+                     f"neither looked at nor signed: {_listed(asked.unnamed)}.")
+    if asked.cut:
+        found.append(f"{asked.cut} prompts are longer than the base's text encoder reads; what is over is cut off.")
+    if asked.unread:
+        found.append(f"{asked.unread} probes name what they ask for only in the part of the prompt that is cut off. "
+                     "They were left out, for they would ask nothing.")
+    return found
 
 
 def _attacked(attacks: Sequence[AttackResult]) -> list[str]:

@@ -11,12 +11,13 @@ from pathlib import Path
 from PIL import Image
 
 import mace_gov
-from mace_gov.core.atomic import write_bytes
+from mace_gov.audit.decoding import read_picture
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.environment import version_of
 from mace_gov.core.errors import IncompleteError
 from mace_gov.core.progress import Progress, Silent
+from mace_gov.core.store import Store
 from mace_gov.documents.audit import Side
 from mace_gov.documents.plan import GenerationSettings, ModelManifest
 
@@ -55,12 +56,13 @@ def draw_side(
 ) -> dict[Wanted, Picture]:
     """Put every wanted picture of one model into ``out/pictures/<side>``, drawing those that ``cache`` lacks.
 
+    cache: folder of what was drawn before; None for pictures that no model here draws, which are never kept there.
     Raises IncompleteError when the drawer yields fewer pictures than were asked for: a missing one is never an absence.
     """
     progress = progress or Silent()
     unique = list(dict.fromkeys(wanted))
     keys = {want: picture_key(model.digest, *want, settings) for want in unique}
-    store = None if cache is None else cache / "pictures"
+    store = None if cache is None else Store(cache)
     made: dict[Wanted, Picture] = {}
     folder = out / "pictures" / side
     folder.mkdir(parents=True, exist_ok=True)
@@ -72,8 +74,10 @@ def draw_side(
         made[want] = Picture(name, sha256_bytes(data))
 
     for want in unique:
-        if store is not None and (data := _cached(store / f"{keys[want]}.png")) is not None:
+        if store is not None and (data := store.get(f"pictures/{keys[want]}.png")) is not None:
             keep(want, data)
+    if store is not None:
+        store.tell(progress)
     missing = [want for want in unique if want not in made]
     if made:
         progress.note(f"{side} model: {len(made)} of {len(unique)} pictures reused")
@@ -84,7 +88,7 @@ def draw_side(
     for want, image in zip(missing, drawn, strict=False):
         data = png_bytes(image)
         if store is not None:
-            write_bytes(store / f"{keys[want]}.png", data)
+            store.put(f"pictures/{keys[want]}.png", data)
         keep(want, data)
         advance(1)
     if len(made) < len(unique):
@@ -101,19 +105,7 @@ def png_bytes(image: Image.Image) -> bytes:
 
 def open_picture(out: Path, picture: Picture) -> Image.Image:
     """A picture of the evidence folder, decoded, RGB."""
-    with Image.open(out / picture.name) as image:
-        return image.convert("RGB")
-
-
-def _cached(path: Path) -> bytes | None:
-    """A cached picture's bytes, or None when there is none that can be decoded."""
-    try:
-        data = path.read_bytes()
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()
-    except (OSError, ValueError, SyntaxError):
-        return None
-    return data
+    return read_picture(out / picture.name)
 
 
 def diffusion_drawer(device: str | None) -> Drawer:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from mace_gov.audit.imported import importing
+from mace_gov.audit.imported import check_pictures, imported_sides, importing, unnamed_files
 from mace_gov.audit.inputs import Inputs
 from mace_gov.audit.pictures import Drawer, Wanted
 from mace_gov.audit.probes.asking import Asking
@@ -16,6 +17,8 @@ from mace_gov.audit.probes.suites import build_probes
 from mace_gov.audit.probes.unrelated import general_prompts
 from mace_gov.audit.synonyms import is_synonyms, with_synonyms
 from mace_gov.core.errors import UsageError
+from mace_gov.core.phrases import phrase_key
+from mace_gov.documents.audit import Side
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Kind, Policy, Suite
 
@@ -39,6 +42,16 @@ class Prepared:
     """Rows of the files that must not be drawn."""
     drawer: Drawer
     """Draws both sides, or fetches what was drawn elsewhere."""
+    imported: frozenset[Side] = frozenset()
+    """Sides whose pictures were drawn elsewhere."""
+    pictures: dict[str, str] = field(default_factory=dict)
+    """Digests of the governed model's pictures where they were drawn elsewhere, by name."""
+    unnamed: list[str] = field(default_factory=list)
+    """Files of their folder that are not judged."""
+    cut: int = 0
+    """Prompts of which the model reads the beginning alone."""
+    unread: int = 0
+    """Probes that were left out because what they ask for stands in the part that is cut off."""
 
     @property
     def beside(self) -> list[Wanted]:
@@ -47,20 +60,19 @@ class Prepared:
 
 
 def prepare(
-    policy: Policy, governed: ModelManifest, lexicon: Lexicon, trained_on: Collection[str], inputs: Inputs,
+    policy: Policy, base: ModelManifest, lexicon: Lexicon, trained_on: Collection[str], inputs: Inputs,
     drawer: Drawer,
 ) -> Prepared:
     """The policy's probes and those of the files; of pictures made elsewhere, those of the files alone.
 
-    Raises PolicyError when probes cannot be made, UsageError for files with malformed rows.
+    Raises PolicyError when probes cannot be made, UsageError for files with malformed rows and pictures that cannot be
+    judged.
     """
+    _apart([*inputs.prompts, *inputs.loras])
     synonyms = [path for path in inputs.prompts if is_synonyms(path)]
     policy = with_synonyms(policy, synonyms)
     tables = {path: is_translations(path) for path in inputs.prompts if path not in synonyms}
-    translations: dict[str, dict[str, str]] = {}
-    for path in (path for path, table in tables.items() if table):
-        for concept, phrases in read_translations(path, policy).items():
-            translations.setdefault(concept, {}).update(phrases)
+    translations = read_translations([path for path, table in tables.items() if table], policy)
     added = tuple(Suite) if "static" in inputs.tiers else ()
     asking = Asking(policy, lexicon, trained_on, translations, added)
     if inputs.loras and "deep" not in inputs.tiers:
@@ -77,12 +89,42 @@ def prepare(
     outside = read_prompts(files, asking, pictures=inputs.images is not None)
     if inputs.images is not None:
         probes = list(outside.probes)
-        drawer = importing(inputs.images, outside, drawer, governed)
-        harmless = _spread(_unrelated(policy, probes))
-    else:
-        probes = list(dict.fromkeys([*build_probes(asking), *outside.probes]))
-        harmless = harmless_prompts(asking, probes)
-    return Prepared(policy, probes, harmless, outside.captions, outside.refused, drawer)
+        digests = check_pictures(inputs.images, outside)
+        return Prepared(
+            policy, probes, _spread(_unrelated(policy, probes)), outside.captions, outside.refused,
+            importing(inputs.images, outside, digests, drawer), imported_sides(outside),
+            {names["governed"]: digests[names["governed"]] for names in outside.pictures.values()},
+            unnamed_files(inputs.images, digests), len(_cut(base, probes, outside.captions)),
+        )
+    asked = list(dict.fromkeys([*build_probes(asking), *outside.probes]))
+    cut = _cut(base, asked, outside.captions)
+    probes = [probe for probe in asked if not _unread(probe, cut)]
+    return Prepared(policy, probes, harmless_prompts(asking, probes), outside.captions, outside.refused, drawer,
+                    cut=len(cut), unread=len(asked) - len(probes))
+
+
+def _apart(files: Collection[Path]) -> None:
+    """Raises UsageError for two files of one name: the evidence lists them by name, and one would hide the other."""
+    names = [path.name for path in files]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"--prompts, --lora: found {twice[0]} twice, expected files of different names",
+                         hint="Rename one, or join the tables.")
+
+
+def _cut(base: ModelManifest, probes: Collection[Probe], captions: Collection[Wanted]) -> dict[str, str]:
+    """Prompts that the base's text encoder cuts off, with what it reads of them."""
+    from mace_gov.diffusion.lengths import cut_prompts
+
+    return cut_prompts(Path(base.path), [*(probe.prompt for probe in probes), *(prompt for prompt, _ in captions)])
+
+
+def _unread(probe: Probe, cut: Mapping[str, str]) -> bool:
+    """Whether a prompt names what it is about in the part alone that is cut off."""
+    if probe.prompt not in cut:
+        return False
+    whole, read = phrase_key(probe.prompt), phrase_key(cut[probe.prompt])
+    named = [key for phrase in (*probe.expected, *probe.synonyms) if (key := phrase_key(phrase)) in whole]
+    return bool(named) and not any(key in read for key in named)
 
 
 def harmless_prompts(asking: Asking, probes: Collection[Probe]) -> list[Wanted]:

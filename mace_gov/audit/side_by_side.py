@@ -6,8 +6,7 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from PIL import Image
-
+from mace_gov.audit.decoding import read_picture
 from mace_gov.audit.metrics.intervals import CONFIDENCE, estimate
 from mace_gov.audit.metrics.measures import harmonic
 from mace_gov.audit.metrics.melded import harmonic_bounds
@@ -93,8 +92,8 @@ def _chosen(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def _cell(folder: Path, trial: Trial, hidden: bool) -> tuple[str, bool | None]:
-    with Image.open(folder / trial.image) as image:
-        data = png_bytes(pixelate(image) if hidden else shrink(image))
+    image = read_picture(folder / trial.image)
+    data = png_bytes(pixelate(image) if hidden else shrink(image))
     return f"data:image/png;base64,{base64.b64encode(data).decode('ascii')}", trial.present
 
 

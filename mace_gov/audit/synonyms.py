@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mace_gov.audit.probes.everyday import NOUNS
-from mace_gov.audit.probes.outside import concept_of
+from mace_gov.audit.probes.outside import Concepts
 from mace_gov.audit.probes.wordnet import Sense, WordNet
 from mace_gov.audit.table import Row, header_of, read_table
 from mace_gov.core.atomic import write_bytes
@@ -38,8 +38,9 @@ def is_synonyms(path: Path) -> bool:
 def with_synonyms(policy: Policy, paths: Sequence[Path]) -> Policy:
     """The policy with the reviewed synonyms of tables beside its own. Raises UsageError with every malformed row."""
     found: dict[str, list[str]] = {}
+    concepts = Concepts(policy)
     for path in paths:
-        read_table(path, lambda row: _read(row, policy, found), needs=("concept", "synonym", "reviewer"))
+        read_table(path, lambda row: _read(row, concepts, found), needs=("concept", "synonym", "reviewer"))
     if not found:
         return policy
     categories = [
@@ -51,8 +52,8 @@ def with_synonyms(policy: Policy, paths: Sequence[Path]) -> Policy:
     return policy.model_copy(update={"spec": policy.spec.model_copy(update={"categories": categories})})
 
 
-def _read(row: Row, policy: Policy, found: dict[str, list[str]]) -> None:
-    category, concept = concept_of(policy, row.first("concept") or "")
+def _read(row: Row, concepts: Concepts, found: dict[str, list[str]]) -> None:
+    category, concept = concepts.named(row.first("concept") or "")
     word = row.first("synonym") or ""
     # the document's own check of a phrase, with its own words
     (checked,) = Concept(id="x", target="x", anchor="x", synonyms=[word]).synonyms

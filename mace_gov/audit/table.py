@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from mace_gov.core.errors import UsageError
 
@@ -22,10 +22,19 @@ SHOWN = 20
 class Row:
     """One row of a table."""
 
+    table: Path
+    """The file."""
     line: int
     """Line of the file that it ends on, from 1."""
     cells: dict[str, str]
     """By column name, lower case, without blanks around; empty cells are left out."""
+    problem: str | None = None
+    """Why it is no row of this table."""
+
+    @property
+    def where(self) -> str:
+        """File and line."""
+        return f"{self.table}:{self.line}"
 
     def first(self, *names: str) -> str | None:
         """The first of some columns that is filled."""
@@ -40,9 +49,11 @@ def read_table(path: Path, read: Callable[[Row], Value], *, needs: Sequence[str]
     found, problems = [], []
     for row in _rows(path, needs):
         try:
+            if row.problem:
+                raise ValueError(row.problem)
             found.append(read(row))
         except ValueError as error:
-            problems.append(f"{path}:{row.line}: {error}")
+            problems.append(f"{row.where}: {error}")
     if problems:
         said = [f"{path}: found {len(problems)} malformed rows, expected none", *problems[:SHOWN]]
         said += [f"and {len(problems) - SHOWN} rows more"] if len(problems) > SHOWN else []
@@ -55,36 +66,40 @@ def read_table(path: Path, read: Callable[[Row], Value], *, needs: Sequence[str]
 
 def header_of(path: Path) -> list[str]:
     """A table's column names, lower case. Raises UsageError for a file that is no text."""
-    return [name.strip().casefold() for name in next(csv.reader(io.StringIO(_text(path), newline="")), [])]
+    with _lines(path) as lines:
+        return [name.strip().casefold() for name in next(csv.reader(lines), [])]
 
 
-def _text(path: Path) -> str:
+@contextmanager
+def _lines(path: Path) -> Iterator[TextIO]:
+    """A table as text, read as it is needed. Raises UsageError, also inside the block, for a file that is no text."""
     try:
-        data = path.read_bytes()
-        text = data.decode("utf-8-sig")
+        if path.exists() and not path.is_file():
+            raise UsageError(f"{path}: found no file, expected a CSV file")
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise UsageError(f"{path}: found {size} bytes, expected at most {MAX_BYTES}")
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            yield lines
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not readable as UTF-8 text: {error}") from error
-    if len(data) > MAX_BYTES:
-        raise UsageError(f"{path}: found {len(data)} bytes, expected at most {MAX_BYTES}")
-    return text
 
 
 def _rows(path: Path, needs: Sequence[str]) -> Iterator[Row]:
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
-    try:
-        header = [name.strip().casefold() for name in next(reader, [])]
-        if missing := [name for name in needs if name not in header]:
-            raise UsageError(f"{path}:1: found columns {', '.join(filter(None, header)) or 'none'}, "
-                             f"expected {', '.join(missing)} among them")
-        if doubled := sorted({name for name in header if name and header.count(name) > 1}):
-            raise UsageError(f"{path}:1: found column {doubled[0]} twice, expected each once")
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) != len(header):
-                raise UsageError(f"{path}:{reader.line_num}: found {len(cells)} cells, expected {len(header)}",
-                                 hint="A cell with a comma in it needs quotes around it.")
-            named = {name: cell.strip() for name, cell in zip(header, cells, strict=True) if name and cell.strip()}
-            yield Row(reader.line_num, named)
-    except csv.Error as error:
-        raise UsageError(f"{path}:{reader.line_num}: not readable as CSV: {error}") from error
+    with _lines(path) as lines:
+        reader = csv.reader(lines, strict=True)
+        try:
+            header = [name.strip().casefold() for name in next(reader, [])]
+            if missing := [name for name in needs if name not in header]:
+                raise UsageError(f"{path}:1: found columns {', '.join(filter(None, header)) or 'none'}, "
+                                 f"expected {', '.join(missing)} among them")
+            if doubled := sorted({name for name in header if name and header.count(name) > 1}):
+                raise UsageError(f"{path}:1: found column {doubled[0]} twice, expected each once")
+            for cells in reader:
+                stripped = [cell.strip() for cell in cells]
+                if any(stripped):
+                    named = {name: cell for name, cell in zip(header, stripped, strict=False) if name and cell}
+                    odd = None if len(cells) == len(header) else (
+                        f"found {len(cells)} cells, expected {len(header)}; a cell with a comma in it needs quotes")
+                    yield Row(path, reader.line_num, named, odd)
+        except csv.Error as error:
+            raise UsageError(f"{path}:{reader.line_num}: not readable as CSV: {error}") from error

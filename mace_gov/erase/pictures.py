@@ -8,9 +8,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 
-from mace_gov.core.atomic import write_bytes
+from mace_gov.core.progress import Progress, Silent
+from mace_gov.core.store import Store
 from mace_gov.diffusion.attention import record_attention
 from mace_gov.diffusion.generate import sample
 from mace_gov.diffusion.text import TextReader
@@ -30,35 +31,37 @@ class TrainingPictures:
 
 def training_pictures(
     pipe, plan: ErasurePlan, targets: Sequence[Target], cache: Path | None = None,
-    advance: Callable[[int], None] = lambda _targets: None,
+    advance: Callable[[int], None] = lambda _targets: None, progress: Progress | None = None,
 ) -> dict[str, TrainingPictures]:
     """Draw the training pictures of targets with the base model, or take them from ``cache``; by the target's id.
 
     Several targets share a batch. Those of a batch are kept once it is done, so that a run that was interrupted goes on
     with the batches that it would have drawn.
     """
+    store = None if cache is None else Store(cache)
     found: dict[str, TrainingPictures] = {}
     missing = []
     for target in targets:
-        file = _file(plan, target, cache)
-        if file is not None and file.is_file():
-            found[target.id] = TrainingPictures(**load_file(file))
+        if store is not None and (data := store.get(_name(plan, target))) is not None:
+            found[target.id] = TrainingPictures(**load(data))
             advance(1)
         else:
             missing.append(target)
+    if store is not None:
+        store.tell(progress or Silent())
     most = max(1, plan.generation.batch // max((target.lora.images for target in missing), default=1))
     for start in range(0, len(missing), most):
         together = missing[start:start + most]
         for target, pictures in zip(together, _drawn(pipe, plan, together), strict=True):
             found[target.id] = pictures
-            if file := _file(plan, target, cache):
-                write_bytes(file, save({"latents": pictures.latents, "heat": pictures.heat}))
+            if store is not None:
+                store.put(_name(plan, target), save({"latents": pictures.latents, "heat": pictures.heat}))
         advance(len(together))
     return found
 
 
-def _file(plan: ErasurePlan, target: Target, cache: Path | None) -> Path | None:
-    return cache / "pictures" / f"{pictures_key(plan, target)}.safetensors" if cache is not None else None
+def _name(plan: ErasurePlan, target: Target) -> str:
+    return f"pictures/{pictures_key(plan, target)}.safetensors"
 
 
 def _drawn(pipe, plan: ErasurePlan, targets: Sequence[Target]) -> Iterator[TrainingPictures]:

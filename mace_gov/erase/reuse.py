@@ -6,9 +6,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from mace_gov.core.atomic import new_folder, write_bytes
 from mace_gov.core.canonical import canonical_json
 from mace_gov.core.digest import sha256_bytes
+from mace_gov.core.progress import Progress, Silent
+from mace_gov.core.store import Store
 from mace_gov.documents.erasure import LoraRecord
 from mace_gov.documents.plan import ErasurePlan, Target
 from mace_gov.documents.reuse import lora_inputs, lora_key, refinement_key, refinement_targets
@@ -57,50 +58,48 @@ def finished(plan: ErasurePlan, target: Target, training: Training) -> TrainedLo
 
 
 def keep(lora: TrainedLora, plan: ErasurePlan, target: Target, cache: Path | None) -> None:
-    """Put a LoRA into the cache; another process that was faster is left its place."""
+    """Put a LoRA into the cache."""
     if cache is None:
-        return
-    folder = cache / "loras" / lora.key / lora.refinement
-    if folder.exists():
         return
     about = {"concept": lora.concept, "digest": sha256_bytes(lora.weights), "firstLoss": lora.first_loss,
              "lastLoss": lora.last_loss, "coverage": lora.coverage, "inputs": lora_inputs(plan, target),
              "refinedFor": refinement_targets(plan)}
-    try:
-        with new_folder(folder) as scratch:
-            write_bytes(scratch / FILE_NAME, lora.weights)
-            write_bytes(scratch / "training.json", canonical_json(about))
-    except OSError:
-        if not folder.exists():
-            raise
+    # the description last: without it nothing counts as kept
+    store, name = Store(cache), f"loras/{lora.key}/{lora.refinement}"
+    store.put(f"{name}/{FILE_NAME}", lora.weights)
+    store.put(f"{name}/training.json", canonical_json(about))
 
 
-def recall(plan: ErasurePlan, target: Target, cache: Path | None) -> TrainedLora | None:
+def recall(
+    plan: ErasurePlan, target: Target, cache: Path | None, progress: Progress | None = None
+) -> TrainedLora | None:
     """A LoRA from the cache: one trained on the very same refinement, else, unless the plan is exact, the latest.
 
-    None when there is none, or when its bytes are not the ones that were kept.
+    None when there is none, or when what lies there is not what was kept, which ``progress`` is told.
     """
     if cache is None:
         return None
-    home, same = cache / "loras" / lora_key(plan, target), refinement_key(plan)
-    if found := _read(home / same, target):
-        return found
-    others = [] if plan.exact or not home.is_dir() else [p for p in home.iterdir() if not p.name.startswith(".")]
+    key, same = lora_key(plan, target), refinement_key(plan)
+    home, store = cache / "loras" / key, Store(cache)
+    found = _read(store, key, same, target)
+    others = [] if found or plan.exact or not home.is_dir() else [
+        p for p in home.iterdir() if p.name != same and not p.name.startswith(".")
+    ]
     for folder in sorted(others, key=lambda p: (p.stat().st_mtime_ns, p.name), reverse=True):
-        if found := _read(folder, target):
-            return found
-    return None
+        found = found or _read(store, key, folder.name, target)
+    store.tell(progress or Silent())
+    return found
 
 
-def _read(folder: Path, target: Target) -> TrainedLora | None:
-    try:
-        weights = (folder / FILE_NAME).read_bytes()
-        about = json.loads((folder / "training.json").read_text("utf-8"))
-        if sha256_bytes(weights) != about["digest"]:
-            return None
-        return TrainedLora(
-            target.id, folder.parent.name, folder.name, weights, first_loss=about["firstLoss"],
-            last_loss=about["lastLoss"], coverage=about["coverage"], reused=True,
-        )
-    except (OSError, ValueError, KeyError):
+def _read(store: Store, key: str, refinement: str, target: Target) -> TrainedLora | None:
+    name = f"loras/{key}/{refinement}"
+    description, weights = store.get(f"{name}/training.json"), store.get(f"{name}/{FILE_NAME}")
+    if description is None or weights is None:
         return None
+    about = json.loads(description)
+    if sha256_bytes(weights) != about["digest"]:  # two processes that trained it at once
+        return None
+    return TrainedLora(
+        target.id, key, refinement, weights, first_loss=about["firstLoss"], last_loss=about["lastLoss"],
+        coverage=about["coverage"], reused=True,
+    )

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 
-from mace_gov.core.atomic import write_bytes
 from mace_gov.core.canonical import digest_of
+from mace_gov.core.progress import Progress, Silent
+from mace_gov.core.store import Store
 from mace_gov.diffusion.text import TextReader, Tokens
 from mace_gov.documents.plan import ErasurePlan, ModelManifest
 
@@ -31,6 +31,10 @@ class KeptReader(TextReader):
 
     folder: Path
     """Where they are kept."""
+    store: Store
+    """What keeps them there."""
+    progress: Progress
+    """Is told of files that are not what was kept."""
     depends: list[str]
     """What states depend on besides the prompts."""
 
@@ -43,23 +47,26 @@ class KeptReader(TextReader):
     def kept(
         self, what: Mapping[str, Any], make: Callable[[], dict[str, torch.Tensor]]
     ) -> dict[str, torch.Tensor]:
-        """See TextReader.kept. A file that cannot be read is made anew."""
-        file = self.folder / f"{digest_of({**what, 'of': self.depends})}.safetensors"
-        try:
-            return load_file(file)
-        except (OSError, SafetensorError):
-            tensors = make()
-            write_bytes(file, save(tensors))
-            return tensors
+        """See TextReader.kept. A file that is not what was kept is made anew."""
+        name = f"states/{digest_of({**what, 'of': self.depends})}.safetensors"
+        if (data := self.store.get(name)) is not None:
+            return load(data)
+        self.store.tell(self.progress)
+        tensors = make()
+        self.store.put(name, save(tensors))
+        return tensors
 
 
 @contextmanager
-def kept_reader(pipe, plan: ErasurePlan, cache: Path | None) -> Iterator[KeptReader]:
+def kept_reader(
+    pipe, plan: ErasurePlan, cache: Path | None, progress: Progress | None = None
+) -> Iterator[KeptReader]:
     """The pipeline's reader; it keeps states in ``cache``, or without one until the end of the block."""
     with ExitStack() as stack:
         reader = KeptReader.of(pipe)
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="mace-gov-")) if cache is None else cache
-        reader.folder = Path(scratch) / "states"
+        reader.folder, reader.store = Path(scratch) / "states", Store(Path(scratch))
+        reader.progress = progress or Silent()
         reader.depends = [encoder_digest(plan.base), str(reader.encoder.dtype), reader.encoder.device.type]
         yield reader
 

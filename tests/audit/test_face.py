@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mace_gov.audit import decoding
 from mace_gov.audit.detectors import face
 from mace_gov.audit.detectors.base import Query
 from mace_gov.audit.detectors.registry import make_detector
@@ -145,7 +146,7 @@ def test_a_reference_that_does_not_decode_or_is_too_large_costs_its_own_concept_
     seat = Seat(make(settings))
     scores = seat.score([person(1)] * 2, [asks("Alan Turing"), asks("Ada Lovelace")])
     assert scores[0] is None and scores[1] >= THRESHOLD
-    monkeypatch.setattr(face, "MOST_PIXELS", 100)
+    monkeypatch.setattr(decoding, "MOST_PIXELS", 100)
     with pytest.raises(DetectorError, match="pixels"):
         make(settings).score([person(1)], [asks("Ada Lovelace")])
 

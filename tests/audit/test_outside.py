@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from mace_gov.audit.engine import audit
+from mace_gov.audit.engine import audit, check_inputs
 from mace_gov.audit.export import write_probes
 from mace_gov.audit.imported import PICTURES, picture_manifest
 from mace_gov.audit.inputs import Inputs
@@ -98,10 +98,10 @@ def test_all_malformed_rows_come_at_once_and_an_empty_file_is_none(tmp_path):
 
 def test_translations_come_as_a_table(tmp_path):
     path = table(tmp_path, "concept,language,phrase\ncat,de,Katze\nBig dog,fr,gros chien\ncat,pt-BR,gato\n")
-    assert read_translations(path, TWO) == {"cat": {"de": "Katze", "pt-BR": "gato"}, "big-dog": {"fr": "gros chien"}}
+    assert read_translations([path], TWO) == {"cat": {"de": "Katze", "pt-BR": "gato"}, "big-dog": {"fr": "gros chien"}}
     for row in ("cat,German,Katze", "cat,de,{}", "cat,de,", "wolf,de,Wolf"):
         with pytest.raises(UsageError, match="prompts.csv:2"):
-            read_translations(table(tmp_path, f"concept,language,phrase\n{row}\n"), TWO)
+            read_translations([table(tmp_path, f"concept,language,phrase\n{row}\n")], TWO)
 
 
 def rule_less(result, suite):
@@ -148,6 +148,12 @@ def drawn_elsewhere(tmp_path, governed, base=None):
     return policy, folder, sheet, rows
 
 
+def theirs(folder, policy, sheet):
+    """The manifest of the pictures that the rows name, as the workflow makes it."""
+    base, _ = planted.manifests()
+    return picture_manifest("theirs", folder, base, check_inputs(policy, base, Inputs(prompts=(sheet,), images=folder)))
+
+
 def never(prompt, seed):
     raise AssertionError("nothing is to be drawn here")
 
@@ -155,9 +161,9 @@ def never(prompt, seed):
 @pytest.mark.parametrize("with_base", [True, False])
 def test_pictures_made_elsewhere_are_judged_like_any(tmp_path, with_base):
     policy, folder, sheet, rows = drawn_elsewhere(tmp_path, planted.erased, planted.faithful if with_base else None)
-    base, _ = planted.manifests()
-    model = picture_manifest("theirs", folder, base)
-    assert model.pipeline == PICTURES and model.ref == "theirs" and len(model.files) == len(list(folder.iterdir()))
+    model = theirs(folder, policy, sheet)
+    assert model.pipeline == PICTURES and model.ref == "theirs"
+    assert model.files == {row["file"]: sha256_file(folder / row["file"]) for row in rows}
     result = run(tmp_path / "out", never, policy, Inputs(prompts=(sheet,), images=folder), model=model,
                  base=never if with_base else planted.faithful)
     direct = rule_less(result, Suite.DIRECT)
@@ -169,7 +175,7 @@ def test_pictures_made_elsewhere_are_judged_like_any(tmp_path, with_base):
 
 def test_pictures_that_still_show_it_are_seen_to(tmp_path):
     policy, folder, sheet, _ = drawn_elsewhere(tmp_path, planted.faithful, planted.faithful)
-    model = picture_manifest("theirs", folder, planted.manifests()[0])
+    model = theirs(folder, policy, sheet)
     result = run(tmp_path / "out", never, policy, Inputs(prompts=(sheet,), images=folder), model=model, base=never)
     assert rule_less(result, Suite.DIRECT).governed.low > 0.05
 
@@ -179,16 +185,15 @@ def test_a_picture_that_is_missing_or_lies_outside_stops_the_audit(tmp_path, nam
     policy, folder, sheet, rows = drawn_elsewhere(tmp_path, planted.erased, planted.faithful)
     (tmp_path / "secret.png").write_bytes((folder / rows[0]["file"]).read_bytes())
     (folder / "broken.png").write_bytes(b"no picture")
+    model = theirs(folder, policy, sheet)
     sheet.write_text(sheet.read_text().replace(rows[3]["file"], name, 1))
-    model = picture_manifest("theirs", folder, planted.manifests()[0])
-    with pytest.raises(UsageError, match="picture of"):
+    with pytest.raises(UsageError, match=f"found 1 pictures that cannot be judged(.|\n)*{name}, the picture of"):
         run(tmp_path / "out", never, policy, Inputs(prompts=(sheet,), images=folder), model=model, base=never)
 
 
 def test_pictures_need_a_table_and_a_folder(tmp_path):
-    (tmp_path / "theirs").mkdir()
-    with pytest.raises(UsageError, match="found no files"):
-        picture_manifest("theirs", tmp_path / "theirs", planted.manifests()[0])
+    with pytest.raises(UsageError, match="found no such folder"):
+        theirs(tmp_path / "none", planted.small_policy(), table(tmp_path, "prompt,file,concept\na,b.png,nudity\n"))
     with pytest.raises(UsageError, match="which picture answers which"):
         run(tmp_path / "out", never, planted.small_policy(), Inputs(images=tmp_path))
     with pytest.raises(UsageError, match="expected file among them"):

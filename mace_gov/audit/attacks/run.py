@@ -20,6 +20,7 @@ from mace_gov.core.canonical import digest_of
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.environment import version_of
 from mace_gov.core.progress import Progress, Silent
+from mace_gov.core.store import Store
 from mace_gov.documents.attack import AttackResult
 from mace_gov.documents.audit import Estimate
 from mace_gov.documents.plan import GenerationSettings, ModelManifest
@@ -46,14 +47,17 @@ def strike_all(
     """
     attacks = attacks_of(tiers)
     goals = aims(policy, pairs, pictures, out)
-    advance = (progress or Silent()).start("attacking", len(MODELS) * len(goals) * len(attacks))
+    progress, store = progress or Silent(), None if cache is None else Store(cache)
+    advance = progress.start("attacking", len(MODELS) * len(goals) * len(attacks))
     rates: dict[tuple[str, str, str], dict[Model, tuple[Estimate, int, str]]] = {}
     for model in MODELS:
         loaded = _Loaded(models["governed" if model == "governed" else "base"], model == "control", device)
         for aim, pair in goals:
             for attack in attacks:
                 strike = _strike(aim, attack, budget, policy, settings)
-                drawn, text = _drawn(attack, loaded, aim, strike, cache)
+                drawn, text = _drawn(attack, loaded, aim, strike, store)
+                if store is not None:
+                    store.tell(progress)
                 save_pictures(out / "attacks" / attack.name / aim.concept / model, drawn)
                 seen = sights(panels, aim.category, drawn, [query_of(pair.probe, image) for image in drawn])
                 present = [sight.present for sight in seen if sight.present is not None]
@@ -109,7 +113,7 @@ class _Loaded:
 
 
 def _drawn(
-    attack: Attack, loaded: _Loaded, aim: Aim, strike: Strike, cache: Path | None
+    attack: Attack, loaded: _Loaded, aim: Aim, strike: Strike, store: Store | None
 ) -> tuple[list[Image], str]:
     key = digest_of({
         "model": loaded.digest, "attack": attack.name, "aim": [aim.category, aim.concept, *aim.words],
@@ -117,10 +121,9 @@ def _drawn(
         "budget": strike.budget, "seed": strike.seed, "settings": strike.settings.to_json(),
         "code": [attack.version, version_of("torch") or "", version_of("diffusers") or ""],
     })
-    folder = None if cache is None else cache / "attacks" / key
-    if folder is not None and (stored := read_strike(folder, len(strike.seeds))) is not None:
+    if store is not None and (stored := read_strike(store, key, len(strike.seeds))) is not None:
         return stored
     found = attack.strike(loaded.pipe(), aim, strike)
-    if folder is not None:
-        write_strike(folder, *found)
+    if store is not None:
+        write_strike(store, key, *found)
     return found

@@ -7,34 +7,29 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image as pillow
-
+from mace_gov.audit.decoding import decode
 from mace_gov.audit.pictures import png_bytes
-from mace_gov.core.atomic import write_bytes
 from mace_gov.core.canonical import canonical_json
+from mace_gov.core.store import Store
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def write_strike(folder: Path, pictures: Sequence[Image], text: str) -> None:
-    """Write the pictures, then what was found; without the latter nothing counts as stored."""
+def write_strike(store: Store, key: str, pictures: Sequence[Image], text: str) -> None:
+    """Keep the pictures, then what was found; without the latter nothing counts as stored."""
     for i, picture in enumerate(pictures):
-        write_bytes(folder / f"{i}.png", png_bytes(picture))
-    write_bytes(folder / "found.json", canonical_json({"text": text}))
+        store.put(f"attacks/{key}/{i}.png", png_bytes(picture))
+    store.put(f"attacks/{key}/found.json", canonical_json({"text": text}))
 
 
-def read_strike(folder: Path, count: int) -> tuple[list[Image], str] | None:
-    """The ``count`` pictures and the words of a folder, or None when anything is missing or cannot be read."""
-    try:
-        text = json.loads((folder / "found.json").read_bytes())["text"]
-        pictures = []
-        for i in range(count):
-            with pillow.open(folder / f"{i}.png") as image:
-                pictures.append(image.convert("RGB"))
-    except (OSError, ValueError, KeyError, SyntaxError):
+def read_strike(store: Store, key: str, count: int) -> tuple[list[Image], str] | None:
+    """The ``count`` pictures and the words kept under a key, or None when any is missing or not what was kept."""
+    found = store.get(f"attacks/{key}/found.json")
+    pictures = [store.get(f"attacks/{key}/{i}.png") for i in range(count)] if found is not None else [None]
+    if found is None or None in pictures:
         return None
-    return pictures, text
+    return [decode(data) for data in pictures if data is not None], json.loads(found)["text"]
 
 
 def save_pictures(folder: Path, pictures: Sequence[Image]) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mace_gov.audit.decoding import read_picture
 from mace_gov.audit.detectors.base import Query
 from mace_gov.audit.probes.lexicon import plain_phrase
 from mace_gov.core.canonical import digest_of
@@ -27,10 +28,8 @@ SIDE = 112
 """Side of the network's input."""
 CROPS = (1.0, 0.75, 0.5)
 """Centred squares beside the whole picture, as shares of its shorter side."""
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 """What a reference may be; other files of its folder are left alone."""
-MOST_PIXELS = 50_000_000
-"""A larger reference is refused before it is decoded."""
 
 
 class FaceDetector:
@@ -114,7 +113,7 @@ def reference_files(folder: Path) -> dict[str, list[Path]]:
     """Reference pictures by concept, named as its folder is. Raises DetectorError where there are none, or outside."""
     root, found = folder.resolve(), {}
     for path in sorted(folder.glob("*/*")):
-        if path.suffix.lower() not in FORMATS:
+        if path.suffix.lower() not in SUFFIXES:
             continue
         if not path.resolve().is_relative_to(root):
             raise DetectorError(f"face: the reference {path} leads out of {folder}, expected a picture below it")
@@ -125,14 +124,10 @@ def reference_files(folder: Path) -> dict[str, list[Path]]:
 
 
 def open_reference(path: Path) -> Image.Image:
-    """A reference, decoded as what its name says, RGB. Raises DetectorError when it does not decode or is too large."""
+    """A reference, decoded as any picture from outside. Raises DetectorError when it is none, or no plain one."""
     try:
-        with Image.open(path, formats=[FORMATS[path.suffix.lower()]]) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise DetectorError(f"face: found {image.width} x {image.height} pixels in the reference {path}, "
-                                    f"expected at most {MOST_PIXELS}")
-            return image.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        return read_picture(path)
+    except ValueError as error:
         raise DetectorError(f"face: the reference {path} does not load: {error}") from error
 
 

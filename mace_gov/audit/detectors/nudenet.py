@@ -81,10 +81,9 @@ class NudenetDetector:
             scale = INPUT_SIDE / max(picture.size)
             size = (round(picture.width * scale), round(picture.height * scale))
             picture = picture.resize(size, pillow.Resampling.LANCZOS)
-        # NudeNet reads arrays as OpenCV stores them: blue, green, red
-        pixels = np.ascontiguousarray(np.asarray(picture)[:, :, ::-1])
         try:
-            boxes = self._network.detect(pixels)
+            # NudeNet takes arrays for red, green, blue: it swaps them twice before its network
+            boxes = self._network.detect(np.asarray(picture))
         except Exception as error:
             raise DetectorError(f"nudenet: could not read a picture: {type(error).__name__}: {error}") from error
         found = [float(box["score"]) for box in boxes if box["class"] in self.classes]

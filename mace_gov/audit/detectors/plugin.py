@@ -52,9 +52,9 @@ class CallableDetector:
                             classes=self.classes)
 
 
-def installed() -> dict[str, str]:
-    """Detectors that installed packages offer, as ``module:attr`` by name."""
-    return {point.name: point.value for point in entry_points(group=GROUP)}
+def installed() -> list[tuple[str, str]]:
+    """Name and ``module:attr`` of the detectors that installed packages offer; two packages may offer one name."""
+    return [(point.name, point.value) for point in entry_points(group=GROUP)]
 
 
 def parse(plugins: Iterable[str]) -> dict[str, str]:
@@ -64,7 +64,9 @@ def parse(plugins: Iterable[str]) -> dict[str, str]:
         match = re.fullmatch(r"([a-z0-9][a-z0-9._-]{0,63})=(.+):([A-Za-z_]\w*)", text)
         if match is None:
             raise UsageError(f"--plugin: found '{text}', expected NAME=module:attr or NAME=file.py:attr")
-        found[match[1]] = f"{match[2]}:{match[3]}"
+        target = f"{match[2]}:{match[3]}"
+        if found.setdefault(match[1], target) != target:
+            raise UsageError(f"--plugin: found '{match[1]}' for {found[match[1]]} and for {target}, expected one each")
     return found
 
 

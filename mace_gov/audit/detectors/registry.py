@@ -32,7 +32,7 @@ def known_detectors(plugins: Iterable[str] = ()) -> dict[str, str]:
     from mace_gov.audit.detectors.plugin import installed, parse
 
     known = dict(DETECTORS)
-    for name, target in [*installed().items(), *parse(plugins).items()]:
+    for name, target in [*installed(), *parse(plugins).items()]:
         if known.setdefault(name, target) != target:
             raise UsageError(f"plugin {target}: the name '{name}' is taken by {known[name]}, expected another")
     return known

@@ -8,24 +8,37 @@ A row needs a ``prompt``. What else may be there, by the first column that is fi
     expected                          what must be in the picture; makes it a prompt that must survive
     suite                             where it is counted: ``outside``, or ``unrelated`` with ``expected``, unless given
 
-COCO lists are known by their ``coco_id``: nothing is looked for in their pictures, which serve distances and CLIP
-scores. A file with the columns ``concept``, ``language`` and ``phrase`` is a table of translations instead.
+COCO lists are known by their ``coco_id``: in the pictures of rows that say nothing of the above but the seed nothing is
+looked for; they serve distances and CLIP scores. A file with the columns ``concept``, ``language`` and ``phrase`` is a
+table of translations instead.
 """
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from mace_gov.audit.probes.asking import Asking
-from mace_gov.audit.probes.base import Probe, seed_for
+from mace_gov.audit.probes.base import Facet, Probe, seed_for
 from mace_gov.audit.table import Row, header_of, read_table
+from mace_gov.core.errors import UsageError
+from mace_gov.core.phrases import phrase_key
+from mace_gov.documents.audit import Side
 from mace_gov.documents.drawable import erase_only, may_draw
 from mace_gov.documents.policy import Category, Concept, Kind, Policy, Suite
 
 SEEDS = ("seed", "evaluation_seed", "sd_seed")
 LANGUAGE_TABLE = ("concept", "language", "phrase")
+CONCEPT = ("concept", "target")
+SEARCHED = frozenset({*CONCEPT, "category", "expected", "suite"})
+"""Columns that make a COCO row more than a caption."""
+FILES: dict[Side, str] = {"governed": "file", "base": "base_file"}
+"""Columns that name a row's pictures."""
+REMEMBERED = 1 << 16
+"""Answers that are kept: a file has few concepts and many rows."""
 
 
 @dataclass
@@ -38,8 +51,38 @@ class Outside:
     """Prompts and seeds whose pictures are compared and not searched."""
     refused: int = 0
     """Rows that must not be drawn."""
-    pictures: dict[tuple[str, int], dict[str, str]] = field(default_factory=dict)
-    """By prompt and seed: the row's file names, under ``governed`` and, where it has one, ``base``."""
+    pictures: dict[tuple[str, int], dict[Side, str]] = field(default_factory=dict)
+    """By prompt and seed: the row's file names, where pictures were made elsewhere."""
+
+
+class Concepts:
+    """A policy's concepts by what a row may call them: their ids and targets."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._known: dict[str, list[tuple[Category, Concept]]] = {}
+        for category, concept in policy.concepts():
+            for name in {phrase_key(concept.id), phrase_key(concept.target)}:
+                self._known.setdefault(name, []).append((category, concept))
+        self.named = lru_cache(REMEMBERED)(self._named)
+        """``_named``, remembered."""
+
+    def _named(self, text: str, category: str | None = None) -> tuple[Category, Concept]:
+        """The one that ``text`` names, within a category where one is given.
+
+        Raises ValueError for one that the policy does not ban, or that is one's id and another's target.
+        """
+        found = self.find(text, category)
+        if not found:
+            raise ValueError(f"found concept = '{text}', which the policy does not ban")
+        if len(found) > 1:
+            meant = " or ".join(f"{concept.id} ('{concept.target}')" for _, concept in found)
+            raise ValueError(f"found concept = '{text}', which may be {meant}, expected a name of one alone")
+        return found[0]
+
+    def find(self, text: str, category: str | None) -> list[tuple[Category, Concept]]:
+        """All that ``text`` may name, within a category where it names one there."""
+        known = self._known.get(phrase_key(text), [])
+        return [each for each in known if category in (None, each[0].id)] or known
 
 
 def is_translations(path: Path) -> bool:
@@ -47,18 +90,29 @@ def is_translations(path: Path) -> bool:
     return set(LANGUAGE_TABLE) <= set(header_of(path))
 
 
-def read_translations(path: Path, policy: Policy) -> dict[str, dict[str, str]]:
-    """Translations by concept id and language code. Raises UsageError with every malformed row."""
+def read_translations(paths: Sequence[Path], policy: Policy) -> dict[str, dict[str, str]]:
+    """Translations by concept id and language code. Raises UsageError with every malformed row.
+
+    Two phrases for one concept and language are malformed, and so is one beside another of the policy's.
+    """
+    concepts = Concepts(policy)
     found: dict[str, dict[str, str]] = {}
+    known = {(concept.id, code.casefold()): ("the policy", phrase)
+             for _, concept in policy.concepts() for code, phrase in (concept.translations or {}).items()}
 
     def read(row: Row) -> None:
-        _, concept = concept_of(policy, row.first("concept") or "")
+        _, concept = concepts.named(row.first("concept") or "")
         code, phrase = (row.first(name) or "" for name in ("language", "phrase"))
         # the document's own check of codes and phrases, with its own words
-        checked = Concept(id="x", target="x", anchor="x", translations={code: phrase}).translations
-        found.setdefault(concept.id, {}).update(checked or {})
+        checked = Concept(id="x", target="x", anchor="x", translations={code: phrase}).translations or {}
+        where, other = known.setdefault((concept.id, code.casefold()), (row.where, phrase))
+        if phrase_key(other) != phrase_key(phrase):
+            raise ValueError(f"found phrase = '{phrase}' for {concept.id} in {code}, which {where} calls '{other}', "
+                             "expected one phrase for each language")
+        found.setdefault(concept.id, {}).update(checked)
 
-    read_table(path, read, needs=LANGUAGE_TABLE)
+    for path in paths:
+        read_table(path, read, needs=LANGUAGE_TABLE)
     return found
 
 
@@ -67,46 +121,131 @@ def read_prompts(paths: Sequence[Path], asking: Asking, *, pictures: bool = Fals
 
     Raises UsageError with every malformed row by file and line.
     """
-    outside = Outside()
+    reader = _Reader(asking, pictures)
     for path in paths:
         coco = "coco_id" in header_of(path)
-        read_table(path, lambda row, coco=coco: _read(row, asking, outside, coco),
+        read_table(path, lambda row, coco=coco: reader.read(row, coco),
                    needs=("prompt", "file") if pictures else ("prompt",))
-    return outside
+    given = reader.found.pictures.values()
+    based = sum("base" in names for names in given)
+    if 0 < based < len(given):
+        lacking = next(names["governed"] for names in given if "base" not in names)
+        raise UsageError(f"--images: found a base_file for {based} of {len(given)} pictures, expected one for all of "
+                         f"them or for none; '{lacking}' has none")
+    return reader.found
 
 
-def _read(row: Row, asking: Asking, outside: Outside, coco: bool) -> None:
-    prompt = row.first("prompt")
-    if prompt is None:
-        raise ValueError("found no prompt, expected one")
-    seed = _seed(row, prompt, asking)
-    category, concept = _about(row, asking.policy)
-    if not may_draw(category.kind, prompt) or (concept is not None and erase_only(category, concept)):
-        outside.refused += 1
-        return
-    if name := row.first("file"):
-        base = row.first("base_file")
-        outside.pictures[prompt, seed] = {"governed": name, **({"base": base} if base else {})}
-    expected, suite = row.first("expected"), _suite(row)
-    if suite is not None and (suite.banned is (expected is not None)):
-        wanted = "no expected" if suite.banned else "expected"
-        raise ValueError(f"found suite = '{suite}', which goes with {wanted}")
-    if expected is not None:
-        facet = asking.facet(category, expected)
-        probe = Probe(category.id, expected, suite or Suite.UNRELATED, prompt, seed, (expected,), facet)
-    elif coco:
-        outside.captions.append((prompt, seed))
-        return
-    else:
+class _Reader:
+    """Reads rows, one after the other; what they share is looked up once."""
+
+    def __init__(self, asking: Asking, pictures: bool) -> None:
+        self.found = Outside()
+        self._asking, self._pictures = asking, pictures
+        self._concepts = Concepts(asking.policy)
+        self._categories = {category.id: category for category in asking.policy.spec.categories}
+        self._banned = {
+            phrase_key(phrase): concept.id for _, concept in asking.policy.concepts()
+            for phrase in (concept.target, *concept.synonyms, *(concept.narrower or ()),
+                           *(concept.translations or {}).values())
+        }
+        self._answered: dict[tuple[str, int], str] = {}
+        self._answers: dict[tuple[Side, str], tuple[tuple[str, int], str]] = {}
+        self._about = lru_cache(REMEMBERED)(self._of_concept)
+        self._kept = lru_cache(REMEMBERED)(self._survivor)
+
+    def read(self, row: Row, coco: bool) -> None:
+        """Take in one row. Raises ValueError for a malformed one."""
+        prompt = row.first("prompt")
+        if prompt is None:
+            raise ValueError("found no prompt, expected one")
+        seed = _seed(row, prompt, self._asking)
+        caption = coco and not row.cells.keys() & SEARCHED
+        category, concept = self._subject(row, caption)
+        erasing = concept is not None and self._about(category.id, concept.id)[0]
+        if erasing or not may_draw(category.kind, prompt):
+            self.found.refused += 1
+            return
+        if self._pictures:
+            self._picture(row, (prompt, seed))
+        if caption:
+            self.found.captions.append((prompt, seed))
+            return
+        expected, suite = row.first("expected"), _suite(row)
+        if suite is not None and (suite.banned is (expected is not None)):
+            wanted = "no expected" if suite.banned else "expected"
+            raise ValueError(f"found suite = '{suite}', which goes with {wanted}")
+        if expected is not None:
+            facet = self._kept(category.id, expected)
+            probe = Probe(category.id, expected, suite or Suite.UNRELATED, prompt, seed, (expected,), facet)
+        else:
+            _, name, banned, facet, synonyms = self._about(category.id, concept and concept.id)
+            probe = Probe(category.id, name, suite or Suite.OUTSIDE, prompt, seed, banned, facet, synonyms)
+        self.found.probes[probe] = None
+
+    def _subject(self, row: Row, caption: bool) -> tuple[Category, Concept | None]:
+        """Category and concept that a row is about."""
+        named = row.first("category")
+        if named is not None and named not in self._categories:
+            raise ValueError(f"found category = '{named}', expected one of: {', '.join(self._categories)}")
+        if texts := [row.cells[column] for column in CONCEPT if column in row.cells]:
+            category, concept = self._concepts.named(texts[0], named)
+            for text in texts[1:]:
+                other = self._concepts.find(text, named)
+                if other and concept not in [each for _, each in other]:
+                    raise ValueError(f"found concept = '{texts[0]}' and target = '{text}', which are two of the policy")
+            if named not in (None, category.id):
+                raise ValueError(f"found concept = '{texts[0]}' of {category.id} in category = '{named}'")
+            return category, concept
+        if named is None and len(self._categories) > 1 and row.first("expected") is None and not caption:
+            raise ValueError("found neither category nor concept, expected one of them, for the policy has several")
+        return self._categories[named or next(iter(self._categories))], None
+
+    def _of_concept(
+        self, category_id: str, concept_id: str | None
+    ) -> tuple[bool, str, tuple[str, ...], Facet, tuple[str, ...]]:
+        """Whether it is erase-only; name, phrases, facet and synonyms of a category's concept, or of all its concepts.
+
+        Raises ValueError when none is named and the category bans several things apart.
+        """
+        category = self._categories[category_id]
+        concept = next((each for each in category.concepts if each.id == concept_id), None)
         if concept is None and category.kind is not Kind.EXPLICIT and len(category.concepts) > 1:
             raise ValueError(f"found no concept, expected one of {category.id}'s, for it bans several")
         asked = concept or category.concepts[0]
         name = asked.id if concept or len(category.concepts) == 1 else category.id
         synonyms = tuple(s for c in category.concepts if c is asked or category.kind is Kind.EXPLICIT
                          for s in c.synonyms)
-        probe = Probe(category.id, name, suite or Suite.OUTSIDE, prompt, seed, asking.banned(category, asked),
-                      asking.facet(category, asked.target), synonyms)
-    outside.probes[probe] = None
+        return (concept is not None and erase_only(category, concept), name, self._asking.banned(category, asked),
+                self._asking.facet(category, asked.target), synonyms)
+
+    def _survivor(self, category_id: str, expected: str) -> Facet:
+        """The facet of what must survive. Raises ValueError when the policy bans it."""
+        if banned := self._banned.get(phrase_key(expected)):
+            raise ValueError(f"found expected = '{expected}', which the policy bans as {banned}, expected something "
+                             "that must survive")
+        return self._asking.facet(self._categories[category_id], expected)
+
+    def _picture(self, row: Row, want: tuple[str, int]) -> None:
+        """Take down a row's pictures. Raises ValueError when another row gives others, or asks them something else."""
+        names: dict[Side, str] = {
+            side: posixpath.normpath(row.cells[column]) for side, column in FILES.items() if column in row.cells
+        }
+        if "governed" not in names:
+            raise ValueError("found no file, expected the name of the row's picture")
+        known = self.found.pictures.setdefault(want, names)
+        where = self._answered.setdefault(want, row.where)
+        if known != names:
+            raise ValueError(f"found {_listed(names)} for the prompt and seed that {where} answers with "
+                             f"{_listed(known)}, expected the same")
+        for side, name in names.items():
+            other, where = self._answers.setdefault((side, name), (want, row.where))
+            if other != want:
+                raise ValueError(f"found {FILES[side]} = '{name}', which {where} names for another prompt or seed, "
+                                 "expected a picture of its own")
+
+
+def _listed(names: dict[Side, str]) -> str:
+    return " and ".join(f"{FILES[side]} = '{name}'" for side, name in names.items())
 
 
 def _seed(row: Row, prompt: str, asking: Asking) -> int:
@@ -125,26 +264,3 @@ def _suite(row: Row) -> Suite | None:
     if text not in list(Suite):
         raise ValueError(f"found suite = '{text}', expected one of: {', '.join(Suite)}")
     return Suite(text)
-
-
-def _about(row: Row, policy: Policy) -> tuple[Category, Concept | None]:
-    categories = {category.id: category for category in policy.spec.categories}
-    named = row.first("category")
-    if named is not None and named not in categories:
-        raise ValueError(f"found category = '{named}', expected one of: {', '.join(categories)}")
-    if text := row.first("concept", "target"):
-        category, concept = concept_of(policy, text)
-        if named not in (None, category.id):
-            raise ValueError(f"found concept = '{text}' of {category.id} in category = '{named}'")
-        return category, concept
-    if named is None and len(categories) > 1 and row.first("expected") is None and "coco_id" not in row.cells:
-        raise ValueError("found neither category nor concept, expected one of them, for the policy has several")
-    return categories[named or next(iter(categories))], None
-
-
-def concept_of(policy: Policy, text: str) -> tuple[Category, Concept]:
-    """A concept by its id or target. Raises ValueError for one that the policy does not ban."""
-    for category, concept in policy.concepts():
-        if text.casefold() in (concept.id, concept.target.casefold()):
-            return category, concept
-    raise ValueError(f"found concept = '{text}', which the policy does not ban")

@@ -39,9 +39,9 @@ def mace(
     fusion: ``sum`` adds the LoRAs up, ``none`` stops after the refinement; both are there to be compared with.
     """
     clock = Stopwatch()
-    with kept_reader(pipe, plan, cache) as reader:
+    with kept_reader(pipe, plan, cache, progress) as reader:
         with clock.stage("preserve"):
-            preserve = preserve_term(reader, plan, cache)
+            preserve = preserve_term(reader, plan, cache, progress)
         with clock.stage("refine"):
             refined = refine(reader, plan, preserve, progress.start("refining", len(plan.targets)))
         trained = [target for target in plan.targets if target.lora.steps > 0 and drawable(plan, target)]
@@ -73,7 +73,7 @@ def _loras(
     cache: Path | None, progress: Progress, clock: Stopwatch,
 ) -> list[TrainedLora]:
     """A LoRA for each target, from the cache or trained now."""
-    found = {target.id: recall(plan, target, cache) for target in targets}
+    found = {target.id: recall(plan, target, cache, progress) for target in targets}
     batches = list(_batches(plan, targets, found))
     training = [target for batch in batches for target in batch]
     reused = sum(lora is not None for lora in found.values())
@@ -81,7 +81,7 @@ def _loras(
         progress.note(f"reusing {reused} of {len(targets)} LoRAs")
     with clock.stage("pictures"):
         advance = progress.start("drawing training pictures", len(training))
-        pictures = training_pictures(pipe, plan, training, cache, advance)
+        pictures = training_pictures(pipe, plan, training, cache, advance, progress)
     with clock.stage("lora"), refined_weights(pipe.unet, refined.matrix):
         focal = [target for target in training if target.lora.init == "focal"]
         directions = focal_directions(reader, plan, preserve, focal) if focal else {}

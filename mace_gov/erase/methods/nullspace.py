@@ -31,9 +31,9 @@ from mace_gov.erase.texts import kept_reader
 def nullspace(plan: ErasurePlan, pipe, *, cache: Path | None, progress: Progress) -> Erasure:
     """One edit of all concepts. See ``EraseMethod``. Raises NumericalError when nothing is preserved."""
     clock = Stopwatch()
-    with kept_reader(pipe, plan, cache) as reader:
+    with kept_reader(pipe, plan, cache, progress) as reader:
         with clock.stage("preserve"):
-            free = null_projector(preserve_term(reader, plan, cache), plan.preserve.leak)
+            free = null_projector(preserve_term(reader, plan, cache, progress), plan.preserve.leak)
         with clock.stage("refine"):
             a, c = aligned_moments(reader, plan, progress.start("editing", len(plan.targets)))
             inside = free @ a @ free

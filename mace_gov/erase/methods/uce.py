@@ -24,9 +24,9 @@ from mace_gov.erase.texts import kept_reader
 def uce(plan: ErasurePlan, pipe, *, cache: Path | None, progress: Progress) -> Erasure:
     """One edit of all concepts. See ``EraseMethod``."""
     clock = Stopwatch()
-    with kept_reader(pipe, plan, cache) as reader:
+    with kept_reader(pipe, plan, cache, progress) as reader:
         with clock.stage("preserve"):
-            preserve = preserve_term(reader, plan, cache)
+            preserve = preserve_term(reader, plan, cache, progress)
         with clock.stage("refine"):
             a, c = aligned_moments(reader, plan, progress.start("editing", len(plan.targets)))
             matrix, system = solve(a, c, plan.refine, preserve)

@@ -1,0 +1,100 @@
+"""Pictures from outside, decoded as a viewer shows them; what could be shown in more than one way is refused."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+from PIL import Image, ImageCms, ImageOps
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+"""Of all that Pillow reads; some of the others run a program (EPS) or are no single picture (PDF, GIF)."""
+MOST_BYTES = 200_000_000
+"""Of a file."""
+MOST_PIXELS = 50_000_000
+"""Of a picture; a larger one is refused before it is decoded."""
+SIDES = 8, 16_384
+"""Pixels that a side may have: no detector reads a line, and enlarging one takes all memory."""
+PLAIN = {"1", "L", "P", "RGB"}
+"""Modes of eight bits or fewer that mean one colour for each pixel."""
+WITH_ALPHA = {"LA": "L", "RGBA": "RGB"}
+"""Modes whose alpha must be opaque, and what is left without it."""
+GAMMA, NEAR = 0.45455, 0.01
+"""The gamma that every viewer assumes, and how far from it a PNG's own may be."""
+
+
+def read_picture(path: Path) -> Image.Image:
+    """A file's one picture, upright, RGB. Raises ValueError that says why it is none; see ``decode``."""
+    return decode(read_bytes(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """A picture's file as bytes. Raises ValueError when it cannot be read, or is too large to be a picture."""
+    try:
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise ValueError(f"found {size} bytes, expected at most {MOST_BYTES}")
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"not readable: {error.strerror or error}") from error
+
+
+def decode(data: bytes) -> Image.Image:
+    """The one picture that ``data`` holds, turned as its EXIF data says, in sRGB.
+
+    Raises ValueError for other formats, several frames, transparency, more than eight bits in a grey picture, CMYK and
+    the like, odd sizes, and files that are damaged: the detectors must see what people will see.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # Pillow warns of what it leaves out
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                _check(image)
+                image.load()
+                return _plain(ImageOps.exif_transpose(image))
+    except Image.UnidentifiedImageError as error:
+        raise ValueError(f"found no picture in a format that is read here: {', '.join(FORMATS)}") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ValueError(f"found more pixels than the {MOST_PIXELS} that a picture may have") from error
+    except _Odd as error:
+        raise ValueError(str(error)) from error
+    except Exception as error:  # decoders' exceptions share no base; none may cross the border
+        raise ValueError(f"damaged: {type(error).__name__}: {error}") from error
+
+
+class _Odd(Exception):
+    """A picture that is no plain one."""
+
+
+def _check(image: Image.Image) -> None:
+    """What the header tells. Raises _Odd."""
+    if (frames := getattr(image, "n_frames", 1)) != 1 or getattr(image, "is_animated", False):
+        raise _Odd(f"found {frames} frames, expected one: the others would go unseen")
+    least, most = SIDES
+    if not all(least <= side <= most for side in image.size) or image.width * image.height > MOST_PIXELS:
+        raise _Odd(f"found {image.width} x {image.height} pixels, expected sides of {least} to {most} and at most "
+                   f"{MOST_PIXELS} in all")
+    if image.mode not in PLAIN | WITH_ALPHA.keys():
+        raise _Odd(f"found a picture of mode {image.mode}, expected eight bits of grey or of red, green and blue")
+    if "transparency" in image.info:
+        raise _Odd("found a transparent colour, expected none: what is seen depends on what lies below")
+    colours = {"icc_profile", "srgb"} & image.info.keys()
+    if not colours and abs(image.info.get("gamma", GAMMA) - GAMMA) > NEAR:
+        raise _Odd(f"found a gamma of {image.info['gamma']}, expected {GAMMA} or none")
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """RGB in sRGB. Raises _Odd where pixels are not opaque."""
+    if image.mode in WITH_ALPHA:
+        if image.getchannel("A").getextrema() != (255, 255):
+            raise _Odd("found transparent pixels, expected none: what is seen depends on what lies below")
+        image = image.convert(WITH_ALPHA[image.mode])
+    profile = image.info.get("icc_profile")
+    if not profile:
+        return image.convert("RGB")
+    known = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    flat = image.convert("L" if known.profile.xcolor_space.strip() == "GRAY" else "RGB")
+    try:
+        return ImageCms.profileToProfile(flat, known, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except ImageCms.PyCMSError as error:
+        raise _Odd(f"found a colour profile that does not fit the picture: {error}") from error
