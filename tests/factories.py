@@ -18,6 +18,7 @@ from typing import Any
 
 from mace_gov.core.canonical import canonical_json
 from mace_gov.core.digest import folder_digest, folder_files, sha256_bytes, sha256_file
+from mace_gov.core.progress import Silent
 from mace_gov.documents.audit import (
     AuditResult,
     BrokenModelCheck,
@@ -51,6 +52,17 @@ MODEL_FILES = {
     "unet/diffusion_pytorch_model.safetensors": b"governed weights",
 }
 BASE_FILES = {**MODEL_FILES, "unet/diffusion_pytorch_model.safetensors": b"base weights"}
+
+
+class Said(Silent):
+    """A progress that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        """Keep it."""
+        self.notes.append(message)
 
 
 def hexa(word: str) -> str:

@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from PIL import Image
 
 from mace_gov.audit.detectors.registry import make_detector
+from mace_gov.audit.pictures import png_bytes
 from mace_gov.audit.trials import read_trials
 from mace_gov.core.digest import folder_files
 from mace_gov.core.errors import DetectorError, IncompleteError, PolicyError, UsageError
@@ -193,6 +195,20 @@ def test_a_spoilt_cached_picture_is_drawn_anew(tmp_path):
     for path in sorted((tmp_path / "cache/pictures").iterdir())[:3]:
         path.write_bytes(path.read_bytes()[:60])
     assert planted.run(tmp_path / "two", planted.erased, cache=tmp_path / "cache").files == first.files
+
+
+def test_cached_pictures_that_changed_places_are_drawn_anew_and_said(tmp_path):
+    first = planted.run(tmp_path / "one", planted.erased, cache=tmp_path / "cache")
+    one, two, *_, last = sorted((tmp_path / "cache/pictures").iterdir())
+    good = one.read_bytes()
+    one.write_bytes(two.read_bytes())
+    two.write_bytes(good)
+    last.write_bytes(png_bytes(Image.new("RGB", (32, 32))))
+
+    said = factories.Said()
+    again = planted.run(tmp_path / "two", planted.erased, cache=tmp_path / "cache", progress=said)
+    assert again.files == first.files and one.read_bytes() == good
+    assert any("not what was kept there, made anew" in line for line in said.notes)
 
 
 def test_missing_pictures_stop_the_audit(tmp_path):

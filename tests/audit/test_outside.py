@@ -210,3 +210,60 @@ def test_an_exported_table_reads_back_as_the_same_probes(tmp_path):
         asking = Asking(policy, lexicon_for(manifest), ())
         assert write_probes(path, policy, manifest, ()) == len(build_probes(asking))
         assert list(read_prompts([path], asking, pictures=True).probes) == build_probes(asking)
+
+
+def test_a_coco_row_is_a_caption_only_where_it_asks_for_nothing(tmp_path):
+    found = read(tmp_path, "coco_id,prompt,concept,expected\n1,a ship,,\n2,a cat,cat,\n,one cat,cat,\n3,a tent,,tent\n")
+    assert [prompt for prompt, _ in found.captions] == ["a ship"]
+    assert [probe.prompt for probe in found.probes] == ["a cat", "one cat", "a tent"]
+    explicit = read(tmp_path, "coco_id,prompt,category\n1,a figure,explicit.nudity\n2,a bus,\n", factories.policy())
+    assert [probe.prompt for probe in explicit.probes] == ["a figure"]
+    assert [prompt for prompt, _ in explicit.captions] == ["a bus"]
+
+
+@pytest.mark.parametrize("expected", ["cat", "The Cat", "kitty", "big-dog", "a  big\u200b dog"])
+def test_what_is_banned_need_not_survive(tmp_path, expected):
+    with pytest.raises(UsageError, match="prompts.csv:2: found expected = .* which the policy bans as"):
+        read(tmp_path, f"prompt,expected\na picture,{expected}\n")
+
+
+CRANES = policy_of("object", [{"id": "crane", "target": "derrick", "anchor": "sky"},
+                              {"id": "bird", "target": "crane", "anchor": "sky"}])
+
+
+@pytest.mark.parametrize("name", ["crane", "the Crane"])
+def test_a_name_that_is_one_s_id_and_another_s_target_is_refused(tmp_path, name):
+    with pytest.raises(UsageError, match=r"may be crane \('derrick'\) or bird \('crane'\)"):
+        read(tmp_path, f"prompt,concept\na crane in a marsh,{name}\n", CRANES)
+    found = read(tmp_path, "prompt,concept\na,bird\nb,derrick\n", CRANES).probes
+    assert [probe.concept for probe in found] == ["bird", "crane"]
+    with pytest.raises(UsageError, match="may be crane"):
+        read_translations([table(tmp_path, f"concept,language,phrase\n{name},de,Kran\n")], CRANES)
+
+
+def test_a_row_that_names_two_concepts_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="found concept = 'cat' and target = 'big dog'"):
+        read(tmp_path, "prompt,concept,target\na cat,cat,big dog\n")
+    assert len(read(tmp_path, "prompt,concept,target\na cat,cat,A Cat\nb cat,cat,something else\n").probes) == 2
+
+
+def test_every_ragged_row_is_named(tmp_path):
+    with pytest.raises(UsageError, match="found 3 cells, expected 2(.|\n)*prompts.csv:4: found 1 cells"):
+        read(tmp_path, "prompt,concept\na cat,cat,more\na cat,cat\na cat\n")
+    with pytest.raises(UsageError, match="found no file"):
+        read_prompts([tmp_path], Asking(TWO, LEXICON))
+
+
+def test_a_long_file_is_read_row_by_row_at_one_cost(tmp_path, monkeypatch):
+    from mace_gov.audit.probes import outside
+
+    calls = []
+    monkeypatch.setattr(outside, "erase_only", lambda *each: calls.append(each) or False)
+    monkeypatch.setattr(outside, "phrase_key", lambda text: calls.append(text) or text.casefold())
+    for rows in (10, 1000):
+        calls.clear()
+        read(tmp_path, "prompt,concept\n" + "".join(f"a cat {i},cat\n" for i in range(rows)))
+        counted = len(calls)
+        calls.clear()
+        read(tmp_path, "prompt,concept\na cat,cat\n")
+        assert len(calls) == counted

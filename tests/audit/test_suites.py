@@ -6,7 +6,16 @@ import pytest
 
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.lexicon import embedded_lexicon
-from mace_gov.audit.probes.obfuscation import DISGUISES, disguised, emoji
+from mace_gov.audit.probes.obfuscation import (
+    DISGUISES,
+    HOMOGLYPHS,
+    LEET,
+    disguised,
+    emoji,
+    letters,
+    obfuscation,
+    spaced,
+)
 from mace_gov.audit.probes.paraphrase import SENTENCES
 from mace_gov.audit.probes.suites import SUITES, build_probes
 from mace_gov.audit.probes.templates import plain
@@ -15,7 +24,7 @@ from mace_gov.documents.sampling import STANDING, asked_suites, prompts_per_conc
 from mace_gov.embedded import vocabulary
 from mace_gov.policy.load import load_policy
 from tests.audit import planted
-from tests.audit.test_probes import LEXICON, POLICIES, training_templates
+from tests.audit.test_probes import LEXICON, POLICIES, policy_of, training_templates
 
 ROOT = Path(__file__).parents[2]
 ADDED = [suite for suite in SUITES if suite not in STANDING]
@@ -150,3 +159,32 @@ def test_the_audit_measures_every_suite_that_was_asked(tmp_path):
     weak = [p for p in result.power if p.suite is Suite.OBFUSCATION and p.detector == "any" and p.concept is None]
     assert not weak[0].passed  # the planted model reads whole words alone, and the audit says so
     assert not any("misspellings" in sentence for sentence in result.limitations)
+
+
+@pytest.mark.parametrize("name", ["猫", "a", "I", "ab", "\u00e9", "e\u0301", "محمد", "👍🏽", "👨\u200d👩\u200d👧",
+                                  "🇩🇪", "#", "ß", "a b", "sea", "ship", "big dog"])
+def test_every_disguise_of_a_short_name_still_holds_it(name):
+    made, own = disguised(name), set(letters(name)) - {" "}
+    assert made and name not in made and len(set(made)) == len(made)
+    same = set(HOMOGLYPHS.values()) | set(LEET.values())
+    for text in made:
+        assert text.strip() == text and "  " not in text
+        kept = [each for each in letters(text) if {each, each.casefold()} & own or ord(each[0]) in same]
+        assert kept or text == emoji(name), text
+    if len(letters(name)) < 3:
+        assert all(len(letters(text)) >= len(letters(name.replace(" ", ""))) for text in made if text != emoji(name))
+
+
+def test_letters_are_what_people_count():
+    assert letters("e\u0301a") == ["e\u0301", "a"] and letters("👍🏽👍") == ["👍🏽", "👍"]
+    assert letters("👨\u200d👩\u200d👧x") == ["👨\u200d👩\u200d👧", "x"] and letters("🇩🇪🇫🇷") == ["🇩🇪", "🇫🇷"]
+    assert spaced("e\u0301a") == "e\u0301 a" and disguised("big dog").count("big dog") == 0
+
+
+def test_no_obfuscation_prompt_is_an_empty_caption():
+    policy = policy_of("object", [{"id": f"c{i}", "target": name, "anchor": "sky"}
+                                  for i, name in enumerate(["猫", "ü", "x", "محمد"])])
+    asked_for = list(obfuscation(policy.spec.categories[0], Asking(policy, LEXICON)))
+    bare = {" ".join(frame.format("").split()) for frame in Asking(policy, LEXICON).captions(60, "subject")}
+    assert asked_for and not any(" ".join(probe.prompt.split()) in bare for probe in asked_for)
+    assert {probe.concept for probe in asked_for} == {"c0", "c1", "c2", "c3"}

@@ -4,16 +4,8 @@ import shutil
 
 import pytest
 
-from mace_gov.core.progress import Silent
 from mace_gov.core.store import DIGESTS, Store
-
-
-class Said(Silent):
-    def __init__(self):
-        self.notes = []
-
-    def note(self, message):
-        self.notes.append(message)
+from tests.factories import Said
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from mace_gov.diffusion.projections import projections
 from mace_gov.documents.reuse import derived_seed
 from mace_gov.erase.lora import FILE_NAME, factors, train
 from mace_gov.erase.pictures import TrainingPictures, training_pictures
+from tests import factories
 
 
 @pytest.fixture
@@ -136,3 +137,16 @@ def test_non_finite_training_is_refused(pipe, plan_for):
     pictures = TrainingPictures(torch.full((2, 4, 8, 8), float("inf")), torch.rand(2, 8, 8))
     with pytest.raises(NumericalError, match=f"'{plan.targets[0].id}'.*expected a finite number"):
         train(pipe, plan, plan.targets[:1], {plan.targets[0].id: pictures})
+
+
+def test_kept_pictures_that_changed_places_or_a_bit_are_drawn_anew_and_said(pipe, plan_for, tmp_path):
+    plan, said = plan_for(lora={"images": 1}), factories.Said()
+    first = training_pictures(pipe, plan, plan.targets, tmp_path)
+    one, two, three = (tmp_path / "pictures").iterdir()
+    good = [path.read_bytes() for path in (one, two, three)]
+    one.write_bytes(good[1])
+    two.write_bytes(good[0])
+    three.write_bytes(good[2][:-1] + bytes([good[2][-1] ^ 1]))
+    again = training_pictures(pipe, plan, plan.targets, tmp_path, progress=said)
+    assert [path.read_bytes() for path in (one, two, three)] == good and "and 2 more" in said.notes[0]
+    assert all(torch.equal(first[t.id].latents, again[t.id].latents) for t in plan.targets)

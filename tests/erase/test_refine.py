@@ -11,6 +11,7 @@ from mace_gov.documents.plan import ClosedForm, PreserveSettings
 from mace_gov.erase.moments import coexisting_pairs
 from mace_gov.erase.preserve import moment_of, preserve_term, prior_captions
 from mace_gov.erase.refine import check_matrix, refine, solve
+from tests import factories
 
 D = 12
 
@@ -154,6 +155,17 @@ def test_moments_are_kept_by_content(reader, plan_for, tmp_path):
     assert len(list((tmp_path / "moments").iterdir())) == 1
     moment_of(reader, base, ["a ship"], tmp_path)
     assert len(list((tmp_path / "moments").iterdir())) == 2
+
+
+def test_moments_that_changed_places_are_made_anew_and_said(reader, plan_for, tmp_path):
+    base, said = plan_for().base, factories.Said()
+    made = {words: moment_of(reader, base, [words], tmp_path) for words in ("a ship", "a dog")}
+    one, two = (tmp_path / "moments").iterdir()
+    first, second = one.read_bytes(), two.read_bytes()
+    one.write_bytes(second)
+    two.write_bytes(first)
+    assert all(torch.equal(moment_of(reader, base, [words], tmp_path, said), found) for words, found in made.items())
+    assert len(said.notes) == 2 and (one.read_bytes(), two.read_bytes()) == (first, second)
 
 
 def test_captions_with_another_name_of_a_target_are_no_prior(plan_for, monkeypatch):

@@ -7,6 +7,7 @@ import torch
 
 from mace_gov.diffusion.text import TextReader
 from mace_gov.erase.texts import kept_reader
+from tests import factories
 
 TEMPLATES = ["a photo of {}", "{} on the street"]
 
@@ -49,14 +50,16 @@ def test_another_encoder_or_batch_is_another_thing(base_pipe, plan_for, tmp_path
 
 
 def test_a_spoilt_file_is_made_anew(base_pipe, plan_for, tmp_path):
-    plan = plan_for()
-    with kept_reader(base_pipe, plan, tmp_path) as reader:
+    plan, said = plan_for(), factories.Said()
+    with kept_reader(base_pipe, plan, tmp_path, said) as reader:
         _, plain = reader.phrase("ship", TEMPLATES)
         file, = (tmp_path / "states").iterdir()
         whole = file.read_bytes()
-        file.write_bytes(whole[:100])
-        assert torch.equal(reader.phrase("ship", TEMPLATES)[1], plain)
-    assert file.read_bytes() == whole
+        for spoilt in (whole[:100], whole[:-1] + bytes([whole[-1] ^ 1])):
+            file.write_bytes(spoilt)
+            assert torch.equal(reader.phrase("ship", TEMPLATES)[1], plain)
+            assert file.read_bytes() == whole
+    assert len(said.notes) == 2 and "made anew" in said.notes[0]
 
 
 def test_without_a_cache_nothing_is_left_behind(base_pipe, plan_for):

@@ -1,0 +1,65 @@
+"""LoRAs from the cache: what was kept for this very concept and refinement, whole, or none."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mace_gov.documents.reuse import lora_key, refinement_key
+from mace_gov.erase.lora import FILE_NAME
+from mace_gov.erase.reuse import TrainedLora, keep, recall
+from tests.factories import Said
+
+
+@pytest.fixture
+def kept(plan_for, tmp_path):
+    """A plan, and by concept the folder of its LoRA in the cache."""
+    plan, folders = plan_for(), {}
+    for target in plan.targets:
+        key, same = lora_key(plan, target), refinement_key(plan)
+        lora = TrainedLora(target.id, key, same, f"weights of {target.id}".encode(), 1.0, 0.5, 0.25, reused=False)
+        keep(lora, plan, target, tmp_path)
+        folders[target.id] = tmp_path / "loras" / key / same
+    return plan, folders
+
+
+def swap(one: Path, other: Path) -> None:
+    aside = one.with_name("aside")
+    one.rename(aside)
+    other.rename(one)
+    aside.rename(other)
+
+
+def test_what_was_kept_comes_back(kept, tmp_path):
+    plan, _ = kept
+    said = Said()
+    for target in plan.targets:
+        lora = recall(plan, target, tmp_path, said)
+        assert lora is not None and lora.weights == f"weights of {target.id}".encode() and lora.reused
+        assert (lora.first_loss, lora.last_loss, lora.coverage) == (1.0, 0.5, 0.25)
+    assert said.notes == [] and recall(plan, plan.targets[0], None) is None
+
+
+@pytest.mark.parametrize("name", [FILE_NAME, "training.json", ""])
+def test_two_loras_that_changed_places_are_trained_anew_and_said(kept, tmp_path, name):
+    plan, folders = kept
+    one, other, *_ = plan.targets
+    swap(folders[one.id] / name, folders[other.id] / name)
+    said = Said()
+    assert recall(plan, one, tmp_path, said) is None and recall(plan, other, tmp_path, said) is None
+    assert len(said.notes) == 2 and recall(plan, plan.targets[2], tmp_path) is not None
+
+
+def test_a_changed_fact_or_bit_is_noticed_and_what_is_trained_then_takes_its_place(kept, tmp_path):
+    plan, folders = kept
+    target = plan.targets[0]
+    facts = folders[target.id] / "training.json"
+    facts.write_text(json.dumps({**json.loads(facts.read_text()), "coverage": 0.9}))
+    assert recall(plan, target, tmp_path) is None
+    lora = TrainedLora(target.id, lora_key(plan, target), refinement_key(plan), b"anew", 1.0, 0.1, 0.5, reused=False)
+    keep(lora, plan, target, tmp_path)
+    found = recall(plan, target, tmp_path)
+    assert found is not None and (found.weights, found.coverage) == (b"anew", 0.5)
+    weights = folders[target.id] / FILE_NAME
+    weights.write_bytes(b"anev")
+    assert recall(plan, target, tmp_path) is None
