@@ -39,7 +39,7 @@ def check_inputs(
 ) -> dict[str, str]:
     """Read what the user brings and make all probes, before anything is drawn or written. Raises as ``audit`` does.
 
-    Returns the digests, by name, of the pictures of the governed model that will be judged, where they are brought.
+    Returns the digests, by name, of the pictures that are brought and will be judged.
     """
     return prepare(policy, base, lexicon_for(base), trained_on, inputs, diffusion_drawer(None)).pictures
 

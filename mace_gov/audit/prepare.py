@@ -45,7 +45,7 @@ class Prepared:
     imported: frozenset[Side] = frozenset()
     """Sides whose pictures were drawn elsewhere."""
     pictures: dict[str, str] = field(default_factory=dict)
-    """Digests of the governed model's pictures where they were drawn elsewhere, by name."""
+    """Digests of those pictures by name."""
     unnamed: list[str] = field(default_factory=list)
     """Files of their folder that are not judged."""
     cut: int = 0
@@ -93,8 +93,7 @@ def prepare(
         return Prepared(
             policy, probes, _spread(_unrelated(policy, probes)), outside.captions, outside.refused,
             importing(inputs.images, outside, digests, drawer), imported_sides(outside),
-            {names["governed"]: digests[names["governed"]] for names in outside.pictures.values()},
-            unnamed_files(inputs.images, digests), len(_cut(base, probes, outside.captions)),
+            digests, unnamed_files(inputs.images, digests), len(_cut(base, probes, outside.captions)),
         )
     asked = list(dict.fromkeys([*build_probes(asking), *outside.probes]))
     cut = _cut(base, asked, outside.captions)

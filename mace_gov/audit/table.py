@@ -18,7 +18,7 @@ SHOWN = 20
 """Malformed rows that are named; the rest is counted."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Row:
     """One row of a table."""
 
@@ -38,7 +38,10 @@ class Row:
 
     def first(self, *names: str) -> str | None:
         """The first of some columns that is filled."""
-        return next((self.cells[name] for name in names if name in self.cells), None)
+        for name in names:  # a file may have a million rows
+            if name in self.cells:
+                return self.cells[name]
+        return None
 
 
 def read_table(path: Path, read: Callable[[Row], Value], *, needs: Sequence[str]) -> list[Value]:
@@ -95,9 +98,8 @@ def _rows(path: Path, needs: Sequence[str]) -> Iterator[Row]:
             if doubled := sorted({name for name in header if name and header.count(name) > 1}):
                 raise UsageError(f"{path}:1: found column {doubled[0]} twice, expected each once")
             for cells in reader:
-                stripped = [cell.strip() for cell in cells]
-                if any(stripped):
-                    named = {name: cell for name, cell in zip(header, stripped, strict=False) if name and cell}
+                named = {name: text for name, cell in zip(header, cells, strict=False) if (text := cell.strip()) and name}
+                if named or any(cell.strip() for cell in cells):
                     odd = None if len(cells) == len(header) else (
                         f"found {len(cells)} cells, expected {len(header)}; a cell with a comma in it needs quotes")
                     yield Row(path, reader.line_num, named, odd)

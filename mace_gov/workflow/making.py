@@ -126,7 +126,9 @@ def audit_model(
             cache=registry / "cache", device=device, progress=progress, trained_on=plan.templates, inputs=inputs,
         )
         verified, verdict = _attest(
-            folder, loaded, plan, None, seen, None, Granted(), pair=pair, model_pair=None, governed=governed
+            folder, loaded, plan, None, seen, None, Granted(), pair=pair, model_pair=None, governed=governed,
+            # a folder of pictures may hold others too; those that were judged were hashed as they were read
+            elsewhere=None if images else Path(governed.path),
         )
     folder = registry / "audits" / policy.metadata.name / str(number)
     report = write_report(policy, verified, verdict, None, folder, reports, pair)
@@ -159,8 +161,12 @@ def erase_model(
 def _attest(
     folder: Path, loaded: LoadedPolicy, plan: ErasurePlan, erasure: ErasureRecord | None, seen: AuditResult,
     lineage: Lineage | None, granted: Granted, *, pair: KeyPair, model_pair: KeyPair | None, governed: ModelManifest,
+    elsewhere: Path | None = None,
 ) -> tuple[VerifiedEvidence, Verdict]:
-    """Sign the evidence, read it back as a stranger would, decide, sign the decision."""
+    """Sign the evidence, read it back as a stranger would, decide, sign the decision.
+
+    elsewhere: an audited model, to be hashed once more.
+    """
     write_bytes(folder / POLICY_NAME, loaded.data)
     if erasure and lineage and model_pair:
         sign_build(folder, f"{lineage.name}/{lineage.version}", loaded.policy, loaded.file_digest, plan, erasure, seen,
@@ -176,7 +182,7 @@ def _attest(
         files=collect_files(folder),
     )
     sign_evidence(folder, evidence, pair, model_files=None if erasure else governed.files)
-    verified = verify(folder, key=pair.public, model=None if erasure else Path(governed.path), need_verdict=False)
+    verified = verify(folder, key=pair.public, model=elsewhere, need_verdict=False)
     verdict = decide(verified, loaded.policy, waivers=granted.waivers, previous=granted.previous)
     sign_results(folder, verified.evidence, verdict, pair)
     sign_summary(folder, verified.evidence, verdict, pair)

@@ -96,7 +96,7 @@ def test_what_no_row_names_is_said_and_not_signed(tmp_path):
     told = [line for line in said.notes if "aside/worst.png" in line]
     assert told and "neither looked at nor signed" in told[0] and told[0] in result.limitations
     assert not any("base-" in line or rows[0]["file"] in line for line in told)
-    assert set(theirs(folder, policy, sheet).files) == {row["file"] for row in rows}
+    assert set(theirs(folder, policy, sheet).files) == {row[side] for row in rows for side in ("file", "base_file")}
     assert any("made elsewhere" in line for line in result.limitations)
 
 

@@ -12,7 +12,7 @@ from mace_gov.audit.inputs import Inputs
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.outside import read_prompts, read_translations
 from mace_gov.audit.trials import read_trials
-from mace_gov.core.digest import sha256_file
+from mace_gov.core.digest import folder_files, sha256_file
 from mace_gov.core.errors import UsageError
 from mace_gov.documents.policy import Suite
 from mace_gov.gate.decide import broken_model
@@ -163,7 +163,8 @@ def test_pictures_made_elsewhere_are_judged_like_any(tmp_path, with_base):
     policy, folder, sheet, rows = drawn_elsewhere(tmp_path, planted.erased, planted.faithful if with_base else None)
     model = theirs(folder, policy, sheet)
     assert model.pipeline == PICTURES and model.ref == "theirs"
-    assert model.files == {row["file"]: sha256_file(folder / row["file"]) for row in rows}
+    assert model.files == folder_files(folder) and len(model.files) == (2 if with_base else 1) * len(
+        {row["file"] for row in rows})
     result = run(tmp_path / "out", never, policy, Inputs(prompts=(sheet,), images=folder), model=model,
                  base=never if with_base else planted.faithful)
     direct = rule_less(result, Suite.DIRECT)
