@@ -98,7 +98,8 @@ def _rows(path: Path, needs: Sequence[str]) -> Iterator[Row]:
             if doubled := sorted({name for name in header if name and header.count(name) > 1}):
                 raise UsageError(f"{path}:1: found column {doubled[0]} twice, expected each once")
             for cells in reader:
-                named = {name: text for name, cell in zip(header, cells, strict=False) if (text := cell.strip()) and name}
+                named = {name: text for name, cell in zip(header, cells, strict=False)
+                         if (text := cell.strip()) and name}
                 if named or any(cell.strip() for cell in cells):
                     odd = None if len(cells) == len(header) else (
                         f"found {len(cells)} cells, expected {len(header)}; a cell with a comma in it needs quotes")

@@ -41,6 +41,17 @@ def test_vectors_are_those_of_transformers(clip):
     assert np.allclose(clip.phrases(["a photo of ship", "cat"]), said.text_embeds.numpy(), atol=1e-5)
 
 
+@pytest.mark.parametrize("levels", [(255, 0, 0), (0, 0, 255)])
+def test_its_network_gets_red_green_blue_less_its_own_means(clip, monkeypatch, levels):
+    given, read = [], clip.model.vision_model.forward
+    monkeypatch.setattr(clip.model.vision_model, "forward",
+                        lambda pixel_values, **more: given.append(pixel_values) or read(pixel_values, **more))
+    Clip(clip.model, clip.tokenizer, mean=(0.1, 0.2, 0.3), deviation=(0.5, 0.25, 0.2)).pictures(
+        [Image.new("RGB", (64, 64), levels)])
+    wanted = (np.array(levels) / 255 - [0.1, 0.2, 0.3]) / [0.5, 0.25, 0.2]
+    assert given[0].shape == (1, 3, 32, 32) and given[0][0, :, 9, 9].numpy() == pytest.approx(wanted, abs=1e-6)
+
+
 def test_a_picture_or_phrase_has_one_vector_whatever_it_came_with(clip, folder):
     fresh = Clip.load(str(folder))
     together = clip.pictures(PICTURES)

@@ -74,3 +74,12 @@ def test_a_callable_without_a_source_has_no_digest():
 
     made = CallableDetector("look", Look())
     assert made.card().weights_digest is None and made.score([None], [None]) == [0.0]
+
+
+def test_one_name_for_two_detectors_is_refused(monkeypatch):
+    with pytest.raises(UsageError, match="found 'mine' for a:one and for b:two"):
+        known_detectors(["mine=a:one", "mine=b:two"])
+    assert known_detectors(["mine=a:one", "mine=a:one"])["mine"] == "a:one"
+    monkeypatch.setattr(plugin, "installed", lambda: [("theirs", "a:one"), ("theirs", "b:two")])
+    with pytest.raises(UsageError, match="the name 'theirs' is taken by a:one"):
+        known_detectors()
