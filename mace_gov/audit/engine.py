@@ -76,7 +76,9 @@ def audit(
     pairs: list[Pair] = []
     seconds = {"draw": 0.0, "detect": 0.0}
     wanted = asked.beside
-    for part in rounds(asked.probes, policy.spec.audit.looks or 1):
+    # pictures that are there already are all judged: those that are signed are just those
+    looks = 1 if inputs.images is not None else policy.spec.audit.looks or 1
+    for part in rounds(asked.probes, looks):
         done = decided(policy, pairs) if pairs else set()
         probes = [probe for probe in part if (probe.category, probe.suite) not in done]
         wanted = [*((probe.prompt, probe.seed) for probe in probes), *wanted]

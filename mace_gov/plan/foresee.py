@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from mace_gov.core.store import Store
 from mace_gov.documents.plan import ErasurePlan, Target
 from mace_gov.documents.reuse import (
     Reuse,
@@ -64,15 +65,12 @@ def _fate(
 
 
 def _kept(cache: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Key, refinement and description of every LoRA in the cache, the latest first."""
+    """Key, refinement and description of every LoRA in the cache, the latest first; spoilt ones are not there."""
+    store = Store(cache)
     files = [(path.stat().st_mtime_ns, path) for path in (cache / "loras").glob("*/[!.]*/training.json")]
     for _, path in sorted(files, reverse=True):
-        try:
-            about = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(about, dict):
-            yield path.parent.parent.name, path.parent.name, about
+        if (description := store.get(path.relative_to(cache).as_posix())) is not None:
+            yield path.parent.parent.name, path.parent.name, json.loads(description)
 
 
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any], within: str = "") -> Iterator[str]:

@@ -176,3 +176,9 @@ def test_a_prompt_that_is_cut_is_counted_and_said_and_one_whose_concept_is_cut_i
         assert any(line.startswith(wanted) for line in result.limitations)
     short = run(tmp_path / "short", planted.erased, planted.small_policy(), Inputs(), model=manifests[1])
     assert not any("cut off" in line for line in short.limitations)
+
+
+def test_all_pictures_that_are_there_are_judged_however_often_the_policy_looks(tmp_path):
+    _, folder, sheet, rows = drawn_elsewhere(tmp_path, planted.erased, planted.faithful)
+    result = judge(tmp_path / "out", planted.small_policy(looks=4), folder, sheet)
+    assert result.trials == 2 * len(rows)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from mace_gov.core.canonical import canonical_json
+from mace_gov.core.store import Store
 from mace_gov.documents.reuse import lora_inputs, lora_key, pictures_key, refinement_key, refinement_targets
 from mace_gov.plan.foresee import foresee
 from tests import factories
@@ -15,13 +16,10 @@ def trained(cache: Path, made, names=("nudity", "naked")) -> None:
     """Leave in a cache what training the targets of a plan leaves there."""
     for target in made.targets:
         if target.id in names:
-            folder = cache / "loras" / lora_key(made, target) / refinement_key(made)
-            folder.mkdir(parents=True)
-            (folder / "training.json").write_bytes(canonical_json(
+            store, name = Store(cache), f"loras/{lora_key(made, target)}/{refinement_key(made)}/training.json"
+            store.put(name, canonical_json(
                 {"concept": target.id, "inputs": lora_inputs(made, target), "refinedFor": refinement_targets(made)}))
-            pictures = cache / "pictures" / f"{pictures_key(made, target)}.safetensors"
-            pictures.parent.mkdir(exist_ok=True)
-            pictures.write_bytes(b"")
+            store.put(f"pictures/{pictures_key(made, target)}.safetensors", b"")
 
 
 def with_lora(made, **changes):
