@@ -179,6 +179,6 @@ def test_a_prompt_that_is_cut_is_counted_and_said_and_one_whose_concept_is_cut_i
 
 
 def test_all_pictures_that_are_there_are_judged_however_often_the_policy_looks(tmp_path):
-    _, folder, sheet, rows = drawn_elsewhere(tmp_path, planted.erased, planted.faithful)
+    _, folder, sheet, rows = drawn_elsewhere(tmp_path, planted.faithful, planted.faithful)
     result = judge(tmp_path / "out", planted.small_policy(looks=4), folder, sheet)
     assert result.trials == 2 * len(rows)
