@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -13,8 +15,9 @@ from pydantic_core import ErrorDetails
 
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.errors import PolicyError, UsageError
+from mace_gov.core.phrases import escaped
 from mace_gov.documents.base import Document, Location
-from mace_gov.policy.source import Source, read_yaml
+from mace_gov.policy.source import Source, Unclear, read_yaml
 
 D = TypeVar("D", bound=Document)
 Problem = tuple[Location, str]
@@ -71,22 +74,32 @@ def read_file(path: Path, what: str) -> File:
     return File(path, data, source)
 
 
-def validate(model: type[D], value: Any) -> tuple[D | None, list[Problem]]:
-    """The document, or what is wrong with it. What a whole document says of itself is left to its own check."""
+def validate(
+    model: type[D], value: Any, check: Callable[[Any], list[Problem]] | None = None, *, partial: bool = False
+) -> tuple[D | None, list[Problem]]:
+    """The document, or what is wrong with it.
+
+    ``check`` finds in the plain value what contradicts itself, with places, whatever else is wrong with it; so what the
+    document says of itself as a whole counts only when that finds nothing. ``partial``: what is missing is no problem.
+    """
+    found = check(value) if check is not None else []
+    document = None
     try:
         # In a file a key has one name, the one that the schema gives it.
-        return model.model_validate(value, by_alias=True, by_name=False), []
+        document = model.model_validate(value, by_alias=True, by_name=False)
     except ValidationError as error:
-        details = [d for d in error.errors() if not (d["type"] == "value_error" and not d["loc"])]
-        return None, [(tuple(detail["loc"]), _message(model, detail)) for detail in details]
+        details = [d for d in error.errors() if not (partial and d["type"] == "missing")]
+        own = [(tuple(detail["loc"]), _message(model, detail)) for detail in details]
+        found += [problem for problem in own if problem[0] or not found]
+    return (document if not found else None), found
 
 
 def fail(path: Path, source: Source, problems: Iterable[Problem]) -> PolicyError:
     """The error that names every problem, in the order of the file."""
     known = list(dict.fromkeys(problems))
-    placed = sorted((source.place(where), where, message) for where, message in known)
-    lines = [f"{path}:{line}:{column}: {dotted(where)}: {message}" for (line, column), where, message in placed]
-    return PolicyError(f"{path}: {len(known)} {'error' if len(known) == 1 else 'errors'}", lines)
+    placed = sorted(((source.place(where), where, message) for where, message in known), key=lambda each: each[0])
+    lines = [escaped(f"{path}:{line}:{column}: {dotted(where)}: {message}") for (line, column), where, message in placed]
+    return PolicyError(escaped(f"{path}: {len(known)} {'error' if len(known) == 1 else 'errors'}"), lines)
 
 
 def dotted(where: Location) -> str:
@@ -108,11 +121,16 @@ def _message(model: type[BaseModel], detail: ErrorDetails) -> str:
     if kind == "value_error":
         return str(context.get("error", detail["msg"]))
     expected = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-    return f"found {_short(detail['input'])}, expected {expected}"
+    if kind == "string_type" and not isinstance(detail["input"], dict | list | None):
+        expected += ": put it in quotes"
+    unclear = ", which readers of YAML take for different things" if isinstance(detail["input"], Unclear) else ""
+    return f"found {_short(detail['input'])}{unclear}, expected {expected}"
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    """A value as people write it, shortened."""
+    text = json.dumps(value) if value is None or isinstance(value, bool) else (
+        value.isoformat() if isinstance(value, date) else repr(value))
     return text if len(text) <= 60 else text[:57] + "..."
 
 
