@@ -32,7 +32,8 @@ def tidy(text: str) -> str:
     >>> tidy("cafe\\u0301  ter\\u200brace ")
     'café terrace'
     """
-    return " ".join(unicodedata.normalize("NFC", visible(text)).split())
+    seen = visible(text)
+    return " ".join((seen if seen.isascii() else unicodedata.normalize("NFC", seen)).split())
 
 
 def phrase_key(text: str) -> str:
@@ -43,7 +44,9 @@ def phrase_key(text: str) -> str:
     >>> phrase_key("The Fire-Truck") == phrase_key("fire  truck")
     True
     """
-    key = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", tidy(text)).casefold())
+    key = tidy(text).casefold()
+    if not key.isascii():
+        key = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", key).casefold())
     return _ARTICLES.sub("", " ".join(_JOINTS.sub(" ", key).split()))
 
 

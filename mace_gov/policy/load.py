@@ -53,7 +53,12 @@ def load_policy(path: Path, *, today: date | None = None, ended: bool = False) -
     such file, PolicyError with every problem found, each as
     ``file:line:column: field: what was found, what was expected``.
     """
-    return _load(read_file(path, "policy"), today or wall_clock().date(), ended, DEEPEST)
+    return load_file(read_file(path, "policy"), today=today, ended=ended)
+
+
+def load_file(file: File, *, today: date | None = None, ended: bool = False) -> LoadedPolicy:
+    """The same for a file that was read. Raises PolicyError with every problem found."""
+    return _load(file, today or wall_clock().date(), ended, DEEPEST)
 
 
 def _load(file: File, today: date, ended: bool, deepest: int) -> LoadedPolicy:

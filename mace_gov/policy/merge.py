@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.base import Location
 
 KEYS = {"categories": "id", "concepts": "id", "rules": "id", "detectors": "name"}
@@ -41,12 +42,14 @@ def _by_name(
     parent: list[Any], child: list[Any], key: str, at: Location, place: Location, origins: Origins
 ) -> list[Any]:
     joined = list(parent)
-    names = [item.get(key) for item in parent]
+    names: dict[Any, int] = {}
+    for n, item in enumerate(parent):
+        names.setdefault(item.get(key), n)
     for i, item in enumerate(child):
         value = {key: item} if isinstance(item, str) and key == "name" else item  # a detector's bare name
         name = value.get(key) if isinstance(value, dict) else None
-        if name in names:
-            n = names.index(name)
+        if isinstance(name, str) and name in names:
+            n = names[name]
             joined[n] = _merge(joined[n], value, (*at, n), (*place, i), origins)
         else:
             _own(value, (*at, len(joined)), (*place, i), origins)
@@ -56,8 +59,9 @@ def _by_name(
 
 def _added(parent: list[Any], child: list[Any], at: Location, place: Location, origins: Origins) -> list[Any]:
     joined = list(parent)
+    known = {phrase_key(item) for item in parent}
     for i, item in enumerate(child):
-        if item not in joined:
+        if not isinstance(item, str) or phrase_key(item) not in known:
             _own(item, (*at, len(joined)), (*place, i), origins)
             joined.append(item)
     return joined

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -94,12 +94,13 @@ def validate(
     return (document if not found else None), found
 
 
-def fail(path: Path, source: Source, problems: Iterable[Problem]) -> PolicyError:
-    """The error that names every problem, in the order of the file."""
+def fail(path: Path, source: Source, problems: Iterable[Problem], elsewhere: Sequence[str] = ()) -> PolicyError:
+    """The error that names every problem, in the order of the file, then those ``elsewhere``, in lines of their own."""
     known = list(dict.fromkeys(problems))
-    placed = sorted(((source.place(where), where, message) for where, message in known), key=lambda each: each[0])
-    lines = [escaped(f"{path}:{line}:{column}: {dotted(where)}: {message}") for (line, column), where, message in placed]
-    return PolicyError(escaped(f"{path}: {len(known)} {'error' if len(known) == 1 else 'errors'}"), lines)
+    placed = sorted(((source.place(where), f"{dotted(where)}: {message}") for where, message in known),
+                    key=lambda each: each[0])
+    lines = [escaped(f"{path}:{line}:{column}: {said}") for (line, column), said in placed] + list(elsewhere)
+    return PolicyError(escaped(f"{path}: {len(lines)} {'error' if len(lines) == 1 else 'errors'}"), lines)
 
 
 def dotted(where: Location) -> str:

@@ -77,7 +77,8 @@ def test_a_rule_that_is_gone_loosens_and_a_new_one_tightens() -> None:
 @pytest.mark.parametrize(("path", "value"), [
     ((*CATEGORY, "detectors"), [{"name": "judge", "threshold": 0.4}]),
     ((*CATEGORY, "rules", 0, "suite"), "synonym"),
-    (("spec", "audit", "templates"), ["a photo of {}"]),
+    (("spec", "audit", "templates"), ["a photo of {}"]), (("spec", "audit", "seed"), 7), (("spec", "audit", "looks"), 3),
+    (("spec", "model", "ref"), "CompVis/stable-diffusion-v1-4"), ((*CATEGORY, "kind"), "object"),
 ])
 def test_what_cannot_be_told_apart_counts_as_looser_both_ways(path: Path, value: Any) -> None:
     one, other = policy(severity="medium"), _with(path, value)
@@ -92,9 +93,8 @@ def test_a_detector_that_reads_with_something_else_may_see_less(change: dict[str
 
 
 @pytest.mark.parametrize(("path", "value"), [
-    (("spec", "model", "ref"), "CompVis/stable-diffusion-v1-4"), (("spec", "method", "seed"), 7),
-    (("spec", "audit", "seed"), 7), (("metadata", "version"), "2.0.0"), ((*CATEGORY, "kind"), "object"),
-    ((*CATEGORY, "concepts", 0, "anchor"), "sky"),
+    (("spec", "method", "seed"), 7), (("metadata", "version"), "2.0.0"), ((*CATEGORY, "concepts", 0, "anchor"), "sky"),
+    (("metadata", "description"), "Other words."), ((*CATEGORY, "concepts", 0, "id"), "nude"),
 ])
 def test_what_is_neither_tighter_nor_looser_is_said(path: Path, value: Any) -> None:
     [change] = diff(policy(severity="medium"), _with(path, value))
