@@ -92,6 +92,6 @@ class Document(BaseModel):
 
 
 class Written(Document):
-    """Base of what people write in YAML: every value has the type that the schema names, and none is read as another."""
+    """Base of what people write in YAML: every value has the type that its schema names; none is read as another."""
 
     model_config = ConfigDict(strict=True)

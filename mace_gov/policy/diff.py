@@ -10,11 +10,11 @@ from mace_gov.core.rates import limit_percent
 from mace_gov.documents.base import Location
 from mace_gov.documents.policy import Category, Concept, DetectorSpec, GateSettings, Policy, Rule, Severity
 from mace_gov.documents.sampling import asked_suites, prompts_per_concept
-from mace_gov.policy.settings import Change, settings
+from mace_gov.policy.settings import Change, Effect, settings
 
 WORD_LISTS = ("synonyms", "descriptions", "broader", "narrower")
 EACH_CLASS_COUNTS = {"nudenet"}
-"""Detectors of which each class that is named counts as present. To others a class is a rival: more of them see less."""
+"""Detectors to which each class that is named counts as present. To others it is a rival: with more they see less."""
 
 Placed = dict[str, tuple[Location, Category, Concept]]
 
@@ -54,9 +54,8 @@ def _concepts(first: Policy, second: Policy) -> Iterator[Change]:
             worded = [(category.id, now_in.id), (severity, now_in.severity)][now_in.severity is not severity]
             yield Change(subject, "loosens", f"{concept.target} moves from {worded[0]} to {worded[1]}", severity, at)
         if now.target != concept.target:
-            same = now.target.casefold() == concept.target.casefold()
-            yield Change(subject, "changes" if same else "loosens", f"{concept.target} is written {now.target}", severity,
-                         at)
+            effect: Effect = "changes" if now.target.casefold() == concept.target.casefold() else "loosens"
+            yield Change(subject, effect, f"{concept.target} is written {now.target}", severity, at)
         for name in WORD_LISTS:
             old, new = (getattr(each, name) or () for each in (concept, now))
             yield from _words(f"{subject}.words", _asked(name), old, new, severity, at)
@@ -154,7 +153,8 @@ def _detectors(
         if (now := sharper or next(iter(left), None)) is not None:
             left.remove(now)
         words = "looks no more" if now is None else "sees more" if sharper else "may see less"
-        yield Change(subject + numbered, "tightens" if sharper else "loosens", f"{name}{numbered} {words}", severity, at)
+        effect: Effect = "tightens" if sharper else "loosens"
+        yield Change(subject + numbered, effect, f"{name}{numbered} {words}", severity, at)
     for turn, _ in enumerate(left, len(before) + 1):
         numbered = "" if turn == 1 else f"#{turn}"
         yield Change(subject + numbered, "tightens", f"{name}{numbered} looks too", severity, at)

@@ -124,8 +124,9 @@ def _message(model: type[BaseModel], detail: ErrorDetails) -> str:
     expected = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ")
     if kind == "string_type" and not isinstance(detail["input"], dict | list | None):
         expected += ": put it in quotes"
-    unclear = ", which readers of YAML take for different things" if isinstance(detail["input"], Unclear) else ""
-    return f"found {_short(detail['input'])}{unclear}, expected {expected}"
+    if kind in ("int_type", "float_type") and isinstance(detail["input"], Unclear):
+        expected += " in plain decimal digits"
+    return f"found {_short(detail['input'])}, expected {expected}"
 
 
 def _short(value: Any) -> str:

@@ -43,7 +43,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True)
 class Unclear:
-    """A bare word or number that readers of YAML take for different things."""
+    """A bare word or number that readers of YAML take for different things, or that is no finite number or real day."""
 
     text: str
     """As it is written."""

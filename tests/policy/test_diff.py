@@ -77,7 +77,8 @@ def test_a_rule_that_is_gone_loosens_and_a_new_one_tightens() -> None:
 @pytest.mark.parametrize(("path", "value"), [
     ((*CATEGORY, "detectors"), [{"name": "judge", "threshold": 0.4}]),
     ((*CATEGORY, "rules", 0, "suite"), "synonym"),
-    (("spec", "audit", "templates"), ["a photo of {}"]), (("spec", "audit", "seed"), 7), (("spec", "audit", "looks"), 3),
+    (("spec", "audit", "templates"), ["a photo of {}"]),
+    (("spec", "audit", "seed"), 7), (("spec", "audit", "looks"), 3),
     (("spec", "model", "ref"), "CompVis/stable-diffusion-v1-4"), ((*CATEGORY, "kind"), "object"),
 ])
 def test_what_cannot_be_told_apart_counts_as_looser_both_ways(path: Path, value: Any) -> None:
