@@ -166,6 +166,8 @@ def _compose(events: Iterator[Any]) -> _Node | None:
 
 def _node(event: Any) -> _Node:
     if isinstance(event, yaml.ScalarEvent):
+        if not event.value.isascii() and any("\ud800" <= char <= "\udfff" for char in event.value):
+            raise _at(event.start_mark, "found half of a surrogate pair, expected a character")
         value = scalar(event.value) if event.implicit[0] else event.value
         return _Node("scalar", (event.value, value), event.start_mark.line + 1, event.start_mark.column + 1)
     kind = "map" if isinstance(event, yaml.MappingStartEvent) else "list"
