@@ -20,6 +20,8 @@ from mace_gov.documents.base import Document, Location
 from mace_gov.policy.source import Source, Unclear, read_yaml
 
 D = TypeVar("D", bound=Document)
+LONGEST_LINE = 1000
+"""Characters of a message; a key or a name in it may be as long as the file."""
 Problem = tuple[Location, str]
 """A place in the document and what is wrong there."""
 
@@ -99,8 +101,12 @@ def fail(path: Path, source: Source, problems: Iterable[Problem], elsewhere: Seq
     known = list(dict.fromkeys(problems))
     placed = sorted(((source.place(where), f"{dotted(where)}: {message}") for where, message in known),
                     key=lambda each: each[0])
-    lines = [escaped(f"{path}:{line}:{column}: {said}") for (line, column), said in placed] + list(elsewhere)
+    lines = [_line(f"{path}:{line}:{column}: {said}") for (line, column), said in placed] + list(elsewhere)
     return PolicyError(escaped(f"{path}: {len(lines)} {'error' if len(lines) == 1 else 'errors'}"), lines)
+
+
+def _line(text: str) -> str:
+    return escaped(text if len(text) <= LONGEST_LINE else text[:LONGEST_LINE - 3] + "...")
 
 
 def dotted(where: Location) -> str:

@@ -49,6 +49,10 @@ class Change:
         return self.effect in ("unbans", "loosens")
 
 
+def _plain(value: Any) -> str:
+    return "unset" if value is None else str(value)
+
+
 @dataclass(frozen=True)
 class Setting:
     """How a field that holds one value is compared."""
@@ -57,7 +61,7 @@ class Setting:
     """Whether a change tightens or loosens."""
     words: str = ""
     """What the values are, with ``{}`` for whose; the field's own path unless given."""
-    show: Callable[[Any], str] | None = str
+    show: Callable[[Any], str] | None = _plain
     """A value in words; None for one that takes too many."""
 
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from mace_gov.core.errors import PolicyError
+from mace_gov.core.phrases import escaped
 from mace_gov.documents.base import Location
 
 MAX_BYTES = 10_000_000
@@ -148,11 +149,11 @@ def _compose(events: Iterator[Any]) -> _Node | None:
         elif isinstance(event, yaml.AliasEvent):
             if (known := anchors.get(event.anchor)) is None:
                 unknown = "an alias that contains itself" if event.anchor in anchors else "an alias of nothing"
-                raise _at(mark, f"found *{event.anchor}, {unknown}")
+                raise _at(mark, f"found *{_short(event.anchor)}, {unknown}")
             open_[-1][0].append(known._replace(line=mark.line + 1, column=mark.column + 1))
         elif isinstance(event, yaml.NodeEvent):
             if event.tag is not None and event.tag not in PLAIN_TAGS:
-                raise _at(mark, f"found the tag {event.tag}, expected plain values")
+                raise _at(mark, f"found the tag {_short(event.tag)}, expected plain values")
             node = _node(event)
             open_[-1][0].append(node)
             if isinstance(event, yaml.CollectionStartEvent):
@@ -200,6 +201,10 @@ def _mapping(node: _Node, path: Location, source: Source, budget: list[int]) -> 
         source.places[where] = (key_node.line, key_node.column)
         mapping[key] = _plain(value_node, where, source, budget)
     return mapping
+
+
+def _short(name: str) -> str:
+    return escaped(name if len(name) <= 60 else name[:57] + "...")
 
 
 def _at(mark: Any, message: str) -> _NotPlainError:

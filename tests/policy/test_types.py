@@ -167,8 +167,11 @@ def test_waivers_are_read_as_their_schema_says(field: str, value: object) -> Non
     _agree(Waivers, data, ("spec", "waivers", 0, field))
 
 
-def test_the_full_policy_is_valid() -> None:
-    assert validate(Policy, FULL)[1] == [] == list(_checker(Policy).iter_errors(FULL))
+def test_the_full_policy_is_valid_and_keeps_its_digest() -> None:
+    """Evidence that was signed names its policy by this digest: it never changes for a policy that was tidy."""
+    policy, problems = validate(Policy, FULL)
+    assert problems == [] == list(_checker(Policy).iter_errors(FULL)) and policy is not None
+    assert policy.content_digest() == "3a5b2bfc5e399a3183580dcc367076a560a0b62e43438d20c0ee7d7efe2fca0d"
 
 
 TEXTS = [
@@ -176,8 +179,8 @@ TEXTS = [
     "a: |\n  x\n  y\n", "? [a]\n: b\n", "a: 1\na: 2\n", "%YAML 1.1\n---\na: yes\n",
 ]
 BROKEN = ["a: [1\n", "a: b: c", "\ta: 1", "a: *x", "a: &x [*x]", "a: 1\n---\nb: 2", 'a: "\\ud800"', 'a: "\\U00110000"',
-          'a: "\x01"', "a: !foo 1", "a: !!python/name:os.system x", "a: !!float 5", "a: !!binary aGk=", "a: " + "[" * 70,
-          "- " * 200 + "x", "? " * 200, "a: !!set {b}", "a: " + "[" * 20000]
+          'a: "\x01"', "a: !foo 1", "a: !!python/name:os.system x", "a: !!float 5", "a: !!binary aGk=",
+          "a: " + "[" * 70, "- " * 200 + "x", "? " * 200, "a: !!set {b}", "a: " + "[" * 20000]
 
 
 @pytest.fixture(params=["CSafeLoader", "SafeLoader"])
