@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -127,7 +128,8 @@ def _message(model: type[BaseModel], detail: ErrorDetails) -> str:
         return "found nothing, expected a value: this field is required"
     if kind == "value_error":
         return str(context.get("error", detail["msg"]))
-    expected = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    expected = re.sub(r"^\w+ should (?:be|have) (?:a valid )?", "", detail["msg"])
+    expected = expected.replace("String should match pattern", "text that matches")
     if kind == "string_type" and not isinstance(detail["input"], dict | list | None):
         expected += ": put it in quotes"
     if kind in ("int_type", "float_type") and isinstance(detail["input"], Unclear):

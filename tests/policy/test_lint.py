@@ -38,7 +38,9 @@ def errors(tmp_path: Path, text: str) -> list[str]:
     return [line.removeprefix(f"{path}:") for line in found]
 
 
-@pytest.mark.parametrize("day", ["2027-02-30", "0000-00-00", "99999-01-01", "1:00", "yes", "[]", "20270601", "9" * 5000])
+@pytest.mark.parametrize("day", [
+    "2027-02-30", "0000-00-00", "99999-01-01", "1:00", "yes", "[]", "20270601", "9" * 5000,
+])
 def test_one_bad_date_hides_none_of_the_other_errors(tmp_path: Path, day: str) -> None:
     found = errors(tmp_path, HEAD.replace("2027-06-01", day).replace("version: 1.0.0", "version: 1").replace(
         "suite: direct", "suite: near").replace("severity: medium", "severity: dire").replace("atMost: 0.2",
@@ -65,7 +67,8 @@ def test_one_wrong_waiver_hides_no_other(tmp_path: Path) -> None:
     data = yaml.safe_load(factories.waivers_yaml(*[factories.waiver(id=f"WAIVER-00{i}") for i in range(6)]))
     for waiver, change in zip(data["spec"]["waivers"], (
         {"expiresAt": "2027-02-30"}, {"id": "WAIVER-000", "expiresAt": "2099-01-01"}, {"expiresAt": "2026-01-01"},
-        {"approver": " Research\u200b", "atMost": 7}, {"atLeast": 0.1, "model": "x"}, {"loosens": "mode", "reason": "no"},
+        {"approver": " Research\u200b", "atMost": 7}, {"atLeast": 0.1, "model": "x"},
+        {"loosens": "mode", "reason": "no"},
     ), strict=True):
         waiver |= change
     found = errors(tmp_path, yaml.safe_dump(data, allow_unicode=True))
@@ -80,7 +83,8 @@ def test_one_wrong_waiver_hides_no_other(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", [
     '"\\e[31mred": 1\n', 'spec: {"\\e]0;title\\a": 1, "\\e]0;title\\a": 2}\n', 'kind: "\\e[2J"\n', '"a\\nb\\rc": 1\n',
-    '"\\u202etxt": 1\n', 'a: *"\\e"\n', "a: !<\x7f> 1\n", HEAD + '      concepts: [{id: a, target: "\\e[1m"}, {id: a}]\n',
+    '"\\u202etxt": 1\n', 'a: *"\\e"\n', "a: !<\x7f> 1\n",
+    HEAD + '      concepts: [{id: a, target: "\\e[1m"}, {id: a}]\n',
     HEAD + '      concepts: [{id: a, target: "x\\e"}, {id: b, target: "x\\b"}]\n      neighbours: ["x\\0"]\n',
 ])
 def test_what_would_steer_a_terminal_is_shown_as_an_escape(tmp_path: Path, text: str) -> None:

@@ -145,11 +145,12 @@ def _agree(model, data: dict, path: tuple) -> None:
     assert bool(by_schema) == bool(by_model), (path, by_schema, by_model)
 
 
-def _blank(value: object) -> bool:
-    return isinstance(value, str) and not value.strip() or isinstance(value, list) and any(map(_blank, value))
+def _plain(value: object) -> bool:
+    """Whether text has no blanks at its ends: a schema cannot say that those are taken off before it is measured."""
+    return all(map(_plain, value)) if isinstance(value, list) else not isinstance(value, str) or value == value.strip()
 
 
-@given(st.sampled_from(sorted(leaves(), key=str)), SCALARS.filter(lambda value: not _blank(value)))
+@given(st.sampled_from(sorted(leaves(), key=str)), SCALARS.filter(_plain))
 @settings(max_examples=150, deadline=None)
 def test_a_policy_is_read_as_its_schema_says(path: tuple, value: object) -> None:
     data = changed(path, value) if value is not None else changed(path, "HERE")
@@ -159,7 +160,7 @@ def test_a_policy_is_read_as_its_schema_says(path: tuple, value: object) -> None
 
 
 @given(st.sampled_from(["id", "policy", "rule", "atMost", "reason", "owner", "approver", "expiresAt"]),
-       SCALARS.filter(lambda value: not _blank(value) and value is not None))
+       SCALARS.filter(lambda value: _plain(value) and value is not None))
 @settings(max_examples=60, deadline=None)
 def test_waivers_are_read_as_their_schema_says(field: str, value: object) -> None:
     data = yaml.safe_load(factories.waivers_yaml(factories.waiver()))
