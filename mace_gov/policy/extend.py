@@ -20,7 +20,7 @@ from mace_gov.policy.diff import diff
 from mace_gov.policy.merge import Origins, merge
 from mace_gov.policy.reading import File, Problem, fail, read_file, validate
 from mace_gov.policy.settings import Change
-from mace_gov.policy.source import Source
+from mace_gov.policy.source import Source, scalar
 from mace_gov.policy.waivers import check_waivers
 
 T = TypeVar("T")
@@ -199,5 +199,16 @@ def _joined_yaml(file: File, policy: Policy) -> bytes:
     """The joined policy as a file of its own, so that what lies beside the evidence needs no other file."""
     parents = ", ".join(f"{parent.name} {parent.version}" for parent in policy.derived_from or [])
     head = f"# {file.path.name} (sha256 {file.digest}) joined with what it extends: {parents}.\n"
-    body = yaml.safe_dump(policy.to_json(), sort_keys=False, allow_unicode=True, width=110)
+    body = yaml.dump(policy.to_json(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
     return (head + body).encode("utf-8")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every text that the reader would take for something else."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if scalar(text) != text else None)
+
+
+_Dumper.add_representer(str, _text)

@@ -294,6 +294,14 @@ def test_what_is_kept_beside_the_evidence_needs_no_other_file_and_is_the_same_po
     assert yaml.safe_load(loaded.data) == json.loads(loaded.policy.canonical())
 
 
+def test_text_that_looks_like_a_number_is_kept_as_text(tmp_path: Path) -> None:
+    words = ["1e3", "0100", "1_000", "1:00", "yes", "2027-06-01", "null", "~", "0o17", "y", ".5", "a: b", "x\u2028y"]
+    spec = _category("objects", f"concepts: [{{id: ship, synonyms: {json.dumps(words)}}}]")
+    loaded = load_policy(_write(tmp_path, spec))
+    assert _reloaded(loaded, tmp_path).policy == loaded.policy
+    assert loaded.policy.spec.categories[0].concepts[0].synonyms[1:4] == words[:3]
+
+
 def test_a_policy_that_extends_nothing_is_kept_byte_by_byte(tmp_path: Path) -> None:
     _write(tmp_path)
     assert load_policy(tmp_path / "company.yaml").data == PARENT.encode()
