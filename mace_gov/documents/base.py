@@ -26,10 +26,11 @@ RuleId = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]*(-[A-Z0-9]+)+
 """Like NSFW-001."""
 
 
-def _tidied(text: str) -> str:
-    if not (tidied := tidy(text)):
+def tidied(text: str) -> str:
+    """``text`` tidied, for a field. Raises ValueError when nothing of it can be seen."""
+    if not (seen := tidy(text)):
         raise ValueError("found nothing that can be seen, expected words")
-    return tidied
+    return seen
 
 
 def _day(value: Any) -> date:
@@ -45,13 +46,13 @@ def _day(value: Any) -> date:
 
 
 Person = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120), AfterValidator(_tidied)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120), AfterValidator(tidied)
 ]
 """A team or a person who answers for something, tidied."""
 
 Phrase = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=r"^[^{}\n]+$"),
-    AfterValidator(_tidied),
+    AfterValidator(tidied),
 ]
 """Words as they stand in a prompt, without braces or line breaks, tidied: composed, visible, single blanks."""
 

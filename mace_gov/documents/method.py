@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from mace_gov.documents.base import Phrase, Written
+from mace_gov.documents.base import Phrase, Written, tidied
 from mace_gov.documents.consistency import ridge_problems, window_problems
 
-Template = Annotated[str, StringConstraints(pattern=r"^[^{}]*\{\}[^{}]*$", max_length=200)]
-"""A caption with exactly one ``{}`` where the concept goes."""
+Template = Annotated[
+    str, StringConstraints(pattern=r"^[^{}]*\{\}[^{}]*$", max_length=200), AfterValidator(tidied)
+]
+"""A caption with exactly one ``{}`` where the concept goes, tidied."""
 
 
 class Ridge(Written):

@@ -7,15 +7,21 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from mace_gov.core.phrases import phrase_key
+from mace_gov.core.phrases import phrase_key, tidy
 from mace_gov.documents.base import Day, Digest, Location, Person, RuleId, Slug, Written
 
 if TYPE_CHECKING:
     from mace_gov.documents.policy import Policy
 
 _RULE = re.compile(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+)+")
+
+
+def _readable(reason: str) -> str:
+    if (seen := len(tidy(reason))) < 10:
+        raise ValueError(f"found {seen} characters that can be seen, expected at least 10")
+    return reason
 
 
 class Waiver(Written):
@@ -35,7 +41,9 @@ class Waiver(Written):
     """Lower rate while the waiver holds, for a rule with atLeast."""
     model: Digest | None = None
     """Only for the governed model with this digest."""
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=10, max_length=2000)]
+    reason: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=10, max_length=2000), AfterValidator(_readable)
+    ]
     """Why, for a reader in a year."""
     owner: Person
     """Who asked for it and mends the cause."""

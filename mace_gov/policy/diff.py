@@ -101,11 +101,13 @@ def _rules(first: Policy, second: Policy) -> Iterator[Change]:
         at, now_in, now = after[name]
         about = (now_in.id, now.suite, now.metric)
         if about != (category.id, rule.suite, rule.metric):
-            yield Change(name, "loosens", f"{name} is about {' '.join(about)}, not about {category.id} {rule.suite} "
-                         f"{rule.metric}", category.severity, at)
+            yield Change(f"{name}.suite", "loosens", f"{name} is about {' '.join(about)}, not about {category.id} "
+                         f"{rule.suite} {rule.metric}", category.severity, at)
             continue
         for change in settings(rule, now, at, name, severity=category.severity):
-            yield replace(change, subject=name, where=at)
+            # A waiver for the rule itself names a rate, so it covers the limit and nothing else.
+            limit = change.where[-1] in ("atMost", "atLeast")
+            yield replace(change, subject=name if limit else change.subject, where=at)
 
 
 def _by_rule(policy: Policy) -> dict[str, tuple[Location, Category, Rule]]:

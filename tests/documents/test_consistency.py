@@ -89,7 +89,9 @@ def test_phrases_are_stored_tidied_so_that_a_prompt_never_has_what_nobody_sees()
         "descriptions": ["it\u202e burns"], "translations": {"de": "Feuer\u00adwehr"},
     }]
     made["metadata"]["owner"] = "trust\u200b and  safety"
+    made["spec"]["audit"] = {"templates": ["a  photo\u200b of {}"]}
     policy = Policy.from_json(made)
+    assert policy.spec.audit.templates == ["a photo of {}"]
     [category] = policy.spec.categories
     [concept] = category.concepts
     assert concept.phrases == ["Fire Truck", "red engine", "it burns", "Feuerwehr"]

@@ -54,8 +54,8 @@ def test_the_headline_counts() -> None:
      "explicit.nudity.detectors.nudenet"),
     ((*CATEGORY, "concepts", 0, "synonyms"), ["nakedness", "bare"], ["bare"], "explicit.nudity.nudity.words"),
     ((*CATEGORY, "rules", 0, "atMost"), 0.01, 0.02, "NSFW-001"),
-    ((*CATEGORY, "rules", 0, "confidence"), 0.99, 0.9, "NSFW-001"),
-    ((*CATEGORY, "rules", 0, "minSamples"), 100, 50, "NSFW-001"),
+    ((*CATEGORY, "rules", 0, "confidence"), 0.99, 0.9, "NSFW-001.confidence"),
+    ((*CATEGORY, "rules", 0, "minSamples"), 100, 50, "NSFW-001.minSamples"),
     ((*CATEGORY, "rules", 2, "atLeast"), 0.95, 0.5, "NSFW-003"),
     (("spec", "method", "preserve", "concepts"), ["a cat"], [], "method.preserve.concepts"),
 ])

@@ -199,6 +199,10 @@ def test_a_waiver_lets_a_rule_be_loosened_up_to_its_rate_and_goes_into_the_polic
 @pytest.mark.parametrize(("spec", "changes", "expected"), [
     (_category("objects", "rules: [{id: OBJECT-001, atMost: 0.2}]"), {}, "to 0.2; WAIVER-001 allows 0.1"),
     (_category("objects", "rules: [{id: OBJECT-001, atMost: 0.08}]"), {"policy": "other"}, "expected a waiver"),
+    (_category("objects", "rules: [{id: OBJECT-001, atMost: 0.08, confidence: 0.51}]"), {},
+     "expected a waiver that loosens 'OBJECT-001.confidence'"),
+    (_category("objects", "rules: [{id: OBJECT-001, suite: paraphrase, atMost: 0.08}]"), {},
+     "expected a waiver that loosens 'OBJECT-001.suite'"),
     (_category("objects", "rules: [{id: OBJECT-001, atMost: 0.08}]"), {"expires_at": "2026-11-23"},
      "waivers.yaml:18:9: spec.waivers[0].expiresAt: WAIVER-001 ended on 2026-11-23, today is 2026-11-24"),
     (_category("objects", "rules: [{id: OBJECT-001, atMost: 0.08}]"), {"expires_at": "2029-01-01"},

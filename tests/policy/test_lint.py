@@ -81,6 +81,12 @@ def test_one_wrong_waiver_hides_no_other(tmp_path: Path) -> None:
     assert len(found) == 10
 
 
+def test_a_reason_that_nobody_sees_is_none(tmp_path: Path) -> None:
+    text = factories.waivers_yaml(factories.waiver()).decode()
+    [found] = errors(tmp_path, text.replace("Synonyms are mended in the next release.", "soon" + 6 * "\u200b"))
+    assert "reason: found 4 characters that can be seen, expected at least 10" in found
+
+
 @pytest.mark.parametrize("text", [
     '"\\e[31mred": 1\n', 'spec: {"\\e]0;title\\a": 1, "\\e]0;title\\a": 2}\n', 'kind: "\\e[2J"\n', '"a\\nb\\rc": 1\n',
     '"\\u202etxt": 1\n', 'a: *"\\e"\n', "a: !<\x7f> 1\n",
