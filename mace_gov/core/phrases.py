@@ -7,6 +7,7 @@ import unicodedata
 
 _ARTICLES = re.compile(r"^(?:an?|the) (?=\S)")
 _JOINTS = re.compile(r"[\s_\-\u2010-\u2015\u2212]+")
+_APOSTROPHES = str.maketrans("\u2018\u2019\u02bc\u00b4`", "'''''")
 _UNSEEN = frozenset(
     char for first, last in (
         (0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x2065, 0x2065), (0x2800, 0x2800),
@@ -39,12 +40,13 @@ def tidy(text: str) -> str:
 def phrase_key(text: str) -> str:
     """What two phrases share when they mean the same words: tidied, without case, hyphens or a leading article.
 
-    Compatible forms (Unicode NFKC: full width letters, ligatures) are one here, for tokenizers read them as one.
+    Compatible forms (Unicode NFKC: full width letters, ligatures) and apostrophes are one here, for tokenizers read them
+    as one.
 
     >>> phrase_key("The Fire-Truck") == phrase_key("fire  truck")
     True
     """
-    key = tidy(text).casefold()
+    key = tidy(text).casefold().translate(_APOSTROPHES)
     if not key.isascii():
         key = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", key).casefold())
     return _ARTICLES.sub("", " ".join(_JOINTS.sub(" ", key).split()))
