@@ -40,8 +40,7 @@ def tidy(text: str) -> str:
 def phrase_key(text: str) -> str:
     """What two phrases share when they mean the same words: tidied, without case, hyphens or a leading article.
 
-    Compatible forms (Unicode NFKC: full width letters, ligatures) and apostrophes are one here, for tokenizers read them
-    as one.
+    Compatible forms (Unicode NFKC: full width letters, ligatures) and apostrophes are one, as tokenizers read them.
 
     >>> phrase_key("The Fire-Truck") == phrase_key("fire  truck")
     True

@@ -147,6 +147,10 @@ def test_of_several_detectors_of_a_name_none_is_dulled_unseen(tmp_path: Path) ->
     parent = PARENT.replace("detectors: [judge]", f"detectors: {clips}", 1)
     spec = _category("objects", "detectors: [{name: clip, threshold: 1.0}]")
     assert "objects.detectors.clip'" in _problems(_write(tmp_path, spec, parent=parent))
+    spec = _category("objects", "detectors: [{name: clip}, {name: clip, threshold: 0.4}, {name: clip, model: small}]")
+    objects = load_policy(_write(tmp_path, spec, parent=parent)).policy.spec.categories[0]
+    assert [(each.model, each.threshold) for each in objects.detectors] == [
+        ("large", 0.3), ("base", 0.4), ("small", None)]
 
 
 def test_a_concept_that_moves_to_the_childs_own_category_is_looser(tmp_path: Path) -> None:
