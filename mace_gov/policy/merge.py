@@ -8,8 +8,8 @@ from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.base import Location
 
 KEYS = {"categories": "id", "concepts": "id", "rules": "id", "detectors": "name"}
-"""Lists of which the items have a name: an item of the parent's name changes the parent's, another one is added. Of several
-detectors of one name the child's first is about the parent's first, its second about the second."""
+"""Lists of which the items have a name: an item of the parent's name changes the parent's, another one is added. Of
+several detectors of one name the child's first is about the parent's first, its second about the second."""
 ADDED = ("synonyms", "descriptions", "broader", "narrower", "neighbours", "concepts", "notWaivable")
 """Lists of words: the child's are added."""
 
@@ -50,7 +50,7 @@ def _by_name(
         value = {key: item} if isinstance(item, str) and key == "name" else item  # a detector's bare name
         name = value.get(key) if isinstance(value, dict) else None
         if isinstance(name, str) and left.get(name):
-            n = left[name].pop(0)
+            n = left[name].pop(0) if key == "name" else left[name][0]  # an id given twice is an error by itself
             joined[n] = _merge(joined[n], value, (*at, n), (*place, i), origins)
         else:
             _own(value, (*at, len(joined)), (*place, i), origins)
