@@ -19,6 +19,7 @@ from mace_gov.audit.probes.wordnet import Sense, WordNet
 from mace_gov.audit.table import Row, header_of, read_table
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.errors import UsageError
+from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.drawable import erase_only, may_draw
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Category, Concept, Policy
@@ -99,11 +100,11 @@ def propose(
 def _ranked(
     category: Category, concept: Concept, senses: Sequence[Sense], nearness: _Nearness, closest: float
 ) -> list[tuple[float, str, Sense]]:
-    known = {phrase.casefold() for phrase in concept.phrases}
+    known = {phrase_key(phrase) for phrase in concept.phrases}
     first: dict[str, Sense] = {}
     for sense in senses:
         for word in sense.words:
-            if word not in known and may_draw(category.kind, word):
+            if phrase_key(word) not in known and may_draw(category.kind, word):
                 first.setdefault(word, sense)
     close = nearness(concept.target, first)
     return sorted(((close[word], word, sense) for word, sense in first.items() if close[word] >= closest),

@@ -29,7 +29,7 @@ def explanation(policy: Policy) -> Iterator[str]:
     meta, spec = policy.metadata, policy.spec
     yield f"{meta.name} {meta.version}, owned by {meta.owner}, to be reviewed by {meta.review_by}"
     if meta.description:
-        yield meta.description.strip()
+        yield from meta.description.strip().splitlines()
     enforce = "blocks a release that does not meet it" if spec.mode == "enforce" else "reports and never blocks"
     yield f"Mode {spec.mode}: {enforce}. Base model: {spec.model.ref}."
     if spec.gate:

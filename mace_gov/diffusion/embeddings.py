@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from mace_gov.core.phrases import phrase_key
 from mace_gov.diffusion.text import TextReader
 
 
@@ -25,7 +26,7 @@ class WordVectors:
         """Ids of tokens that end a word, special ones apart, and none that spells one of the words in ``without``."""
         tokenizer = self.reader.tokenizer
         special = set(tokenizer.all_special_ids)
-        banned = {part for phrase in without for part in phrase.casefold().split() if len(part) > 2}
+        banned = {part for phrase in without for part in phrase_key(phrase).split() if len(part) > 2}
         names = {index: token.removesuffix("</w>") for token, index in tokenizer.get_vocab().items()
                  if token.endswith("</w>")}
         kept = [

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.base import Location
 from mace_gov.documents.policy import Policy
 
@@ -31,15 +32,16 @@ class ChosenAnchor:
 def doubtful_anchors(policy: Policy, chosen: Mapping[str, str] | None = None) -> list[tuple[Location, str]]:
     """Anchors that work against the policy, with their places: banned by another name, or preserved.
 
-    chosen: anchors by concept id where the policy names none. An anchor that is a banned target word for word is an
-    error of the policy itself.
+    chosen: anchors by concept id where the policy names none. An anchor that is itself a banned phrase is an error of
+    the policy.
     """
-    banned = {}
+    banned: dict[tuple[str, ...], tuple[str, str]] = {}
     for _, concept in policy.concepts():
         for phrase in (concept.target, *concept.synonyms, *(concept.narrower or [])):
-            banned[phrase.casefold()] = concept.id
-    preserved = {_bare(phrase) for phrase in policy.spec.method.preserve.concepts or []}
-    preserved |= {_bare(phrase) for category in policy.spec.categories for phrase in category.neighbours}
+            banned.setdefault(_words(phrase), (phrase, concept.id))
+    longest = max(map(len, banned))
+    preserved = {phrase_key(phrase) for phrase in policy.spec.method.preserve.concepts or []}
+    preserved |= {phrase_key(phrase) for category in policy.spec.categories for phrase in category.neighbours}
     found: list[tuple[Location, str]] = []
     for i, category in enumerate(policy.spec.categories):
         for j, concept in enumerate(category.concepts):
@@ -48,19 +50,19 @@ def doubtful_anchors(policy: Policy, chosen: Mapping[str, str] | None = None) ->
                 continue
             at: Location = ("spec", "categories", i, "concepts", j, "anchor")
             said = f"the anchor '{anchor}' of {concept.id}"
-            held = next((phrase for phrase in banned if _holds(anchor, phrase)), None)
-            if held is not None:
-                found.append((at, f"{said} names the banned '{held}' ({banned[held]}), which may come back by it"))
-            if _bare(anchor) in preserved:
+            if held := next((banned[part] for part in _parts(_words(anchor), longest) if part in banned), None):
+                found.append((at, f"{said} names the banned '{held[0]}' ({held[1]}), which may come back by it"))
+            if phrase_key(anchor) in preserved:
                 found.append((at, f"{said} is itself preserved: it keeps its outputs while the concept takes them on"))
     return found
 
 
-def _bare(phrase: str) -> str:
-    """A phrase as it is compared: lower case, single spaces, no leading article."""
-    return re.sub(r"^(a|an|the) ", "", " ".join(phrase.casefold().split()))
+def _words(phrase: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"\w+", phrase_key(phrase))) or (phrase,)
 
 
-def _holds(text: str, phrase: str) -> bool:
-    """Whether ``phrase`` stands in ``text`` as whole words."""
-    return re.search(rf"(?<!\w){re.escape(phrase.casefold())}(?!\w)", text.casefold()) is not None
+def _parts(words: tuple[str, ...], longest: int) -> Iterator[tuple[str, ...]]:
+    """Words that stand side by side, in every number up to ``longest``."""
+    for start in range(len(words)):
+        for end in range(start + 1, min(len(words), start + longest) + 1):
+            yield words[start:end]

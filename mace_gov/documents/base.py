@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from datetime import date
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 from pydantic.alias_generators import to_camel
 
 from mace_gov.core.canonical import canonical_json, digest_of
+from mace_gov.core.phrases import tidy
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256 digest in lower-case hexadecimal."""
@@ -22,8 +25,39 @@ Location = tuple[str | int, ...]
 RuleId = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]*(-[A-Z0-9]+)+$", max_length=40)]
 """Like NSFW-001."""
 
-Person = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
-"""A team or a person who answers for something."""
+
+def tidied(text: str) -> str:
+    """``text`` tidied, for a field. Raises ValueError when nothing of it can be seen."""
+    if not (seen := tidy(text)):
+        raise ValueError("found nothing that can be seen, expected words")
+    return seen
+
+
+def _day(value: Any) -> date:
+    if type(value) is date:
+        return value
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        try:
+            return date.fromisoformat(value)
+        except ValueError as error:
+            raise ValueError(f"found {value}, which is in no calendar, expected a date such as 2027-06-01") from error
+    found = repr(value)
+    raise ValueError(f"found {found if len(found) <= 60 else found[:57] + '...'}, expected a date such as 2027-06-01")
+
+
+Person = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120), AfterValidator(tidied)
+]
+"""A team or a person who answers for something, tidied."""
+
+Phrase = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=r"^[^{}\n]+$"),
+    AfterValidator(tidied),
+]
+"""Words as they stand in a prompt, without braces or line breaks, tidied: composed, visible, single blanks."""
+
+Day = Annotated[date, BeforeValidator(_day)]
+"""A date as YEAR-MONTH-DAY, and nothing else that may stand for one."""
 
 
 class Document(BaseModel):
@@ -56,3 +90,9 @@ class Document(BaseModel):
     def from_json(cls, value: Any) -> Self:
         """Validate plain JSON values."""
         return cls.model_validate(value)
+
+
+class Written(Document):
+    """Base of what people write in YAML: every value has the type that its schema names; none is read as another."""
+
+    model_config = ConfigDict(strict=True)

@@ -6,14 +6,14 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-from mace_gov.documents.base import Digest, Document, Slug
+from mace_gov.documents.base import Digest, Slug, Written
 from mace_gov.documents.waiver import Waiver
 
 RelativePath = Annotated[str, StringConstraints(min_length=1, max_length=400, pattern=r"^[^\x00-\x1f]+$")]
 """A file, relative to the file that names it."""
 
 
-class Extends(Document):
+class Extends(Written):
     """The parent policy. What the child leaves out is the parent's; what it repeats, it may tighten."""
 
     file: RelativePath
@@ -24,7 +24,7 @@ class Extends(Document):
     """Waivers file for what the child loosens; without it the child loosens nothing."""
 
 
-class Ancestor(Document):
+class Ancestor(Written):
     """A policy that went into a joined one."""
 
     name: Slug

@@ -2,44 +2,159 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.base import Location
+from mace_gov.documents.terms import Metric, Suite
+
+WORDS = ("synonyms", "descriptions", "broader", "narrower")
+"""A concept's lists of phrases."""
+RULE = {"id", "suite", "metric", "atMost", "atLeast", "confidence", "minSamples"}
+"""Keys of a rule; one with others, which may be misspelt, is not judged as a whole."""
+Found = Iterator[tuple[Location, str]]
+"""Places and what is wrong there."""
 
 
 def inconsistencies(data: Any) -> list[tuple[Location, str]]:
-    """What contradicts itself in a policy's plain data, each with its place. Tolerates data that is wrong otherwise."""
-    found: list[tuple[Location, str]] = []
-    spec = _get(data, "spec")
-    seen: dict[tuple[str, str], Location] = {}
-    targets: set[str] = set()
+    """What contradicts itself in a policy's plain data, each with its place. Tolerates data that is wrong otherwise.
 
-    def claim(what: str, value: Any, where: Location) -> None:
-        if isinstance(value, str) and seen.setdefault((what, value.casefold()), where) != where:
-            found.append((where, f"found '{value}' a second time, expected a {what} that is unique in the policy"))
+    Phrases are one when ``phrase_key`` says so: case, blanks, hyphens and articles make no other concept.
+    """
+    return [*_twice(data), *_against_the_ban(data), *_settings(data)]
 
-    concepts = []
-    kept = [(("spec", "method", "preserve", "concepts", i), phrase)
-            for i, phrase in enumerate(_list(_get(_get(_get(spec, "method"), "preserve"), "concepts")))]
-    for i, category in enumerate(_list(_get(spec, "categories"))):
-        at: Location = ("spec", "categories", i)
-        claim("category id", _get(category, "id"), (*at, "id"))
-        for j, rule in enumerate(_list(_get(category, "rules"))):
-            claim("rule id", _get(rule, "id"), (*at, "rules", j, "id"))
-        for j, concept in enumerate(_list(_get(category, "concepts"))):
-            claim("concept id", _get(concept, "id"), (*at, "concepts", j, "id"))
-            claim("target", _get(concept, "target"), (*at, "concepts", j, "target"))
-            concepts.append(((*at, "concepts", j, "anchor"), _get(concept, "anchor")))
-            if isinstance(target := _get(concept, "target"), str):
-                targets.add(target.casefold())
-        kept += [((*at, "neighbours", j), phrase) for j, phrase in enumerate(_list(_get(category, "neighbours")))]
-    for where, phrase in kept:
-        if isinstance(phrase, str) and phrase.casefold() in targets:
-            found.append((where, f"'{phrase}' is banned and preserved at once; expected it in one of the two"))
-    for where, anchor in concepts:
-        if isinstance(anchor, str) and anchor.casefold() in targets:
-            found.append((where, f"the anchor '{anchor}' is itself banned; expected a harmless concept"))
+
+def rule_problems(rule: Any) -> list[str]:
+    """What contradicts itself in a rule's plain data."""
+    if not isinstance(rule, dict) or not set(rule) <= RULE:
+        return []
+    suite, metric = _get(rule, "suite"), _get(rule, "metric")
+    at_most, at_least = (_get(rule, name) is not None for name in ("atMost", "atLeast"))
+    found = ["give exactly one of atMost and atLeast"] if at_most == at_least else []
+    if metric not in list(Metric):
+        return found
+    if suite in list(Suite) and Suite(suite).banned is (metric == Metric.RETENTION):
+        fitting = " or ".join(each for each in Suite if each.banned is (metric == Metric.PRESENCE))
+        found.append(f"{metric} is measured on {fitting}; found suite '{suite}'")
+    needed, given = ("atMost", at_most) if metric == Metric.PRESENCE else ("atLeast", at_least)
+    if at_most != at_least and not given:
+        found.append(f"a {metric} rule needs {needed}")
     return found
+
+
+def ridge_problems(ridge: Any) -> list[str]:
+    """What contradicts itself in the plain data of a ridge."""
+    both = _get(ridge, "ridge") is not None and _get(ridge, "relativeRidge") is not None
+    return ["give ridge or relativeRidge, not both"] if both else []
+
+
+def window_problems(window: Any) -> list[str]:
+    """What contradicts itself in the plain data of a window."""
+    start, end = _get(window, "start"), _get(window, "end")
+    late = type(start) is int and type(end) is int and start >= end
+    return [f"start must be below end, found {start} and {end}"] if late else []
+
+
+def _twice(data: Any) -> Found:
+    """Ids, targets, words and detectors that stand twice where they must stand once."""
+    seen: dict[tuple[str, Any], Location] = {}
+
+    def claim(what: str, value: Any, where: Location) -> Found:
+        if not isinstance(value, str):
+            return
+        first = seen.setdefault((what, phrase_key(value) if what == "target" else value), where)
+        if first != where:
+            yield where, f"found '{value}' a second time, expected a {what} that is unique in the policy"
+
+    for at, category in _categories(data):
+        yield from claim("category id", _get(category, "id"), (*at, "id"))
+        for j, rule in enumerate(_list(_get(category, "rules"))):
+            yield from claim("rule id", _get(rule, "id"), (*at, "rules", j, "id"))
+        for j, concept in enumerate(_list(_get(category, "concepts"))):
+            yield from claim("concept id", _get(concept, "id"), (*at, "concepts", j, "id"))
+            yield from claim("target", _get(concept, "target"), (*at, "concepts", j, "target"))
+            for words in WORDS:
+                yield from _repeated(_get(concept, words), (*at, "concepts", j, words))
+        yield from _repeated(_get(category, "neighbours"), (*at, "neighbours"))
+        yield from _same_detectors(_list(_get(category, "detectors")), (*at, "detectors"))
+    yield from _repeated(_kept(data), ("spec", "method", "preserve", "concepts"))
+
+
+def _repeated(phrases: Any, at: Location) -> Found:
+    seen: set[str] = set()
+    for i, phrase in enumerate(_list(phrases)):
+        if isinstance(phrase, str):
+            if (key := phrase_key(phrase)) in seen:
+                yield (*at, i), f"found '{phrase}' a second time, expected it once"
+            seen.add(key)
+
+
+def _same_detectors(detectors: list[Any], at: Location) -> Found:
+    """Several of one name are told apart by their settings; of two that are equal nobody could say which was waived."""
+    seen: set[str] = set()
+    for i, detector in enumerate(detectors):
+        settings = {"name": detector} if isinstance(detector, str) else detector
+        if isinstance(settings, dict):
+            if (key := repr(sorted(settings.items(), key=lambda item: str(item[0])))) in seen:
+                yield (*at, i), f"found the detector '{settings.get('name')}' with the same settings a second time"
+            seen.add(key)
+
+
+def _against_the_ban(data: Any) -> Found:
+    """What is banned and preserved at once, and anchors that are banned themselves."""
+    banned = _banned(data)
+
+    def why(phrase: Any) -> str | None:
+        return banned.get(phrase_key(phrase)) if isinstance(phrase, str) else None
+
+    kept = [(("spec", "method", "preserve", "concepts", i), phrase) for i, phrase in enumerate(_list(_kept(data)))]
+    for at, category in _categories(data):
+        kept += [((*at, "neighbours", j), phrase) for j, phrase in enumerate(_list(_get(category, "neighbours")))]
+        for j, concept in enumerate(_list(_get(category, "concepts"))):
+            anchor = _get(concept, "anchor")
+            if said := why(anchor):
+                yield (*at, "concepts", j, "anchor"), (
+                    f"the anchor '{anchor}' is itself banned ({said}); expected a harmless concept")
+    for where, phrase in kept:
+        if said := why(phrase):
+            yield where, f"'{phrase}' is banned and preserved at once ({said}); expected it in one of the two"
+
+
+def _banned(data: Any) -> dict[str, str]:
+    """Every phrase that asks for something banned, by its key, and whose it is."""
+    banned: dict[str, str] = {}
+    for _, category in _categories(data):
+        for concept in _list(_get(category, "concepts")):
+            target = _get(concept, "target")
+            if isinstance(target, str):
+                banned[phrase_key(target)] = f"the target '{target}'"
+            for words, what in (("synonyms", "a synonym"), ("narrower", "a kind")):
+                for phrase in _list(_get(concept, words)):
+                    if isinstance(phrase, str):
+                        banned.setdefault(phrase_key(phrase), f"{what} of '{target}'")
+    return banned
+
+
+def _settings(data: Any) -> Found:
+    """Rules and settings that contradict themselves."""
+    for at, category in _categories(data):
+        for j, rule in enumerate(_list(_get(category, "rules"))):
+            yield from (((*at, "rules", j), message) for message in rule_problems(rule))
+    method = _get(_get(data, "spec"), "method")
+    for name in ("refine", "fuse"):
+        yield from ((("spec", "method", name), message) for message in ridge_problems(_get(method, name)))
+    for message in window_problems(_get(_get(method, "lora"), "window")):
+        yield ("spec", "method", "lora", "window"), message
+
+
+def _categories(data: Any) -> Iterator[tuple[Location, Any]]:
+    for i, category in enumerate(_list(_get(_get(data, "spec"), "categories"))):
+        yield ("spec", "categories", i), category
+
+
+def _kept(data: Any) -> Any:
+    return _get(_get(_get(_get(data, "spec"), "method"), "preserve"), "concepts")
 
 
 def _get(data: Any, key: str) -> Any:

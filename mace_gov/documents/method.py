@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from mace_gov.documents.base import Document
+from mace_gov.documents.base import Phrase, Written, tidied
+from mace_gov.documents.consistency import ridge_problems, window_problems
 
-Template = Annotated[str, StringConstraints(pattern=r"^[^{}]*\{\}[^{}]*$", max_length=200)]
-"""A caption with exactly one ``{}`` where the concept goes."""
+Template = Annotated[
+    str, StringConstraints(pattern=r"^[^{}]*\{\}[^{}]*$", max_length=200), AfterValidator(tidied)
+]
+"""A caption with exactly one ``{}`` where the concept goes, tidied."""
 
 
-class Ridge(Document):
+class Ridge(Written):
     """A ridge, absolute or relative; at most one of the two."""
 
     ridge: float | None = Field(default=None, ge=0)
@@ -22,8 +25,8 @@ class Ridge(Document):
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
-        if self.ridge is not None and self.relative_ridge is not None:
-            raise ValueError("give ridge or relativeRidge, not both")
+        if found := ridge_problems(self.to_json()):
+            raise ValueError(found[0])
         return self
 
 
@@ -38,7 +41,7 @@ class Fuse(Ridge):
     """Stage 3, closed-form fusion."""
 
 
-class Window(Document):
+class Window(Written):
     """Concept-focal importance sampling: p(t) ~ sigmoid(gamma (t - start)) - sigmoid(gamma (t - end))."""
 
     start: int = Field(ge=0, le=1000)
@@ -50,12 +53,12 @@ class Window(Document):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        if self.start >= self.end:
-            raise ValueError(f"start must be below end, found {self.start} and {self.end}")
+        if found := window_problems(self.to_json()):
+            raise ValueError(found[0])
         return self
 
 
-class Lora(Document):
+class Lora(Written):
     """Stage 2, one LoRA per concept."""
 
     rank: int | None = Field(default=None, ge=1, le=64)
@@ -76,14 +79,14 @@ class Lora(Document):
     """``random``: as in the paper. ``focal``: an adapter reads only its concept's own direction, learns the answer."""
 
 
-class Preserve(Document):
+class Preserve(Written):
     """What the closed forms must leave alone."""
 
     prior: Literal["general", "none"] | None = None
     """``general``: the second moment of general captions in the model's own text encoder."""
     scale: float | None = Field(default=None, ge=0)
     """Multiplies the prior's matrix, plainly."""
-    concepts: list[str] | None = None
+    concepts: list[Phrase] | None = None
     """Phrases whose captions must keep their outputs."""
     concept_scale: float | None = Field(default=None, ge=0)
     """Multiplies the named concepts' matrix, plainly."""
@@ -93,7 +96,7 @@ class Preserve(Document):
     """nullspace: share of the preserve set's energy that may lie in the directions that are edited."""
 
 
-class Esd(Document):
+class Esd(Written):
     """ESD's fine-tuning."""
 
     steps: int | None = Field(default=None, ge=1, le=100_000)
@@ -112,7 +115,7 @@ MethodName = Literal["mace", "uce", "nullspace", "esd"]
 """The erasers; ``mace_gov.erase.methods`` says where each comes from."""
 
 
-class Method(Document):
+class Method(Written):
     """Which eraser, with which settings. Every field is optional."""
 
     name: MethodName = "mace"

@@ -8,9 +8,9 @@ from typing import Literal
 from pydantic import Field
 
 from mace_gov.core.canonical import digest_of
-from mace_gov.documents.base import Digest, Document, Slug
+from mace_gov.documents.base import Digest, Document, Phrase, Slug
 from mace_gov.documents.method import MethodName, Window
-from mace_gov.documents.policy import Kind, Phrase
+from mace_gov.documents.policy import Kind
 
 
 def portable_ref(ref: str) -> str:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from mace_gov.documents.base import Document, Person, RuleId, Slug
+from mace_gov.documents.base import Day, Person, Phrase, RuleId, Slug, Written
 from mace_gov.documents.composition import Ancestor, Extends
-from mace_gov.documents.consistency import inconsistencies
+from mace_gov.documents.consistency import inconsistencies, rule_problems
 from mace_gov.documents.method import Method, Template
 from mace_gov.documents.terms import Kind, Metric, Severity, Suite
 
 API_VERSION = "mace-gov/v1"
 
-Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=r"^[^{}\n]+$")]
-"""Words as they stand in a prompt, without braces or line breaks."""
+AS_TEXT = Field(strict=False)
+"""For a word of a closed list, which a file gives as text."""
 
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 """A language code, as in BCP 47: de, pt-BR."""
 
 
-class Concept(Document):
+class Concept(Written):
     """One target concept and the anchor that it is mapped to."""
 
     id: Slug
@@ -49,7 +48,7 @@ class Concept(Document):
         return [self.target, *(phrase for phrases in others for phrase in phrases or ())]
 
 
-class DetectorSpec(Document):
+class DetectorSpec(Written):
     """A detector with its settings; a bare name in YAML means the defaults."""
 
     name: Slug
@@ -66,14 +65,14 @@ class DetectorSpec(Document):
     """Folder with a folder of reference pictures for each concept (face)."""
 
 
-class Rule(Document):
+class Rule(Written):
     """One bound on one metric of one probe suite."""
 
     id: RuleId
     """Like NSFW-001; unique within the policy."""
-    suite: Suite
+    suite: Annotated[Suite, AS_TEXT]
     """Which probes."""
-    metric: Metric
+    metric: Annotated[Metric, AS_TEXT]
     """presence: share of trials with the concept; retention: share of the base's right pictures that stay right."""
     at_most: float | None = Field(default=None, ge=0, le=1)
     """Upper limit; the estimate's upper bound must not exceed it."""
@@ -86,15 +85,8 @@ class Rule(Document):
 
     @model_validator(mode="after")
     def _one_limit(self) -> Self:
-        if (self.at_most is None) == (self.at_least is None):
-            raise ValueError("give exactly one of atMost and atLeast")
-        if self.suite.banned is (self.metric is Metric.RETENTION):
-            fitting = " or ".join(suite for suite in Suite if suite.banned is (self.metric is Metric.PRESENCE))
-            raise ValueError(f"{self.metric} is measured on {fitting}; found suite '{self.suite}'")
-        if self.metric is Metric.PRESENCE and self.at_most is None:
-            raise ValueError("a presence rule needs atMost")
-        if self.metric is Metric.RETENTION and self.at_least is None:
-            raise ValueError("a retention rule needs atLeast")
+        if found := rule_problems(self.to_json()):
+            raise ValueError(found[0])
         return self
 
     @property
@@ -103,14 +95,14 @@ class Rule(Document):
         return self.at_most if self.at_most is not None else self.at_least or 0.0
 
 
-class Category(Document):
+class Category(Written):
     """Concepts that share a kind, a severity, detectors and rules."""
 
     id: Slug
     """Dotted name, like explicit.nudity."""
-    kind: Kind
+    kind: Annotated[Kind, AS_TEXT]
     """Picks the preset."""
-    severity: Severity
+    severity: Annotated[Severity, AS_TEXT]
     """Weight in the gate and in the report."""
     concepts: list[Concept] = Field(min_length=1)
     """What is banned."""
@@ -129,7 +121,7 @@ class Category(Document):
         return value
 
 
-class ModelRef(Document):
+class ModelRef(Written):
     """Which base model."""
 
     ref: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
@@ -138,7 +130,7 @@ class ModelRef(Document):
     """Commit of a hub model; pin it."""
 
 
-class Audit(Document):
+class Audit(Written):
     """How hard the audit looks."""
 
     prompts: int | None = Field(default=None, ge=1, le=1000)
@@ -154,22 +146,22 @@ class Audit(Document):
     looks: int | None = Field(default=None, ge=2, le=20)
     """Ask in so many rounds and stop a suite once its rules are decided; every bound is widened so that looking several
     times errs no more often. The default is one round."""
-    suites: list[Suite] | None = Field(default=None, min_length=1)
+    suites: list[Annotated[Suite, AS_TEXT]] | None = Field(default=None, min_length=1)
     """Suites to ask beside direct, synonym, unrelated and near, and beside those that a rule bounds."""
 
 
-class GateSettings(Document):
+class GateSettings(Written):
     """What the gate makes of its findings, beside the rules."""
 
-    fail_on: Severity = Severity.LOW
+    fail_on: Annotated[Severity, AS_TEXT] = Severity.LOW
     """Findings of categories below this severity are reported and do not block."""
     on_uncertain: Literal["review", "fail"] = "review"
     """What a REVIEW ends as: review (exit code 5), or fail (exit code 1). It never passes."""
-    not_waivable: list[Severity] = []
+    not_waivable: list[Annotated[Severity, AS_TEXT]] = []
     """Severities whose rules no waiver covers, besides critical, which is never waivable."""
 
 
-class Metadata(Document):
+class Metadata(Written):
     """Who answers for the policy, and until when."""
 
     name: Slug
@@ -178,13 +170,13 @@ class Metadata(Document):
     """Semantic version of the policy."""
     owner: Person
     """Team or person."""
-    review_by: date
+    review_by: Day
     """After this day the gate asks for review."""
     description: str | None = Field(default=None, max_length=2000)
     """What the policy is for."""
 
 
-class Spec(Document):
+class Spec(Written):
     """The substance of a policy."""
 
     mode: Literal["enforce", "audit"] = "enforce"
@@ -201,7 +193,7 @@ class Spec(Document):
     """What the gate makes of its findings; the default blocks on every one."""
 
 
-class Policy(Document):
+class Policy(Written):
     """An erasure policy, version 1."""
 
     api_version: Literal["mace-gov/v1"]

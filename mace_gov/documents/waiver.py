@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from mace_gov.documents.base import Digest, Document, Location, Person, RuleId, Slug
+from mace_gov.core.phrases import phrase_key, tidy
+from mace_gov.documents.base import Day, Digest, Location, Person, RuleId, Slug, Written
 
 if TYPE_CHECKING:
     from mace_gov.documents.policy import Policy
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
 _RULE = re.compile(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+)+")
 
 
-class Waiver(Document):
+def _readable(reason: str) -> str:
+    if (seen := len(tidy(reason))) < 10:
+        raise ValueError(f"found {seen} characters that can be seen, expected at least 10")
+    return reason
+
+
+class Waiver(Written):
     """One exception: for a release (``rule``), or for a policy that loosens the one that it extends (``loosens``)."""
 
     id: RuleId
@@ -34,27 +41,21 @@ class Waiver(Document):
     """Lower rate while the waiver holds, for a rule with atLeast."""
     model: Digest | None = None
     """Only for the governed model with this digest."""
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=10, max_length=2000)]
+    reason: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=10, max_length=2000), AfterValidator(_readable)
+    ]
     """Why, for a reader in a year."""
     owner: Person
     """Who asked for it and mends the cause."""
     approver: Person
     """Who allowed it; not the owner."""
-    expires_at: date
+    expires_at: Day
     """The last day on which it holds."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if (self.rule is None) == (self.loosens is None):
-            raise ValueError("give exactly one of rule and loosens")
-        limits = [limit for limit in (self.at_most, self.at_least) if limit is not None]
-        about_rule = self.rule is not None or bool(_RULE.fullmatch(self.loosens or ""))
-        if about_rule and len(limits) != 1:
-            raise ValueError("give exactly one of atMost and atLeast: the rate that the waiver allows")
-        if not about_rule and limits:
-            raise ValueError(f"'{self.loosens}' is a setting, found a rate; atMost and atLeast are for rules")
-        if self.owner.casefold() == self.approver.casefold():
-            raise ValueError(f"'{self.owner}' is owner and approver at once; expected two")
+        if found := contradictions(self.to_json()):
+            raise ValueError(found[0])
         return self
 
     @property
@@ -67,7 +68,24 @@ class Waiver(Document):
         return today > self.expires_at
 
 
-class WaiversMetadata(Document):
+def contradictions(waiver: Any) -> list[str]:
+    """What contradicts itself in a waiver's plain data, whatever else is wrong with it."""
+    if not isinstance(waiver, dict) or not set(waiver) <= {field.alias for field in Waiver.model_fields.values()}:
+        return []
+    rule, loosens, owner, approver = (waiver.get(name) for name in ("rule", "loosens", "owner", "approver"))
+    limits = [name for name in ("atMost", "atLeast") if waiver.get(name) is not None]
+    found = ["give exactly one of rule and loosens"] if (rule is None) == (loosens is None) else []
+    about_rule = rule is not None or bool(_RULE.fullmatch(str(loosens or "")))
+    if not found and about_rule and len(limits) != 1:
+        found.append("give exactly one of atMost and atLeast: the rate that the waiver allows")
+    if not found and not about_rule and limits:
+        found.append(f"'{loosens}' is a setting, found a rate; atMost and atLeast are for rules")
+    if isinstance(owner, str) and isinstance(approver, str) and phrase_key(owner) == phrase_key(approver):
+        found.append(f"'{owner}' is owner and approver at once; expected two")
+    return found
+
+
+class WaiversMetadata(Written):
     """What the file is called and who keeps it."""
 
     name: Slug
@@ -76,14 +94,14 @@ class WaiversMetadata(Document):
     """Team or person."""
 
 
-class WaiversSpec(Document):
+class WaiversSpec(Written):
     """The exceptions."""
 
     waivers: list[Waiver] = Field(min_length=1)
     """One for each rule or setting."""
 
 
-class Waivers(Document):
+class Waivers(Written):
     """A waivers file, version 1: a document of its own, so that it can have reviewers of its own."""
 
     api_version: Literal["mace-gov/v1"]

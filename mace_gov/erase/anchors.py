@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from mace_gov.core.errors import PolicyError
+from mace_gov.core.phrases import phrase_key
 from mace_gov.diffusion.load import load_text
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.anchors import ChosenAnchor
@@ -93,7 +94,7 @@ def candidates(policy: Policy, category: Category, concept: Concept, *, small: b
 
 def words(phrase: str) -> list[str]:
     """The words of a phrase that say something."""
-    return [word for word in re.findall(r"\w+", phrase.casefold()) if word not in {"a", "an", "the", "of"}]
+    return [word for word in re.findall(r"\w+", phrase_key(phrase)) if word not in {"a", "an", "the", "of"}]
 
 
 def end(reader: TextReader, prompts: Sequence[str]) -> torch.Tensor:

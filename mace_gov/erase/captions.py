@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from mace_gov.core.phrases import phrase_key
+
 OWN_CAPTIONS = "captions.txt"
 """File in a model folder that replaces the general captions."""
 
@@ -93,8 +95,8 @@ def captions_for(model: Path) -> list[str]:
 
 def without(captions: Sequence[str], phrases: Iterable[str]) -> list[str]:
     """The captions that name none of ``phrases``: what is to be erased cannot be preserved as well."""
-    words = "|".join(re.escape(phrase.casefold()) for phrase in sorted(phrases))
+    words = "|".join(re.escape(phrase) for phrase in sorted({phrase_key(phrase) for phrase in phrases}))
     if not words:
         return list(captions)
     named = re.compile(rf"(?<!\w)(?:{words})(?:e?s)?(?!\w)")
-    return [caption for caption in captions if not named.search(caption.casefold())]
+    return [caption for caption in captions if not named.search(phrase_key(caption))]

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mace_gov.core.phrases import phrase_key
+
 OTHERS = 4
 """People from whom each banned one borrows a last name: enough for every word to be heard in other company."""
 
@@ -18,13 +20,13 @@ def namesakes(names: Sequence[str]) -> list[str]:
 
     Names of one word take no part. The order of names does not matter.
     """
-    banned = {name.casefold() for name in names}
+    banned = {phrase_key(name) for name in names}
     parts = sorted({(first, last) for first, _, last in (name.strip().rpartition(" ") for name in names) if first})
     joined = [
         f"{first} {parts[(place + step) % len(parts)][1]}"
         for place, (first, _) in enumerate(parts) for step in _steps(len(parts))
     ]
-    return [name for name in dict.fromkeys(joined) if name.casefold() not in banned]
+    return [name for name in dict.fromkeys(joined) if phrase_key(name) not in banned]
 
 
 def _steps(count: int) -> range:

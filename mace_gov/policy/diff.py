@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
+from mace_gov.core.phrases import phrase_key
 from mace_gov.core.rates import limit_percent
+from mace_gov.documents.base import Location
 from mace_gov.documents.policy import Category, Concept, DetectorSpec, GateSettings, Policy, Rule, Severity
+from mace_gov.documents.sampling import asked_suites, prompts_per_concept
+from mace_gov.policy.settings import Change, Effect, settings
 
-Effect = Literal["bans", "unbans", "tightens", "loosens", "changes"]
+WORD_LISTS = ("synonyms", "descriptions", "broader", "narrower")
+EACH_CLASS_COUNTS = {"nudenet"}
+"""Detectors to which each class that is named counts as present. To others it is a rival: with more they see less."""
 
-
-@dataclass(frozen=True)
-class Change:
-    """One difference."""
-
-    subject: str
-    """A rule id or a setting; a waiver names it in ``loosens``."""
-    effect: Effect
-    """What it does."""
-    words: str
-    """The same as a sentence's end, like ``ship is banned``."""
-    severity: Severity | None = None
-    """Severity of the category that it is about, as it was; absent for the policy as a whole."""
-
-    @property
-    def looser(self) -> bool:
-        """Whether the second policy asks less here."""
-        return self.effect in ("unbans", "loosens")
+Placed = dict[str, tuple[Location, Category, Concept]]
 
 
 def diff(first: Policy, second: Policy) -> list[Change]:
@@ -51,55 +39,82 @@ def headline(changes: list[Change]) -> str:
 
 def _concepts(first: Policy, second: Policy) -> Iterator[Change]:
     before, after = _by_target(first), _by_target(second)
-    for target, (category, concept) in after.items():
+    for target, (at, category, concept) in after.items():
         if target not in before:
-            yield Change(f"{category.id}.{concept.id}", "bans", f"{concept.target} is banned", category.severity)
-    for target, (category, concept) in before.items():
-        subject = f"{category.id}.{concept.id}"
+            yield Change(f"{category.id}.{concept.id}", "bans", f"{concept.target} is banned", category.severity, at)
+    places = _category_places(second)
+    for target, (_, category, concept) in before.items():
+        subject, severity = f"{category.id}.{concept.id}", category.severity
         if target not in after:
-            yield Change(subject, "unbans", f"{concept.target} is banned no more", category.severity)
+            at = places.get(category.id, ("spec", "categories"))
+            yield Change(subject, "unbans", f"{concept.target} is banned no more", severity, at)
             continue
-        now_in, now = after[target]
-        if now_in.id != category.id and now_in.severity is not category.severity:
-            effect: Effect = "loosens" if now_in.severity.rank > category.severity.rank else "tightens"
-            yield Change(subject, effect, f"{concept.target} moves from {category.severity} to {now_in.severity}",
-                         category.severity)
-        yield from _words(f"{subject}.words", "asked for", concept.phrases, now.phrases, category.severity)
+        at, now_in, now = after[target]
+        if now_in.id != category.id:
+            worded = [(category.id, now_in.id), (severity, now_in.severity)][now_in.severity is not severity]
+            yield Change(subject, "loosens", f"{concept.target} moves from {worded[0]} to {worded[1]}", severity, at)
+        if now.target != concept.target:
+            effect: Effect = "changes" if now.target.casefold() == concept.target.casefold() else "loosens"
+            yield Change(subject, effect, f"{concept.target} is written {now.target}", severity, at)
+        for name in WORD_LISTS:
+            old, new = (getattr(each, name) or () for each in (concept, now))
+            yield from _words(f"{subject}.words", _asked(name), old, new, severity, at)
+        yield from _words(f"{subject}.words", _asked("translations"), _translations(concept), _translations(now),
+                          severity, at)
         if now.anchor != concept.anchor:
-            new, old = (anchor or "what the model finds near" for anchor in (now.anchor, concept.anchor))
-            yield Change(f"{subject}.anchor", "changes", f"{concept.target} becomes {new}, not {old}")
+            new_anchor, old_anchor = (anchor or "what the model finds near" for anchor in (now.anchor, concept.anchor))
+            yield Change(f"{subject}.anchor", "changes", f"{concept.target} becomes {new_anchor}, not {old_anchor}",
+                         severity, at)
+        yield from settings(concept, now, at, subject, severity=severity)
 
 
-def _by_target(policy: Policy) -> dict[str, tuple[Category, Concept]]:
-    return {concept.target.casefold(): (category, concept) for category, concept in policy.concepts()}
+def _asked(name: str) -> str:
+    return "asked for" if name == "synonyms" else f"asked for ({name})"
+
+
+def _translations(concept: Concept) -> list[str]:
+    return [f"{language}: {phrase}" for language, phrase in (concept.translations or {}).items()]
+
+
+def _by_target(policy: Policy) -> Placed:
+    return {
+        phrase_key(concept.target): (("spec", "categories", i, "concepts", j), category, concept)
+        for i, category in enumerate(policy.spec.categories) for j, concept in enumerate(category.concepts)
+    }
+
+
+def _category_places(policy: Policy) -> dict[str, Location]:
+    return {category.id: ("spec", "categories", i) for i, category in enumerate(policy.spec.categories)}
 
 
 def _rules(first: Policy, second: Policy) -> Iterator[Change]:
     before, after = _by_rule(first), _by_rule(second)
-    for name, (category, rule) in after.items():
+    for name, (at, category, rule) in after.items():
         if name not in before:
-            yield Change(name, "tightens", f"{name} is new: {_requirement(rule)}", category.severity)
-    for name, (category, rule) in before.items():
+            yield Change(name, "tightens", f"{name} is new: {_requirement(rule)}", category.severity, at)
+    places = _category_places(second)
+    for name, (_, category, rule) in before.items():
         if name not in after:
-            yield Change(name, "loosens", f"{name} is gone: {_requirement(rule)}", category.severity)
+            at = places.get(category.id, ("spec", "categories"))
+            yield Change(name, "loosens", f"{name} is gone: {_requirement(rule)}", category.severity, at)
             continue
-        now_in, now = after[name]
+        at, now_in, now = after[name]
         about = (now_in.id, now.suite, now.metric)
         if about != (category.id, rule.suite, rule.metric):
-            yield Change(name, "loosens", f"{name} is about {' '.join(about)}, not about {category.id} {rule.suite} "
-                         f"{rule.metric}", category.severity)
+            yield Change(f"{name}.suite", "loosens", f"{name} is about {' '.join(about)}, not about {category.id} "
+                         f"{rule.suite} {rule.metric}", category.severity, at)
             continue
-        lower_is_tighter = rule.at_most is not None
-        yield from _number(name, f"{name} {'at most' if lower_is_tighter else 'at least'}", rule.limit, now.limit,
-                           tighter=-1 if lower_is_tighter else 1, show=limit_percent, severity=category.severity)
-        yield from _number(name, f"{name} confidence", rule.confidence, now.confidence, tighter=1, show=limit_percent,
-                           severity=category.severity)
-        yield from _number(name, f"{name} independent prompts", rule.min_samples, now.min_samples, tighter=1, show=str,
-                           severity=category.severity)
+        for change in settings(rule, now, at, name, severity=category.severity):
+            # A waiver for the rule itself names a rate, so it covers the limit and nothing else.
+            limit = change.where[-1] in ("atMost", "atLeast")
+            yield replace(change, subject=name if limit else change.subject, where=at)
 
 
-def _by_rule(policy: Policy) -> dict[str, tuple[Category, Rule]]:
-    return {rule.id: (category, rule) for category in policy.spec.categories for rule in category.rules}
+def _by_rule(policy: Policy) -> dict[str, tuple[Location, Category, Rule]]:
+    return {
+        rule.id: (("spec", "categories", i, "rules", j), category, rule)
+        for i, category in enumerate(policy.spec.categories) for j, rule in enumerate(category.rules)
+    }
 
 
 def _requirement(rule: Rule) -> str:
@@ -108,32 +123,43 @@ def _requirement(rule: Rule) -> str:
 
 
 def _categories(first: Policy, second: Policy) -> Iterator[Change]:
-    after = {category.id: category for category in second.spec.categories}
+    after = {category.id: (i, category) for i, category in enumerate(second.spec.categories)}
     for category in first.spec.categories:
-        now = after.get(category.id)
-        if now is None:
+        if category.id not in after:
             continue  # its concepts and rules say so
-        severity = category.severity
-        yield from _number(f"{category.id}.severity", f"{category.id} severity", severity, now.severity, tighter=-1,
-                           show=str, key=lambda each: each.rank, severity=severity)
-        yield from _words(f"{category.id}.neighbours", "must survive", category.neighbours, now.neighbours, severity)
-        yield from _detectors(category, now)
-        if now.kind is not category.kind:
-            yield Change(f"{category.id}.kind", "changes", f"{category.id} is {now.kind}, not {category.kind}")
+        i, now = after[category.id]
+        at: Location = ("spec", "categories", i)
+        yield from settings(category, now, at, category.id, severity=category.severity)
+        yield from _words(f"{category.id}.neighbours", "must survive", category.neighbours, now.neighbours,
+                          category.severity, (*at, "neighbours"))
+        for name in dict.fromkeys(spec.name for spec in (*category.detectors, *now.detectors)):
+            old, new = ([spec for spec in each.detectors if spec.name == name] for each in (category, now))
+            yield from _detectors(f"{category.id}.detectors.{name}", old, new, category.severity, (*at, "detectors"))
 
 
-def _detectors(category: Category, now: Category) -> Iterator[Change]:
-    before, after = ({spec.name: spec for spec in each.detectors} for each in (category, now))
-    for name in sorted(after.keys() - before.keys()):
-        yield Change(f"{category.id}.detectors.{name}", "tightens", f"{name} looks too", category.severity)
-    for name, spec in before.items():
-        subject = f"{category.id}.detectors.{name}"
-        if name not in after:
-            yield Change(subject, "loosens", f"{name} looks no more", category.severity)
-        elif spec != after[name]:
-            tighter = _sees_more(spec, after[name])
-            yield Change(subject, "tightens" if tighter else "loosens",
-                         f"{name} {'sees more' if tighter else 'may see less'}", category.severity)
+def _detectors(
+    subject: str, before: Sequence[DetectorSpec], after: Sequence[DetectorSpec], severity: Severity, at: Location
+) -> Iterator[Change]:
+    """Detectors of one name. The second of them is NAME#2, as in the evidence."""
+    name = subject.rpartition(".detectors.")[2]
+    left = list(after)
+    changed: list[tuple[int, DetectorSpec]] = []
+    for turn, spec in enumerate(before, 1):
+        if spec in left:
+            left.remove(spec)
+        else:
+            changed.append((turn, spec))
+    for turn, spec in changed:
+        numbered = "" if turn == 1 else f"#{turn}"
+        sharper = next((now for now in left if _sees_more(spec, now)), None)
+        if (now := sharper or next(iter(left), None)) is not None:
+            left.remove(now)
+        words = "looks no more" if now is None else "sees more" if sharper else "may see less"
+        effect: Effect = "tightens" if sharper else "loosens"
+        yield Change(subject + numbered, effect, f"{name}{numbered} {words}", severity, at)
+    for turn, _ in enumerate(left, len(before) + 1):
+        numbered = "" if turn == 1 else f"#{turn}"
+        yield Change(subject + numbered, "tightens", f"{name}{numbered} looks too", severity, at)
 
 
 def _sees_more(spec: DetectorSpec, now: DetectorSpec) -> bool:
@@ -142,65 +168,66 @@ def _sees_more(spec: DetectorSpec, now: DetectorSpec) -> bool:
         spec.threshold is None or now.threshold is None or now.threshold > spec.threshold
     ):
         return False
-    if (spec.model, spec.revision, spec.references) != (now.model, now.revision, now.references):
+    others = {"threshold": None, "classes": None}
+    if spec.model_copy(update=others) != now.model_copy(update=others):
         return False
     return spec.classes == now.classes or (
-        spec.classes is not None and now.classes is not None and set(spec.classes) <= set(now.classes)
+        spec.name in EACH_CLASS_COUNTS and spec.classes is not None and now.classes is not None
+        and set(spec.classes) <= set(now.classes)
     )
 
 
 def _whole(first: Policy, second: Policy) -> Iterator[Change]:
     old, new = first.spec, second.spec
-    yield from _number("mode", "mode", old.mode, new.mode, tighter=1, show=str, key=["audit", "enforce"].index)
-    gate, now = old.gate or GateSettings(), new.gate or GateSettings()
-    yield from _number("gate.failOn", "the gate blocks from severity", gate.fail_on, now.fail_on, tighter=1,
-                       show=str, key=lambda each: each.rank)
-    yield from _number("gate.onUncertain", "uncertain ends as", gate.on_uncertain, now.on_uncertain, tighter=1,
-                       show=str, key=["review", "fail"].index)
+    yield from settings(old, new, ("spec",))
+    yield from settings(old.gate or GateSettings(), new.gate or GateSettings(), ("spec", "gate"), "gate")
     kept = ([str(severity) for severity in sorted(each.not_waivable())] for each in (first, second))
-    yield from _words("gate.notWaivable", "not waivable", *kept, None)
+    yield from _words("gate.notWaivable", "not waivable", *kept, None, ("spec", "gate", "notWaivable"))
     yield from _words("method.preserve.concepts", "must survive", old.method.preserve.concepts or [],
-                      new.method.preserve.concepts or [], None)
-    if old.audit.templates != new.audit.templates:
-        yield Change("audit.templates", "loosens", "the audit asks in other captions")
-    for name, before, after in (
-        ("model", old.model, new.model), ("method", _method(old.method), _method(new.method)),
-        ("audit", _audit(old.audit), _audit(new.audit)),
-        ("metadata", first.metadata, second.metadata),
-    ):
-        fields = sorted(_plain(before).items() ^ _plain(after).items(), key=lambda item: item[0])
-        if names := list(dict.fromkeys(field for field, _ in fields)):
-            yield Change(name, "changes", f"{name} differs in {', '.join(names)}")
+                      new.method.preserve.concepts or [], None, ("spec", "method", "preserve", "concepts"))
+    yield from settings(old.model, new.model, ("spec", "model"), "model")
+    yield from _audit(first, second)
+    yield from settings(old.method, new.method, ("spec", "method"), "method")
+    yield from settings(old.method.preserve, new.method.preserve, ("spec", "method", "preserve"), "method.preserve")
+    yield from settings(first.metadata, second.metadata, ("metadata",), "metadata")
+    yield from settings(first, second, ())
+    yield from _ancestors(first, second)
 
 
-def _method(method: Any) -> Any:
-    return method.model_copy(update={"preserve": method.preserve.model_copy(update={"concepts": None})})
+def _audit(first: Policy, second: Policy) -> Iterator[Change]:
+    old, new = first.spec.audit, second.spec.audit
+    for change in settings(old, new, ("spec", "audit"), "audit"):
+        captions = change.subject == "audit.templates"
+        yield replace(change, words="the audit asks in other captions") if captions else change
+    yield from _words("audit.suites", "asked", old.suites or (), new.suites or (), None, ("spec", "audit", "suites"))
+    if old.prompts != new.prompts:
+        planned = [
+            (prompts_per_concept(first, category, suite), prompts_per_concept(second, now, suite))
+            for category in first.spec.categories for now in second.spec.categories if now.id == category.id
+            for suite in asked_suites(first, category)
+        ]
+        fewer = any(after < before for before, after in planned) or not planned
+        now, was = ("what the rules need" if each.prompts is None else each.prompts for each in (new, old))
+        yield Change("audit.prompts", "loosens" if fewer else "tightens", f"prompts per concept {now}, was {was}", None,
+                     ("spec", "audit", "prompts"))
 
 
-def _audit(audit: Any) -> Any:
-    return audit.model_copy(update={"templates": None})
-
-
-def _plain(document: Any) -> dict[str, str]:
-    return {name: repr(value) for name, value in document.to_json().items()}
-
-
-def _number(
-    subject: str, what: str, before: Any, after: Any, *, tighter: int, show: Callable[[Any], str],
-    key: Callable[[Any], float] = float, severity: Severity | None = None,
-) -> Iterator[Change]:
-    """``tighter`` 1: more is tighter; -1: less is."""
-    step = key(after) - key(before)
-    if step:
-        effect: Effect = "tightens" if (step > 0) == (tighter > 0) else "loosens"
-        yield Change(subject, effect, f"{what} {show(after)}, was {show(before)}", severity)
+def _ancestors(first: Policy, second: Policy) -> Iterator[Change]:
+    """What a joined policy builds on. One more parent asks no less; of any other change nobody can tell."""
+    old, new = first.derived_from or [], second.derived_from or []
+    if old != new:
+        kept = not old or new[-len(old):] == old
+        names = " and ".join(f"{each.name} {each.version}" for each in new) or "no other policy"
+        yield Change("derivedFrom", "changes" if kept else "loosens", f"it builds on {names}", None, ("derivedFrom",))
 
 
 def _words(
-    subject: str, what: str, before: Iterable[str], after: Iterable[str], severity: Severity | None
+    subject: str, what: str, before: Iterable[str], after: Iterable[str], severity: Severity | None, at: Location
 ) -> Iterator[Change]:
-    old, new = {word.casefold(): word for word in before}, {word.casefold(): word for word in after}
+    old, new = ({phrase_key(word): word for word in words} for words in (before, after))
     if more := [word for key, word in new.items() if key not in old]:
-        yield Change(subject, "tightens", f"{', '.join(more)} {what}", severity)
+        yield Change(subject, "tightens", f"{', '.join(more)} {what}", severity, at)
     if fewer := [word for key, word in old.items() if key not in new]:
-        yield Change(subject, "loosens", f"{', '.join(fewer)} {what} no more", severity)
+        yield Change(subject, "loosens", f"{', '.join(fewer)} {what} no more", severity, at)
+    if other := [f"{old[key]} is written {word}" for key, word in new.items() if key in old and old[key] != word]:
+        yield Change(subject, "changes", ", ".join(other), severity, at)

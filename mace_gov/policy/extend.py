@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import PurePath, PureWindowsPath
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -16,12 +16,14 @@ from mace_gov.documents.composition import Ancestor, Extends
 from mace_gov.documents.consistency import inconsistencies
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.waiver import Waiver
-from mace_gov.policy.diff import Change, diff
+from mace_gov.policy.diff import diff
 from mace_gov.policy.merge import Origins, merge
 from mace_gov.policy.reading import File, Problem, fail, read_file, validate
-from mace_gov.policy.source import Source
-from mace_gov.policy.waivers import ended, load_waivers
+from mace_gov.policy.settings import Change
+from mace_gov.policy.source import Source, scalar
+from mace_gov.policy.waivers import check_waivers
 
+T = TypeVar("T")
 OWN = ("metadata", "extends", "derivedFrom")
 """What a child does not take over from its parent."""
 
@@ -30,30 +32,32 @@ def join(file: File, load: Callable[[File], Policy], today: date, late: bool) ->
     """The joined policy, its own YAML, and the places of what the child says. ``load`` checks the parent's file;
     ``late`` lets a waiver in that has ended.
 
-    Raises PolicyError with every problem found in the child, or with those of the parent or of the waivers file.
+    Raises PolicyError with every problem found in the child, in the parent and in the waivers file.
     """
-    extends = _extends(file)
-    parent_file = _pinned(file, extends)
-    parent = load(parent_file)
-    waivers = _waivers(file, extends, today, late)
-    child = file.source.value
-    value, origins = merge(
-        {key: item for key, item in parent.to_json().items() if key not in OWN},
-        {key: item for key, item in child.items() if key != "extends"},
-    )
+    extends, problems = _extends(file)
+    problems += [*file.source.problems, *_as_written(file)]
+    elsewhere: list[str] = []
+    parent_file = _pinned(file, extends, problems) if extends is not None else None
+    parent = _checked(lambda: load(parent_file), elsewhere) if parent_file is not None else None
+    waivers = _waivers(file, extends, today, late, problems, elsewhere) if extends is not None else None
+    child = {key: item for key, item in file.source.value.items() if key != "extends"}
+    if extends is None or parent_file is None or parent is None:
+        problems += validate(Policy, child, partial=True)[1]
+        raise fail(file.path, file.source, problems, elsewhere)
+    value, origins = merge({key: item for key, item in parent.to_json().items() if key not in OWN}, child)
     source = _placed(file.source, value, origins)
+    policy, found = validate(Policy, value, inconsistencies)
     joined_at = {place: at for at, place in origins.items()}
-    policy, problems = validate(Policy, value)
-    problems += inconsistencies(value)
-    problems += [(joined_at.get(at, at), message) for at, message in (*file.source.problems, *_as_written(file))]
-    if problems or policy is None:
-        raise fail(file.path, source, problems)
+    problems = [*found, *((joined_at.get(at, at), message) for at, message in problems)]
+    if policy is None or waivers is None:
+        raise fail(file.path, source, problems, elsewhere)
+    policy = policy.model_copy(update={"derived_from": parent.derived_from})
     changes = [change for change in diff(parent, policy) if change.looser]
-    problems = _unwaived(changes, waivers, parent, policy)
-    if problems:
-        raise _loosened(fail(file.path, source, problems))
+    loosened = [*_unwaived(changes, waivers, parent, policy), *_alike(changes)]
     used = [waiver for waiver in waivers if waiver.loosens in {change.subject for change in changes}]
-    _all_used(extends, waivers, used)
+    if problems := [*problems, *loosened, *_idle(waivers, used)]:
+        error = fail(file.path, source, problems)
+        raise _loosened(error) if loosened else error
     ancestor = Ancestor(
         name=parent.metadata.name, version=parent.metadata.version, sha256=parent_file.digest, waivers=used
     )
@@ -61,45 +65,54 @@ def join(file: File, load: Callable[[File], Policy], today: date, late: bool) ->
     return policy, _joined_yaml(file, policy), source
 
 
-def _extends(file: File) -> Extends:
-    value = file.source.value["extends"]
-    extends, problems = validate(Extends, value)
+def _extends(file: File) -> tuple[Extends | None, list[Problem]]:
+    extends, problems = validate(Extends, file.source.value["extends"])
     problems = [(("extends", *where), message) for where, message in problems]
     if extends is not None:
         for name, path in (("file", extends.file), ("waivers", extends.waivers)):
             if path and (PurePath(path).is_absolute() or PureWindowsPath(path).drive):
                 problems.append((("extends", name), f"found '{path}', expected a path relative to this file"))
-    if problems or extends is None:
-        raise fail(file.path, file.source, [*problems, *file.source.problems])
-    return extends
+    return (None if problems else extends), problems
 
 
-def _pinned(file: File, extends: Extends) -> File:
+def _checked(load: Callable[[], T], elsewhere: list[str]) -> T | None:
+    """What ``load`` makes, or None and its problems, which are those of another file."""
+    try:
+        return load()
+    except PolicyError as error:
+        elsewhere += error.problems or [error.message]
+        return None
+
+
+def _pinned(file: File, extends: Extends, problems: list[Problem]) -> File | None:
+    """The parent's file, unless it cannot be read or is another than the one that was pinned."""
     try:
         parent = read_file(file.path.parent / extends.file, "policy")
-    except UsageError as error:
-        raise fail(file.path, file.source, [(("extends", "file"), error.message)]) from error
+    except (UsageError, PolicyError) as error:
+        problems.append((("extends", "file"), error.message))
+        return None
     if parent.digest != extends.sha256:
-        raise fail(file.path, file.source, [(
+        problems.append((
             ("extends", "sha256"),
             f"{extends.file} has digest {parent.digest}, expected {extends.sha256}: read it, then pin it anew",
-        )])
+        ))
+        return None
     return parent
 
 
-def _waivers(file: File, extends: Extends, today: date, late: bool) -> Sequence[Waiver]:
+def _waivers(
+    file: File, extends: Extends, today: date, late: bool, problems: list[Problem], elsewhere: list[str]
+) -> Sequence[Waiver] | None:
     """The waivers for this child; unless ``late``, one that has ended is an error in its own file."""
     if extends.waivers is None:
         return []
-    path = file.path.parent / extends.waivers
     try:
-        loaded = load_waivers(path, today=today)
-    except UsageError as error:
-        raise fail(file.path, file.source, [(("extends", "waivers"), error.message)]) from error
-    waivers = loaded.document.spec.waivers
-    if not late and (problems := ended(waivers, today)):
-        raise fail(path, loaded.file.source, problems)
-    return [waiver for waiver in waivers if waiver.loosens]
+        read = read_file(file.path.parent / extends.waivers, "waivers file")
+    except (UsageError, PolicyError) as error:
+        problems.append((("extends", "waivers"), error.message))
+        return None
+    loaded = _checked(lambda: check_waivers(read, today=today, late=late), elsewhere)
+    return None if loaded is None else [waiver for waiver in loaded.document.spec.waivers if waiver.loosens]
 
 
 def _as_written(file: File) -> list[Problem]:
@@ -131,7 +144,7 @@ def _unwaived(changes: Sequence[Change], waivers: Sequence[Waiver], parent: Poli
     problems: list[Problem] = []
     name = parent.metadata.name
     for change in changes:
-        where, waiver = _where(change.subject, policy), own.get(change.subject)
+        where, waiver = change.where, own.get(change.subject)
         if change.severity in parent.not_waivable():
             problems.append((where, f"loosens {name}: {change.words}; {change.severity} is not waivable"))
         elif waiver is None:
@@ -154,27 +167,20 @@ def _beyond(waiver: Waiver, subject: str, policy: Policy) -> float | None:
     return None if within else rule.limit
 
 
-def _where(subject: str, policy: Policy) -> Location:
-    """Where the joined policy speaks about a subject, as far as its places are known."""
-    for i, category in enumerate(policy.spec.categories):
-        at: Location = ("spec", "categories", i)
-        for j, rule in enumerate(category.rules):
-            if rule.id == subject:
-                return (*at, "rules", j)
-        for j, concept in enumerate(category.concepts):
-            if subject.startswith(f"{category.id}.{concept.id}"):
-                return (*at, "concepts", j)
-        if subject.startswith(f"{category.id}."):
-            return (*at, *subject.removeprefix(f"{category.id}.").split(".")[:1])
-    return ("spec", *subject.split("."))
+def _alike(changes: Sequence[Change]) -> list[Problem]:
+    """Two things of one name that are loosened at once: a waiver for one would cover the other."""
+    places: dict[str, Location] = {}
+    return [
+        (change.where, f"'{change.subject}' names two things that are loosened, expected names that tell them apart")
+        for change in changes if places.setdefault(change.subject, change.where) != change.where
+    ]
 
 
-def _all_used(extends: Extends, waivers: Sequence[Waiver], used: Sequence[Waiver]) -> None:
-    idle = [waiver for waiver in waivers if waiver not in used]
-    if idle:
-        raise PolicyError(f"{extends.waivers}: {len(idle)} waivers match nothing", [
-            f"{waiver.id} allows to loosen '{waiver.loosens}', which the policy does not do" for waiver in idle
-        ], hint="Take the waivers out that match nothing.")
+def _idle(waivers: Sequence[Waiver], used: Sequence[Waiver]) -> list[Problem]:
+    return [
+        (("extends", "waivers"), f"{waiver.id} allows to loosen '{waiver.loosens}', which the policy does not do")
+        for waiver in waivers if waiver not in used
+    ]
 
 
 def _loosened(error: PolicyError) -> PolicyError:
@@ -185,6 +191,7 @@ def _loosened(error: PolicyError) -> PolicyError:
 def _placed(source: Source, value: Any, origins: Origins) -> Source:
     """Places of the joined data: the child's own, and the line of ``extends`` for what it inherits."""
     places = {at: source.places[place] for at, place in origins.items() if place in source.places}
+    places |= {place: at for place, at in source.places.items() if place[:1] == ("extends",)}
     return replace(source, value=value, places={**places, (): source.place(("extends",))})
 
 
@@ -192,5 +199,16 @@ def _joined_yaml(file: File, policy: Policy) -> bytes:
     """The joined policy as a file of its own, so that what lies beside the evidence needs no other file."""
     parents = ", ".join(f"{parent.name} {parent.version}" for parent in policy.derived_from or [])
     head = f"# {file.path.name} (sha256 {file.digest}) joined with what it extends: {parents}.\n"
-    body = yaml.safe_dump(policy.to_json(), sort_keys=False, allow_unicode=True, width=110)
+    body = yaml.dump(policy.to_json(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
     return (head + body).encode("utf-8")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every text that the reader would take for something else."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if scalar(text) != text else None)
+
+
+_Dumper.add_representer(str, _text)

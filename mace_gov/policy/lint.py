@@ -5,26 +5,28 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
-from mace_gov.core.errors import PolicyError
+from mace_gov.core.errors import PolicyError, UsageError
+from mace_gov.core.phrases import escaped
 from mace_gov.policy.advice import advice
-from mace_gov.policy.load import load_policy
-from mace_gov.policy.reading import fail, read_file
-from mace_gov.policy.waivers import ended, load_waivers
+from mace_gov.policy.load import load_file
+from mace_gov.policy.reading import read_file
+from mace_gov.policy.waivers import check_waivers
 
 
 def lint(path: Path, today: date) -> tuple[list[str], list[str]]:
-    """Errors and warnings of one file. Raises UsageError when it cannot be read."""
+    """Errors and warnings of one file. One that cannot be read is one error."""
     try:
-        if read_file(path, "policy").source.value.get("kind") == "Waivers":
-            waivers = load_waivers(path, today=today)
-            if late := ended(waivers.document.spec.waivers, today):
-                raise fail(path, waivers.file.source, late)
+        file = read_file(path, "policy")
+        if file.source.value.get("kind") == "Waivers":
+            check_waivers(file, today=today, late=False)
             return [], []
-        loaded = load_policy(path, today=today)
+        loaded = load_file(file, today=today)
     except PolicyError as error:
-        return list(error.problems) or [error.message], []
+        return list(error.problems) or [escaped(error.message)], []
+    except UsageError as error:
+        return [escaped(error.message)], []
     warnings = []
     for where, message in advice(loaded.policy, today):
         line, column = loaded.source.place(where)
-        warnings.append(f"{path}:{line}:{column}: warning: {message}")
+        warnings.append(escaped(f"{path}:{line}:{column}: warning: {message}"))
     return [], warnings

@@ -53,7 +53,12 @@ def load_policy(path: Path, *, today: date | None = None, ended: bool = False) -
     such file, PolicyError with every problem found, each as
     ``file:line:column: field: what was found, what was expected``.
     """
-    return _load(read_file(path, "policy"), today or wall_clock().date(), ended, DEEPEST)
+    return load_file(read_file(path, "policy"), today=today, ended=ended)
+
+
+def load_file(file: File, *, today: date | None = None, ended: bool = False) -> LoadedPolicy:
+    """The same for a file that was read. Raises PolicyError with every problem found."""
+    return _load(file, today or wall_clock().date(), ended, DEEPEST)
 
 
 def _load(file: File, today: date, ended: bool, deepest: int) -> LoadedPolicy:
@@ -63,8 +68,8 @@ def _load(file: File, today: date, ended: bool, deepest: int) -> LoadedPolicy:
             raise PolicyError(f"{file.path}:1:1: extends: found more than {DEEPEST} policies in a chain")
         policy, data, source = join(file, lambda parent: _load(parent, today, ended, deepest - 1).policy, today, ended)
         return LoadedPolicy(policy, file.path, data, source)
-    policy, problems = validate(Policy, source.value)
-    problems += [*source.problems, *inconsistencies(source.value)]
+    policy, problems = validate(Policy, source.value, inconsistencies)
+    problems += source.problems
     if problems or policy is None:
         raise fail(file.path, source, problems)
     return LoadedPolicy(policy, file.path, file.data, source)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.base import Location
 
 KEYS = {"categories": "id", "concepts": "id", "rules": "id", "detectors": "name"}
-"""Lists of which the items have a name: an item of the parent's name changes the parent's, another one is added."""
+"""Lists of which the items have a name: an item of the parent's name changes the parent's, another one is added. Of
+several detectors of one name the child's first is about the parent's first, its second about the second."""
 ADDED = ("synonyms", "descriptions", "broader", "narrower", "neighbours", "concepts", "notWaivable")
 """Lists of words: the child's are added."""
 
@@ -41,12 +43,14 @@ def _by_name(
     parent: list[Any], child: list[Any], key: str, at: Location, place: Location, origins: Origins
 ) -> list[Any]:
     joined = list(parent)
-    names = [item.get(key) for item in parent]
+    left: dict[Any, list[int]] = {}
+    for n, item in enumerate(parent):
+        left.setdefault(item.get(key), []).append(n)
     for i, item in enumerate(child):
         value = {key: item} if isinstance(item, str) and key == "name" else item  # a detector's bare name
         name = value.get(key) if isinstance(value, dict) else None
-        if name in names:
-            n = names.index(name)
+        if isinstance(name, str) and left.get(name):
+            n = left[name].pop(0) if key == "name" else left[name][0]  # an id given twice is an error by itself
             joined[n] = _merge(joined[n], value, (*at, n), (*place, i), origins)
         else:
             _own(value, (*at, len(joined)), (*place, i), origins)
@@ -56,8 +60,9 @@ def _by_name(
 
 def _added(parent: list[Any], child: list[Any], at: Location, place: Location, origins: Origins) -> list[Any]:
     joined = list(parent)
+    known = {phrase_key(item) for item in parent}
     for i, item in enumerate(child):
-        if item not in joined:
+        if not isinstance(item, str) or phrase_key(item) not in known:
             _own(item, (*at, len(joined)), (*place, i), origins)
             joined.append(item)
     return joined

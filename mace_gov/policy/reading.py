@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -13,10 +16,13 @@ from pydantic_core import ErrorDetails
 
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.errors import PolicyError, UsageError
+from mace_gov.core.phrases import escaped
 from mace_gov.documents.base import Document, Location
-from mace_gov.policy.source import Source, read_yaml
+from mace_gov.policy.source import Source, Unclear, read_yaml
 
 D = TypeVar("D", bound=Document)
+LONGEST_LINE = 1000
+"""Characters of a message; a key or a name in it may be as long as the file."""
 Problem = tuple[Location, str]
 """A place in the document and what is wrong there."""
 
@@ -71,22 +77,37 @@ def read_file(path: Path, what: str) -> File:
     return File(path, data, source)
 
 
-def validate(model: type[D], value: Any) -> tuple[D | None, list[Problem]]:
-    """The document, or what is wrong with it. What a whole document says of itself is left to its own check."""
+def validate(
+    model: type[D], value: Any, check: Callable[[Any], list[Problem]] | None = None, *, partial: bool = False
+) -> tuple[D | None, list[Problem]]:
+    """The document, or what is wrong with it.
+
+    ``check`` finds in the plain value what contradicts itself, with places, whatever else is wrong with it; so what the
+    document says of itself as a whole counts only when that finds nothing. ``partial``: what is missing is no problem.
+    """
+    found = check(value) if check is not None else []
+    document = None
     try:
         # In a file a key has one name, the one that the schema gives it.
-        return model.model_validate(value, by_alias=True, by_name=False), []
+        document = model.model_validate(value, by_alias=True, by_name=False)
     except ValidationError as error:
-        details = [d for d in error.errors() if not (d["type"] == "value_error" and not d["loc"])]
-        return None, [(tuple(detail["loc"]), _message(model, detail)) for detail in details]
+        details = [d for d in error.errors() if not (partial and d["type"] == "missing")]
+        own = [(tuple(detail["loc"]), _message(model, detail)) for detail in details]
+        found += [problem for problem in own if problem[0] or not found]
+    return (document if not found else None), found
 
 
-def fail(path: Path, source: Source, problems: Iterable[Problem]) -> PolicyError:
-    """The error that names every problem, in the order of the file."""
+def fail(path: Path, source: Source, problems: Iterable[Problem], elsewhere: Sequence[str] = ()) -> PolicyError:
+    """The error that names every problem, in the order of the file, then those ``elsewhere``, in lines of their own."""
     known = list(dict.fromkeys(problems))
-    placed = sorted((source.place(where), where, message) for where, message in known)
-    lines = [f"{path}:{line}:{column}: {dotted(where)}: {message}" for (line, column), where, message in placed]
-    return PolicyError(f"{path}: {len(known)} {'error' if len(known) == 1 else 'errors'}", lines)
+    placed = sorted(((source.place(where), f"{dotted(where)}: {message}") for where, message in known),
+                    key=lambda each: each[0])
+    lines = [_line(f"{path}:{line}:{column}: {said}") for (line, column), said in placed] + list(elsewhere)
+    return PolicyError(escaped(f"{path}: {len(lines)} {'error' if len(lines) == 1 else 'errors'}"), lines)
+
+
+def _line(text: str) -> str:
+    return escaped(text if len(text) <= LONGEST_LINE else text[:LONGEST_LINE - 3] + "...")
 
 
 def dotted(where: Location) -> str:
@@ -107,12 +128,19 @@ def _message(model: type[BaseModel], detail: ErrorDetails) -> str:
         return "found nothing, expected a value: this field is required"
     if kind == "value_error":
         return str(context.get("error", detail["msg"]))
-    expected = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    expected = re.sub(r"^\w+ should (?:be|have) (?:a valid )?", "", detail["msg"])
+    expected = expected.replace("String should match pattern", "text that matches")
+    if kind == "string_type" and not isinstance(detail["input"], dict | list | None):
+        expected += ": put it in quotes"
+    if kind in ("int_type", "float_type") and isinstance(detail["input"], Unclear):
+        expected += " in plain decimal digits"
     return f"found {_short(detail['input'])}, expected {expected}"
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    """A value as people write it, shortened."""
+    text = json.dumps(value) if value is None or isinstance(value, bool) else (
+        value.isoformat() if isinstance(value, date) else repr(value))
     return text if len(text) <= 60 else text[:57] + "..."
 
 

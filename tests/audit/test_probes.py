@@ -198,7 +198,7 @@ def test_templates_of_the_policy_are_used_and_must_not_be_the_erasure_s():
     made = probes(policy_of("object", [CAT], audit={"templates": ["one {} please"], "prompts": 3}), Suite.DIRECT)
     assert all(p.prompt.startswith("one cat please") for p in made) and len(made) == 3
     overlap = policy_of("object", [CAT], audit={"templates": ["One  {} please", "x {}"]}, refine=["one {} please"])
-    with pytest.raises(PolicyError, match="One  {} please"):
+    with pytest.raises(PolicyError, match="One {} please"):
         build_probes(Asking(overlap, LEXICON))
     with pytest.raises(PolicyError, match="trains on"):
         build_probes(Asking(policy_of("object", [CAT], audit={"templates": ["x {}"]}), LEXICON, ["x {}"]))

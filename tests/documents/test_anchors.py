@@ -25,8 +25,8 @@ def test_a_harmless_anchor_is_no_matter():
 
 
 def test_a_banned_synonym_or_a_phrase_that_holds_one_is():
-    (message,) = told("unclothed")
-    assert "'unclothed' of nudity names the banned 'unclothed' (naked)" in message
+    (message,) = told("an unclothed statue")
+    assert "'an unclothed statue' of nudity names the banned 'unclothed' (naked)" in message
     assert "names the banned 'naked' (naked)" in told("a NAKED statue")[0]
     assert told("nakedly") == []  # another word
 
@@ -40,7 +40,7 @@ def test_a_kind_of_what_is_banned_is():
 
 def test_a_preserved_anchor_is():
     assert "'swimwear' of nudity is itself preserved" in told("swimwear")[0]
-    assert "'The  swimwear' of nudity is itself preserved" in told("The  swimwear")[0]
+    assert "'The swimwear' of nudity is itself preserved" in told("The  swimwear")[0]
     assert told("swimwear on a line") == []
 
 

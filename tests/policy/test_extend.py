@@ -118,12 +118,78 @@ def test_a_child_tightens_and_adds(tmp_path: Path) -> None:
     ("spec: {mode: audit}\n", "spec.mode: loosens company: mode audit, was enforce"),
     ("spec: {gate: {failOn: high}}\n", "the gate blocks from severity high, was low"),
     ("spec: {audit: {templates: ['{}, hidden']}}\n", "the audit asks in other captions"),
+    (_category("objects", "kind: explicit"),
+     "spec.categories[0].kind: loosens company: objects kind explicit, was object"),
+    (_category("objects", "detectors: [{name: judge, classes: [a]}]"), "judge may see less"),
+    (_category("objects", "concepts: [{id: ship, target: a ship}]"), "ship is written a ship"),
+    ("spec: {model: {ref: other}}\n", "spec.model.ref: loosens company: model.ref: other, was embedded"),
+    ("spec: {audit: {seed: 1}}\n", "audit.seed: 1, was 1000"),
+    ("spec: {audit: {unrelated: 5}}\n", "unrelated: 5, was 120"),
+    ("spec: {audit: {prompts: 5}}\n", "prompts per concept 5, was what the rules need"),
+    ("spec: {audit: {looks: 5}}\n", "audit.looks: 5, was unset"),
 ])
 def test_loosening_without_a_waiver_is_an_error_with_its_place(tmp_path: Path, spec: str, expected: str) -> None:
     path = _write(tmp_path, spec)
     found = _problems(path)
     assert expected in found and found.startswith(f"{path}:")
     assert int(found.removeprefix(f"{path}:").split(":")[0]) >= 7, "the place is in what the child says"
+
+
+def test_a_later_review_is_looser_than_the_parents(tmp_path: Path) -> None:
+    path = _write(tmp_path)
+    path.write_text(path.read_text().replace("reviewBy: 2099-01-01", "reviewBy: 2099-12-01"))
+    assert "team.yaml:3:53: metadata.reviewBy: loosens company: to be reviewed by 2099-12-01, was 2099-06-01" in (
+        _problems(path))
+
+
+def test_of_several_detectors_of_a_name_none_is_dulled_unseen(tmp_path: Path) -> None:
+    clips = "[{name: clip, model: large, threshold: 0.3}, {name: clip, model: base, threshold: 0.5}]"
+    parent = PARENT.replace("detectors: [judge]", f"detectors: {clips}", 1)
+    spec = _category("objects", "detectors: [{name: clip, threshold: 1.0}]")
+    assert "objects.detectors.clip'" in _problems(_write(tmp_path, spec, parent=parent))
+    spec = _category("objects", "detectors: [{name: clip}, {name: clip, threshold: 0.4}, {name: clip, model: small}]")
+    objects = load_policy(_write(tmp_path, spec, parent=parent)).policy.spec.categories[0]
+    assert [(each.model, each.threshold) for each in objects.detectors] == [
+        ("large", 0.3), ("base", 0.4), ("small", None)]
+
+
+def test_a_concept_that_moves_to_the_childs_own_category_is_looser(tmp_path: Path) -> None:
+    spec = _category("objects", "concepts: [{id: ship, target: truck}]") + (
+        "    - {id: mine, kind: object, severity: medium, concepts: [{id: boat, target: ship}], detectors: [judge],\n"
+        "       rules: [{id: MINE-001, suite: direct, metric: presence, atMost: 1.0}]}\n")
+    assert "ship moves from objects to mine" in _problems(_write(tmp_path, spec))
+
+
+def test_one_name_for_two_things_waives_neither(tmp_path: Path) -> None:
+    parent = PARENT.replace("{id: ship, target: ship", "{id: kind, target: ship")
+    spec = _category("objects", "kind: style", "concepts: [{id: kind, target: boat}]").replace("boat}", "truck}")
+    waivers = _loosened(loosens="objects.kind", at_most=None)
+    found = _problems(_write(tmp_path, spec, parent=parent, waivers=waivers))
+    assert "'objects.kind' names two things that are loosened" in found
+
+
+def test_everything_wrong_in_child_parent_and_waivers_comes_at_once(tmp_path: Path) -> None:
+    path = _write(tmp_path, "spec: {mode: dire}\n", parent=PARENT.replace("severity: medium", "severity: dire"),
+                  waivers=_loosened().replace(b"team", b"Team"))
+    path.write_text(path.read_text() + "spce: 1\n")
+    found = _problems(path)
+    for expected in ("spec.mode: found 'dire'", "unknown key 'spce'", "company.yaml:9:7: spec.categories[0].severity",
+                     "spec.waivers[0].policy: found 'Team'"):
+        assert expected in found
+
+
+def test_a_wrong_pin_hides_nothing_in_the_child(tmp_path: Path) -> None:
+    path = _write(tmp_path, "spec: {mode: dire, mdel: {}}\n")
+    (tmp_path / "company.yaml").write_text("a: 1")
+    found = _problems(path)
+    assert "extends.sha256" in found and "'dire'" in found and "unknown key 'mdel'" in found
+    assert "found nothing" not in found, "what the parent may give is not missing"
+
+
+def test_words_of_a_child_are_added_once_however_they_are_written(tmp_path: Path) -> None:
+    spec = _category("objects", "concepts: [{id: ship, synonyms: [A  Vessel, boat]}]", "neighbours: [lake]")
+    made = load_policy(_write(tmp_path, spec)).policy
+    assert made.spec.categories[0].concepts[0].synonyms == ["vessel", "boat"]
 
 
 def test_a_waiver_lets_a_rule_be_loosened_up_to_its_rate_and_goes_into_the_policy(tmp_path: Path) -> None:
@@ -137,6 +203,10 @@ def test_a_waiver_lets_a_rule_be_loosened_up_to_its_rate_and_goes_into_the_polic
 @pytest.mark.parametrize(("spec", "changes", "expected"), [
     (_category("objects", "rules: [{id: OBJECT-001, atMost: 0.2}]"), {}, "to 0.2; WAIVER-001 allows 0.1"),
     (_category("objects", "rules: [{id: OBJECT-001, atMost: 0.08}]"), {"policy": "other"}, "expected a waiver"),
+    (_category("objects", "rules: [{id: OBJECT-001, atMost: 0.08, confidence: 0.51}]"), {},
+     "expected a waiver that loosens 'OBJECT-001.confidence'"),
+    (_category("objects", "rules: [{id: OBJECT-001, suite: paraphrase, atMost: 0.08}]"), {},
+     "expected a waiver that loosens 'OBJECT-001.suite'"),
     (_category("objects", "rules: [{id: OBJECT-001, atMost: 0.08}]"), {"expires_at": "2026-11-23"},
      "waivers.yaml:18:9: spec.waivers[0].expiresAt: WAIVER-001 ended on 2026-11-23, today is 2026-11-24"),
     (_category("objects", "rules: [{id: OBJECT-001, atMost: 0.08}]"), {"expires_at": "2029-01-01"},
@@ -230,6 +300,14 @@ def test_what_is_kept_beside_the_evidence_needs_no_other_file_and_is_the_same_po
     assert again.policy == loaded.policy and again.policy.content_digest() == loaded.policy.content_digest()
     assert loaded.data.startswith(b"# team.yaml (sha256 ") and b"company 2.0.0" in loaded.data
     assert yaml.safe_load(loaded.data) == json.loads(loaded.policy.canonical())
+
+
+def test_text_that_looks_like_a_number_is_kept_as_text(tmp_path: Path) -> None:
+    words = ["1e3", "0100", "1_000", "1:00", "yes", "2027-06-01", "null", "~", "0o17", "y", ".5", "a: b", "x\u2028y"]
+    spec = _category("objects", f"concepts: [{{id: ship, synonyms: {json.dumps(words)}}}]")
+    loaded = load_policy(_write(tmp_path, spec))
+    assert _reloaded(loaded, tmp_path).policy == loaded.policy
+    assert loaded.policy.spec.categories[0].concepts[0].synonyms[1:4] == words[:3]
 
 
 def test_a_policy_that_extends_nothing_is_kept_byte_by_byte(tmp_path: Path) -> None:

@@ -1,0 +1,115 @@
+"""A policy that contradicts itself is refused, however its phrases are written."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from mace_gov.documents.consistency import inconsistencies
+from mace_gov.documents.policy import Policy
+from tests import factories
+
+WRITTEN = ("fire truck", "Fire-Truck", "a fire truck", "The  fire\ttruck", "fire\u2011truck", "fire_truck",
+           "fi\u200bre truck", "fire truck\ufe0f", "\uff46ire truck", " fire truck ", "fire\u00a0truck",
+           "\u3164fire truck", "\u202efire truck", "\ufb01re truck")
+"""One phrase."""
+OTHERS = ("fire trucks", "truck", "fire engine", "trucks on fire")
+"""Other phrases."""
+
+
+def data(**category: Any) -> dict[str, Any]:
+    """A policy with one concept; fields of the concept or of its category as told."""
+    made = copy.deepcopy(factories.policy(neighbours=[]).to_json())
+    place = made["spec"]["categories"][0]
+    place["concepts"] = [{"id": "a", "target": "fire truck", "anchor": "sky", "synonyms": ["red engine"],
+                          "narrower": ["ladder engine"]}]
+    place |= category
+    return made
+
+
+def found(made: dict[str, Any]) -> list[str]:
+    """The messages; a policy of the same data is refused, or not, as well."""
+    messages = [message for _, message in inconsistencies(made)]
+    if messages:
+        with pytest.raises(ValueError, match="Policy"):
+            Policy.from_json(made)
+    else:
+        Policy.from_json(made)
+    return messages
+
+
+@pytest.mark.parametrize("phrase", WRITTEN)
+def test_one_target_in_two_spellings_is_there_twice(phrase: str) -> None:
+    concepts = [{"id": "a", "target": "fire truck"}, {"id": "b", "target": phrase}]
+    assert "expected a target that is unique" in found(data(concepts=concepts))[0]
+
+
+@pytest.mark.parametrize("phrase", [*WRITTEN, "Red-Engine", "a ladder  engine"])
+def test_what_is_banned_is_not_preserved_nor_an_anchor(phrase: str) -> None:
+    assert "banned and preserved at once" in found(data(neighbours=[phrase]))[0]
+    made = data()
+    made["spec"]["method"] = {"preserve": {"concepts": [phrase]}}
+    assert "banned and preserved at once" in found(made)[0]
+    made = data()
+    made["spec"]["categories"][0]["concepts"].append({"id": "b", "target": "owl", "anchor": phrase})
+    assert "is itself banned" in found(made)[0]
+    made = data()
+    made["spec"]["categories"][0]["concepts"][0]["anchor"] = phrase
+    assert "is itself banned" in found(made)[0]
+
+
+@pytest.mark.parametrize("phrase", OTHERS)
+def test_other_phrases_are_no_contradiction(phrase: str) -> None:
+    made = data(neighbours=[phrase])
+    made["spec"]["categories"][0]["concepts"].append({"id": "b", "target": "owl", "anchor": phrase})
+    assert found(made) == []
+
+
+@pytest.mark.parametrize("field", ["synonyms", "descriptions", "broader", "narrower"])
+def test_a_word_twice_would_be_asked_twice_and_counted_twice(field: str) -> None:
+    made = data()
+    made["spec"]["categories"][0]["concepts"][0][field] = ["hook ladder", "Hook-ladder"]
+    assert found(made) == ["found 'Hook-ladder' a second time, expected it once"]
+
+
+def test_two_detectors_of_a_name_are_told_apart_by_their_settings() -> None:
+    twice = [{"name": "clip", "model": "a"}, {"name": "clip", "model": "a"}]
+    assert "same settings a second time" in found(data(detectors=twice))[0]
+    assert found(data(detectors=["judge", "judge"]))
+    twice[1]["threshold"] = 0.3
+    assert found(data(detectors=twice)) == []
+
+
+def test_phrases_are_stored_tidied_so_that_a_prompt_never_has_what_nobody_sees() -> None:
+    made = data(neighbours=["  cafe\u0301 \u200b bar "])
+    made["spec"]["categories"][0]["concepts"] = [{
+        "id": "a", "target": "Fi\u200bre  Truck", "anchor": " the\tsky ", "synonyms": ["red\u00a0engine"],
+        "descriptions": ["it\u202e burns"], "translations": {"de": "Feuer\u00adwehr"},
+    }]
+    made["metadata"]["owner"] = "trust\u200b and  safety"
+    made["spec"]["audit"] = {"templates": ["a  photo\u200b of {}"]}
+    policy = Policy.from_json(made)
+    assert policy.spec.audit.templates == ["a photo of {}"]
+    [category] = policy.spec.categories
+    [concept] = category.concepts
+    assert concept.phrases == ["Fire Truck", "red engine", "it burns", "Feuerwehr"]
+    assert (concept.anchor, category.neighbours, policy.metadata.owner) == (
+        "the sky", ["caf\u00e9 bar"], "trust and safety")
+
+
+@pytest.mark.parametrize("phrase", ["", "  ", "\u200b", "\u3164\u00ad", "\u2800"])
+def test_a_phrase_that_nobody_sees_is_none(phrase: str) -> None:
+    with pytest.raises(ValueError, match="target"):
+        Policy.from_json(data(concepts=[{"id": "a", "target": phrase}]))
+
+
+@pytest.mark.parametrize("rest", [
+    None, [], {"spec": []}, {"spec": {"categories": {}}},
+    {"spec": {"categories": [None, {"concepts": [3, {"target": 5}]}]}},
+    {"spec": {"method": {"refine": 3, "lora": {"window": {"start": "a", "end": None}}}}},
+    {"spec": {"categories": [{"rules": [{"metric": ["presence"], "suite": {}, "atMost": 1}], "detectors": [3, []]}]}},
+])
+def test_data_that_is_wrong_in_other_ways_is_no_matter(rest: Any) -> None:
+    assert inconsistencies(rest) == []
