@@ -19,7 +19,7 @@ from mace_gov.audit.probes.wordnet import Sense, WordNet
 from mace_gov.audit.table import Row, header_of, read_table
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.errors import UsageError
-from mace_gov.documents.drawable import erase_only, may_draw
+from mace_gov.documents.drawable import ban_of, erase_only, may_draw
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Category, Concept, Policy
 
@@ -58,7 +58,8 @@ def _read(row: Row, policy: Policy, found: dict[str, list[str]]) -> None:
     (checked,) = Concept(id="x", target="x", anchor="x", synonyms=[word]).synonyms
     if row.first("reviewer") is None:
         raise ValueError(f"found synonym = '{word}' without a reviewer, expected the name of who has looked at it")
-    if not may_draw(category.kind, checked) or erase_only(category, concept):
+    ban = ban_of(policy)
+    if not may_draw(category.kind, checked, ban) or erase_only(category, concept, ban):
         raise ValueError(f"found synonym = '{word}', which must not be drawn")
     found.setdefault(concept.id, []).append(checked)
 
@@ -86,7 +87,7 @@ def propose(
     nearness = _Nearness(base)
     for category, concept in policy.concepts():
         own = [s for s in meanings[concept.id] if s.key in wanted] or meanings[concept.id]
-        ranked = [] if erase_only(category, concept) else _ranked(category, concept, own, nearness, closest)[:most]
+        ranked = [] if erase_only(category, concept, ban_of(policy)) else _ranked(category, concept, own, nearness, closest)[:most]
         rows += [[concept.id, word, sense.key, sense.gloss, f"{close:.3f}", ""] for close, word, sense in ranked]
         counts[concept.id] = len(ranked)
     text = io.StringIO()

@@ -21,7 +21,7 @@ from pathlib import Path
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.base import Probe, seed_for
 from mace_gov.audit.table import Row, header_of, read_table
-from mace_gov.documents.drawable import erase_only, may_draw
+from mace_gov.documents.drawable import may_draw
 from mace_gov.documents.policy import Category, Concept, Kind, Policy, Suite
 
 SEEDS = ("seed", "evaluation_seed", "sd_seed")
@@ -81,7 +81,7 @@ def _read(row: Row, asking: Asking, outside: Outside, coco: bool) -> None:
         raise ValueError("found no prompt, expected one")
     seed = _seed(row, prompt, asking)
     category, concept = _about(row, asking.policy)
-    if not may_draw(category.kind, prompt) or (concept is not None and erase_only(category, concept)):
+    if not may_draw(category.kind, prompt, asking.ban) or (concept is not None and not asking.drawn(category, concept)):
         outside.refused += 1
         return
     if name := row.first("file"):
