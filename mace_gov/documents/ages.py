@@ -79,8 +79,3 @@ def says_age(view: str) -> bool:
     view = counted(view)
     return bool(_HINT.search(view) and _PATTERN.search(view)) or bool(
         ("year" in view or "yo" in view) and _WHOLE.search(view))
-
-
-def plain_numbers(text: str) -> str:
-    """``text`` without decimals and thousands' separators, which would otherwise be read as numbers of their own."""
-    return re.sub(r"(?<=\d)[.,]\d{1,2}(?!\d)", "", re.sub(r"(?<=\d)[.,](?=\d{3}(?!\d))", "", text))

@@ -14,12 +14,12 @@ from functools import cached_property, lru_cache
 
 from mace_gov.core.errors import UsageError
 from mace_gov.documents import minor_words as minors
-from mace_gov.documents.ages import plain_numbers, says_age
+from mace_gov.documents.ages import says_age
 from mace_gov.documents.base import Location
 from mace_gov.documents.explicit_words import SEXUAL_PHRASES, SEXUAL_STEMS, SEXUAL_WORDS
 from mace_gov.documents.people import names_person
 from mace_gov.documents.policy import Category, Concept, Kind, Policy
-from mace_gov.documents.spoken import Phrases, Words, views
+from mace_gov.documents.spoken import Phrases, Reading, Words, read
 
 MINOR_WORDS = minors.MINOR_WORDS
 
@@ -77,11 +77,11 @@ def forbidden(kind: Kind, prompt: str, ban: Ban = NOBODY) -> str | None:
 
 @lru_cache(maxsize=65_536)
 def _forbidden(explicit: bool, prompt: str, ban: Ban) -> str | None:
-    read = _read(prompt)
-    if names_minor(prompt, read) and (explicit or _SEXUAL.found(prompt, read)):
+    said = read(prompt, _HARMLESS)
+    if names_minor(prompt, said) and (explicit or _SEXUAL.found(prompt, said.words)):
         return MINORS
     people, others, words = ban.lists
-    for view in read if ban.people or ban.others else ():
+    for view in said.words if ban.people or ban.others else ():
         rest = people.without(view)
         bare = others.without(rest)
         if (explicit and rest != view) or (bare != view and (_SEXUAL.found("", [bare]) or words.without(bare) != bare)):
@@ -103,14 +103,11 @@ def refuse(prompts: Iterable[str]) -> None:
                          hint="Leave these prompts out. docs/audit.md says what the rules read.")
 
 
-def names_minor(text: str, read: Iterable[str] | None = None) -> bool:
-    """Whether a text names somebody under age, in whichever spelling. read: its views, where they are known."""
-    read = _read(text) if read is None else read
-    return _YOUNG.found(text, read) or any(says_age(view) or _GERMAN_CHILD.search(view) for view in read)
-
-
-def _read(text: str) -> list[str]:
-    return [_HARMLESS.sub(" ", view) for view in views(plain_numbers(text))]
+def names_minor(text: str, said: Reading | None = None) -> bool:
+    """Whether a text names somebody under age, in whichever spelling. said: its reading, where it is known."""
+    said = said or read(text, _HARMLESS)
+    return _YOUNG.found(text, said.words) or any(map(says_age, said.numbers)) or any(
+        map(_GERMAN_CHILD.search, said.words))
 
 
 def erase_only_rule(category: Category, concept: Concept, ban: Ban = NOBODY) -> str | None:

@@ -28,15 +28,12 @@ STEMS = (
 """Parts of words: whatever holds one is a minor, unless HARMLESS says otherwise."""
 
 HARMLESS = (
-    "childless", "childlessness", "childfree", "fairchild", "fairchilds", "childers", "childress", "rothschild",
-    "rothschilds", "goodchild", "schildkrote", "boycott", "boycotts", "boycotted", "boycotting", "boyfriend",
-    "boyfriends", "cowboy", "cowboys", "playboy", "playboys", "busboy", "bellboy", "bellboys", "flyboy", "highboy",
-    "lowboy", "tallboy", "doughboy", "girlfriend", "girlfriends", "cowgirl", "cowgirls", "showgirl", "showgirls",
-    "infantry", "infantryman", "infantrymen", "infanta", "bushbaby", "bushbabies", "boysenberry", "boysenberries",
-    "boyd", "boyle", "boyer", "boyce", "babysit", "boyar", "boyars",
-    "teensy",
+    "childless", "childfree", "fairchild", "^childers$", "^childress$", "rothschild", "^goodchild$", "schildkrote", "boycott",
+    "boyfriend", "cowboy", "playboy", "^busboys?$", "^bellboys?$", "^flyboys?$", "^highboys?$", "^lowboys?$", "^tallboys?$",
+    "^doughboys?$", "girlfriend", "cowgirl", "showgirl", "infantry", "^infantas?$", "bushbab(?:y|ies)", "boysenberr",
+    "^boyd$", "^boyle$", "^boyer$", "^boyce$", "^boyars?$", "babysit", "babylon", "^teensy$",
 )
-"""Whole words that hold such a part and mean no minor."""
+"""What holds such a part and means no minor; regular expressions."""
 
 PREFIXES = (
     "teen", "kiddi", "kiddo", "tween", "shota", "orphan", "pedo", "paedo", "prepub",

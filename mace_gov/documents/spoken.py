@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 
 from mace_gov.core.phrases import skeleton
 
 _WORD = re.compile(r"[^\W_]+")
-_PARTS = re.compile(r"[^\W\d_]+|\d+")
+_APART = re.compile(r"(?<![^\W_])((?:aged?|ages)?)(\d+)(?=[^\W\d_])|(?<![^\W_])(aged?|ages)(?=\d)")
 _INSIDE = re.compile(r"(?<=[^\W_])[._*'’`´·•~^|/\\+=-]+(?=[^\W_])")
 _SPACED = re.compile(r"(?<![^\W_])(?:[^\W_][\W_]{1,3}){2,}[^\W_](?![^\W_])")
 _LEET = str.maketrans("0134578@$!|69+", "oieastbasilbgt")
@@ -29,23 +30,48 @@ _TENS = {name: 10 * n for n, name in enumerate(
 _NUMBERS = _UNITS | _TENS | {f"{ten}{one}": _TENS[ten] + _UNITS[one] for ten in _TENS for one in list(_UNITS)[1:10]}
 
 
-def views(text: str) -> list[str]:
-    """The readings of a text, each with words apart by one blank: as it stands, joined, undone of digits for letters.
+@dataclass(frozen=True)
+class Reading:
+    """A text as it may be read: views, each of words with one blank between them."""
 
-    The first holds letters and digits apart ("12yo" is "12 yo"); the others are for words alone.
-    """
-    plain = skeleton(_named(text))
+    words: tuple[str, ...]
+    """As it stands, joined where letters stand apart, and with digits for letters undone."""
+    numbers: tuple[str, ...]
+    """The same with numbers apart from the letters after them, and no digit taken for a letter."""
+
+
+def read(text: str, harmless: re.Pattern[str] | None = None) -> Reading:
+    """Every reading of a text, without what ``harmless`` finds in it."""
+    plain = skeleton(_named(_whole_numbers(text)))
     if plain.isascii() and not _ODD.search(plain):
-        return [" ".join(_WORD.findall(plain))]
-    found = [plain]
-    joined = _SPACED.sub(lambda match: "".join(_WORD.findall(match[0])), plain)
-    found += [joined, _INSIDE.sub("", joined)]
-    for table in (_LEET, _LEET_L):
-        read = _DISGUISED.sub(lambda match, table=table: match[0].translate(table), joined)
-        found += [read, _INSIDE.sub("", read)]
-    found += [_LONG.sub(r"\1", found[-1]), _LONG.sub(r"\1\1", found[-1])]
-    return list(dict.fromkeys([" ".join(_PARTS.findall(plain)), " ".join(_PARTS.findall(joined)),
-                               *(" ".join(_WORD.findall(each)) for each in found)]))
+        views = numbers = [plain]
+    else:
+        joined = _SPACED.sub(lambda match: "".join(_WORD.findall(match[0])), plain)
+        # "a k i d": the first letter may be an article
+        after = _SPACED.sub(lambda match: f"{match[0][0]} " + "".join(_WORD.findall(match[0])[1:]), plain)
+        views = [plain, joined, after, _INSIDE.sub("", joined)]
+        for table in (_LEET, _LEET_L):
+            undone = _DISGUISED.sub(lambda match, table=table: match[0].translate(table), joined)
+            views += [undone, _INSIDE.sub("", undone)]
+        views += [_LONG.sub(r"\1", views[-1]), _LONG.sub(r"\1\1", views[-1])]
+        numbers = [_APART.sub(_apart, view) for view in (plain, joined)]
+    return Reading(*(tuple(dict.fromkeys(_spoken(view, harmless) for view in each)) for each in (views, numbers)))
+
+
+def _apart(match: re.Match[str]) -> str:
+    return " ".join(part for part in match.groups() if part) + " "
+
+
+def _spoken(view: str, harmless: re.Pattern[str] | None) -> str:
+    words = " ".join(_WORD.findall(view))
+    return harmless.sub(" ", words) if harmless else words
+
+
+def _whole_numbers(text: str) -> str:
+    """``text`` without decimals and thousands' separators, which would otherwise be read as numbers of their own."""
+    if text.isascii() and not any(map(str.isdigit, text)):
+        return text
+    return re.sub(r"(?<=\d)[.,]\d{1,2}(?!\d)", "", re.sub(r"(?<=\d)[.,](?=\d{3}(?!\d))", "", text))
 
 
 def plain_words(text: str) -> str:
@@ -102,7 +128,8 @@ class Words:
         phrases: Iterable[str] = (), foreign: Iterable[str] = (), exact: Iterable[str] = (),
         harmless: Iterable[str] = (), split: Iterable[str] = (),
     ) -> None:
-        """foreign: stems in other alphabets; exact: whole words there; split: words to find in pieces, too."""
+        """foreign: stems in other alphabets; exact: whole words there; split: words to find in pieces, too;
+        harmless: regular expressions of what holds a stem and means nothing."""
         own = [*stems, *foreign]
         self._stems = re.compile("|".join(stem for stem in own if stem.isascii()))
         self._prefixes = tuple(prefixes)
@@ -110,13 +137,13 @@ class Words:
         self._phrases = frozenset(skeleton(phrase) for phrase in phrases)
         self._foreign = tuple({skeleton(stem) for stem in own if not stem.isascii()})
         self._exact = frozenset(skeleton(word) for word in exact)
-        self._harmless = frozenset(harmless)
+        self._harmless = re.compile("|".join([*harmless, "^$"]))
         self._split_up = frozenset(word for word in split if len(word) > 4)
         self._counts = lru_cache(maxsize=65_536)(self._word)
 
-    def found(self, text: str, read: Iterable[str]) -> bool:
-        """Whether a text, whose views are ``read``, holds one of them."""
-        return any(map(self._in_view, read)) or any(
+    def found(self, text: str, views: Iterable[str]) -> bool:
+        """Whether a text, read as ``views``, holds one of them."""
+        return any(map(self._in_view, views)) or any(
             word in self._exact or any(stem in word for stem in self._foreign) for word in foreign_words(text))
 
     def _in_view(self, view: str) -> bool:
@@ -134,9 +161,10 @@ class Words:
         return "".join(parts) in self._split_up
 
     def _word(self, word: str) -> bool:
-        if word in self._harmless:
-            return False
-        return word in self._words or word.startswith(self._prefixes) or bool(self._stems.search(word))
+        if word in self._words:
+            return True
+        word = self._harmless.sub(" ", word)
+        return word.startswith(self._prefixes) or bool(self._stems.search(word))
 
 
 class Phrases:
