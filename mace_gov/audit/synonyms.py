@@ -84,10 +84,11 @@ def propose(
         listed = "; ".join(f"{name}: {', '.join(each) or 'none'}" for name, each in known.items())
         raise UsageError(f"--sense: found {', '.join(unknown)}, expected one of the concepts' ({listed})")
     rows, counts = [], {}
-    nearness = _Nearness(base)
+    nearness, ban = _Nearness(base), ban_of(policy)
     for category, concept in policy.concepts():
         own = [s for s in meanings[concept.id] if s.key in wanted] or meanings[concept.id]
-        ranked = [] if erase_only(category, concept, ban_of(policy)) else _ranked(category, concept, own, nearness, closest)[:most]
+        banned = erase_only(category, concept, ban)
+        ranked = [] if banned else _ranked(category, concept, own, nearness, closest)[:most]
         rows += [[concept.id, word, sense.key, sense.gloss, f"{close:.3f}", ""] for close, word, sense in ranked]
         counts[concept.id] = len(ranked)
     text = io.StringIO()

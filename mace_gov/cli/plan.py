@@ -19,7 +19,7 @@ def plan(
     registry: Registry = Path("registry"),
     as_json: AsJson = False,
 ) -> None:
-    """Show every setting that an apply would use, what it would reuse and why, and what the audit asks and costs. Nothing runs."""
+    """Show every setting that an apply would use, what it would reuse, and what the audit costs. Nothing runs."""
     from mace_gov.plan.foresee import foresee
     from mace_gov.planning import plan_policy
     from mace_gov.preflight.checks import check_plan, plan_notes

@@ -34,7 +34,8 @@ def draw(
     """Pictures of ``prompts``, one for each seed, in order, as RGB of ``settings.size``.
 
     A picture depends on its prompt, its seed and the settings; the batch it was drawn in moves it by rounding alone.
-    Raises UsageError when prompts and seeds differ in number or one must never be drawn, ModelError when latents or pictures are not finite.
+    Raises UsageError when prompts and seeds differ in number or one must never be drawn, ModelError when latents or
+    pictures are not finite.
     """
     if len(prompts) != len(seeds):
         raise UsageError(f"{len(prompts)} prompts but {len(seeds)} seeds, expected as many")

@@ -49,7 +49,7 @@ def _phrases(policy: Policy) -> Iterator[tuple[Location, str]]:
             for name in ("synonyms", "descriptions", "broader", "narrower"):
                 yield from (((*at, name, k), phrase) for k, phrase in enumerate(getattr(concept, name) or ()))
             yield from (((*at, "translations", code), phrase) for code, phrase in (concept.translations or {}).items())
-        yield from ((("spec", "categories", i, "neighbours", j), phrase) for j, phrase in enumerate(category.neighbours))
+        yield from ((("spec", "categories", i, "neighbours", j), each) for j, each in enumerate(category.neighbours))
     for i, phrase in enumerate(policy.spec.method.preserve.concepts or ()):
         yield ("spec", "method", "preserve", "concepts", i), phrase
 
@@ -64,8 +64,8 @@ def _over(folder: Path, text: str, length: int) -> int:
 
 def _length(folder: Path) -> int | None:
     """Tokens that the first text encoder reads; None where its files do not say."""
-    lengths = [_read(folder / name).get(key) for name, key in (
-        ("tokenizer/tokenizer_config.json", "model_max_length"), ("text_encoder/config.json", "max_position_embeddings"))]
+    lengths = [_read(folder / "tokenizer/tokenizer_config.json").get("model_max_length"),
+               _read(folder / "text_encoder/config.json").get("max_position_embeddings")]
     known = [each for each in lengths if isinstance(each, int) and 2 < each < BEYOND]
     return min(known, default=None)
 

@@ -21,6 +21,6 @@ class AuditCosts(Document):
     disk_bytes: int
     """Room that the run needs: its pictures in cache and evidence, and the governed model beside its base."""
     seconds_each: float | None = None
-    """To draw and judge one picture: the slowest of the last audits of this base in this registry; absent without one."""
+    """To draw and judge one picture: the slowest of the last audits of this base here; absent without one."""
     seconds: float | None = None
     """The same for all that is not in the cache; the erasure comes on top."""

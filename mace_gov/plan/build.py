@@ -47,7 +47,8 @@ def make_plan(
     ]
     templates, ban = method.refine.templates or list(templates_for(leading)), ban_of(policy)
     undrawn = {concept.id: _undrawn(category, concept, templates, ban) for category, concept in policy.concepts()}
-    notes += [f"erase-only: {concept}, by the rule {rule}: it is erased, and no picture of it is made, neither to train "
+    notes += [f"erase-only: {concept}, by the rule {rule}: it is erased, and no picture of it is made, neither to "
+              f"train "
               "nor to audit" for concept, rule in undrawn.items() if rule]
     targets = [
         Target(

@@ -15,7 +15,10 @@ from mace_gov.policy.waivers import ended, load_waivers
 
 
 def lint(path: Path, today: date, plugins: Collection[str] = ()) -> tuple[list[str], list[str]]:
-    """Errors and warnings of one file. plugins: names of detectors that ``--plugin`` brings. Raises UsageError when it cannot be read."""
+    """Errors and warnings of one file. plugins: names of detectors that ``--plugin`` brings.
+
+    Raises UsageError when it cannot be read.
+    """
     try:
         if read_file(path, "policy").source.value.get("kind") == "Waivers":
             waivers = load_waivers(path, today=today)

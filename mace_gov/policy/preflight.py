@@ -42,20 +42,21 @@ def warnings(policy: Policy) -> Iterator[Problem]:
     found, ban = never_drawn(policy), ban_of(policy)
     undrawn = {concept.id for _, _, concept, _ in found}
     for where, category, concept, rule in found:
-        yield where, (f"{concept.id} of {category.id} is erase-only by the rule {rule}: it is erased, and no picture of it "
-                      "is ever made, neither to train nor to audit")
+        yield where, (f"{concept.id} of {category.id} is erase-only by the rule {rule}: it is erased, and no "
+                      "picture of it is ever made, neither to train nor to audit")
     kept = policy.spec.method.preserve.concepts or []
     for i, category in enumerate(policy.spec.categories):
         at: Location = ("spec", "categories", i)
         only = undrawn.issuperset(concept.id for concept in category.concepts)
         for j, rule in enumerate(category.rules):
             if only and rule.suite.banned:
-                yield (*at, "rules", j), (f"{rule.id}: every concept of {category.id} is erase-only, so nothing can be asked; "
-                                          "the gate will ask for review")
+                yield (*at, "rules", j), (f"{rule.id}: every concept of {category.id} is erase-only, so nothing can "
+                                          "be asked; the gate will ask for review")
             if not any(looks_at(spec, category, rule) for spec in category.detectors):
                 names = ", ".join(dict.fromkeys(spec.name for spec in category.detectors))
-                yield (*at, "rules", j), (f"{rule.id}: {names} cannot see what a {rule.metric} rule of the {rule.suite} suite "
-                                          f"needs in a category of kind {category.kind}; the gate will ask for review")
+                yield (*at, "rules", j), (f"{rule.id}: {names} cannot see what a {rule.metric} rule of the "
+                                          f"{rule.suite} suite needs in a category of kind {category.kind}; the gate "
+                                          "will ask for review")
         for phrase in dict.fromkeys([*category.neighbours, *kept]):
             if why := forbidden(category.kind, phrase, ban):
                 yield at, f"{phrase!r} is not asked for in {category.id}, by the rule {why}"
@@ -65,14 +66,15 @@ def _templates(policy: Policy) -> Iterator[Problem]:
     trained = {_plain(template) for template in policy.spec.method.refine.templates or []}
     for i, template in enumerate(policy.spec.audit.templates or []):
         if _plain(template) in trained:
-            yield ("spec", "audit", "templates", i), (f"found '{template}', which the erasure trains on, expected captions "
-                                                      "that it never saw")
+            yield ("spec", "audit", "templates", i), (f"found '{template}', which the erasure trains on, expected "
+                                                      "captions that it never saw")
 
 
 def _esd(policy: Policy) -> Iterator[Problem]:
     if policy.spec.method.name == "esd":
         for where, _, concept, rule in never_drawn(policy):
-            yield where, f"esd draws what it erases, and no picture of {concept.id} may ever be made ({rule}); expected mace"
+            yield where, (f"esd draws what it erases, and no picture of {concept.id} may ever be made ({rule}); "
+                          "expected mace")
 
 
 def _plain(template: str) -> str:

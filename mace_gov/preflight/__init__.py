@@ -1,1 +1,1 @@
-"""Before the work: what would end it late (``checks``), and what it will ask and cost (``costs``). No model is loaded."""
+"""Before the work: what would end it late (``checks``), what it will ask and cost (``costs``). No model is loaded."""

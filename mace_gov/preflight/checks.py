@@ -72,8 +72,8 @@ def plan_notes(policy: Policy, plan: ErasurePlan) -> list[str]:
         left = [spec for spec in category.detectors if spec.name != "judge" or plan.base.image_size <= SMALL_SIDE]
         for rule in category.rules if len(left) < len(category.detectors) else ():
             if not any(looks_at(spec, category, rule) for spec in left):
-                found.append(f"warning: {rule.id}: the judge does not know this model's pictures, and no other detector sees "
-                             f"what the {rule.suite} suite needs; the gate will ask for review")
+                found.append(f"warning: {rule.id}: the judge does not know this model's pictures, and no other "
+                             f"detector sees what the {rule.suite} suite needs; the gate will ask for review")
     missing = [error.message for error in missing_packages(policy)]
     return list(dict.fromkeys([*found, *(f"warning: {message}" for message in missing)]))
 
@@ -90,7 +90,9 @@ def missing_packages(policy: Policy) -> list[MissingExtraError]:
 
 
 def check_machine(policy: Policy | None, *folders: Path, needs: int = 0) -> None:
-    """That the work can begin here: the packages of the policy's detectors, folders that can be written, room on the disk for ``needs`` bytes.
+    """That the work can begin here: the packages of the policy's detectors, folders that can be written, room.
+
+    needs: bytes that the work will write.
 
     Raises MissingExtraError, UsageError or IncompleteError.
     """
@@ -105,8 +107,9 @@ def check_machine(policy: Policy | None, *folders: Path, needs: int = 0) -> None
         free = shutil.disk_usage(place).free
         if free < needs:
             raise IncompleteError(
-                f"{folder}: found {free / 1e9:.1f} GB free, expected {needs / 1e9:.1f} GB for the model, its pictures and "
-                "the cache", hint="Free some space, or give folders on another disk with --registry and --reports.")
+                f"{folder}: found {free / 1e9:.1f} GB free, expected {needs / 1e9:.1f} GB for the model, its "
+                "pictures and the cache",
+                hint="Free some space, or give folders on another disk with --registry and --reports.")
 
 
 def model_bytes(plan: ErasurePlan) -> int:
@@ -136,8 +139,8 @@ def _face(category: Category, spec: DetectorSpec, at: Location) -> Iterator[Prob
     names = {plain_phrase(path.parent.name) for path in folder.glob("*/*") if path.suffix.lower() in REFERENCE_FILES}
     lacking = [concept.target for concept in category.concepts if plain_phrase(concept.target) not in names]
     if lacking and category.kind is not Kind.STYLE:
-        yield (*at, "references"), (f"found no pictures of {_some(lacking)} in {folder}, expected a folder of that name with "
-                                    f"{', '.join(REFERENCE_FILES)} for every concept")
+        yield (*at, "references"), (f"found no pictures of {_some(lacking)} in {folder}, expected a folder of that "
+                                    f"name with {', '.join(REFERENCE_FILES)} for every concept")
 
 
 def _judge(policy: Policy, plan: ErasurePlan) -> Iterator[Problem]:
@@ -155,12 +158,13 @@ def _judge(policy: Policy, plan: ErasurePlan) -> Iterator[Problem]:
         asked += [((*at, "neighbours", j), phrase, False) for j, phrase in enumerate(category.neighbours)]
         asked += [(("spec", "method", "preserve", "concepts", j), phrase, False) for j, phrase in enumerate(kept)]
         for where, phrase, banned in asked:
-            if plain_phrase(phrase) in subjects or (category.kind is Kind.STYLE and plain_style(phrase) in known_styles):
+            style = category.kind is Kind.STYLE and plain_style(phrase) in known_styles
+            if style or plain_phrase(phrase) in subjects:
                 continue
             rules = [rule.id for rule in category.rules if (rule.suite.banned if banned else rule.suite is Suite.NEAR)]
             told = f"{_some(rules)} cannot pass" if rules else "its pictures have no score"
-            yield where, (f"the judge does not know '{phrase}', so {told}: expected one of the phrases that the embedded model "
-                          "draws, or another detector in its place")
+            yield where, (f"the judge does not know '{phrase}', so {told}: expected one of the phrases that the "
+                          "embedded model draws, or another detector in its place")
 
 
 def _some(names: Collection[str], most: int = 5) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -38,9 +39,10 @@ def audit_costs(policy: Policy, plan: ErasurePlan, probes: Sequence[Probe], regi
         first = policy.spec.audit.seed
         asking = Asking(policy, lexicon_for(plan.base), plan.templates)
         wanted |= {(prompt, seed_for(first, 0, prompt)) for prompt in general_prompts(asking, HARMLESS)}
-    sizes = [path.stat().st_size for path, _ in zip((registry / "cache/pictures").glob("*.png"), range(SAMPLE), strict=False)]
+    store = registry / "cache" / "pictures"
+    sizes = [path.stat().st_size for path in islice(store.glob("*.png"), SAMPLE)]
     each = round(mean(sizes)) if sizes else round(PNG_SHARE * 3 * plan.generation.size ** 2)
-    cached = _cached(plan, wanted, registry / "cache" / "pictures")
+    cached = _cached(plan, wanted, store)
     seconds = max(_seconds(plan, registry), default=None)
     pictures = 2 * len(wanted)
     return AuditCosts(
@@ -74,20 +76,23 @@ def _cached(plan: ErasurePlan, wanted: set[tuple[str, int]], folder: Path) -> in
 
 def _seconds(plan: ErasurePlan, registry: Path) -> Iterator[float]:
     """Seconds for a picture in the last audits of this base with this sampler. Not verified: they are but a guess."""
-    files = [*(registry / "versions").glob("*/*/evidence.dsse.json"), *(registry / "audits").glob("*/*/evidence.dsse.json")]
+    files = [path for shelf in ("versions", "audits") for path in (registry / shelf).glob("*/*/evidence.dsse.json")]
     for path in sorted(files, key=lambda path: path.stat().st_mtime, reverse=True)[:LAST]:
         try:
             evidence: Any = json.loads(base64.b64decode(json.loads(path.read_bytes())["payload"]))["predicate"]
             audit = evidence["audit"]
             sampler = (audit["sampling"]["steps"], audit["sampling"]["size"])
+            took = sum(float(audit["seconds"][part]) for part in ("draw", "detect"))
             if audit["baseDigest"] == plan.base.digest and sampler == (plan.generation.steps, plan.generation.size):
-                yield sum(float(audit["seconds"][part]) for part in ("draw", "detect")) / (2 * audit["sampling"]["pictures"])
+                yield took / (2 * audit["sampling"]["pictures"])
         except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
             continue
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _size(count: float) -> str:
