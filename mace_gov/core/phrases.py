@@ -10,7 +10,7 @@ _ARTICLES = re.compile(r"^(?:an?|the) (?=\S)")
 _JOINTS = re.compile(r"[\s_\-\u2010-\u2015\u2212]+")
 _SELECTORS = range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0)
 _LETTER = re.compile(r"(?:LATIN|INDICATOR SYMBOL|SQUARED|CIRCLED)\b.* LETTER (?:.* )?([A-Z]{1,2})$")
-_FILLERS = dict.fromkeys((0x115F, 0x1160, 0x2800, 0x3164, 0xFFA0))
+_FIRST = dict.fromkeys((0x115F, 0x1160, 0x2800, 0x3164, 0xFFA0)) | str.maketrans("\u03f2\u03f9\u03f3", "ccj")
 _NAMED = {"DOTLESS I": "i", "ALPHA": "a", "IOTA": "i", "ETH": "d", "THORN": "p", "ESH": "s", "EZH": "z", "CLICK": "l"}
 _LOOK_ALIKES = str.maketrans(dict(pair for row in (
     # Cyrillic
@@ -63,7 +63,7 @@ def skeleton(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text.lower()
-    parts = unicodedata.normalize("NFKD", visible(text).translate(_FILLERS)).casefold().translate(_LOOK_ALIKES)
+    parts = unicodedata.normalize("NFKD", visible(text).translate(_FIRST)).casefold().translate(_LOOK_ALIKES)
     kept = "".join(_latin(char) for char in parts if unicodedata.category(char) not in ("Mn", "Me"))
     return unicodedata.normalize("NFKC", visible(kept))
 

@@ -15,7 +15,7 @@ _YEARS = (
 )
 _UNITS_AFTER = (
     r"(?: (?:ago|later|after|before|since|from now|of experience|of service|warranty|anniversary|war|plan|lease|hence|"
-    r"straight|running|in a row|apart|past))"
+    r"straight|running|in a row|apart|past|degrees?|course|program|programme|term|contract|study|reign|cycle|mission))"
 )
 _NO_AGE = (
     r"(?! (?:feet|foot|ft|cm|mm|m|meters?|metres?|inch|inches|kg|g|lbs?|pounds?|miles?|km|minutes?|hours?|seconds?|"
@@ -44,7 +44,8 @@ _FOREIGN_NUMBERS = (
     "szesnascie|siedemnascie"
 )
 _PATTERN = re.compile("|".join((
-    rf"{_AGE}(?: (?:full|and a half|and half|plus|and 1 2|ish|or so|to \d+|or \d+|"
+    rf"(?<!for )(?<!after )(?<!every )(?<!past )(?<!last )(?<!within ){_AGE}"
+    rf"(?: (?:full|and a half|a half|and half|plus|and 1 2|ish|or so|to \d+|or \d+|"
     rf"and \d+))? (?:{_YEARS})\b(?!{_UNITS_AFTER})",
     rf"\b(?:age|aged|ages|aging) (?:(?:of|about|around|only|just|at|is|under|was|approximately|roughly|barely|"
     rf"below|range|group) )*{_AGE}\b",
@@ -53,13 +54,15 @@ _PATTERN = re.compile("|".join((
     r"kg|m|minutes|hours|degrees|percent|dollars|euros|points|\w+s\b(?<!years)))",
     rf"\b(?:she|he|they|who|person|somebody|someone|girl|boy|model|student) (?:(?:is|was|are|s|only|just|about|now|"
     rf"probably|maybe|not) )+{_AGE}\b{_NO_AGE}",
-    rf"{_COLLECTIVE}(?<=\bof )(?![01]\b){_AGE}\b(?! (?:\w+s\b(?<!years)|hundred|thousand|million|men\b|women\b|"
+    rf"{_COLLECTIVE}(?<=\bof )(?![012]\b){_AGE}\b(?! (?:\w+s\b(?<!years)|hundred|thousand|million|men\b|women\b|"
     rf"people\b|\d|o clock))",
     rf"\b(?:{_ORDINALS}) (?:birthday|graders?|grades?|form|formers?)\b",
     r"\b(?:year|grade|class) (?:1[0-3]|[1-9]) (?:pupil|student|class|er)",
     r"\b\d+ (?:months?|mos?|mths?|weeks?|wks?|days?) olds?\b|\b\d+ (?:m o|mo)\b",
     r"\b(?:a|few|several|some) (?:few )?(?:months?|weeks?|days?) old\b",
-    rf"{_AGE} (?:f|female|male)\b",
+    rf"{_AGE} (?:f|female|male|ish)\b",
+    rf"\b(?:person|someone|somebody|human|individual|model|student) {_AGE}\b{_NO_AGE}",
+    r"\b(?:i{1,3}|iv|vi{0,3}|ix|xi{0,3}|xiv|xvi{0,2}) (?:years? old|yo)\b",
     rf"\b(?:{_FOREIGN_NUMBERS}) ?(?:jahren?|jahrig\w*|ans|anos|anni|jaar|jarige?|lat|letni\w*)\b",
     r"\b(?:in )?(?:her|his|their) (?:early |mid |late )?teens\b",
     r"(?:בן|בת|בני|בנות) " + _AGE + r"\b",

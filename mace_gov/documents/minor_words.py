@@ -51,7 +51,7 @@ WORDS = frozenset([
     "cunny", "kodomo", "ageplay", "ddlg", "toddlercon", "cubcon", "quinceanera", "quinceaneras", "offspring", "sprog",
     "sprogs", "nipper", "nippers", "bubba", "juvie", "juvies", "subteen", "subteens", "midteen", "midteens",
     "lateteen", "earlyteen", "posteen", "gradeschool", "highschool", "middleschool", "primaryschool", "schoolmate",
-    "schoolmates", "classmate", "classmates", "highschooler", "brat", "brats", "kidling", "kidlings", "boyo", "u18",
+    "schoolmates", "classmate", "classmates", "highschooler", "kidling", "kidlings", "boyo", "u18",
     "waif", "waifs", "kinder", "kindern", "kindes", "kindlich", "jungs", "jungen", "knabe", "knaben", "bub", "buben",
     "tochter", "tochterchen", "sohn", "sohne", "enkel", "enkelin", "enkelkind", "schuler", "schulerin",
     "schulerinnen", "teenagerin", "wunderkind", "wunderkinder", "minderj", "jugend", "bengel", "kita", "backfisch",
@@ -94,7 +94,8 @@ minderjahrige person|unter achtzehn|kleine prinzessin|petite fille|petit garcon|
 nouveau ne|de menor|menor de|menor edad|la menor|el menor|una menor|un menor|recem nascido|recien nacido
 recien nacida|de menor idade|un minore|una minore|il minore|op school|di bawah umur|bawah umur|perempuan kecil
 gadis kecil|anak kecil|resit olmayan|kucuk kiz|kucuk oglan|yasi kucuk|tre em|dua tre|em be|be gai|be trai|tre con
-thieu nien|thieu nu|hoc sinh|vi thanh nien|vi thanh|tre so sinh|con nit|ett barn|et barn|smaa barn|mladistv osoba
+thieu nien|thieu nu|hoc sinh|vi thanh nien|vi thanh|tre so sinh|con nit|ett barn|et barn|smaa barn
+jr high|k 12|in diapers|tiny human|tiny humans
 """.replace("\n", "|").strip("|").split("|"))
 """Several words in a row, in Latin letters."""
 

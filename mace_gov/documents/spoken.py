@@ -22,14 +22,14 @@ _LEET_L = str.maketrans("0134578@$!|69+", "oleastbaslibgt")
 _DISGUISED = re.compile(r"[\w@$!|+]*[^\W\d_][\w@$!|+]*")
 _ODD = re.compile(r"[\d@$!|+_]|\w[^\w\s]+\w|([a-z])\1\1|(?<!\w)\w\W{1,3}\w\W{1,3}\w(?!\w)")
 _LONG = re.compile(r"([^\W\d_])\1{2,}")
-_UNITS = {name: n for n, name in enumerate(
-    [
+_UNITS = {name: n for n, name in enumerate([
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
     "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
 ])}
 _TENS = {name: 10 * n for n, name in enumerate(
     ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], start=2)}
-_NUMBERS = _UNITS | _TENS | {f"{ten}{one}": _TENS[ten] + _UNITS[one] for ten in _TENS for one in list(_UNITS)[1:10]}
+_NUMBERS = {"dozen": 12} | _UNITS | _TENS | {
+    f"{ten}{one}": _TENS[ten] + _UNITS[one] for ten in _TENS for one in list(_UNITS)[1:10]}
 
 
 @dataclass(frozen=True)
@@ -152,15 +152,9 @@ class Words:
         words = view.split()
         if any(map(self._counts, words)):
             return True
-        for one, two in zip(words, words[1:], strict=False):
-            if f"{one} {two}" in self._phrases or self._split(one, two):
-                return True
-        return any(" ".join(three) in self._phrases or self._split(*three)
-                   for three in zip(words, words[1:], words[2:], strict=False))
-
-    def _split(self, *parts: str) -> bool:
-        """Whether parts of words are one of the words: "chi ld"."""
-        return "".join(parts) in self._split_up
+        # two or three words in a row, and a word that comes in pieces: "chi ld"
+        rows = [*zip(words, words[1:], strict=False), *zip(words, words[1:], words[2:], strict=False)]
+        return not (self._phrases.isdisjoint(map(" ".join, rows)) and self._split_up.isdisjoint(map("".join, rows)))
 
     def _word(self, word: str) -> bool:
         if word in self._words:
