@@ -20,7 +20,8 @@ _SPACED = re.compile(r"(?<![^\W_])(?:[^\W_][\W_]{1,3}){2,}[^\W_](?![^\W_])")
 _LEET = str.maketrans("0134578@$!|69+", "oieastbasilbgt")
 _LEET_L = str.maketrans("0134578@$!|69+", "oleastbaslibgt")
 _DISGUISED = re.compile(r"[\w@$!|+]*[^\W\d_][\w@$!|+]*")
-_ODD = re.compile(r"[\d@$!|+_]|\w[^\w\s]+\w|([a-z])\1\1|(?<!\w)\w\W{1,3}\w\W{1,3}\w(?!\w)")
+_ODD = re.compile(r"[^\W\d_]\d|\d[^\W\d_]|[@$!|+_]|\w[^\w\s]+\w|([a-z])\1\1|(?<!\w)\w\W{1,3}\w\W{1,3}\w(?!\w)")
+"""What a text of ASCII letters must hold to have more than one reading."""
 _LONG = re.compile(r"([^\W\d_])\1{2,}")
 _UNITS = {name: n for n, name in enumerate([
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
