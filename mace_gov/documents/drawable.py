@@ -84,7 +84,8 @@ def _forbidden(explicit: bool, prompt: str, ban: Ban) -> str | None:
     for view in said.words if ban.people or ban.others else ():
         rest = people.without(view)
         bare = others.without(rest)
-        if (explicit and rest != view) or (bare != view and (_SEXUAL.found("", [bare]) or words.without(bare) != bare)):
+        harm = bare != view and (_SEXUAL.found(prompt, [bare]) or words.without(bare) != bare)
+        if harm or (explicit and rest != view):
             return NAMED_PERSON
     return None
 

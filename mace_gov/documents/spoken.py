@@ -67,7 +67,7 @@ def _apart(match: re.Match[str]) -> str:
 
 def _spoken(view: str, harmless: re.Pattern[str] | None) -> str:
     words = " ".join(_WORD.findall(view))
-    return harmless.sub(" ", words) if harmless else words
+    return " ".join(harmless.sub(" ", words).split()) if harmless else words
 
 
 def _whole_numbers(text: str) -> str:

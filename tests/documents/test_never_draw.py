@@ -121,7 +121,7 @@ def people_policy(**category):
 
 @pytest.mark.parametrize("prompt", [
     "ottoline quist, nudity", "a nude of Ottoline Quist", "topless O. Quist", "ottoline-quist and nakedness",
-    "#ottolinequist unclothed", "marla venn beside naked",
+    "#ottolinequist unclothed", "marla venn beside naked", "ottoline quist, \u0433\u043e\u043b\u0430\u044f",
 ])
 def test_nobody_whom_the_policy_names_is_drawn_with_explicit_words(prompt):
     ban = ban_of(people_policy())
@@ -133,6 +133,7 @@ def test_a_person_alone_is_drawn_and_who_is_kept_is_asked_for_in_every_category(
     ban = ban_of(people_policy())
     assert forbidden(Kind.CELEBRITY, "a picture of ottoline quist", ban) is None
     assert forbidden(Kind.EXPLICIT, "a picture of marla venn", ban) is None
+    assert forbidden(Kind.EXPLICIT, "some kind of  machine in C sharp minor", ban) is None
     assert forbidden(Kind.EXPLICIT, "a picture of ottoline quist", ban) == NAMED_PERSON
 
 

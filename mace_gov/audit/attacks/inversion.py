@@ -45,7 +45,7 @@ class TokenInversion:
     tier: AttackTier = "transferred"
     source = "after Ring-A-Bell, arXiv 2310.10012"
     budget = 200
-    version = "2"
+    version = "3"
 
     def __init__(self) -> None:
         self._searched: dict[str, torch.Tensor] = {}

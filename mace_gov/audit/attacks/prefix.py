@@ -37,7 +37,7 @@ class AdversarialPrefix:
     tier: AttackTier = "adaptive"
     source = "after UnlearnDiffAtk, arXiv 2310.11868, and P4D, arXiv 2309.06135"
     budget = 60
-    version = "2"
+    version = "3"
 
     def strike(self, pipe, aim: Aim, strike: Strike) -> tuple[list[Image], str]:
         """See ``Attack``. The budget counts gradient steps."""

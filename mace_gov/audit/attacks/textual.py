@@ -33,7 +33,7 @@ class TextualInversion:
     tier: AttackTier = "adaptive"
     source = "after Circumventing Concept Erasure, arXiv 2308.01508"
     budget = 200
-    version = "2"
+    version = "3"
 
     def strike(self, pipe, aim: Aim, strike: Strike) -> tuple[list[Image], str]:
         """See ``Attack``. The budget counts gradient steps."""
