@@ -14,13 +14,14 @@ from mace_gov.preflight.checks import check_plan, check_policy
 
 def plan_policy(
     path: Path, *, model: str | None, revision: str | None, registry: Path, unmeasured: bool = False,
-    exact: bool = False, plugins: Sequence[str] = (), looks: bool = True,
+    exact: bool = False, plugins: Sequence[str] = (), asks: bool = True, judges: bool = True,
 ) -> tuple[LoadedPolicy, ErasurePlan]:
     """Load a policy and fill in every setting for the base model; its text encoder chooses anchors that are missing.
 
     unmeasured: take a base of a kind on which no erasure has been measured. exact: reuse no LoRA that was trained on
-    another refinement. plugins: ``--plugin`` arguments. looks: whether an audit follows, so that what it would meet is
-    checked, too. Raises PolicyError with everything that would end the work late, before any of it.
+    another refinement. plugins: ``--plugin`` arguments. asks, judges: whether an audit's questions and its detectors
+    follow, so that what they would meet is checked, too.
+    Raises PolicyError with everything that would end the work late, before any of it.
     """
     from mace_gov.diffusion.manifest import read_manifest
 
@@ -37,7 +38,7 @@ def plan_policy(
 
         chosen = choose_anchors(policy, base)
     plan = make_plan(policy, base, chosen=chosen, exact=exact)
-    check_plan(loaded, plan, looks=looks)
+    check_plan(loaded, plan, asks=asks, judges=judges)
     return loaded, plan
 
 

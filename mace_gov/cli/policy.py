@@ -116,7 +116,8 @@ def synonyms(
     from mace_gov.audit.synonyms import propose
 
     words = WordNet(wordnet)
-    loaded, plan = workflow.plan_policy(policy, model=model, revision=revision, registry=registry, looks=False)
+    loaded, plan = workflow.plan_policy(policy, model=model, revision=revision, registry=registry, asks=False,
+                                        judges=False)
     counts = propose(out, loaded.policy, plan.base, words, senses=sense or (), most=most, closest=closest)
     typer.echo(f"wrote {sum(counts.values())} synonyms to {out}")
     if none := [name for name, count in counts.items() if not count]:

@@ -44,21 +44,24 @@ def check_policy(loaded: LoadedPolicy, plugins: Sequence[str] = ()) -> None:
         raise fail(loaded.path, loaded.source, found)
 
 
-def check_plan(loaded: LoadedPolicy, plan: ErasurePlan, *, looks: bool = True) -> list[Probe]:
+def check_plan(
+    loaded: LoadedPolicy, plan: ErasurePlan, *, asks: bool = True, judges: bool = True
+) -> list[Probe]:
     """What needs the base model's files. Returns what the audit will ask.
 
-    looks: whether an audit follows. Raises PolicyError with every problem.
+    asks: whether the policy's own questions follow; judges: whether its detectors look at the answers.
+    Raises PolicyError with every problem.
     """
     from mace_gov.diffusion.lengths import too_long
 
     policy, found = loaded.policy, []
     probes: list[Probe] = []
     try:
-        probes = build_probes(Asking(policy, lexicon_for(plan.base), plan.templates)) if looks else []
+        probes = build_probes(Asking(policy, lexicon_for(plan.base), plan.templates)) if asks else []
     except PolicyError as error:
         found.append((("spec", "audit"), error.message.removeprefix("spec.audit: ")))
     found += too_long(plan, policy, [probe.prompt for probe in probes if probe.suite is not Suite.OBFUSCATION])
-    if looks:
+    if judges:
         found += _judge(policy, plan)
     if found:
         raise fail(loaded.path, loaded.source, found)

@@ -28,7 +28,7 @@ from mace_gov.gate.decide import decide
 from mace_gov.plan.build import generation_settings
 from mace_gov.planning import plan_policy
 from mace_gov.policy.load import LoadedPolicy
-from mace_gov.preflight.checks import check_machine, model_bytes
+from mace_gov.preflight.checks import check_machine, check_plan, model_bytes
 from mace_gov.record.server import highest_number
 from mace_gov.record.versions import new_version, version_folder
 from mace_gov.workflow.deciding import Granted, grant
@@ -116,7 +116,7 @@ def audit_model(
     progress = progress or Silent()
     loaded, plan = plan_policy(
         path, model=base, revision=None, registry=registry, plugins=inputs.plugins if inputs else (),
-        looks=not (inputs and inputs.images),
+        asks=not (inputs and inputs.images), judges=False,
     )
     check_machine(loaded.policy, registry, reports)
     from mace_gov.audit.engine import audit, check_inputs
@@ -128,6 +128,8 @@ def audit_model(
     governed = picture_manifest(model, images, plan.base) if images else read_manifest(model, registry=registry)
     if inputs:
         check_inputs(policy, plan.base, governed, inputs, trained_on=plan.templates)
+    if not images:
+        check_plan(loaded, plan, asks=False)
     pair = _signing_key(registry, progress)
     with new_version(registry, policy.metadata.name, shelf="audits") as (number, folder):
         seen = audit(
@@ -152,7 +154,8 @@ def erase_model(
         if folder.exists() and any(folder.iterdir()):
             raise UsageError(f"{folder} exists and is not empty, expected a new folder", hint="Give another --out.")
     _, plan = plan_policy(
-        path, model=model, revision=revision, unmeasured=unmeasured, exact=exact, registry=registry, looks=False
+        path, model=model, revision=revision, unmeasured=unmeasured, exact=exact, registry=registry, asks=False,
+        judges=False,
     )
     check_machine(None, out.parent, registry, needs=model_bytes(plan))
     from mace_gov.erase.engine import erase

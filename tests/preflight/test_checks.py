@@ -118,10 +118,16 @@ def test_a_word_that_the_judge_does_not_know_is_named_with_the_rule_that_it_keep
     told = refusal(path, tmp_path)
     assert "concepts[1].target: the judge does not know 'zeppelin', so THING-001 cannot pass" in told
     assert "neighbours[1]: the judge does not know 'gondola'" in told and "'ship'" not in told and "'bus'" not in told
-    _, plan = plan_policy(path, model=None, revision=None, registry=tmp_path, looks=False)
+    _, plan = plan_policy(path, model=None, revision=None, registry=tmp_path, asks=False, judges=False)
     assert [target.id for target in plan.targets] == ["ship", "zeppelin"]
     other = written(tmp_path / "p.yaml", concepts=concepts, detectors=["always-absent"])
     assert plan_policy(other, model=None, revision=None, registry=tmp_path)[1].targets
+
+
+def test_pictures_that_somebody_else_judges_may_show_what_the_judge_does_not_know(tmp_path, run):
+    path = written(tmp_path / "p.yaml", concepts=[{"id": "zeppelin", "target": "zeppelin", "anchor": "sky"}])
+    assert run("plan", path, "--registry", tmp_path)[0] == 2
+    assert run("probes", path, "--out", tmp_path / "probes.csv", "--registry", tmp_path)[0] == 0
 
 
 def test_prompts_that_run_out_are_an_error_before_the_work(tmp_path):
