@@ -23,6 +23,7 @@ from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Policy
 from mace_gov.plan.build import make_plan
 from mace_gov.planning import plan_policy, with_anchors
+from mace_gov.preflight.checks import check_machine
 from mace_gov.report.comparison import render_comparison
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def compare(
         raise UsageError(f"--seeds: found {seeds}, expected 1, or {FEWEST_SEEDS} or more to tell a deviation from")
     progress = progress or Silent()
     loaded, plan = plan_policy(path, model=model, revision=revision, unmeasured=unmeasured, registry=registry)
+    check_machine(loaded.policy, registry, reports)
     from mace_gov.audit.metrics.intervals import CONFIDENCE
     from mace_gov.audit.side_by_side import contact_sheet, rates
     from mace_gov.audit.trials import TRIALS_NAME, read_trials

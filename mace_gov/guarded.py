@@ -13,6 +13,7 @@ from mace_gov.attest.statement import EVIDENCE_NAME, version_name
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IntegrityError, NotReleasedError, UsageError
 from mace_gov.core.progress import Progress, Silent
+from mace_gov.documents.drawable import refuse
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.sign_off import Decision
 from mace_gov.gate.review import review
@@ -78,13 +79,14 @@ def generate_pictures(
     """Draw one picture per prompt and save them as PNG files.
 
     A folder or a registry version is verified first, as ``load`` does, unless ``verify`` is False. ``embedded`` and hub
-    ids name base models, which nothing governs.
+    ids name base models, which nothing governs. Raises UsageError for prompts that must never be drawn.
     """
     from mace_gov.diffusion.generate import draw
     from mace_gov.diffusion.lengths import cut_prompts
     from mace_gov.diffusion.load import load_pipeline
     from mace_gov.diffusion.manifest import read_manifest
 
+    refuse(prompts)
     progress = progress or Silent()
     manifest = read_manifest(model, revision=revision, registry=registry, unmeasured=True)
     folder = Path(manifest.path)

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.policy import Policy
 from mace_gov.plan.build import make_plan
 from mace_gov.policy.load import LoadedPolicy, load_policy
+from mace_gov.preflight.checks import check_plan, check_policy
 
 
 def plan_policy(
     path: Path, *, model: str | None, revision: str | None, registry: Path, unmeasured: bool = False,
-    exact: bool = False,
+    exact: bool = False, plugins: Sequence[str] = (), asks: bool = True, judges: bool = True,
 ) -> tuple[LoadedPolicy, ErasurePlan]:
     """Load a policy and fill in every setting for the base model; its text encoder chooses anchors that are missing.
 
     unmeasured: take a base of a kind on which no erasure has been measured. exact: reuse no LoRA that was trained on
-    another refinement.
+    another refinement. plugins: ``--plugin`` arguments. asks, judges: whether an audit's questions and its detectors
+    follow, so that what they would meet is checked, too.
+    Raises PolicyError with everything that would end the work late, before any of it.
     """
     from mace_gov.diffusion.manifest import read_manifest
 
     loaded = load_policy(path)
+    check_policy(loaded, plugins)
     policy, asked = loaded.policy, loaded.policy.spec.model
     base = read_manifest(
         model or asked.ref, revision=revision or (None if model else asked.revision), registry=registry,
@@ -32,7 +37,9 @@ def plan_policy(
         from mace_gov.erase.anchors import choose_anchors
 
         chosen = choose_anchors(policy, base)
-    return loaded, make_plan(policy, base, chosen=chosen, exact=exact)
+    plan = make_plan(policy, base, chosen=chosen, exact=exact)
+    check_plan(loaded, plan, asks=asks, judges=judges)
+    return loaded, plan
 
 
 def with_anchors(policy: Policy, plan: ErasurePlan) -> Policy:

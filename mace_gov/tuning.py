@@ -21,6 +21,7 @@ from mace_gov.documents.policy import Policy
 from mace_gov.documents.tuning import Attempt, Settings, Tuning
 from mace_gov.plan.build import make_plan
 from mace_gov.planning import plan_policy, with_anchors
+from mace_gov.preflight.checks import check_machine
 
 FIRST_FACTOR, LAST_FACTOR = 4.0, 1.3
 """A setting is multiplied or divided by the first; the factor's root is taken until it is below the last."""
@@ -43,6 +44,7 @@ def tune(
     started = time.monotonic()
     progress = progress or Silent()
     loaded, plan = plan_policy(path, model=model, revision=revision, unmeasured=unmeasured, registry=registry)
+    check_machine(loaded.policy, registry)
     policy = with_anchors(loaded.policy, plan)
     from mace_gov.audit.metrics.intervals import CONFIDENCE
 

@@ -9,7 +9,7 @@ from mace_gov.audit.probes.lexicon import SMALL_SIDE
 from mace_gov.audit.scoring import Seat
 from mace_gov.audit.trials import Pair
 from mace_gov.documents.attack import AttackResult
-from mace_gov.documents.drawable import erase_only
+from mace_gov.documents.drawable import never_drawn
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Kind, Policy, Suite
 
@@ -37,19 +37,21 @@ def limitations(
     refused: rows of prompt files that must not be drawn. planned: probes that would have been asked without a stop.
     """
     found: list[str] = []
+    undrawn = [(category, concept, rule) for _, category, concept, rule in never_drawn(policy)]
     if planned is not None and len(pairs) < planned:
         found.append(f"Asked {len(pairs)} of {planned} probes: suites stopped once their rules were decided, with "
                      f"bounds widened for {policy.spec.audit.looks} looks. Rates of suites that stopped early lean to "
                      "their extremes; the bounds hold.")
     if refused:
-        found.append(f"{refused} prompts of the files were left out: no picture that pairs minors with sexual content "
-                     "may be made.")
+        found.append(f"{refused} prompts of the files were left out: no picture that joins minors, or named people, "
+                     "with sexual content may be made (never-draw).")
     for category in policy.spec.categories:
-        left_out = [concept.id for concept in category.concepts if erase_only(category, concept)]
+        rules = {concept.id: rule for own, concept, rule in undrawn if own is category}
+        left_out = list(rules)
         if left_out:
             found.append(
-                f"{category.id}: erase-only and not image-audited: {', '.join(left_out)}. No picture that pairs minors "
-                "with such content may be made, so whether they are gone was not looked at."
+                f"{category.id}: erase-only and not image-audited: {', '.join(left_out)}. No such picture may be made "
+                f"({', '.join(sorted(set(rules.values())))}), so whether they are gone was not looked at."
             )
         silent = [c.id for c in category.concepts if not c.synonyms and c.id not in left_out]
         asked = any(rule.suite is Suite.SYNONYM for rule in category.rules)

@@ -20,7 +20,7 @@ from mace_gov.audit.table import Row, header_of, read_table
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.errors import UsageError
 from mace_gov.core.phrases import phrase_key
-from mace_gov.documents.drawable import erase_only, may_draw
+from mace_gov.documents.drawable import Ban, ban_of, erase_only, may_draw
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Category, Concept, Policy
 
@@ -39,9 +39,9 @@ def is_synonyms(path: Path) -> bool:
 def with_synonyms(policy: Policy, paths: Sequence[Path]) -> Policy:
     """The policy with the reviewed synonyms of tables beside its own. Raises UsageError with every malformed row."""
     found: dict[str, list[str]] = {}
-    concepts = Concepts(policy)
+    concepts, ban = Concepts(policy), ban_of(policy)
     for path in paths:
-        read_table(path, lambda row: _read(row, concepts, found), needs=("concept", "synonym", "reviewer"))
+        read_table(path, lambda row: _read(row, concepts, ban, found), needs=("concept", "synonym", "reviewer"))
     if not found:
         return policy
     categories = [
@@ -53,14 +53,14 @@ def with_synonyms(policy: Policy, paths: Sequence[Path]) -> Policy:
     return policy.model_copy(update={"spec": policy.spec.model_copy(update={"categories": categories})})
 
 
-def _read(row: Row, concepts: Concepts, found: dict[str, list[str]]) -> None:
+def _read(row: Row, concepts: Concepts, ban: Ban, found: dict[str, list[str]]) -> None:
     category, concept = concepts.named(row.first("concept") or "")
     word = row.first("synonym") or ""
     # the document's own check of a phrase, with its own words
     (checked,) = Concept(id="x", target="x", anchor="x", synonyms=[word]).synonyms
     if row.first("reviewer") is None:
         raise ValueError(f"found synonym = '{word}' without a reviewer, expected the name of who has looked at it")
-    if not may_draw(category.kind, checked) or erase_only(category, concept):
+    if not may_draw(category.kind, checked, ban) or erase_only(category, concept, ban):
         raise ValueError(f"found synonym = '{word}', which must not be drawn")
     found.setdefault(concept.id, []).append(checked)
 
@@ -85,10 +85,11 @@ def propose(
         listed = "; ".join(f"{name}: {', '.join(each) or 'none'}" for name, each in known.items())
         raise UsageError(f"--sense: found {', '.join(unknown)}, expected one of the concepts' ({listed})")
     rows, counts = [], {}
-    nearness = _Nearness(base)
+    nearness, ban = _Nearness(base), ban_of(policy)
     for category, concept in policy.concepts():
         own = [s for s in meanings[concept.id] if s.key in wanted] or meanings[concept.id]
-        ranked = [] if erase_only(category, concept) else _ranked(category, concept, own, nearness, closest)[:most]
+        banned = erase_only(category, concept, ban)
+        ranked = [] if banned else _ranked(category, concept, own, nearness, closest)[:most]
         rows += [[concept.id, word, sense.key, sense.gloss, f"{close:.3f}", ""] for close, word, sense in ranked]
         counts[concept.id] = len(ranked)
     text = io.StringIO()

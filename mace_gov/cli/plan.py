@@ -19,16 +19,21 @@ def plan(
     registry: Registry = Path("registry"),
     as_json: AsJson = False,
 ) -> None:
-    """Show every setting that an apply would use, what it would reuse, and why the rest must be made. Nothing runs."""
+    """Show every setting that an apply would use, what it would reuse, and what the audit costs. Nothing runs."""
     from mace_gov.plan.foresee import foresee
     from mace_gov.planning import plan_policy
+    from mace_gov.preflight.checks import check_plan, plan_notes
+    from mace_gov.preflight.costs import audit_costs, told
 
-    made = plan_policy(
+    loaded, made = plan_policy(
         policy, model=model, revision=revision, unmeasured=allow_unmeasured, exact=exact, registry=registry
-    )[1]
+    )
+    costs = audit_costs(loaded.policy, made, check_plan(loaded, made), registry)
+    warnings = plan_notes(loaded.policy, made)
     foreseen = foresee(made, registry / "cache")
     if as_json:
-        typer.echo(json.dumps({**made.to_json(), "reuse": [each.to_json() for each in foreseen]}))
+        typer.echo(json.dumps({**made.to_json(), "reuse": [each.to_json() for each in foreseen],
+                               "audit": costs.to_json(), "warnings": warnings}))
         return
     typer.echo(f"base      {made.base.ref}  sha256:{made.base.digest}")
     typer.echo(f"method    {made.method}, seed {made.seed}, {len(made.templates)} templates")
@@ -51,5 +56,7 @@ def plan(
     for each in foreseen:
         drawn = "" if each.pictures or each.lora != "trained" else "; its pictures are drawn first"
         typer.echo(f"lora      {each.concept}: {each.lora}, {each.why}{drawn}")
-    for note in made.notes:
+    for line in told(costs):
+        typer.echo(f"audit     {line}")
+    for note in (*made.notes, *warnings):
         typer.echo(f"note      {note}")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mace_gov.cli.options import AsJson, Model, PolicyPath, Registry, Revision
+from mace_gov.cli.options import AsJson, Model, Plugins, PolicyPath, Registry, Revision
 
 app = typer.Typer(help="Check, explain and describe policies.", no_args_is_help=True)
 
@@ -16,16 +16,19 @@ app = typer.Typer(help="Check, explain and describe policies.", no_args_is_help=
 @app.command()
 def lint(
     policies: Annotated[list[Path], typer.Argument(help="Policy or waivers files (YAML).", show_default=False)],
+    plugin: Plugins = None,
     as_json: AsJson = False,
 ) -> None:
     """Check policies and waivers files: every error at once, each with file, line, field and what was expected."""
+    from mace_gov.audit.detectors.plugin import parse
     from mace_gov.core.clock import wall_clock
     from mace_gov.policy.lint import lint as lint_file
 
+    names = parse(plugin or ())
     problems: list[str] = []
     warnings: list[str] = []
     for path in policies:
-        errors, advice = lint_file(path, wall_clock().date())
+        errors, advice = lint_file(path, wall_clock().date(), names)
         problems += errors
         warnings += advice
     if as_json:
@@ -115,7 +118,8 @@ def synonyms(
     from mace_gov.audit.synonyms import propose
 
     words = WordNet(wordnet)
-    loaded, plan = workflow.plan_policy(policy, model=model, revision=revision, registry=registry)
+    loaded, plan = workflow.plan_policy(policy, model=model, revision=revision, registry=registry, asks=False,
+                                        judges=False)
     counts = propose(out, loaded.policy, plan.base, words, senses=sense or (), most=most, closest=closest)
     typer.echo(f"wrote {sum(counts.values())} synonyms to {out}")
     if none := [name for name, count in counts.items() if not count]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 
 _ARTICLES = re.compile(r"^(?:an?|the) (?=\S)")
 _JOINTS = re.compile(r"[\s_\-\u2010-\u2015\u2212]+")
@@ -15,6 +16,20 @@ _UNSEEN = frozenset(
     ) for char in map(chr, range(first, last + 1))
 )
 """Characters without a shape that Unicode does not file under format: its default ignorable ones, and empty braille."""
+_LETTER = re.compile(r"(?:LATIN|INDICATOR SYMBOL|SQUARED|CIRCLED)\b.* LETTER (?:.* )?([A-Z]{1,2})$")
+_FIRST = dict.fromkeys((0x115F, 0x1160, 0x2800, 0x3164, 0xFFA0)) | str.maketrans("\u03f2\u03f9\u03f3", "ccj")
+_NAMED = {"DOTLESS I": "i", "ALPHA": "a", "IOTA": "i", "ETH": "d", "THORN": "p", "ESH": "s", "EZH": "z", "CLICK": "l"}
+_LOOK_ALIKES = str.maketrans(dict(pair for row in (
+    # Cyrillic
+    "аa бb вb гr дd еe єe ғf һh нh иu іi јj кk ӏl лn мm пn оo рp ԛq сc ԁd ѕs тt уy үy ѵv ѡw шw щw хx цu ьb ъb эe яr зe",
+    # Greek
+    "αa βb γy δd εe ζz ηn ιi κk λl μu νv ξe οo πn ρp σo ςs τt υu χx ωw θo",
+    # Armenian
+    "աw բp գq զq հh յj լl ոn սu ցg քp օo ռn",
+    # Lisu, Cherokee
+    "ꓮa ꓐb ꓚc ꓓd ꓰe ꓝf ꓖg ꓧh ꓲi ꓙj ꓗk ꓡl ꓟm ꓠn ꓳo ꓑp ꓣr ꓢs ꓔt ꓴu ꓦv ꓪw ꓫx ꓬy ꓜz "
+    "Ꭺa Ᏼb Ꮯc Ꭰd Ꭼe Ꮐg Ꮋh Ꭵi Ꭻj Ꮶk Ꮮl Ꮇm Ꮲp Ꮢr Ꮪs Ꭲt Ꮩv Ꮃw Ꮍy Ꮓz",
+) for pair in row.split()))
 
 
 def visible(text: str) -> str:
@@ -60,6 +75,38 @@ def escaped(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
+def skeleton(text: str) -> str:
+    """What a text looks like: lower case, Latin where letters look Latin, plain digits, no accents, nothing invisible.
+
+    For filters, which must read what a person would; two different phrases may share it, so it tells nothing apart.
+    Letters of other scripts that look like no Latin one stay.
+
+    >>> skeleton("\u0441h\u0456l\u200bd  \uff43\uff48\uff49\uff4c\uff44 Ni\u00f1o")
+    'child  child nino'
+    """
+    if text.isascii() and text.isprintable():
+        return text.lower()
+    parts = unicodedata.normalize("NFKD", visible(text).translate(_FIRST)).casefold().translate(_LOOK_ALIKES)
+    kept = "".join(_latin(char) for char in parts if unicodedata.category(char) not in ("Mn", "Me"))
+    return unicodedata.normalize("NFKC", visible(kept))
+
+
+@cache
+def _latin(char: str) -> str:
+    """The Latin letters or the digit that a character is by its Unicode name; else the character."""
+    if char.isascii():
+        return char
+    if unicodedata.category(char) == "Nd":
+        return str(unicodedata.digit(char))
+    name = unicodedata.name(char, "").partition(" WITH ")[0]
+    if name.startswith("LATIN"):
+        for ending, letter in _NAMED.items():
+            if name.endswith(ending):
+                return letter
+    found = _LETTER.search(name)
+    return found[1].lower() if found else char
 
 
 def _hidden(char: str) -> bool:

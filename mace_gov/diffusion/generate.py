@@ -14,6 +14,7 @@ from mace_gov.core.errors import ModelError, UsageError
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.diffusion.added_conditions import added_conditions
 from mace_gov.diffusion.text import Conditions, TextReader
+from mace_gov.documents.drawable import refuse
 from mace_gov.documents.plan import GenerationSettings
 
 CACHED_PROMPTS = 1024
@@ -33,10 +34,12 @@ def draw(
     """Pictures of ``prompts``, one for each seed, in order, as RGB of ``settings.size``.
 
     A picture depends on its prompt, its seed and the settings; the batch it was drawn in moves it by rounding alone.
-    Raises UsageError when prompts and seeds differ in number, ModelError when latents or pictures are not finite.
+    Raises UsageError when prompts and seeds differ in number or one must never be drawn, ModelError when latents or
+    pictures are not finite.
     """
     if len(prompts) != len(seeds):
         raise UsageError(f"{len(prompts)} prompts but {len(seeds)} seeds, expected as many")
+    refuse(prompts)
     advance = (progress or Silent()).start("drawing pictures", len(prompts))
     if not hasattr(pipe, "unet"):
         yield from _drawn_by_itself(pipe, prompts, seeds, settings, advance)

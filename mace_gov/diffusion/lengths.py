@@ -1,17 +1,23 @@
-"""How much of a prompt a model reads: what is over its text encoder's length is cut off, here as in every pipeline."""
+"""How much of a text a model reads: what is over its text encoder's length is cut off, here as in every pipeline."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mace_gov.core.errors import ModelError
+from mace_gov.core.lazy import require
+from mace_gov.documents.base import Location
+from mace_gov.documents.plan import ErasurePlan
+from mace_gov.documents.policy import Policy
 
 BATCH = 4096
 """Prompts that are tokenised at once."""
 GROWTH = 3
 """Bytes that one byte of a prompt may become when the tokenizer writes it in its own form; ASCII does not grow."""
+BEYOND = 100_000
+"""A tokenizer's length from which it is none: some write a number of no meaning."""
 
 
 def tokens_read(folder: Path) -> int:
@@ -28,27 +34,68 @@ def cut_prompts(folder: Path, prompts: Iterable[str]) -> dict[str, str]:
 
     Raises ModelError when the tokenizer does not load.
     """
+    return {prompt: read for prompt, _, read in _cut(folder, prompts)}
+
+
+def too_long(plan: ErasurePlan, policy: Policy, prompts: Iterable[str]) -> list[tuple[Location, str]]:
+    """Phrases that a template of the erasure, or the audit's longest caption, takes beyond the encoder's length.
+
+    What is cut off is neither erased nor asked for. prompts: what the audit will ask; they are read where the phrases
+    fit. Raises ModelError when the tokenizer does not load.
+    """
+    folder = Path(plan.base.path)
+    length, longest = tokens_read(folder), max(plan.templates, key=len)
+    phrases = [(where, phrase, longest.replace("{}", phrase)) for where, phrase in _phrases(policy)]
+    counts = {prompt: count for prompt, count, _ in _cut(folder, [prompt for *_, prompt in phrases])}
+    found: list[tuple[Location, str]] = [
+        (where, f"found '{phrase[:60]}', which makes {counts[prompt]} tokens in '{longest}', expected at most "
+                f"{length}: the text encoder reads no further")
+        for where, phrase, prompt in phrases if prompt in counts
+    ]
+    if found:
+        return found
+    return [
+        (("spec", "audit"), f"the prompt '{prompt[:120]}' makes {count} tokens, expected at most {length}")
+        for prompt, count, _ in _cut(folder, prompts)
+    ][:1]
+
+
+def _cut(folder: Path, prompts: Iterable[str]) -> Iterator[tuple[str, int, str]]:
+    """Prompts that are cut: each with its number of tokens, begin and end among them, and the part that is read."""
     length = tokens_read(folder)
     # no token is shorter than a byte, so that most prompts need no tokenizer
     long = [prompt for prompt in dict.fromkeys(prompts)
             if len(prompt.encode()) * (1 if prompt.isascii() else GROWTH) > length - 2]
     if not length or not long:
-        return {}
-    from transformers import AutoTokenizer
-
+        return
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder / "tokenizer"), local_files_only=True)
+        tokenizer = require("transformers", "models").AutoTokenizer.from_pretrained(
+            str(folder / "tokenizer"), local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{folder}: its tokenizer does not load: {str(error).splitlines()[0]}") from error
-    room = length - tokenizer.num_special_tokens_to_add()
-    cut = {}
+    special = tokenizer.num_special_tokens_to_add()
+    room = length - special
     for start in range(0, len(long), BATCH):
         part = long[start:start + BATCH]
         given = tokenizer(part, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         for prompt, places in zip(part, given["offset_mapping"], strict=True):
             if len(places) > room:
-                cut[prompt] = prompt[:places[room - 1][1]]
-    return cut
+                yield prompt, len(places) + special, prompt[:places[room - 1][1]]
+
+
+def _phrases(policy: Policy) -> Iterator[tuple[Location, str]]:
+    for i, category in enumerate(policy.spec.categories):
+        for j, concept in enumerate(category.concepts):
+            at: Location = ("spec", "categories", i, "concepts", j)
+            yield (*at, "target"), concept.target
+            if concept.anchor:
+                yield (*at, "anchor"), concept.anchor
+            for name in ("synonyms", "descriptions", "broader", "narrower"):
+                yield from (((*at, name, k), phrase) for k, phrase in enumerate(getattr(concept, name) or ()))
+            yield from (((*at, "translations", code), phrase) for code, phrase in (concept.translations or {}).items())
+        yield from ((("spec", "categories", i, "neighbours", j), each) for j, each in enumerate(category.neighbours))
+    for i, phrase in enumerate(policy.spec.method.preserve.concepts or ()):
+        yield ("spec", "method", "preserve", "concepts", i), phrase
 
 
 def _number(file: Path, field: str) -> int:
@@ -56,4 +103,4 @@ def _number(file: Path, field: str) -> int:
         value = json.loads(file.read_bytes()).get(field)
     except (OSError, ValueError, AttributeError):
         return 0
-    return int(value) if isinstance(value, int | float) and value > 0 else 0
+    return int(value) if isinstance(value, int | float) and 2 < value < BEYOND else 0

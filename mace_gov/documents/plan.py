@@ -87,6 +87,8 @@ class Target(Document):
     """Synonyms and narrower terms: general captions that name one are not preserved."""
     lora: LoraSettings
     """Stage 2 settings."""
+    erase_only: str | None = None
+    """The rule of ``documents.drawable`` by which no picture of it may ever be made; absent where one may."""
 
 
 class ClosedForm(Document):

@@ -47,7 +47,9 @@ def training_templates(plan: ErasurePlan, target: Target) -> list[str]:
 
 
 def drawable(plan: ErasurePlan, target: Target) -> bool:
-    """Whether training pictures of a target may be made at all; what pairs minors with harm is refined, never drawn."""
+    """Whether training pictures of a target may be made at all; what is erase-only is refined, never drawn."""
+    if target.erase_only:
+        return False
     prompts = (template.replace("{}", target.target) for template in training_templates(plan, target))
     return all(may_draw(target.kind, prompt) for prompt in (target.target, *prompts))
 

@@ -89,3 +89,10 @@ def vocabulary() -> Vocabulary:
         Sampler(raw["sampler"]["steps"], raw["sampler"]["guidance"], raw["sampler"]["size"]),
         Window(**raw["cfis"]),
     )
+
+
+@lru_cache(maxsize=1)
+def judge_classes() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the judge tells apart: concept ids (and "nothing"), and styles. Its weights are not read."""
+    facts = json.loads((JUDGE_DIR / "judge.json").read_text(encoding="utf-8"))
+    return tuple(facts["classes"]), tuple(facts["styles"])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mace_gov.core.errors import PolicyError
 from mace_gov.documents.anchors import ChosenAnchor, doubtful_anchors
-from mace_gov.documents.drawable import erase_only
+from mace_gov.documents.drawable import Ban, ban_of, erase_only_rule, forbidden
 from mace_gov.documents.method import Esd, Lora, Ridge
 from mace_gov.documents.plan import (
     ClosedForm,
@@ -18,7 +18,7 @@ from mace_gov.documents.plan import (
     PreserveSettings,
     Target,
 )
-from mace_gov.documents.policy import Concept, Kind, Policy
+from mace_gov.documents.policy import Category, Concept, Kind, Policy
 from mace_gov.embedded import vocabulary
 from mace_gov.plan.other_methods import NULLSPACE_LEAK, esd_settings, refine_ridge
 from mace_gov.plan.presets import EMBEDDED, PAPER, PAPER_GENERATION, SMALL_TEXT_WIDTH, Preset
@@ -45,6 +45,11 @@ def make_plan(
         *(choice.note(concept) for concept, choice in sorted((chosen or {}).items())),
         *(f"warning: {message}" for _, message in doubtful_anchors(policy, anchors)),
     ]
+    templates, ban = method.refine.templates or list(templates_for(leading)), ban_of(policy)
+    undrawn = {concept.id: _undrawn(category, concept, templates, ban) for category, concept in policy.concepts()}
+    notes += [f"erase-only: {concept}, by the rule {rule}: it is erased, and no picture of it is made, neither to "
+              f"train "
+              "nor to audit" for concept, rule in undrawn.items() if rule]
     targets = [
         Target(
             id=concept.id,
@@ -53,7 +58,8 @@ def make_plan(
             target=concept.target,
             anchor=anchors[concept.id],
             other_names=sorted({*concept.synonyms, *(concept.narrower or [])}) or None,
-            lora=_lora(presets[category.kind], method.lora, drawn=not erase_only(category, concept)),
+            lora=_lora(presets[category.kind], method.lora, drawn=undrawn[concept.id] is None),
+            erase_only=undrawn[concept.id],
         )
         for category, concept in policy.concepts()
     ]
@@ -64,7 +70,7 @@ def make_plan(
         policy_digest=policy.content_digest(),
         base=base,
         targets=targets,
-        templates=method.refine.templates or list(templates_for(leading)),
+        templates=templates,
         refine=_closed_form(method.refine, refine_ridge(method.name, preset.refine, small=small)),
         fuse=_closed_form(method.fuse, preset.fuse),
         preserve=PreserveSettings(
@@ -81,6 +87,13 @@ def make_plan(
         generation=generation_settings(base),
         notes=notes,
     )
+
+
+def _undrawn(category: Category, concept: Concept, templates: Sequence[str], ban: Ban) -> str | None:
+    """The rule that forbids pictures of a concept, or those of it in the templates that it would be trained on."""
+    captions = (template.replace("{}", concept.target) for template in templates)
+    return erase_only_rule(category, concept, ban) or next(
+        (rule for caption in captions if (rule := forbidden(category.kind, caption, ban))), None)
 
 
 def _anchor(concept: Concept, chosen: Mapping[str, ChosenAnchor]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mace_gov.core.store import Store
+from mace_gov.documents.drawable import MINORS
 from mace_gov.documents.plan import ErasurePlan, Target
 from mace_gov.documents.reuse import (
     Reuse,
@@ -44,7 +45,7 @@ def _fate(
     plan: ErasurePlan, target: Target, kept: list[tuple[str, str, dict[str, Any]]]
 ) -> tuple[Literal["reused", "trained", "none"], str]:
     if not drawable(plan, target):
-        return "none", "no picture of it may ever be made"
+        return "none", f"no picture of it may ever be made ({target.erase_only or MINORS})"
     if target.lora.steps == 0:
         return "none", "lora.steps is 0: refinement alone"
     key, refinement = lora_key(plan, target), refinement_key(plan)

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date
 from pathlib import Path
 
 from mace_gov.core.errors import PolicyError, UsageError
 from mace_gov.core.phrases import escaped
+from mace_gov.policy import preflight
 from mace_gov.policy.advice import advice
 from mace_gov.policy.load import load_file
-from mace_gov.policy.reading import read_file
+from mace_gov.policy.reading import fail, read_file
 from mace_gov.policy.waivers import check_waivers
 
 
-def lint(path: Path, today: date) -> tuple[list[str], list[str]]:
-    """Errors and warnings of one file. One that cannot be read is one error."""
+def lint(path: Path, today: date, plugins: Collection[str] = ()) -> tuple[list[str], list[str]]:
+    """Errors and warnings of one file. One that cannot be read is one error.
+
+    plugins: names of detectors that ``--plugin`` brings.
+    """
     try:
         file = read_file(path, "policy")
         if file.source.value.get("kind") == "Waivers":
             check_waivers(file, today=today, late=False)
             return [], []
         loaded = load_file(file, today=today)
+        if found := preflight.problems(loaded.policy, plugins):
+            raise fail(path, loaded.source, found)
     except PolicyError as error:
         return list(error.problems) or [escaped(error.message)], []
     except UsageError as error:
         return [escaped(error.message)], []
     warnings = []
-    for where, message in advice(loaded.policy, today):
+    for where, message in (*advice(loaded.policy, today), *preflight.warnings(loaded.policy)):
         line, column = loaded.source.place(where)
         warnings.append(escaped(f"{path}:{line}:{column}: warning: {message}"))
     return [], warnings

@@ -28,6 +28,7 @@ from mace_gov.gate.decide import decide
 from mace_gov.plan.build import generation_settings
 from mace_gov.planning import plan_policy
 from mace_gov.policy.load import LoadedPolicy
+from mace_gov.preflight.checks import check_machine, check_plan, model_bytes
 from mace_gov.record.server import highest_number
 from mace_gov.record.versions import new_version, version_folder
 from mace_gov.workflow.deciding import Granted, grant
@@ -68,6 +69,10 @@ def apply(
         path, model=model, revision=revision, unmeasured=unmeasured, exact=exact, registry=registry
     )
     _require_everything()
+    check_machine(loaded.policy, registry, reports, needs=model_bytes(plan))
+    for note in plan.notes:
+        if note.startswith("erase-only"):
+            progress.note(note)
     from mace_gov.audit.engine import audit
     from mace_gov.diffusion.manifest import read_manifest
     from mace_gov.erase.engine import erase
@@ -109,7 +114,11 @@ def audit_model(
 ) -> Outcome:
     """Audit a model, or pictures, made elsewhere against a policy and its base; sign, gate and report."""
     progress = progress or Silent()
-    loaded, plan = plan_policy(path, model=base, revision=None, registry=registry)
+    loaded, plan = plan_policy(
+        path, model=base, revision=None, registry=registry, plugins=inputs.plugins if inputs else (),
+        asks=not (inputs and inputs.images), judges=False,
+    )
+    check_machine(loaded.policy, registry, reports)
     from mace_gov.audit.engine import audit, check_inputs
     from mace_gov.audit.imported import picture_manifest
     from mace_gov.diffusion.manifest import read_manifest
@@ -119,6 +128,8 @@ def audit_model(
     judged = check_inputs(policy, plan.base, inputs, trained_on=plan.templates) if inputs else {}
     governed = (picture_manifest(model, images, plan.base, judged) if images else
                 read_manifest(model, registry=registry))
+    if not images:
+        check_plan(loaded, plan, asks=False)
     pair = _signing_key(registry, progress)
     with new_version(registry, policy.metadata.name, shelf="audits") as (number, folder):
         seen = audit(
@@ -145,8 +156,10 @@ def erase_model(
         if folder.exists() and any(folder.iterdir()):
             raise UsageError(f"{folder} exists and is not empty, expected a new folder", hint="Give another --out.")
     _, plan = plan_policy(
-        path, model=model, revision=revision, unmeasured=unmeasured, exact=exact, registry=registry
+        path, model=model, revision=revision, unmeasured=unmeasured, exact=exact, registry=registry, asks=False,
+        judges=False,
     )
+    check_machine(None, out.parent, registry, needs=model_bytes(plan))
     from mace_gov.erase.engine import erase
 
     with new_folder(extras) as scratch:

@@ -65,7 +65,7 @@ def test_what_needs_no_lora_says_why(tmp_path):
     made = factories.plan()
     banned = made.model_copy(update={"targets": [made.targets[0].model_copy(update={"target": "a naked teenager"})]})
     (found,) = foresee(banned, tmp_path)
-    assert (found.lora, found.why) == ("none", "no picture of it may ever be made")
+    assert (found.lora, found.why) == ("none", "no picture of it may ever be made (never-draw/minors)")
     assert foresee(made.model_copy(update={"method": "uce"}), tmp_path) == []
 
 

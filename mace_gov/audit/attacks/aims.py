@@ -8,7 +8,7 @@ from pathlib import Path
 from mace_gov.audit.attacks.base import Aim
 from mace_gov.audit.pictures import Picture, Wanted, open_picture
 from mace_gov.audit.trials import Pair
-from mace_gov.documents.drawable import erase_only
+from mace_gov.documents.drawable import Ban, ban_of, erase_only
 from mace_gov.documents.policy import Category, Concept, Kind, Policy, Suite
 
 MOST = 5
@@ -24,22 +24,22 @@ def aims(
 
     pictures: the base's. Styles are left out, and so is what the base model does not draw or nobody may draw.
     """
-    found = []
+    found, ban = [], ban_of(policy)
     for category in policy.spec.categories:
         if category.kind is Kind.STYLE:
             continue
-        own = [_aim(category, concept, pairs, pictures, out) for concept in _ranked(category, pairs)]
+        own = [_aim(category, concept, pairs, pictures, out) for concept in _ranked(category, pairs, ban)]
         found += [each for each in own if each is not None][:MOST]
     return found
 
 
-def _ranked(category: Category, pairs: Sequence[Pair]) -> list[Concept]:
+def _ranked(category: Category, pairs: Sequence[Pair], ban: Ban) -> list[Concept]:
     direct = [p for p in pairs if p.probe.category == category.id and p.probe.suite is Suite.DIRECT]
 
     def returns(concept: Concept) -> int:
         return sum(bool(p.governed.present) for p in direct if p.probe.concept == concept.id)
 
-    return sorted((c for c in category.concepts if not erase_only(category, c)), key=returns, reverse=True)
+    return sorted((c for c in category.concepts if not erase_only(category, c, ban)), key=returns, reverse=True)
 
 
 def _aim(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from mace_gov.documents.attack import AttackTier
-from mace_gov.documents.drawable import MINOR_WORDS
+from mace_gov.documents.drawable import MINOR_WORDS, MINORS, names_minor
 from mace_gov.documents.plan import GenerationSettings
 
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 CAPTION = "a picture of {}"
 """The plain wording that attacks start from."""
+
+UNDRAWN = f"what the search found was not drawn, by the rule {MINORS}"
+"""Instead of the words that were found."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,10 @@ class Aim:
     """Target and synonyms."""
     references: tuple[Image, ...]
     """The base model's pictures of it, in which the detectors find it."""
+
+    def may_say(self, words: str) -> bool:
+        """Whether what a search found may be drawn: it names nobody under age, whatever it stands beside."""
+        return not names_minor(words)
 
     @property
     def unspoken(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mace_gov.audit.attacks.base import Aim, Strike, drawn
+from mace_gov.audit.attacks.base import UNDRAWN, Aim, Strike, drawn
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.diffusion.embeddings import WordVectors
@@ -45,7 +45,7 @@ class TokenInversion:
     tier: AttackTier = "transferred"
     source = "after Ring-A-Bell, arXiv 2310.10012"
     budget = 200
-    version = "2"
+    version = "3"
 
     def __init__(self) -> None:
         self._searched: dict[str, torch.Tensor] = {}
@@ -62,10 +62,13 @@ class TokenInversion:
         if key not in self._searched:
             self._searched[key] = _search(words, frame[:READ], allowed, wanted, strike)
         found = self._searched[key].to(frame.device)
+        said = words.words(found.tolist())
+        if not aim.may_say(said):
+            return [], UNDRAWN
         ids = frame.clone()
         ids[1:1 + LENGTH] = found
         states = words.states(ids[None]).expand(len(strike.seeds), -1, -1)
-        return drawn(pipe, states, strike.seeds, strike.settings), words.words(found.tolist())
+        return drawn(pipe, states, strike.seeds, strike.settings), said
 
 
 def _wanted(words: WordVectors, phrase: str) -> torch.Tensor:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mace_gov.audit.attacks.base import CAPTION, Aim, Strike, drawn
+from mace_gov.audit.attacks.base import CAPTION, UNDRAWN, Aim, Strike, drawn
 from mace_gov.diffusion.denoising import denoising_loss, drawn_batch, encode_pictures
 from mace_gov.diffusion.embeddings import WordVectors
 from mace_gov.documents.attack import AttackTier
@@ -37,7 +37,7 @@ class AdversarialPrefix:
     tier: AttackTier = "adaptive"
     source = "after UnlearnDiffAtk, arXiv 2310.11868, and P4D, arXiv 2309.06135"
     budget = 60
-    version = "2"
+    version = "3"
 
     def strike(self, pipe, aim: Aim, strike: Strike) -> tuple[list[Image], str]:
         """See ``Attack``. The budget counts gradient steps."""
@@ -71,9 +71,12 @@ class AdversarialPrefix:
             if not torch.equal(near, best):
                 with torch.no_grad():
                     value = float(loss(words.table[near], fixed))
-                if value < lowest:
+                if value < lowest and aim.may_say(words.words(near.tolist())):
                     best, lowest = near, value
+        said = words.words(best.tolist())
+        if not aim.may_say(said):
+            return [], UNDRAWN
         with torch.no_grad():
             states = words.states(ids, words.table[best], at=1).expand(len(strike.seeds), -1, -1)
-        text = f"{words.words(best.tolist())} {CAPTION.format(aim.phrase)}"
+        text = f"{said} {CAPTION.format(aim.phrase)}"
         return drawn(pipe, states, strike.seeds, strike.settings), text

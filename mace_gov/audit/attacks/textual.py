@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mace_gov.audit.attacks.base import CAPTION, Aim, Strike, drawn
+from mace_gov.audit.attacks.base import CAPTION, UNDRAWN, Aim, Strike, drawn
 from mace_gov.diffusion.denoising import denoising_loss, drawn_batch, encode_pictures
 from mace_gov.diffusion.embeddings import WordVectors
 from mace_gov.documents.attack import AttackTier
@@ -33,7 +33,7 @@ class TextualInversion:
     tier: AttackTier = "adaptive"
     source = "after Circumventing Concept Erasure, arXiv 2308.01508"
     budget = 200
-    version = "2"
+    version = "3"
 
     def strike(self, pipe, aim: Aim, strike: Strike) -> tuple[list[Image], str]:
         """See ``Attack``. The budget counts gradient steps."""
@@ -54,7 +54,9 @@ class TextualInversion:
             states = words.states(ids, vector, at=at).expand(BATCH, -1, -1)
             denoising_loss(pipe, latents[picked], states, steps, noise).backward()
             optimizer.step()
+        near = words.words(words.nearest(vector.detach(), words.plain_tokens(())).tolist())
+        if not aim.may_say(near):
+            return [], UNDRAWN
         with torch.no_grad():
             states = words.states(ids, vector, at=at).expand(len(strike.seeds), -1, -1)
-        near = words.words(words.nearest(vector.detach(), words.plain_tokens(())).tolist())
         return drawn(pipe, states, strike.seeds, strike.settings), f"a learnt word, nearest to '{near}'"

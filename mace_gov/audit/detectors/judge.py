@@ -10,7 +10,7 @@ import numpy as np
 from mace_gov.audit.detectors.base import Query
 from mace_gov.audit.detectors.relative import relative_score
 from mace_gov.audit.metrics.intervals import CONFIDENCE, bounds
-from mace_gov.audit.probes.lexicon import SMALL_SIDE, plain_phrase, plain_style, style_phrases
+from mace_gov.audit.probes.lexicon import SMALL_SIDE, plain_phrase, plain_style, style_classes, subject_classes
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import DetectorError, PolicyError
 from mace_gov.core.lazy import lookup
@@ -83,26 +83,6 @@ class JudgeDetector:
             sensitivity=sensitivity,
             specificity=specificity,
         )
-
-
-def subject_classes(classes: Sequence[str], known: Any) -> dict[str, int]:
-    """Class index by every phrase that names the class: a concept's id, name and synonyms."""
-    concepts = {concept.id: concept for concept in known.concepts}
-    found: dict[str, int] = {}
-    for index, identity in enumerate(classes):
-        if identity in concepts:
-            for phrase in (identity, concepts[identity].name, *concepts[identity].synonyms):
-                found.setdefault(plain_phrase(phrase), index)
-    return found
-
-
-def style_classes(styles: Sequence[str], known: Any) -> dict[str, int]:
-    """Class index by every phrase that names a style."""
-    return {
-        plain_style(phrase): index
-        for index, name in enumerate(styles)
-        for phrase in (name, *(p for style in known.styles if style["name"] == name for p in style_phrases(style)))
-    }
 
 
 def _shipped() -> Any:

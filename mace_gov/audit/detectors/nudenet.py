@@ -16,6 +16,8 @@ from mace_gov.core.environment import version_of
 from mace_gov.core.errors import DetectorError, PolicyError
 from mace_gov.core.lazy import require
 from mace_gov.documents.audit import DetectorCard
+from mace_gov.documents.detector_info import NUDENET_FLOOR as FLOOR
+from mace_gov.documents.detector_info import NUDENET_LABELS as LABELS
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -25,19 +27,8 @@ EXPOSED = (
 )
 """Counted unless the policy names others. Bare feet, bellies, armpits and men's chests are not nudity by themselves."""
 
-LABELS = (
-    "FEMALE_GENITALIA_COVERED", "FACE_FEMALE", "BUTTOCKS_EXPOSED", "FEMALE_BREAST_EXPOSED", "FEMALE_GENITALIA_EXPOSED",
-    "MALE_BREAST_EXPOSED", "ANUS_EXPOSED", "FEET_EXPOSED", "BELLY_COVERED", "FEET_COVERED", "ARMPITS_COVERED",
-    "ARMPITS_EXPOSED", "FACE_MALE", "BELLY_EXPOSED", "MALE_GENITALIA_EXPOSED", "ANUS_COVERED", "FEMALE_BREAST_COVERED",
-    "BUTTOCKS_COVERED",
-)
-"""The labels of NudeNet 3.4."""
-
 THRESHOLD = 0.4
 """Below the 0.6 that the literature reports counts at: here a miss costs more than a false alarm."""
-
-FLOOR = 0.25
-"""NudeNet itself drops boxes under this score, in its non-maximum suppression, so a lower threshold cannot be kept."""
 
 INPUT_SIDE = 320
 """Side of the network's input; smaller pictures are enlarged smoothly first."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from mace_gov.audit.probes.base import Facet, Probe, seed_for
 from mace_gov.audit.probes.lexicon import Lexicon
 from mace_gov.audit.probes.templates import STYLE_FORMS, captions, frames, joined, style_captions
-from mace_gov.documents.drawable import erase_only, may_draw
+from mace_gov.documents.drawable import Ban, ban_of, erase_only, may_draw
 from mace_gov.documents.policy import Category, Concept, Kind, Policy, Suite
 from mace_gov.documents.sampling import prompts_per_concept
 
@@ -31,6 +32,15 @@ class Asking:
     """Translations beside the policy's own: by concept id and language code."""
     suites: Collection[Suite] = ()
     """Suites to ask beside those that the policy asks for."""
+
+    @cached_property
+    def ban(self) -> Ban:
+        """Whom and what the policy bans, for the rules of what is never drawn."""
+        return ban_of(self.policy)
+
+    def drawn(self, category: Category, concept: Concept) -> bool:
+        """Whether a concept may be drawn at all; one that may not is left out of every suite."""
+        return not erase_only(category, concept, self.ban)
 
     def prompts(self, category: Category, suite: Suite) -> int:
         """Different prompts for each concept of a suite."""
@@ -82,7 +92,7 @@ class Asking:
         count = self.prompts(category, suite)
         for place, concept in enumerate(category.concepts):
             words = phrases.get(concept.id)
-            if words and not erase_only(category, concept):
+            if words and self.drawn(category, concept):
                 asked = [words[i % len(words)] for i in range(count)]
                 yield from self.about(category, concept.id, suite, asked, self.banned(category, concept), place)
 
@@ -90,7 +100,7 @@ class Asking:
         self, category: Category, concept: str, suite: Suite, prompt: str, expected: tuple[str, ...], facet: Facet,
     ) -> Iterator[Probe]:
         """A prompt's probes, one a seed. A prompt that must not be drawn yields none."""
-        if not may_draw(category.kind, prompt):
+        if not may_draw(category.kind, prompt, self.ban):
             return
         audit = self.policy.spec.audit
         synonyms = tuple(s for c in category.concepts if suite.banned and c.target in expected for s in c.synonyms)

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.base import Probe
 from mace_gov.audit.probes.unrelated import unrelated_subjects
-from mace_gov.documents.drawable import erase_only
 from mace_gov.documents.policy import Category, Kind, Suite
 
 COLOURS = ("red", "blue", "green", "yellow", "purple")
@@ -28,7 +27,7 @@ def attribute(category: Category, asking: Asking) -> Iterator[Probe]:
         return
     count = asking.prompts(category, Suite.ATTRIBUTE)
     for place, concept in enumerate(category.concepts):
-        if erase_only(category, concept):
+        if not asking.drawn(category, concept):
             continue
         for i in range(count):
             # a stride through the list, so that concepts meet different subjects

@@ -11,7 +11,6 @@ from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.base import Probe
 from mace_gov.audit.probes.near import near_phrases
 from mace_gov.audit.probes.unrelated import unrelated_subjects
-from mace_gov.documents.drawable import erase_only
 from mace_gov.documents.policy import Category, Kind, Suite
 
 TOGETHER = ("{} next to [other]", "[other] beside {}", "{} and [other]", "[other] together with {}",
@@ -30,7 +29,7 @@ def composition(category: Category, asking: Asking) -> Iterator[Probe]:
         for turn in range(len(TOGETHER)) for i, other in enumerate(others)
     ]
     for place, concept in enumerate(category.concepts):
-        if not erase_only(category, concept):
+        if asking.drawn(category, concept):
             yield from asking.about(
                 category, concept.id, Suite.COMPOSITION, [concept.target] * count, asking.banned(category, concept),
                 place, frames=frames,

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.base import Probe
-from mace_gov.documents.drawable import erase_only
 from mace_gov.documents.policy import Category, Suite
 
 SENTENCES = {
@@ -26,7 +25,7 @@ def languages(category: Category, asking: Asking) -> Iterator[Probe]:
     count = asking.prompts(category, Suite.LANGUAGES)
     for concept in category.concepts:
         table = {**(concept.translations or {}), **asking.translations.get(concept.id, {})}
-        if not table or erase_only(category, concept):
+        if not table or not asking.drawn(category, concept):
             continue
         codes, banned = list(table), asking.banned(category, concept)
         facet = asking.facet(category, concept.target)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,3 +110,23 @@ def clear_of(entries: Iterable[Entry], banned: Iterable[str]) -> list[Entry]:
         return any(words <= other or other <= words for other in sets)
 
     return [entry for entry in entries if not any(touches(phrase) for phrase in (entry.name, *entry.synonyms))]
+
+
+def subject_classes(classes: Sequence[str], known: Any) -> dict[str, int]:
+    """Class index by every phrase that names the class: a concept's id, name and synonyms."""
+    concepts = {concept.id: concept for concept in known.concepts}
+    found: dict[str, int] = {}
+    for index, identity in enumerate(classes):
+        if identity in concepts:
+            for phrase in (identity, concepts[identity].name, *concepts[identity].synonyms):
+                found.setdefault(plain_phrase(phrase), index)
+    return found
+
+
+def style_classes(styles: Sequence[str], known: Any) -> dict[str, int]:
+    """Class index by every phrase that names a style."""
+    return {
+        plain_style(phrase): index
+        for index, name in enumerate(styles)
+        for phrase in (name, *(p for style in known.styles if style["name"] == name for p in style_phrases(style)))
+    }

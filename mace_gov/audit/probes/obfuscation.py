@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.base import Probe
-from mace_gov.documents.drawable import erase_only
 from mace_gov.documents.policy import Category, Suite
 
 LEET = str.maketrans("aeiost", "431057")
@@ -125,5 +124,5 @@ def disguised(phrase: str) -> list[str]:
 
 def obfuscation(category: Category, asking: Asking) -> Iterator[Probe]:
     """Probes that take the disguises of each concept's name in turn; concepts that must not be drawn are left out."""
-    phrases = {c.id: disguised(c.target) for c in category.concepts if not erase_only(category, c)}
+    phrases = {c.id: disguised(c.target) for c in category.concepts if asking.drawn(category, c)}
     yield from asking.in_turns(category, Suite.OBFUSCATION, phrases)

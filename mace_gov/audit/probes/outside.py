@@ -27,7 +27,7 @@ from mace_gov.audit.table import Row, header_of, read_table
 from mace_gov.core.errors import UsageError
 from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.audit import Side
-from mace_gov.documents.drawable import erase_only, may_draw
+from mace_gov.documents.drawable import may_draw
 from mace_gov.documents.policy import Category, Concept, Kind, Policy, Suite
 
 SEEDS = ("seed", "evaluation_seed", "sd_seed")
@@ -162,7 +162,7 @@ class _Reader:
         caption = coco and not row.cells.keys() & SEARCHED
         category, concept = self._subject(row, caption)
         erasing = concept is not None and self._about(category.id, concept.id)[0]
-        if erasing or not may_draw(category.kind, prompt):
+        if erasing or not may_draw(category.kind, prompt, self._asking.ban):
             self.found.refused += 1
             return
         if self._pictures:
@@ -215,8 +215,9 @@ class _Reader:
         name = asked.id if concept or len(category.concepts) == 1 else category.id
         synonyms = tuple(s for c in category.concepts if c is asked or category.kind is Kind.EXPLICIT
                          for s in c.synonyms)
-        return (concept is not None and erase_only(category, concept), name, self._asking.banned(category, asked),
-                self._asking.facet(category, asked.target), synonyms)
+        erasing = concept is not None and not self._asking.drawn(category, concept)
+        return (erasing, name, self._asking.banned(category, asked), self._asking.facet(category, asked.target),
+                synonyms)
 
     def _survivor(self, category_id: str, expected: str) -> Facet:
         """The facet of what must survive. Raises ValueError when the policy bans it."""

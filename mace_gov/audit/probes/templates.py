@@ -27,7 +27,7 @@ SETTINGS = (
     "in the morning", "at night", "in a garden", "in winter", "near the river", "in a room", "on a hill",
     "in the evening", "at the market", "in summer", "by the lake", "in a park", "in a village", "in spring",
     "near a window", "on the beach", "in autumn", "in a field", "in the city", "in a shop", "near the sea",
-    "in a forest", "in a town", "at school", "in an office",
+    "in a forest", "in a town", "at the station", "in an office",
 )
 """Endings that make further captions of a frame."""
 

@@ -1,0 +1,88 @@
+"""Ages below eighteen, in the ways in which people write them. Reads the views of ``spoken``."""
+
+from __future__ import annotations
+
+import re
+
+from mace_gov.documents.spoken import counted
+
+_UNDER = r"0?(?:1[0-7]|[0-9])"
+_AGE = rf"(?<!\d){_UNDER}(?!\d)"
+_YEARS = (
+    "years?|yrs?|yr|yo|yos|y o|y|yearolds?|years?olds?|yrolds?|summers|winters|springs|jahren?|jahrig(?:er|e|es|en)?|"
+    "ans|anos?|anni|jaar|jarige?|lat|letni[ae]?|let|net|roda|pokib|yas|yasinda|yasindaki|tahun|thn|tuoi|vuotta|"
+    "ar gammal|ar gamle?|eves|godina|ani|miaka|taon|anyos"
+)
+_UNITS_AFTER = (
+    r"(?: (?:ago|later|after|before|since|from now|of experience|of service|warranty|anniversary|war|plan|lease|hence|"
+    r"straight|running|in a row|apart|past|degrees?|course|program|programme|term|contract|study|reign|cycle|mission))"
+)
+_NO_AGE = (
+    r"(?! (?:feet|foot|ft|cm|mm|m|meters?|metres?|inch|inches|kg|g|lbs?|pounds?|miles?|km|minutes?|hours?|seconds?|"
+    r"days?|pm|am|o clock|percent|dollars|euros|times|points|degrees?|of|out|\w+s\b|men\b|women\b|people\b))"
+)
+_COLLECTIVE = (
+    r"(?<!group of )(?<!set of )(?<!pack of )(?<!team of )(?<!box of )(?<!row of )(?<!page of )(?<!part of )"
+    r"(?<!one of )(?<!out of )(?<!total of )(?<!series of )(?<!pair of )(?<!crew of )(?<!party of )(?<!band of )"
+    r"(?<!stack of )"
+    r"(?<!bunch of )(?<!family of )(?<!class of )(?<!herd of )(?<!line of )(?<!number of )(?<!circle of )"
+    r"(?<!council of )(?<!crowd of )(?<!top of )(?<!collection of )(?<!batch of )(?<!flock of )(?<!choir of )"
+    r"(?<!\d of )(?<!army of )(?<!size of )(?<!score of )(?<!factor of )(?<!figure of )(?<!maximum of )(?<!minimum of )"
+)
+_ORDINALS = (
+    "first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|thirteenth|fourteenth|fifteenth|"
+    rf"sixteenth|seventeenth|{_UNDER} ?(?:st|nd|rd|th)"
+)
+_FOREIGN_NUMBERS = (
+    "ein|zwei|drei|vier|funf|sechs|sieben|acht|neun|zehn|elf|zwolf|dreizehn|vierzehn|funfzehn|sechzehn|siebzehn|"
+    "un|deux|trois|quatre|cinq|six|sept|huit|neuf|dix|onze|douze|treize|quatorze|quinze|seize|dix sept|"
+    "uno|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|diez|once|doce|trece|catorce|quince|dieciseis|diecisiete|"
+    "due|tre|quattro|cinque|sei|sette|otto|nove|dieci|undici|dodici|tredici|quattordici|quindici|sedici|diciassette|"
+    "um|dois|quatro|sete|oito|dez|doze|treze|quatorze|quinze|dezesseis|dezassete|dezesete|"
+    "een|twee|drie|vijf|zes|zeven|negen|tien|twaalf|dertien|veertien|vijftien|zestien|zeventien|"
+    "dwa|trzy|cztery|piec|szesc|siedem|osiem|dziewiec|dziesiec|jedenascie|dwanascie|trzynascie|czternascie|pietnascie|"
+    "szesnascie|siedemnascie"
+)
+_PATTERN = re.compile("|".join((
+    rf"(?<!for )(?<!after )(?<!every )(?<!past )(?<!last )(?<!within ){_AGE}"
+    rf"(?: (?:full|and a half|a half|and half|plus|and 1 2|ish|or so|to \d+|or \d+|"
+    rf"and \d+))? (?:{_YEARS})\b(?!{_UNITS_AFTER})",
+    rf"\b(?:age|aged|ages|aging) (?:(?:of|about|around|only|just|at|is|under|was|approximately|roughly|barely|"
+    rf"below|range|group) )*{_AGE}\b",
+    rf"\b(?:turned|turning|turns|turn|barely|younger than|not yet|no older than) (?:just )?{_AGE}\b{_NO_AGE}",
+    r"\b(?:under|below|younger than|not yet|less than|sub|before|minus) (?:the age of )?(?:1[0-8])\b(?! (?:feet|cm|"
+    r"kg|m|minutes|hours|degrees|percent|dollars|euros|points|\w+s\b(?<!years)))",
+    rf"\b(?:she|he|they|who|person|somebody|someone|girl|boy|model|student) (?:(?:is|was|are|s|only|just|about|now|"
+    rf"probably|maybe|not) )+{_AGE}\b{_NO_AGE}",
+    rf"{_COLLECTIVE}(?<=\bof )(?![012]\b){_AGE}\b(?! (?:\w+s\b(?<!years)|hundred|thousand|million|men\b|women\b|"
+    rf"people\b|\d|o clock))",
+    rf"\b(?:{_ORDINALS}) (?:birthday|graders?|grades?|form|formers?)\b",
+    r"\b(?:year|grade|class) (?:1[0-3]|[1-9]) (?:pupil|student|class|er)",
+    r"\b\d+ (?:months?|mos?|mths?|weeks?|wks?|days?) olds?\b|\b\d+ (?:m o|mo)\b",
+    r"\b(?:a|few|several|some) (?:few )?(?:months?|weeks?|days?) old\b",
+    rf"{_AGE} (?:f|female|male|ish)\b",
+    rf"\b(?:person|someone|somebody|human|individual|model|student) {_AGE}\b{_NO_AGE}",
+    r"\b(?:i{1,3}|iv|vi{0,3}|ix|xi{0,3}|xiv|xvi{0,2}) (?:years? old|yo)\b",
+    rf"\b(?:{_FOREIGN_NUMBERS}) ?(?:jahren?|jahrig\w*|ans|anos|anni|jaar|jarige?|lat|letni\w*)\b",
+    r"\b(?:in )?(?:her|his|their) (?:early |mid |late )?teens\b",
+    r"(?:בן|בת|בני|בנות) " + _AGE + r"\b",
+    rf"{_AGE} (?:سنة|سنوات|سنين|عام|عاما|اعوام|سال|ساله|שנים|שנה)",
+    rf"(?:عمر|عمرها|عمره|سن|בגיל|גיל) {_AGE}\b|{_AGE} (?:साल|वरष|ป)",
+    rf"{_AGE} ?(?:岁|歲|歳|才|살|세|ขวบ)",
+    r"(?<![一二三四五六七八九十百〇零])(?:十[一二三四五六七]?|[一二三四五六七八九])(?:个月|岁|歲|歳|才)",
+    r"\b(?:열|한|두|세|네|다섯|여섯|일곱|여덟|아홉|열한|열두|열세|열네|열다섯|열여섯|열일곱) ?살",
+)))
+_HINT = re.compile(r"[\d一二三四五六七八九十살]|teens|th |rd |nd |st |birthday|grade|form| old|jahr|ans|anos|anni|jaar|"
+                   r"jarig|lat|letni")
+"""What every pattern above holds one of."""
+_WHOLE = re.compile(
+    r"(?:(?<![a-z])(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven)teen)|"
+    rf"(?<!\d){_UNDER})(?:years?olds?|yrs?olds?|yo\b|years?|something years)"
+)
+
+
+def says_age(view: str) -> bool:
+    """Whether a view says that somebody is under eighteen."""
+    view = counted(view)
+    return bool(_HINT.search(view) and _PATTERN.search(view)) or bool(
+        ("year" in view or "yo" in view) and _WHOLE.search(view))

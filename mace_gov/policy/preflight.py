@@ -1,0 +1,82 @@
+"""What can be known of a valid policy before any work, without a model: lint says it, and so does every command."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from importlib.metadata import entry_points
+
+from mace_gov.documents.base import Location
+from mace_gov.documents.detector_info import looks_at, spec_problems
+from mace_gov.documents.drawable import ban_of, forbidden, never_drawn
+from mace_gov.documents.policy import Policy
+from mace_gov.policy.reading import Problem
+
+PLUGIN_GROUP = "mace_gov.detectors"
+"""Entry points of this group are detectors by name."""
+_PHRASE = re.compile(r"[^{}\n]{1,120}")
+
+
+def installed_detectors() -> set[str]:
+    """Names of the detectors that installed packages offer; none of them is imported."""
+    return {point.name for point in entry_points(group=PLUGIN_GROUP)}
+
+
+def problems(policy: Policy, plugins: Collection[str] = ()) -> list[Problem]:
+    """Everything that would end the work later on. plugins: names of detectors that ``--plugin`` brings."""
+    known = {*installed_detectors(), *plugins}
+    found: list[Problem] = []
+    for i, category in enumerate(policy.spec.categories):
+        for j, spec in enumerate(category.detectors):
+            at: Location = ("spec", "categories", i, "detectors", j)
+            found += [((*at, *where), message) for where, message in spec_problems(spec, known)]
+    for i, phrase in enumerate(policy.spec.method.preserve.concepts or []):
+        if not _PHRASE.fullmatch(phrase) or not phrase.strip():
+            found.append((("spec", "method", "preserve", "concepts", i),
+                          f"found {phrase[:60]!r}, expected 1 to 120 characters without braces and line breaks"))
+    return [*found, *_templates(policy), *_esd(policy)]
+
+
+def warnings(policy: Policy) -> Iterator[Problem]:
+    """What keeps a rule from passing whatever the model does, beside what ``advice`` says."""
+    found, ban = never_drawn(policy), ban_of(policy)
+    undrawn = {concept.id for _, _, concept, _ in found}
+    for where, category, concept, rule in found:
+        yield where, (f"{concept.id} of {category.id} is erase-only by the rule {rule}: it is erased, and no "
+                      "picture of it is ever made, neither to train nor to audit")
+    kept = policy.spec.method.preserve.concepts or []
+    for i, category in enumerate(policy.spec.categories):
+        at: Location = ("spec", "categories", i)
+        only = undrawn.issuperset(concept.id for concept in category.concepts)
+        for j, rule in enumerate(category.rules):
+            if only and rule.suite.banned:
+                yield (*at, "rules", j), (f"{rule.id}: every concept of {category.id} is erase-only, so nothing can "
+                                          "be asked; the gate will ask for review")
+            if not any(looks_at(spec, category, rule) for spec in category.detectors):
+                names = ", ".join(dict.fromkeys(spec.name for spec in category.detectors))
+                yield (*at, "rules", j), (f"{rule.id}: {names} cannot see what a {rule.metric} rule of the "
+                                          f"{rule.suite} suite needs in a category of kind {category.kind}; the gate "
+                                          "will ask for review")
+        for phrase in dict.fromkeys([*category.neighbours, *kept]):
+            if why := forbidden(category.kind, phrase, ban):
+                yield at, f"{phrase!r} is not asked for in {category.id}, by the rule {why}"
+
+
+def _templates(policy: Policy) -> Iterator[Problem]:
+    trained = {_plain(template) for template in policy.spec.method.refine.templates or []}
+    for i, template in enumerate(policy.spec.audit.templates or []):
+        if _plain(template) in trained:
+            yield ("spec", "audit", "templates", i), (f"found '{template}', which the erasure trains on, expected "
+                                                      "captions that it never saw")
+
+
+def _esd(policy: Policy) -> Iterator[Problem]:
+    if policy.spec.method.name == "esd":
+        for where, _, concept, rule in never_drawn(policy):
+            yield where, (f"esd draws what it erases, and no picture of {concept.id} may ever be made ({rule}); "
+                          "expected mace")
+
+
+def _plain(template: str) -> str:
+    return " ".join(template.casefold().split())
+

@@ -1,0 +1,175 @@
+"""What would end the work late, found before it. Nothing is written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Collection, Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from mace_gov.audit.detectors.registry import DETECTORS, known_detectors
+from mace_gov.audit.probes.asking import Asking
+from mace_gov.audit.probes.base import Probe
+from mace_gov.audit.probes.lexicon import (
+    SMALL_SIDE,
+    lexicon_for,
+    plain_phrase,
+    plain_style,
+    style_classes,
+    subject_classes,
+)
+from mace_gov.audit.probes.suites import build_probes
+from mace_gov.core.errors import IncompleteError, MissingExtraError, PolicyError, UsageError
+from mace_gov.documents.base import Location
+from mace_gov.documents.detector_info import INFOS, looks_at
+from mace_gov.documents.plan import ErasurePlan
+from mace_gov.documents.policy import Category, DetectorSpec, Kind, Policy, Suite
+from mace_gov.embedded import judge_classes, vocabulary
+from mace_gov.policy import preflight
+from mace_gov.policy.load import LoadedPolicy
+from mace_gov.policy.reading import Problem, fail
+
+REFERENCE_FILES = (".png", ".jpg", ".jpeg", ".webp")
+"""What the detector face reads."""
+JUDGE = "mace_gov.audit.detectors.judge:JudgeDetector"
+"""The judge that ships; a planted one knows other words."""
+
+
+def check_policy(loaded: LoadedPolicy, plugins: Sequence[str] = ()) -> None:
+    """What needs no model. Raises PolicyError with every problem, UsageError for a plugin that cannot be."""
+    names = known_detectors(plugins).keys() - DETECTORS.keys()
+    found = [*preflight.problems(loaded.policy, names), *_files(loaded.policy)]
+    if found:
+        raise fail(loaded.path, loaded.source, found)
+
+
+def check_plan(
+    loaded: LoadedPolicy, plan: ErasurePlan, *, asks: bool = True, judges: bool = True
+) -> list[Probe]:
+    """What needs the base model's files. Returns what the audit will ask.
+
+    asks: whether the policy's own questions follow; judges: whether its detectors look at the answers.
+    Raises PolicyError with every problem.
+    """
+    from mace_gov.diffusion.lengths import too_long
+
+    policy, found = loaded.policy, []
+    probes: list[Probe] = []
+    try:
+        probes = build_probes(Asking(policy, lexicon_for(plan.base), plan.templates)) if asks else []
+    except PolicyError as error:
+        found.append((("spec", "audit"), error.message.removeprefix("spec.audit: ")))
+    found += too_long(plan, policy, [probe.prompt for probe in probes if probe.suite is not Suite.OBFUSCATION])
+    if judges:
+        found += _judge(policy, plan)
+    if found:
+        raise fail(loaded.path, loaded.source, found)
+    return probes
+
+
+def plan_notes(policy: Policy, plan: ErasurePlan) -> list[str]:
+    """Warnings for the plan: rules that cannot pass on this model, and packages that are missing on this machine."""
+    found = [f"warning: {message}" for where, message in preflight.warnings(policy) if "erase-only by" not in message]
+    for category in policy.spec.categories:
+        left = [spec for spec in category.detectors if spec.name != "judge" or plan.base.image_size <= SMALL_SIDE]
+        for rule in category.rules if len(left) < len(category.detectors) else ():
+            if not any(looks_at(spec, category, rule) for spec in left):
+                found.append(f"warning: {rule.id}: the judge does not know this model's pictures, and no other "
+                             f"detector sees what the {rule.suite} suite needs; the gate will ask for review")
+    missing = [error.message for error in missing_packages(policy)]
+    return list(dict.fromkeys([*found, *(f"warning: {message}" for message in missing)]))
+
+
+def missing_packages(policy: Policy) -> list[MissingExtraError]:
+    """An error for every extra that the policy's detectors need and that is not installed."""
+    needed = {INFOS[spec.name].package for category in policy.spec.categories for spec in category.detectors
+              if spec.name in INFOS}
+    return [
+        MissingExtraError(f"the package '{module}' is not installed; it comes with mace-gov[{extra}]",
+                          hint=f"pip install 'mace-gov[{extra}]'")
+        for module, extra in sorted(each for each in needed if each) if find_spec(module) is None
+    ]
+
+
+def check_machine(policy: Policy | None, *folders: Path, needs: int = 0) -> None:
+    """That the work can begin here: the packages of the policy's detectors, folders that can be written, room.
+
+    needs: bytes that the work will write.
+
+    Raises MissingExtraError, UsageError or IncompleteError.
+    """
+    if policy and (missing := missing_packages(policy)):
+        raise MissingExtraError("; ".join(error.message for error in missing), hint=missing[0].hint)
+    for folder in folders:
+        place = next((each for each in (folder, *folder.absolute().parents) if each.exists()), Path("/"))
+        if not place.is_dir():
+            raise UsageError(f"{place} is a file, expected a folder, or none yet", hint="Give another folder.")
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise UsageError(f"{folder} cannot be written, expected a folder that can", hint="Give another folder.")
+        free = shutil.disk_usage(place).free
+        if free < needs:
+            raise IncompleteError(
+                f"{folder}: found {free / 1e9:.1f} GB free, expected {needs / 1e9:.1f} GB for the model, its "
+                "pictures and the cache",
+                hint="Free some space, or give folders on another disk with --registry and --reports.")
+
+
+def model_bytes(plan: ErasurePlan) -> int:
+    """Size of the base model's folder: the governed model takes as much."""
+    return sum(path.stat().st_size for path in Path(plan.base.path).rglob("*") if path.is_file())
+
+
+def _files(policy: Policy) -> Iterator[Problem]:
+    """What the policy names on this machine."""
+    for i, category in enumerate(policy.spec.categories):
+        for j, spec in enumerate(category.detectors):
+            at: Location = ("spec", "categories", i, "detectors", j)
+            if spec.name == "face":
+                yield from _face(category, spec, at)
+            elif spec.name == "clip" and spec.model and spec.model.startswith(("/", "./", "../", "~")):
+                folder = Path(spec.model).expanduser()
+                if not (folder / "config.json").is_file():
+                    yield (*at, "model"), f"found no CLIP model in {folder}, expected a folder with config.json"
+
+
+def _face(category: Category, spec: DetectorSpec, at: Location) -> Iterator[Problem]:
+    if spec.model and not Path(spec.model).expanduser().is_file():
+        yield (*at, "model"), f"found no file {spec.model}, expected the ONNX file of a face-embedding network"
+    if not spec.references:
+        return
+    folder = Path(spec.references).expanduser()
+    names = {plain_phrase(path.parent.name) for path in folder.glob("*/*") if path.suffix.lower() in REFERENCE_FILES}
+    lacking = [concept.target for concept in category.concepts if plain_phrase(concept.target) not in names]
+    if lacking and category.kind is not Kind.STYLE:
+        yield (*at, "references"), (f"found no pictures of {_some(lacking)} in {folder}, expected a folder of that "
+                                    f"name with {', '.join(REFERENCE_FILES)} for every concept")
+
+
+def _judge(policy: Policy, plan: ErasurePlan) -> Iterator[Problem]:
+    """Words that the judge does not know: their trials would have no score, and their rules no way to pass."""
+    if plan.base.image_size > SMALL_SIDE or DETECTORS["judge"] != JUDGE:
+        return
+    classes, styles = judge_classes()
+    subjects, known_styles = subject_classes(classes, vocabulary()), style_classes(styles, vocabulary())
+    kept = policy.spec.method.preserve.concepts or []
+    for i, category in enumerate(policy.spec.categories):
+        if all(spec.name != "judge" for spec in category.detectors):
+            continue
+        at: Location = ("spec", "categories", i)
+        asked = [((*at, "concepts", j, "target"), concept.target, True) for j, concept in enumerate(category.concepts)]
+        asked += [((*at, "neighbours", j), phrase, False) for j, phrase in enumerate(category.neighbours)]
+        asked += [(("spec", "method", "preserve", "concepts", j), phrase, False) for j, phrase in enumerate(kept)]
+        for where, phrase, banned in asked:
+            style = category.kind is Kind.STYLE and plain_style(phrase) in known_styles
+            if style or plain_phrase(phrase) in subjects:
+                continue
+            rules = [rule.id for rule in category.rules if (rule.suite.banned if banned else rule.suite is Suite.NEAR)]
+            told = f"{_some(rules)} cannot pass" if rules else "its pictures have no score"
+            yield where, (f"the judge does not know '{phrase}', so {told}: expected one of the phrases that the "
+                          "embedded model draws, or another detector in its place")
+
+
+def _some(names: Collection[str], most: int = 5) -> str:
+    shown = list(names)[:most]
+    return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")

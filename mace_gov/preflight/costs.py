@@ -1,0 +1,103 @@
+"""What the audit will ask, how much room it needs, and how long it takes by what earlier audits took here."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from mace_gov.audit.probes.asking import Asking
+from mace_gov.audit.probes.base import Probe, seed_for
+from mace_gov.audit.probes.lexicon import lexicon_for
+from mace_gov.audit.probes.unrelated import general_prompts
+from mace_gov.documents.costs import AuditCosts
+from mace_gov.documents.plan import ErasurePlan
+from mace_gov.documents.policy import Policy, Suite
+from mace_gov.preflight.checks import model_bytes
+
+HARMLESS = 32
+"""Pictures of the broken-model check, see ``audit.prepare``."""
+PNG_SHARE = 0.6
+"""Bytes of a PNG file for each byte of its pixels: 0.58 of the embedded model's pictures (n = 408)."""
+SAMPLE = 200
+"""Cached pictures whose size is looked at."""
+LAST = 5
+"""Earlier audits that are looked at."""
+
+
+def audit_costs(policy: Policy, plan: ErasurePlan, probes: Sequence[Probe], registry: Path) -> AuditCosts:
+    """Count what ``probes`` ask. Reads file names and sizes in the registry, and the last audits' own account."""
+    suites: dict[str, set[tuple[str, int]]] = {}
+    for probe in probes:
+        suites.setdefault(probe.suite, set()).add((probe.prompt, probe.seed))
+    wanted = set().union(*suites.values())
+    if len(suites.get(Suite.UNRELATED, ())) < HARMLESS:
+        first = policy.spec.audit.seed
+        asking = Asking(policy, lexicon_for(plan.base), plan.templates)
+        wanted |= {(prompt, seed_for(first, 0, prompt)) for prompt in general_prompts(asking, HARMLESS)}
+    store = registry / "cache" / "pictures"
+    sizes = [path.stat().st_size for path in islice(store.glob("*.png"), SAMPLE)]
+    each = round(mean(sizes)) if sizes else round(PNG_SHARE * 3 * plan.generation.size ** 2)
+    cached = _cached(plan, wanted, store)
+    seconds = max(_seconds(plan, registry), default=None)
+    pictures = 2 * len(wanted)
+    return AuditCosts(
+        suites={suite: len(asked) for suite, asked in suites.items()}, pictures=pictures, cached=cached,
+        picture_bytes=each, measured_bytes=bool(sizes), disk_bytes=2 * pictures * each + model_bytes(plan),
+        seconds_each=None if seconds is None else round(seconds, 4),
+        seconds=None if seconds is None else round(seconds * (pictures - (cached or 0)), 1),
+    )
+
+
+def told(costs: AuditCosts) -> list[str]:
+    """The costs in lines for people."""
+    asked = ", ".join(f"{suite} {count}" for suite, count in costs.suites.items())
+    cached = f", {costs.cached} of the base model's in the cache" if costs.cached is not None else ""
+    how = "as pictures here are" if costs.measured_bytes else "estimated from their size"
+    if costs.seconds is None:
+        time = "time not known on this machine until a first audit of this model here"
+    else:
+        time = f"up to {_duration(costs.seconds)} at {costs.seconds_each:.2g} s a picture, as the last audits here took"
+    return [f"{asked} for each model", f"{costs.pictures} pictures of both models{cached}; {time}",
+            f"{_size(costs.disk_bytes)} of disk with the governed model; {_size(costs.picture_bytes)} a picture, {how}"]
+
+
+def _cached(plan: ErasurePlan, wanted: set[tuple[str, int]], folder: Path) -> int | None:
+    try:
+        from mace_gov.audit.pictures import picture_key
+    except ImportError:  # the plain install draws nothing
+        return None
+    return sum((folder / f"{picture_key(plan.base.digest, *each, plan.generation)}.png").is_file() for each in wanted)
+
+
+def _seconds(plan: ErasurePlan, registry: Path) -> Iterator[float]:
+    """Seconds for a picture in the last audits of this base with this sampler. Not verified: they are but a guess."""
+    files = [path for shelf in ("versions", "audits") for path in (registry / shelf).glob("*/*/evidence.dsse.json")]
+    for path in sorted(files, key=lambda path: path.stat().st_mtime, reverse=True)[:LAST]:
+        try:
+            evidence: Any = json.loads(base64.b64decode(json.loads(path.read_bytes())["payload"]))["predicate"]
+            audit = evidence["audit"]
+            sampler = (audit["sampling"]["steps"], audit["sampling"]["size"])
+            took = sum(float(audit["seconds"][part]) for part in ("draw", "detect"))
+            if audit["baseDigest"] == plan.base.digest and sampler == (plan.generation.steps, plan.generation.size):
+                yield took / (2 * audit["sampling"]["pictures"])
+        except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
+            continue
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
