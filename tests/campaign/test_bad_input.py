@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from mace_gov.policy.schema import policy_schema, waivers_schema
+from mace_gov.policy.source import MAX_BYTES
 from tests import factories
 from tests.campaign.mutations import Mutation, mutations
 
@@ -112,7 +113,7 @@ BY_HAND = {
     "a billion laughs": b"a: &a [x,x,x,x,x,x,x,x,x]\n" + b"".join(
         b"%c: &%c [%s]\n" % (c, c, b",".join([b"*%c" % (c - 1)] * 9)) for c in range(ord("b"), ord("h"))),
     "deeply nested": b"[" * 5000 + b"]" * 5000,
-    "a megabyte too much": b"# " + b"x" * 1_100_000 + b"\n" + GOOD.encode(),
+    "a byte more than is read": GOOD.encode() + b"#" * (MAX_BYTES + 1 - len(GOOD.encode())),
     "a key given twice": GOOD.encode() + b"kind: Waivers\n",
     "keys in snake case": GOOD.replace("minSamples", "min_samples").replace("reviewBy", "review_by").encode(),
     "keys in capitals": GOOD.replace("spec:", "Spec:").encode(),
