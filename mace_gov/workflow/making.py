@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mace_gov.attest.keys import KeyPair, ensure_key_pair, ensure_model_pair
+from mace_gov.attest.keys import KeyPair, ensure_key_pair, ensure_model_pair, registry_trust
 from mace_gov.attest.sign import collect_files, sign_build, sign_evidence, sign_results, sign_summary
 from mace_gov.attest.statement import POLICY_NAME
 from mace_gov.attest.verify import verify
@@ -28,10 +28,10 @@ from mace_gov.gate.decide import decide
 from mace_gov.plan.build import generation_settings
 from mace_gov.planning import plan_policy
 from mace_gov.policy.load import LoadedPolicy
-from mace_gov.record.server import highest_number
-from mace_gov.record.versions import new_version, version_folder
+from mace_gov.record.versions import highest_number, new_version, version_folder
 from mace_gov.workflow.deciding import Granted, grant
 from mace_gov.workflow.reporting import write_report
+from mace_gov.workflow.standing import chain
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,14 @@ def apply(
     from mace_gov.audit.engine import audit
     from mace_gov.diffusion.manifest import read_manifest
     from mace_gov.erase.engine import erase
-    from mace_gov.record.lineage import publish, record_lineage
+    from mace_gov.record.lineage import prepare_lineage, publish, record_lineage
 
     policy = loaded.policy
     granted = grant(policy, waivers=waivers, against=against, key=None, registry=registry)
     pair, model_pair = _signing_key(registry, progress), ensure_model_pair(registry)
     cache = registry / "cache"
+    above = _highest_taken(registry, policy.metadata.name, prepare_lineage(registry, policy.metadata.name), progress)
     with ExitStack() as undo:
-        above = highest_number(registry, policy.metadata.name)
         with new_version(registry, policy.metadata.name, above=above) as (number, folder):
             version = f"{policy.metadata.name}/{number}"
             erasure = erase(plan, folder, cache=cache, device=device, progress=progress)
@@ -189,6 +189,19 @@ def _forget(registry: Path, lineage: Lineage) -> None:
 
     with suppress(IncompleteError):
         withdraw(registry, lineage)
+
+
+def _highest_taken(registry: Path, name: str, recorded: int, progress: Progress) -> int:
+    """The highest number that a version of ``name`` ever had, by MLflow or by the signed releases.
+
+    A number that was taken is never given again, though its folder was deleted: records and recalls speak about it.
+    """
+    log = chain(registry, name, registry_trust(registry))
+    released = max((entry.version for entry in log.entries), default=0)
+    if (taken := max(recorded, released)) > highest_number(registry, name):
+        who = "MLflow" if recorded >= released else "the chain of releases"
+        progress.note(f"{who} knows {name}/{taken}, whose folder is not here: numbers go on above it")
+    return taken
 
 
 def _signing_key(registry: Path, progress: Progress) -> KeyPair:
