@@ -34,7 +34,7 @@ def training_pictures(
 ) -> dict[str, TrainingPictures]:
     """Draw the training pictures of targets with the base model, or take them from ``cache``; by the target's id.
 
-    Several targets share a batch. Those of a batch are kept once it is done, so that a run that was interrupted goes on
+    ``advance`` is told of those that are drawn. Several targets share a batch. Those of a batch are kept once it is done, so that a run that was interrupted goes on
     with the batches that it would have drawn.
     """
     found: dict[str, TrainingPictures] = {}
@@ -43,7 +43,6 @@ def training_pictures(
         file = _file(plan, target, cache)
         if file is not None and file.is_file():
             found[target.id] = TrainingPictures(**load_file(file))
-            advance(1)
         else:
             missing.append(target)
     most = max(1, plan.generation.batch // max((target.lora.images for target in missing), default=1))
@@ -55,6 +54,11 @@ def training_pictures(
                 write_bytes(file, save({"latents": pictures.latents, "heat": pictures.heat}))
         advance(len(together))
     return found
+
+
+def undrawn(plan: ErasurePlan, targets: Sequence[Target], cache: Path | None) -> int:
+    """Of how many targets the pictures are still to be drawn."""
+    return sum(file is None or not file.is_file() for file in (_file(plan, target, cache) for target in targets))
 
 
 def _file(plan: ErasurePlan, target: Target, cache: Path | None) -> Path | None:

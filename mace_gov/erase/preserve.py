@@ -6,7 +6,7 @@ all. It is a sum, not a mean: more captions weigh more, and mu multiplies it pla
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.errors import NumericalError
+from mace_gov.core.progress import Progress, Silent
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ErasurePlan, ModelManifest
 from mace_gov.documents.policy import Kind
@@ -66,20 +67,31 @@ def namesake_captions(plan: ErasurePlan) -> list[str]:
 
 
 def moment_of(
-    reader: TextReader, base: ModelManifest, captions: Sequence[str], cache: Path | None = None
+    reader: TextReader, base: ModelManifest, captions: Sequence[str], cache: Path | None = None,
+    progress: Progress | None = None,
 ) -> torch.Tensor:
     """P [d, d] of captions, kept as a whole in ``cache``."""
     key = digest_of({"what": "moment/v1", "text": encoder_digest(base), "captions": captions})
     file = cache / "moments" / f"{key}.safetensors" if cache is not None else None
     if file is not None and file.is_file():
         return load_file(file)["P"]
-    moment = second_moment(reader.states([reader.tokens(caption) for caption in captions]), reader.width)
+    advance = (progress or Silent()).start("reading what is preserved", len(captions))
+    states = reader.states([reader.tokens(caption) for caption in captions])
+    moment = second_moment(_counted(states, advance), reader.width)
     if file is not None:
         write_bytes(file, save({"P": moment}))
     return moment
 
 
-def preserve_term(reader: TextReader, plan: ErasurePlan, cache: Path | None = None) -> torch.Tensor:
+def _counted(states: Iterable[torch.Tensor], advance: Callable[[int], None]) -> Iterator[torch.Tensor]:
+    for state in states:
+        yield state
+        advance(1)
+
+
+def preserve_term(
+    reader: TextReader, plan: ErasurePlan, cache: Path | None = None, progress: Progress | None = None
+) -> torch.Tensor:
     """mu P = scale P_prior + conceptScale P_concepts + namesakeScale P_namesakes, [d, d] float64.
 
     Namesakes stand in one caption each.
@@ -88,11 +100,11 @@ def preserve_term(reader: TextReader, plan: ErasurePlan, cache: Path | None = No
     settings = plan.preserve
     term = torch.zeros(reader.width, reader.width, dtype=torch.float64)
     if settings.prior == "general" and settings.scale > 0:
-        term += settings.scale * moment_of(reader, plan.base, prior_captions(plan), cache)
+        term += settings.scale * moment_of(reader, plan.base, prior_captions(plan), cache, progress)
     if captions := concept_captions(plan):
-        term += settings.concept_scale * moment_of(reader, plan.base, captions, cache)
+        term += settings.concept_scale * moment_of(reader, plan.base, captions, cache, progress)
     if captions := namesake_captions(plan):
-        term += (settings.namesake_scale or 0.0) * moment_of(reader, plan.base, captions, cache)
+        term += (settings.namesake_scale or 0.0) * moment_of(reader, plan.base, captions, cache, progress)
     if not torch.isfinite(term).all():
         raise NumericalError("the preserve matrix is not finite, expected finite text states and scales")
     return term

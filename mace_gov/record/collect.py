@@ -96,7 +96,8 @@ def _orphans(registry: Path, gone: set[Path | None]) -> Iterator[Waste]:
         for place in client.search_experiments():
             for reference in dict.fromkeys(run.data.tags[VERSION_TAG] for run in versions_runs(client, place.name)):
                 if reference not in told and _is_gone(registry, reference, gone):
-                    yield Waste(f"MLflow's runs of {reference}: it has no folder", version=(place.name, None, reference))
+                    yield Waste(f"MLflow's runs of {reference}: it has no folder",
+                                version=(place.name, None, reference))
 
 
 def _is_gone(registry: Path, reference: str, gone: set[Path | None]) -> bool:

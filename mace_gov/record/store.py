@@ -40,7 +40,9 @@ def server_uri() -> str | None:
     """The team's tracking server; None when lineage is kept on SQLite. Raises UsageError for anything but HTTP."""
     uri = os.environ.get(TRACKING_VARIABLE)
     if uri and not uri.startswith(("http://", "https://")):
-        raise UsageError(f"{TRACKING_VARIABLE} is '{uri}', expected the http:// or https:// address of a server")
+        scheme = uri.partition(":")[0]
+        raise UsageError(f"{TRACKING_VARIABLE} begins with '{scheme}:', expected the http:// or https:// address of "
+                         "a server")
     return uri or None
 
 

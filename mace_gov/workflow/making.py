@@ -17,7 +17,7 @@ from mace_gov.core.atomic import new_folder, write_bytes
 from mace_gov.core.clock import timestamp
 from mace_gov.core.errors import IncompleteError, UsageError
 from mace_gov.core.lazy import require
-from mace_gov.core.progress import Progress, Silent
+from mace_gov.core.progress import Progress, Silent, working
 from mace_gov.documents.audit import AuditResult
 from mace_gov.documents.erasure import ErasureRecord
 from mace_gov.documents.evidence import Evidence, VerifiedEvidence
@@ -77,7 +77,9 @@ def apply(
     granted = grant(policy, waivers=waivers, against=against, key=None, registry=registry)
     pair, model_pair = _signing_key(registry, progress), ensure_model_pair(registry)
     cache = registry / "cache"
-    above = _highest_taken(registry, policy.metadata.name, prepare_lineage(registry, policy.metadata.name), progress)
+    with working(progress, "opening MLflow"):
+        recorded = prepare_lineage(registry, policy.metadata.name)
+    above = _highest_taken(registry, policy.metadata.name, recorded, progress)
     with ExitStack() as undo:
         with new_version(registry, policy.metadata.name, above=above) as (number, folder):
             version = f"{policy.metadata.name}/{number}"
@@ -87,19 +89,21 @@ def apply(
                 policy, plan.base, governed, plan.generation, folder / "evidence", cache=cache, device=device,
                 progress=progress, trained_on=plan.templates, inputs=Inputs(calibrations=registry / "calibrations"),
             )
-            lineage = record_lineage(
-                registry, version=number, policy=policy, plan=plan, erasure=erasure, audit=seen, model=folder / "model"
-            )
+            with working(progress, "recording in MLflow"):
+                lineage = record_lineage(registry, version=number, policy=policy, plan=plan, erasure=erasure,
+                                         audit=seen, model=folder / "model")
             # The evidence names the version's place in MLflow, so it is recorded before its folder is complete.
             undo.callback(_forget, registry, lineage)
             verified, verdict = _attest(
                 folder, loaded, plan, erasure, seen, lineage, granted, pair=pair, model_pair=model_pair,
-                governed=governed,
+                governed=governed, progress=progress,
             )
         undo.pop_all()
-    publish(registry, lineage, verdict)
+    with working(progress, "publishing in MLflow"):
+        publish(registry, lineage, verdict)
     folder = version_folder(registry, policy.metadata.name, number)
-    report = write_report(policy, verified, verdict, version, folder, reports, pair)
+    with working(progress, "writing the report"):
+        report = write_report(policy, verified, verdict, version, folder, reports, pair)
     return Outcome(verdict, seen, version, folder, folder / "model", report, model_pair.public_path)
 
 
@@ -126,10 +130,12 @@ def audit_model(
             cache=registry / "cache", device=device, progress=progress, trained_on=plan.templates, inputs=inputs,
         )
         verified, verdict = _attest(
-            folder, loaded, plan, None, seen, None, Granted(), pair=pair, model_pair=None, governed=governed
+            folder, loaded, plan, None, seen, None, Granted(), pair=pair, model_pair=None, governed=governed,
+            progress=progress,
         )
     folder = registry / "audits" / policy.metadata.name / str(number)
-    report = write_report(policy, verified, verdict, None, folder, reports, pair)
+    with working(progress, "writing the report"):
+        report = write_report(policy, verified, verdict, None, folder, reports, pair)
     return Outcome(verdict, seen, None, folder, Path(governed.path), report)
 
 
@@ -159,12 +165,15 @@ def erase_model(
 def _attest(
     folder: Path, loaded: LoadedPolicy, plan: ErasurePlan, erasure: ErasureRecord | None, seen: AuditResult,
     lineage: Lineage | None, granted: Granted, *, pair: KeyPair, model_pair: KeyPair | None, governed: ModelManifest,
+    progress: Progress,
 ) -> tuple[VerifiedEvidence, Verdict]:
     """Sign the evidence, read it back as a stranger would, decide, sign the decision."""
     write_bytes(folder / POLICY_NAME, loaded.data)
     if erasure and lineage and model_pair:
         sign_build(folder, f"{lineage.name}/{lineage.version}", loaded.policy, loaded.file_digest, plan, erasure, seen,
                    pair=pair, model_pair=model_pair)
+    with working(progress, "hashing what is signed"):
+        files = collect_files(folder)
     evidence = Evidence(
         created=timestamp(),
         policy_digest=loaded.policy.content_digest(),
@@ -173,10 +182,11 @@ def _attest(
         erasure=erasure,
         audit=seen,
         lineage=lineage,
-        files=collect_files(folder),
+        files=files,
     )
     sign_evidence(folder, evidence, pair, model_files=None if erasure else governed.files)
-    verified = verify(folder, key=pair.public, model=None if erasure else Path(governed.path), need_verdict=False)
+    verified = verify(folder, key=pair.public, model=None if erasure else Path(governed.path), need_verdict=False,
+                      progress=progress)
     verdict = decide(verified, loaded.policy, waivers=granted.waivers, previous=granted.previous)
     sign_results(folder, verified.evidence, verdict, pair)
     sign_summary(folder, verified.evidence, verdict, pair)

@@ -33,7 +33,7 @@ def nullspace(plan: ErasurePlan, pipe, *, cache: Path | None, progress: Progress
     clock = Stopwatch()
     with kept_reader(pipe, plan, cache) as reader:
         with clock.stage("preserve"):
-            free = null_projector(preserve_term(reader, plan, cache), plan.preserve.leak)
+            free = null_projector(preserve_term(reader, plan, cache, progress), plan.preserve.leak)
         with clock.stage("refine"):
             a, c = aligned_moments(reader, plan, progress.start("editing", len(plan.targets)))
             inside = free @ a @ free

@@ -26,7 +26,7 @@ def uce(plan: ErasurePlan, pipe, *, cache: Path | None, progress: Progress) -> E
     clock = Stopwatch()
     with kept_reader(pipe, plan, cache) as reader:
         with clock.stage("preserve"):
-            preserve = preserve_term(reader, plan, cache)
+            preserve = preserve_term(reader, plan, cache, progress)
         with clock.stage("refine"):
             a, c = aligned_moments(reader, plan, progress.start("editing", len(plan.targets)))
             matrix, system = solve(a, c, plan.refine, preserve)
