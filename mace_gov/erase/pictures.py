@@ -34,8 +34,8 @@ def training_pictures(
 ) -> dict[str, TrainingPictures]:
     """Draw the training pictures of targets with the base model, or take them from ``cache``; by the target's id.
 
-    ``advance`` is told of those that are drawn. Several targets share a batch. Those of a batch are kept once it is done, so that a run that was interrupted goes on
-    with the batches that it would have drawn.
+    ``advance`` is told of those that are drawn. Several targets share a batch. Those of a batch are kept once it is
+    done, so that a run that was interrupted goes on with the batches that it would have drawn.
     """
     found: dict[str, TrainingPictures] = {}
     missing = []
