@@ -200,6 +200,27 @@ def test_a_source_that_was_moved_is_refused(registry: Path) -> None:
         verified(registry)
 
 
+def test_a_digest_that_was_changed_is_refused(registry: Path) -> None:
+    edit(registry, "UPDATE model_version_tags SET value = 'abcd' WHERE key = ? AND version = 1",
+         "mace_gov.governed_digest")
+    with pytest.raises(IntegrityError, match="MLflow says that its digest is abcd"):
+        verified(registry, Path("models:/nsfw/1"))
+
+
+def test_a_copy_is_verified_by_its_own_files(registry: Path, tmp_path: Path) -> None:
+    promote(registry, 1)
+    copy = tmp_path / "x%2Fy" / "reg?istry"
+    shutil.copytree(registry, copy)
+    assert verified(copy) == "nsfw/1"
+    weights = next((copy / "versions/nsfw/1/model/unet").glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(IntegrityError, match=weights.name):
+        verified(copy)
+    shutil.rmtree(copy / "versions/nsfw/1")
+    with pytest.raises(IntegrityError, match="there is no"):
+        verified(copy)
+
+
 def test_a_recall_that_was_taken_off_the_chain_still_shows_in_mlflow(registry: Path) -> None:
     promote(registry, 1)
     workflow.recall("nsfw/1", registry=registry, by="ann", reason="it came back")
