@@ -31,10 +31,13 @@ def take_turn(folder: Path) -> Iterator[None]:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether any process holds ``folder``; always True where the platform knows no such locks."""
+    """Whether any process holds ``folder``; always True where the platform knows no such locks.
+
+    True as well for one that has just gone: whoever held it has finished.
+    """
     try:
         handle = _locked(folder)
-    except BlockingIOError:
+    except (BlockingIOError, FileNotFoundError):
         return True
     if handle is None:
         return True

@@ -169,7 +169,8 @@ def number_in(reference: str) -> int:
 def _clear_dead(home: Path) -> None:
     """Remove what processes that died left: the folder that they filled, and the claim of its number."""
     for scratch in home.glob(".*"):
-        if scratch.is_dir() and not is_held(scratch):
+        # Asked for again last: it may have become its version meanwhile.
+        if scratch.is_dir() and not is_held(scratch) and scratch.is_dir():
             number = scratch.name.split(".")[1]
             shutil.rmtree(scratch, ignore_errors=True)
             with contextlib.suppress(OSError):

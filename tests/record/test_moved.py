@@ -6,9 +6,12 @@ import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from signal import SIGTERM
 
 import pytest
+from mlflow.entities import ViewType
 
+from mace_gov.cli.signals import Interrupted
 from mace_gov.core.errors import IncompleteError, IntegrityError
 from mace_gov.documents.lineage import Lineage
 from mace_gov.record.collect import find_waste, remove
@@ -96,6 +99,25 @@ def test_runs_of_a_version_that_never_came_to_be_are_found(registry: Path) -> No
     assert find_waste(registry) == []
     with open_store(registry) as client:
         assert client.get_run(run).info.lifecycle_stage == "deleted"
+
+
+def test_an_interrupted_record_leaves_no_run_that_seems_to_go_on(
+    registry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_audit: object) -> None:
+        raise Interrupted(SIGTERM)
+
+    monkeypatch.setattr("mace_gov.record.lineage.audit_metrics", interrupted)
+    with pytest.raises(Interrupted):
+        recorded(registry)
+    monkeypatch.undo()
+    assert list((registry / "versions/nsfw").iterdir()) == []
+    with open_store(registry) as client:
+        place = client.get_experiment_by_name("nsfw").experiment_id
+        runs = client.search_runs([place], run_view_type=ViewType.ALL)
+        assert {(run.info.status, run.info.lifecycle_stage) for run in runs} == {("KILLED", "deleted")}
+        assert client.search_model_versions("name = 'nsfw'") == []
+    assert recorded(registry).version == 1
 
 
 @pytest.mark.parametrize("name", ["nsfw", "base-models"])
