@@ -13,6 +13,7 @@ import mace_gov
 from mace_gov import workflow
 from mace_gov.attest.keypair import generate_key, load_key_pair
 from mace_gov.attest.keys import pin
+from mace_gov.cli.registry import list_
 from mace_gov.core.errors import IntegrityError, RecalledError, UsageError
 from mace_gov.documents.sign_off import Decision
 from mace_gov.documents.trust import Role
@@ -207,7 +208,9 @@ def test_a_digest_that_was_changed_is_refused(registry: Path) -> None:
         verified(registry, Path("models:/nsfw/1"))
 
 
-def test_a_copy_is_verified_by_its_own_files(registry: Path, tmp_path: Path) -> None:
+def test_a_copy_is_verified_by_its_own_files(
+    registry: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     promote(registry, 1)
     copy = tmp_path / "x%2Fy" / "reg?istry"
     shutil.copytree(registry, copy)
@@ -219,6 +222,8 @@ def test_a_copy_is_verified_by_its_own_files(registry: Path, tmp_path: Path) -> 
     shutil.rmtree(copy / "versions/nsfw/1")
     with pytest.raises(IntegrityError, match="there is no"):
         verified(copy)
+    list_(registry=copy)
+    assert "nsfw/1  compliant by the signed chain of releases; its folder is not here" in capsys.readouterr().out
 
 
 def test_a_recall_that_was_taken_off_the_chain_still_shows_in_mlflow(registry: Path) -> None:
