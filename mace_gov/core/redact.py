@@ -13,6 +13,8 @@ _LOGIN = re.compile(r"(?<=://)(?:[^\s/?#'\"<>]*|[^\s/@:'\"<>]*:[^\s'\"<>]*)@")
 _SECRET = re.compile(r"(PASSWORD|PASSPHRASE|TOKEN|SECRET|SECRET_ACCESS_KEY)$")
 _SHORTEST = 4
 """Letters of a secret that can be told from a word by chance."""
+_SWITCHES = ("true", "false", "none")
+"""What is no secret, though a variable may be called like one."""
 
 
 def redact(text: str) -> str:
@@ -30,6 +32,7 @@ def _secrets() -> set[str]:
             found.add(value)
         for login in _LOGIN.findall(value):
             # The password alone, too: some libraries take an address to pieces.
-            password = login.removesuffix("@").partition(":")[2]
+            login = login.removesuffix("@")
+            password = login.partition(":")[2] or login
             found |= {password, unquote(password)}
-    return {secret for secret in found if len(secret) >= _SHORTEST}
+    return {secret for secret in found if len(secret) >= _SHORTEST and secret.casefold() not in _SWITCHES}

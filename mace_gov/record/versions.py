@@ -155,9 +155,9 @@ def by_digest(registry: Path, digest: str) -> list[VersionEntry]:
 
 
 def highest_number(registry: Path, name: str) -> int:
-    """The highest number of ``name`` whose folder is at hand; 0 if none."""
-    return max((int(path.name) for path in (registry / "versions" / name).glob("[1-9]*")
-                if _NUMBER.fullmatch(path.name) and any(path.iterdir())), default=0)
+    """The highest number of ``name`` whose folder is at hand, or that a run is about to use; 0 if none."""
+    folders = (registry / "versions" / name).glob("[1-9]*")
+    return max((int(path.name) for path in folders if _NUMBER.fullmatch(path.name)), default=0)
 
 
 def number_in(reference: str) -> int:

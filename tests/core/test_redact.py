@@ -30,9 +30,13 @@ def test_what_is_no_login_stays(text: str) -> None:
 def test_no_secret_of_the_environment_is_said(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, "hunter2222")
     assert redact("401 for hunter2222") == "401 for ***"
+    monkeypatch.setenv(variable, "true")
+    assert redact("it is true") == "it is true"
 
 
 def test_a_password_is_known_also_when_the_address_was_taken_to_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "https://index-7777@host")
+    assert redact("index-7777 was refused") == "*** was refused"
     monkeypatch.setenv("HTTPS_PROXY", "http://ann:hunter%402222@proxy")
     assert redact("proxy refused hunter@2222 and hunter%402222") == "proxy refused *** and ***"
 
