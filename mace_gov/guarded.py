@@ -10,6 +10,7 @@ from mace_gov import workflow
 from mace_gov.attest.keypair import load_key_pair
 from mace_gov.attest.sign_off import sign_off
 from mace_gov.attest.statement import EVIDENCE_NAME, version_name
+from mace_gov.core.atomic import write_bytes
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IntegrityError, NotReleasedError, UsageError
 from mace_gov.core.progress import Progress, Silent
@@ -81,6 +82,7 @@ def generate_pictures(
     A folder or a registry version is verified first, as ``load`` does, unless ``verify`` is False. ``embedded`` and hub
     ids name base models, which nothing governs. Raises UsageError for prompts that must never be drawn.
     """
+    from mace_gov.audit.pictures import png_bytes
     from mace_gov.diffusion.generate import draw
     from mace_gov.diffusion.lengths import cut_prompts
     from mace_gov.diffusion.load import load_pipeline
@@ -105,7 +107,7 @@ def generate_pictures(
     pictures = draw(pipe, prompts, seeds, generation_settings(manifest), progress=progress)
     for each, picture in zip(seeds, pictures, strict=True):
         paths.append(out / f"{each:05d}.png")
-        picture.save(paths[-1])
+        write_bytes(paths[-1], png_bytes(picture))
     return paths
 
 

@@ -79,9 +79,13 @@ def hash_files(root: Path, names: Sequence[str], progress: Progress) -> dict[str
     advance = progress.start(f"re-hashing {root}", len(names))
     digests = {}
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for name, digest in zip(names, pool.map(_digest, (root / name for name in names)), strict=True):
-            digests[name] = digest
-            advance(1)
+        try:
+            for name, digest in zip(names, pool.map(_digest, (root / name for name in names)), strict=True):
+                digests[name] = digest
+                advance(1)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # whoever interrupts does not wait for the other files
+            raise
     return digests
 
 

@@ -25,7 +25,7 @@ from mace_gov.audit.thumbnails import write_thumbnails
 from mace_gov.audit.trials import TRIALS_NAME, Pair, trials_of, write_trials
 from mace_gov.core.digest import folder_files, sha256_file
 from mace_gov.core.errors import UsageError
-from mace_gov.core.progress import Progress, Silent
+from mace_gov.core.progress import Progress, Silent, working
 from mace_gov.documents.attack import AttackResult, Derivative
 from mace_gov.documents.audit import AuditResult, BrokenModelCheck, Side
 from mace_gov.documents.plan import GenerationSettings, ModelManifest
@@ -71,7 +71,8 @@ def audit(
         progress.note(said)
     digest, policy = policy.content_digest(), asked.policy
     make = detector or partial(make_detector, known=known_detectors(inputs.plugins))
-    panels = Panels(policy, make, load_all(inputs.calibrations) if inputs.calibrations else ())
+    with working(progress, "loading detectors"):
+        panels = Panels(policy, make, load_all(inputs.calibrations) if inputs.calibrations else ())
     pictures: dict[Side, dict[Wanted, Picture]] = {side: {} for side in SIDES}
     pairs: list[Pair] = []
     seconds = {"draw": 0.0, "detect": 0.0}
@@ -96,7 +97,8 @@ def audit(
         seconds["detect"] += time.monotonic() - drawn
         wanted = []
         progress.table(standing(policy, pairs))
-    broken = _broken(out, pictures, asked.harmless, pairs)
+    with working(progress, "comparing harmless pictures"):
+        broken = _broken(out, pictures, asked.harmless, pairs)
     attacks: list[AttackResult] = []
     if inputs.attacks:
         from mace_gov.audit.attacks.run import strike_all
@@ -114,7 +116,11 @@ def audit(
             progress=progress,
         )
     trials = write_trials(out / TRIALS_NAME, trials_of(pairs, pictures))
-    thumbnails = write_thumbnails(policy, pairs, pictures, out, base=base, governed=governed)
+    with working(progress, "writing thumbnails"):
+        thumbnails = write_thumbnails(policy, pairs, pictures, out, base=base, governed=governed)
+    with working(progress, "measuring pictures"):
+        comparisons = picture_measures(
+            policy, [pair.probe for pair in pairs], asked.captions, pictures, panels, out)
     thresholds = {category.id: panels.thresholds(category.id) for category in policy.spec.categories}
     return AuditResult(
         policy_digest=digest,
@@ -137,7 +143,7 @@ def audit(
         disagreements=disagreements(pairs, thresholds),
         attacks=attacks,
         derivatives=derived,
-        comparisons=picture_measures(policy, [pair.probe for pair in pairs], asked.captions, pictures, panels, out),
+        comparisons=comparisons,
         inputs={path.name: sha256_file(path) for path in (*inputs.prompts, *inputs.loras)},
     )
 

@@ -14,6 +14,7 @@ from mace_gov.audit.detectors.base import Detector, Query
 from mace_gov.audit.pictures import Picture, Wanted, open_picture
 from mace_gov.audit.probes.base import Probe
 from mace_gov.core.errors import DetectorError
+from mace_gov.core.redact import redact
 from mace_gov.documents.audit import DetectorCard
 from mace_gov.documents.detector import Calibration
 from mace_gov.documents.policy import Category, DetectorSpec, Policy
@@ -62,7 +63,7 @@ class Seat:
             if len(images) == 1:
                 self.failures += 1
                 said = str(error) if isinstance(error, DetectorError) else f"{type(error).__name__}: {error}"
-                self.reasons[said] += 1
+                self.reasons[redact(said)] += 1  # they are signed and published
                 return [None]
         return [self.score([image], [query])[0] for image, query in zip(images, queries, strict=True)]
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
+import traceback
+from signal import SIGINT
 
 import typer
 
+from mace_gov.cli.signals import Interrupted, raise_interrupted
 from mace_gov.core.errors import MaceGovError
+from mace_gov.core.redact import redact
 
 INTERNAL = 3
 INTERRUPTED = 130
@@ -16,14 +21,22 @@ INTERRUPTED = 130
 
 def end(app: typer.Typer) -> int:
     """Run ``app`` on sys.argv and return the exit code."""
+    with raise_interrupted():
+        return _end(app)
+
+
+def _end(app: typer.Typer) -> int:
     try:
         result = app(standalone_mode=False, prog_name="mace-gov")
+        if result == INTERRUPTED:  # no command ends with it: so typer tells of a KeyboardInterrupt
+            return _interrupted(Interrupted(SIGINT))
         return result if isinstance(result, int) else 0
+    except Interrupted as interrupted:
+        return _interrupted(interrupted)
     except MaceGovError as error:
         return _say(error.message, error.hint, error.exit_code)
     except KeyboardInterrupt:
-        return _say("interrupted; nothing half-written was kept", "Run the command again: finished parts are reused.",
-                    INTERRUPTED)
+        return _interrupted(Interrupted(SIGINT))
     except typer.Abort:
         return _say("aborted", "Run the command again.", INTERRUPTED)
     except Exception as error:
@@ -33,6 +46,12 @@ def end(app: typer.Typer) -> int:
         return _internal(error)
 
 
+def _interrupted(interrupted: Interrupted) -> int:
+    command = shlex.join(["mace-gov", *sys.argv[1:3]])
+    return _say(f"`{command}` was interrupted ({interrupted.name}); nothing half-written was kept",
+                "Run it again: finished parts are reused.", interrupted.exit_code)
+
+
 def _usage(error: Exception) -> str:
     context = getattr(error, "ctx", None)
     return f"See `{context.command_path} --help`." if context is not None else "See `mace-gov --help`."
@@ -40,7 +59,7 @@ def _usage(error: Exception) -> str:
 
 def _internal(error: Exception) -> int:
     if os.environ.get("MACE_GOV_DEBUG"):
-        raise error
+        print(redact("".join(traceback.format_exception(error))), file=sys.stderr, end="")
     if isinstance(error, OSError):
         return _say(f"{error.filename or 'a file'}: {error.strerror or error}",
                     "Check the path, its permissions and the space left.", INTERNAL)
@@ -49,6 +68,7 @@ def _internal(error: Exception) -> int:
 
 
 def _say(message: str, hint: str, code: int) -> int:
+    message = redact(message)
     if "--json" in sys.argv:
         print(json.dumps({"error": message, "hint": hint, "exit_code": code}))
     else:

@@ -1,16 +1,81 @@
-"""Progress on standard error: bars on a terminal, one line per task elsewhere."""
+"""Progress on standard error: bars on a terminal; elsewhere lines, few of them and never none."""
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.table import Table
 from rich.text import Text
+
+INTERVAL = 30.0
+"""Seconds between two lines about one task; of a long one it grows with the time that the task has taken."""
+WINDOW = 60.0
+"""Seconds that the time left is told from; of a long task, the second half of its time."""
+
+
+class Pace:
+    """How long a task will take, told from its own finished steps alone."""
+
+    def __init__(self, total: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.total, self.done, self.begun, self._clock = total, 0, clock(), clock
+        self._marks: deque[tuple[float, int]] = deque(maxlen=4096)
+
+    def advance(self, steps: int) -> None:
+        """So many steps more are done."""
+        self.done += steps
+        self._marks.append((self._clock(), self.done))
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds so far."""
+        return self._clock() - self.begun
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done."""
+        return self.done >= self.total
+
+    def left(self) -> float | None:
+        """Seconds left; None as long as they cannot be told.
+
+        The time before the first mark is no measure of the others, for it holds what is loaded and compiled.
+        """
+        if len(self._marks) < 2 or self.finished:
+            return None
+        last, done = self._marks[-1]
+        since = last - max(WINDOW, (last - self.begun) / 2)
+        start = next((mark for mark in self._marks if mark[0] >= since), self._marks[-2])
+        start = self._marks[-2] if start is self._marks[-1] else start
+        if done <= start[1]:
+            return None
+        each = (last - start[0]) / (done - start[1])
+        left = each * (self.total - done) - (self._clock() - last)
+        return left if left > 0 else None
+
+
+class _Left(ProgressColumn):
+    """Time since a task began, and time left where that is known."""
+
+    def render(self, task: Task) -> Text:
+        """See ``ProgressColumn``."""
+        pace: Pace = task.fields["pace"]
+        left = None if task.finished else pace.left()
+        return Text(clock(task.finished_time if task.finished else pace.elapsed)
+                    + (f", {clock(left)} left" if left is not None else ""))
+
+
+def clock(seconds: float | None) -> str:
+    """Seconds as ``0:07``, ``12:30`` or ``1:02:03``."""
+    minutes, rest = divmod(round(seconds or 0), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class Bars:
@@ -21,8 +86,18 @@ class Bars:
 
     def start(self, task: str, total: int) -> Callable[[int], None]:
         """See ``core.progress.Progress.start``."""
-        handle = self._bars.add_task(task, total=total)
-        return lambda steps: self._bars.update(handle, advance=steps)
+        if total <= 0:
+            return lambda _steps: None
+        pace = Pace(total)
+        handle = self._bars.add_task(task, total=total, pace=pace)
+
+        def advance(steps: int) -> None:
+            pace.advance(steps)
+            self._bars.update(handle, completed=pace.done)
+            if pace.finished and total == 1 and handle in self._bars.task_ids:
+                self._bars.remove_task(handle)  # it only told that something goes on
+
+        return advance
 
     def note(self, message: str) -> None:
         """See ``core.progress.Progress.note``."""
@@ -37,37 +112,64 @@ class Bars:
 
 
 class Lines:
-    """``core.progress.Progress`` for a log: a line when a task starts, one when it ends, one every ten seconds."""
+    """``core.progress.Progress`` for a log: a line when a task starts and when it ends, and now and then between.
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    A task that stands still is spoken of too, so that a log tells it from one that hangs.
+    """
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console, self._clock = console, clock
+        self._current: tuple[str, Pace] | None = None
+        self._said = clock()
+        self._lock = threading.Lock()
 
     def start(self, task: str, total: int) -> Callable[[int], None]:
         """See ``core.progress.Progress.start``."""
-        begun = said = time.monotonic()
-        done = 0
-        self.note(f"{task} ...")
+        if total <= 0:
+            return lambda _steps: None
+        pace = Pace(total, self._clock)
+        with self._lock:
+            self._current = task, pace
+            self._say(f"{task} ...")
 
         def advance(steps: int) -> None:
-            nonlocal done, said
-            done += steps
-            now = time.monotonic()
-            if done >= total > done - steps:
-                self.note(f"{task}: {done} of {total} done in {now - begun:.0f} s")
-            elif now - said >= 10:
-                said = now
-                self.note(f"{task}: {done} of {total}")
+            with self._lock:
+                before = pace.finished
+                pace.advance(steps)
+                self._current = None if pace.finished else (task, pace)
+                if pace.finished and not before:
+                    done = f"{pace.done} of {total} done" if total > 1 else "done"
+                    self._say(f"{task}: {done} in {pace.elapsed:.0f} s")
+            self.remind()
 
         return advance
 
+    def remind(self) -> None:
+        """Say where the task stands that moved last, if nothing was said for a while."""
+        with self._lock:
+            if self._current is None:
+                return
+            task, pace = self._current
+            if self._clock() - self._said < max(INTERVAL, pace.elapsed / 20):
+                return
+            left = pace.left()
+            counted = f"{pace.done} of {pace.total}" if pace.total > 1 else "still going"
+            self._say(f"{task}: {counted}, {clock(pace.elapsed)}"
+                      + (f", {clock(left)} left" if left is not None else ""))
+
     def note(self, message: str) -> None:
         """See ``core.progress.Progress.note``."""
-        self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+        with self._lock:
+            self._say(message)
 
     def table(self, rows: Sequence[Sequence[str]]) -> None:
         """See ``core.progress.Progress.table``."""
         for row in rows[1:]:
             self.note("  ".join(row))
+
+    def _say(self, message: str) -> None:
+        self._said = self._clock()
+        self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -75,11 +177,20 @@ def progress() -> Iterator[Bars | Lines]:
     """The progress display that fits standard error."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield Lines(console)
+        lines, ended = Lines(console), threading.Event()
+
+        def remind() -> None:
+            while not ended.wait(INTERVAL / 2):
+                lines.remind()
+
+        threading.Thread(target=remind, daemon=True).start()
+        try:
+            yield lines
+        finally:
+            ended.set()
         return
     bars = Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=console,
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Left(), console=console,
     )
     with Live(bars, console=console, refresh_per_second=10) as live:
         yield Bars(bars, live)

@@ -34,6 +34,10 @@ def list_(registry: Registry = Path("registry"), as_json: AsJson = False) -> Non
     for version in versions:
         typer.echo(f"{version.reference}  {version.outcome or 'undecided':9}  {_state(version, logs) or '-':10}  "
                    f"{version.created}  sha256:{version.governed_digest}")
+    here = {(version.name, version.number) for version in versions}
+    for name, log in logs.items():
+        if log.compliant and (name, log.compliant) not in here:
+            typer.echo(f"{name}/{log.compliant}  compliant by the signed chain of releases; its folder is not here")
 
 
 @app.command()

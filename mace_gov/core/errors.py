@@ -8,21 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mace_gov.core.redact import redact
+
 
 class MaceGovError(Exception):
     """Something went wrong that the user can act on.
 
-    ``message`` names the thing, the value found and the value expected; ``hint`` says what to do next.
+    ``message`` names the thing, the value found and the value expected; ``hint`` says what to do next. Neither holds
+    a password or a token: what other libraries said is often part of them.
     """
 
     exit_code: int = 3
     hint: str = "Run `mace-gov doctor` to check the installation."
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = redact(message)
+        super().__init__(self.message)
         if hint is not None:
-            self.hint = hint
+            self.hint = redact(hint)
 
 
 class UsageError(MaceGovError):
@@ -40,7 +43,7 @@ class PolicyError(MaceGovError):
 
     def __init__(self, message: str, problems: Sequence[str] = (), *, hint: str | None = None) -> None:
         super().__init__("\n".join([message, *problems]), hint=hint)
-        self.problems = tuple(problems)
+        self.problems = tuple(map(redact, problems))
 
 
 class IncompleteError(MaceGovError):

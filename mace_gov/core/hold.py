@@ -19,11 +19,25 @@ def hold(folder: Path) -> Iterator[None]:
             os.close(handle)
 
 
+@contextmanager
+def take_turn(folder: Path) -> Iterator[None]:
+    """Hold ``folder``, once nobody else does."""
+    handle = _locked(folder, wait=True)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
 def is_held(folder: Path) -> bool:
-    """Whether any process holds ``folder``; always True where the platform knows no such locks."""
+    """Whether any process holds ``folder``; always True where the platform knows no such locks.
+
+    True as well for one that has just gone: whoever held it has finished.
+    """
     try:
         handle = _locked(folder)
-    except BlockingIOError:
+    except (BlockingIOError, FileNotFoundError):
         return True
     if handle is None:
         return True
@@ -31,14 +45,14 @@ def is_held(folder: Path) -> bool:
     return False
 
 
-def _locked(folder: Path) -> int | None:
+def _locked(folder: Path, *, wait: bool = False) -> int | None:
     try:
         import fcntl
     except ImportError:
         return None
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BaseException:
         os.close(handle)
         raise

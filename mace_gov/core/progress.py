@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 
@@ -34,3 +35,11 @@ class Silent:
 
     def table(self, rows: Sequence[Sequence[str]]) -> None:
         """See ``Progress.table``."""
+
+
+@contextmanager
+def working(progress: Progress, task: str) -> Iterator[None]:
+    """Announce a task of one step, which the block is."""
+    advance = progress.start(task, 1)
+    yield
+    advance(1)

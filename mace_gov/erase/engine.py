@@ -12,7 +12,7 @@ from mace_gov.core.digest import folder_digest, folder_files, sha256_file
 from mace_gov.core.environment import environment_facts
 from mace_gov.core.errors import UsageError
 from mace_gov.core.lazy import lookup
-from mace_gov.core.progress import Progress, Silent
+from mace_gov.core.progress import Progress, Silent, working
 from mace_gov.diffusion.families import JOINT
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.manifest import check_unchanged
@@ -45,9 +45,10 @@ def erase(
     for name in ("model", "delta", "loras"):
         if (out / name).exists():
             raise UsageError(f"{out / name} exists already, expected a new place", hint="Give another folder.")
-    check_unchanged(plan.base)
+    with working(progress, "re-hashing the base model"):
+        check_unchanged(plan.base)
     clock = Stopwatch()
-    with clock.stage("load"):
+    with clock.stage("load"), working(progress, "loading the base model"):
         pipe = load_pipeline(plan.base.path, device=device)
     result = compute(plan, pipe, cache=cache, progress=progress)
     layers = projections(denoiser(pipe)) | (pooled_projection(denoiser(pipe)) if result.delta.pooled else {})
@@ -55,7 +56,7 @@ def erase(
     # the model is written from its files: two copies of it need not be in memory
     del pipe, layers
     gc.collect()
-    with ExitStack() as folders, clock.stage("save"):
+    with ExitStack() as folders, clock.stage("save"), working(progress, "writing the governed model"):
         model, delta, loras = (folders.enter_context(new_folder(out / name)) for name in ("model", "delta", "loras"))
         result.delta.write(delta / delta_file.FILE_NAME)
         written = delta_file.read_delta(delta / delta_file.FILE_NAME)
@@ -95,7 +96,7 @@ def compute(
     if plan.method == "esd":
         return replace(made, warnings=[*made.warnings, FINE_TUNED])
     clock = Stopwatch()
-    with clock.stage("pooled"):
+    with clock.stage("pooled"), working(progress or Silent(), "editing the pooled text"):
         matrix, system = pooled_edit(TextReader.of(pipe), plan)
     return replace(
         made, delta=replace(made.delta, pooled=dict.fromkeys(layers, matrix)), systems=[*made.systems, system.record],

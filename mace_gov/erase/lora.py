@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -89,11 +89,12 @@ def course(pipe, plan: ErasurePlan, target: Target, pictures: TrainingPictures) 
 
 def train(
     pipe, plan: ErasurePlan, targets: Sequence[Target], pictures: Mapping[str, TrainingPictures],
-    directions: Mapping[str, torch.Tensor] | None = None,
+    directions: Mapping[str, torch.Tensor] | None = None, advance: Callable[[int], None] = lambda _steps: None,
 ) -> list[Training]:
     """Train one adapter for each target, all in the same forward passes, on a U-Net that is already refined.
 
     directions: each target's a [rank, d], held while b is trained; without, a begins at random and is trained too.
+    advance: told how many steps are done, each target's counted.
     The targets share rank, steps and learning rate. Adam works element by element and every sample has its own adapter
     and loss, so each target gets what it would get alone, up to rounding. Raises NumericalError when a loss or a weight
     is not finite.
@@ -117,6 +118,7 @@ def train(
                     parameter.grad = gradient
                 optimiser.step()
                 _note(courses, loss.tolist())
+                advance(len(courses))
         return [
             Training(
                 pack(layers, index, c.target), c.losses,

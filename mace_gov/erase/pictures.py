@@ -35,8 +35,8 @@ def training_pictures(
 ) -> dict[str, TrainingPictures]:
     """Draw the training pictures of targets with the base model, or take them from ``cache``; by the target's id.
 
-    Several targets share a batch. Those of a batch are kept once it is done, so that a run that was interrupted goes on
-    with the batches that it would have drawn.
+    ``advance`` is told of those that are drawn. Several targets share a batch. Those of a batch are kept once it is
+    done, so that a run that was interrupted goes on with the batches that it would have drawn.
     """
     store = None if cache is None else Store(cache)
     found: dict[str, TrainingPictures] = {}
@@ -44,7 +44,6 @@ def training_pictures(
     for target in targets:
         if store is not None and (data := store.get(_name(plan, target))) is not None:
             found[target.id] = TrainingPictures(**load(data))
-            advance(1)
         else:
             missing.append(target)
     if store is not None:
@@ -58,6 +57,11 @@ def training_pictures(
                 store.put(_name(plan, target), save({"latents": pictures.latents, "heat": pictures.heat}))
         advance(len(together))
     return found
+
+
+def undrawn(plan: ErasurePlan, targets: Sequence[Target], cache: Path | None) -> int:
+    """Of how many targets the pictures are still to be drawn, as far as the names in the cache tell."""
+    return sum(cache is None or not (cache / _name(plan, target)).is_file() for target in targets)
 
 
 def _name(plan: ErasurePlan, target: Target) -> str:

@@ -6,7 +6,7 @@ all. It is a sum, not a mean: more captions weigh more, and mu multiplies it pla
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -75,11 +75,19 @@ def moment_of(
     store, name = None if cache is None else Store(cache), f"moments/{key}.safetensors"
     if store is not None and (data := store.get(name)) is not None:
         return load(data)["P"]
-    moment = second_moment(reader.states([reader.tokens(caption) for caption in captions]), reader.width)
+    advance = (progress or Silent()).start("reading what is preserved", len(captions))
+    states = reader.states([reader.tokens(caption) for caption in captions])
+    moment = second_moment(_counted(states, advance), reader.width)
     if store is not None:
         store.tell(progress or Silent())
         store.put(name, save({"P": moment}))
     return moment
+
+
+def _counted(states: Iterable[torch.Tensor], advance: Callable[[int], None]) -> Iterator[torch.Tensor]:
+    for state in states:
+        yield state
+        advance(1)
 
 
 def preserve_term(

@@ -1,6 +1,7 @@
 """Where a governed version stands: numbered folders on disk, and lineage in MLflow.
 
 versions   allocate, list and find version folders; never imports MLflow
+database   the SQLite file: made beside and renamed, whatever its path
 store      MLflow's client on SQLite or on a tracking server, imported late and kept quiet
 lineage    record base model, erasure, governed model and audit; publish or withdraw a version
 collect    what may go: dead runs, records without a folder, old versions

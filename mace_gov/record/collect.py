@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mace_gov.core.hold import is_held
-from mace_gov.record.store import VERSION_TAG, has_store, open_store, server_uri
+from mace_gov.record.store import VERSION_TAG, has_store, open_store, server_uri, versions_runs
 from mace_gov.record.versions import list_versions
 
 SHELVES = ("versions", "audits")
@@ -23,8 +23,8 @@ class Waste:
     """In words."""
     path: Path | None = None
     """The folder, if it is one."""
-    version: tuple[str, str, str] | None = None
-    """MLflow's model name and version number, and our ``NAME/N``, if it is a record."""
+    version: tuple[str, str | None, str] | None = None
+    """MLflow's model name and version number, None for runs alone, and our ``NAME/N``, if it is a record."""
 
     @property
     def size(self) -> int:
@@ -87,19 +87,34 @@ def _orphans(registry: Path, gone: set[Path | None]) -> Iterator[Waste]:
     if server_uri() or not has_store(registry):
         return
     with open_store(registry) as client:
+        told = set()
         for version in client.search_model_versions():
-            if reference := version.tags.get(VERSION_TAG):
-                folder = registry / "versions" / reference
-                if not folder.is_dir() or folder in gone:
-                    yield Waste(f"models:/{version.name}/{version.version}: {reference} has no folder",
-                                version=(version.name, str(version.version), reference))
+            if (reference := version.tags.get(VERSION_TAG)) and _is_gone(registry, reference, gone):
+                told.add(reference)
+                yield Waste(f"models:/{version.name}/{version.version}: {reference} has no folder",
+                            version=(version.name, str(version.version), reference))
+        for place in client.search_experiments():
+            for reference in dict.fromkeys(run.data.tags[VERSION_TAG] for run in versions_runs(client, place.name)):
+                if reference not in told and _is_gone(registry, reference, gone):
+                    yield Waste(f"MLflow's runs of {reference}: it has no folder",
+                                version=(place.name, None, reference))
 
 
-def _forget(client: Any, name: str, number: str, reference: str) -> None:
+def _is_gone(registry: Path, reference: str, gone: set[Path | None]) -> bool:
+    folder = registry / "versions" / reference
+    return not folder.is_dir() or folder in gone
+
+
+def _forget(client: Any, name: str, number: str | None, reference: str) -> None:
     """Take a version's records out of MLflow: the version, its model and its runs."""
-    client.delete_model_version(name, number)
-    place = client.get_experiment_by_name(name).experiment_id
-    for run in client.search_runs([place], filter_string=f"tags.`{VERSION_TAG}` = '{reference}'"):
-        client.delete_run(run.info.run_id)
-    for model in client.search_logged_models([place], filter_string=f"name = '{reference.replace('/', '-')}'"):
+    if number is not None:
+        client.delete_model_version(name, number)
+    place = client.get_experiment_by_name(name)
+    if place is None or place.lifecycle_stage == "deleted":
+        return
+    for run in versions_runs(client, name):
+        if run.data.tags[VERSION_TAG] == reference:
+            client.delete_run(run.info.run_id)
+    places, named = [place.experiment_id], f"name = '{reference.replace('/', '-')}'"
+    for model in client.search_logged_models(places, filter_string=named):
         client.delete_logged_model(model.model_id)

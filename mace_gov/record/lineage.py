@@ -29,14 +29,37 @@ from mace_gov.documents.policy import Policy
 from mace_gov.documents.verdict import Verdict
 from mace_gov.record.metrics import audit_metrics, erase_metrics, erase_params
 from mace_gov.record.server import upload
-from mace_gov.record.store import EXTRA, TAG, VERSION_TAG, experiment, open_store, server_uri, tracking_kind
-from mace_gov.record.versions import version_folder
+from mace_gov.record.store import (
+    EXTRA,
+    TAG,
+    VERSION_TAG,
+    experiment,
+    open_store,
+    server_uri,
+    tracking_kind,
+    versions_runs,
+)
+from mace_gov.record.versions import number_in, version_folder
 
 CANDIDATE = "candidate"
 """Alias of the newest complete version; promotion moves another one, after verification."""
 BASE_EXPERIMENT = "base-models"
 _EXTERNAL_TAG = "mlflow.model.isExternal"
 _VERSIONS_TAG = "mlflow.modelVersions"
+
+
+def prepare_lineage(registry: Path, name: str) -> int:
+    """See before the work that versions of ``name`` can be recorded after it.
+
+    Returns the highest number that MLflow knows of them, whether or not its folder is at hand; 0 if none. Raises
+    IncompleteError, also for an experiment that was deleted.
+    """
+    with open_store(registry) as client:
+        for each in (BASE_EXPERIMENT, name):
+            experiment(client, registry, each)
+        known = [version.tags for version in client.search_model_versions(f"name = '{name}'")]
+        known += [run.data.tags for run in versions_runs(client, name)]  # of a run that was killed there may be no more
+    return max((number_in(tags.get(VERSION_TAG, "")) for tags in known), default=0)
 
 
 def record_lineage(
@@ -118,9 +141,15 @@ def withdraw(registry: Path, lineage: Lineage) -> None:
 def _run(client: Any, place: str, name: str, tags: Mapping[str, str], undo: ExitStack) -> Iterator[str]:
     """A run of MLflow, finished when the block ends well and deleted when anything fails later on."""
     run = client.create_run(place, run_name=name, tags=_tags(tags)).info.run_id
-    undo.callback(client.delete_run, run)
+    undo.callback(_drop, client, run)
     yield run
     client.set_terminated(run)
+
+
+def _drop(client: Any, run: str) -> None:
+    """Delete a run, so that not even among deleted ones it looks as if it went on."""
+    client.set_terminated(run, "KILLED")
+    client.delete_run(run)
 
 
 def _inputs(client: Any, run: str, *models: str) -> None:
@@ -176,7 +205,7 @@ def _refuse_taken(client: Any, name: str, version: int, number: int) -> None:
     """Two machines that share a server may have allocated the same number: the later one starts over."""
     same = client.search_model_versions(f"name = '{name}'")
     if any(v.tags.get(VERSION_TAG) == f"{name}/{version}" and int(v.version) < number for v in same):
-        raise IncompleteError(f"version {name}/{version} was just taken by another run on the same tracking server",
+        raise IncompleteError(f"version {name}/{version} was just taken by another run that records in the same MLflow",
                               hint="Run again: finished work is reused.")
 
 

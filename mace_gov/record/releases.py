@@ -17,7 +17,7 @@ from mace_gov.core.lazy import require
 from mace_gov.documents.release import ReleaseLog
 from mace_gov.record.server import download
 from mace_gov.record.store import DATABASE, EXTRA, TAG, VERSION_TAG, has_store, open_store, server_uri
-from mace_gov.record.versions import parse_reference, version_folder
+from mace_gov.record.versions import number_in, parse_reference, version_folder
 
 COMPLIANT = "compliant"
 """Alias of the version that may be deployed."""
@@ -39,7 +39,9 @@ class Registered:
     mlflow_version: int
     """MLflow's own number."""
     model: Path
-    """The folder that MLflow leads to; below the registry's own version folder if it came from a server."""
+    """The model of that version in this very registry, wherever MLflow leads others."""
+    digest: str | None
+    """The model's digest, as MLflow says."""
     recalled: bool
     """Whether its tag says so."""
     fetched: bool = False
@@ -79,18 +81,17 @@ def _resolve(registry: Path, uri: str, name: str, alias: str | None, number: str
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
             raise UsageError(f"MLflow knows no {uri}", hint=_hint(client, name)) from error
-        fetched = False
-        if server_uri():
-            folder = version_folder(registry, *parse_reference(found.tags.get(VERSION_TAG, "none")))
-            fetched = not folder.is_dir()
-            if fetched:
-                with new_folder(folder) as scratch, hold(scratch):
-                    download(client, found.run_id, found.source, scratch)
-            model = folder / "model"
-        else:
-            model = _local(uri, client.get_model_version_download_uri(name, str(found.version)))
-    recalled = found.tags.get(RELEASE_TAG) == "recalled"
-    return Registered(uri, name, alias, int(found.version), model, recalled, fetched)
+        folder = version_folder(registry, *_version(uri, found.tags.get(VERSION_TAG, "none")))
+        fetched = server_uri() is not None and not folder.is_dir()
+        if fetched:
+            with new_folder(folder) as scratch, hold(scratch):
+                download(client, found.run_id, found.source, scratch)
+        elif not server_uri():
+            _check_source(uri, client.get_model_version_download_uri(name, str(found.version)), folder)
+    return Registered(
+        uri, name, alias, int(found.version), folder / "model", found.tags.get(f"{TAG}governed_digest"),
+        found.tags.get(RELEASE_TAG) == "recalled", fetched,
+    )
 
 
 def mirror(registry: Path, name: str, log: ReleaseLog) -> None:
@@ -102,7 +103,7 @@ def mirror(registry: Path, name: str, log: ReleaseLog) -> None:
         errors = require("mlflow.exceptions", EXTRA)
         target = None
         for version in client.search_model_versions(f"name = '{name}'"):
-            number = int(version.tags.get(VERSION_TAG, "/0").rpartition("/")[2])
+            number = number_in(version.tags.get(VERSION_TAG, ""))
             target = version.version if number == compliant else target
             state = log.state_of(name, number, version.tags.get(f"{TAG}governed_digest", ""))
             if state != version.tags.get(RELEASE_TAG):
@@ -114,13 +115,29 @@ def mirror(registry: Path, name: str, log: ReleaseLog) -> None:
                 client.delete_registered_model_alias(name, COMPLIANT)
 
 
-def _local(uri: str, source: str) -> Path:
-    parts = urlparse(source)
-    model = Path(url2pathname(parts.path))
-    if parts.scheme not in ("", "file") or not model.is_dir():
-        raise IntegrityError(f"{uri}: MLflow leads to {source}, which is no folder here",
-                             hint="If the registry was moved, verify the version by NAME/N.")
-    return model
+def _version(uri: str, reference: str) -> tuple[str, int]:
+    try:
+        return parse_reference(reference)
+    except UsageError as error:
+        raise IntegrityError(f"{uri}: MLflow says that it is the version '{reference}', expected NAME/N") from error
+
+
+def _check_source(uri: str, source: str, folder: Path) -> None:
+    """Whether MLflow leads others to the version's own model too.
+
+    It keeps absolute paths: in a registry that was copied or moved they lead to where it was, and only what they end
+    with can be compared. They are never followed.
+    """
+    parts, model = urlparse(source), folder / "model"
+    if not model.is_dir():
+        raise IntegrityError(f"{uri}: is {folder.parent.name}/{folder.name}, and there is no {model}",
+                             hint="Its files were deleted here: `mace-gov registry list` shows what is at hand.")
+    led = Path(url2pathname(parts.path))
+    there = parts.scheme in ("", "file") and (
+        led.parts[-4:] == model.parts[-4:] or (led.exists() and led.samefile(model)))
+    if not there:
+        raise IntegrityError(f"{uri}: MLflow leads to {source}, expected {model}: its database was changed",
+                             hint="Verify the version by NAME/N.")
 
 
 def _set_tag(client: Any, name: str, version: str, state: str | None) -> None:

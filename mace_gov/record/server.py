@@ -15,7 +15,7 @@ from typing import Any
 from mace_gov.core.errors import IncompleteError, MaceGovError
 from mace_gov.core.lazy import require
 from mace_gov.documents.lineage import Lineage
-from mace_gov.record.store import EXTRA, TAG, VERSION_TAG, experiment, open_store, server_uri
+from mace_gov.record.store import EXTRA, TAG, experiment, open_store, server_uri
 
 VERSION, RELEASES = "version", "releases"
 """Artifact folders of the erase run and of the releases' run."""
@@ -40,15 +40,6 @@ def download(client: Any, run: str, model: str, out: Path) -> None:
         for path in fetched.iterdir():
             path.replace(out / path.name)
     mlflow.artifacts.download_artifacts(model, dst_path=str(out / "model"))
-
-
-def highest_number(registry: Path, name: str) -> int:
-    """The highest version number of ``name`` that a server knows of; 0 where there is no server."""
-    if not server_uri():
-        return 0
-    with open_store(registry) as client:
-        tags = [version.tags.get(VERSION_TAG, "/0") for version in client.search_model_versions(f"name = '{name}'")]
-    return max((int(tag.rpartition("/")[2]) for tag in tags), default=0)
 
 
 def pull_releases(registry: Path, name: str, folder: Path) -> None:

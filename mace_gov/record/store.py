@@ -2,7 +2,7 @@
 
 The server is named by ``MACE_GOV_TRACKING_URI``; its password comes by MLflow's own MLFLOW_TRACKING_USERNAME and
 MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN. Only one process may write to one registry on SQLite at a time; a
-second one waits for the lock, then goes on.
+second one waits for the lock, then goes on. How the database comes to be: ``database``.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from typing import Any
 
 from mace_gov.core.errors import IncompleteError, MaceGovError, UsageError
 from mace_gov.core.lazy import require
+from mace_gov.record.database import DATABASE, EXTRA, make_ready, sqlite_uri
 
 TRACKING_VARIABLE = "MACE_GOV_TRACKING_URI"
 """Environment variable with a tracking server's address."""
-DATABASE = "mlflow.db"
 ARTIFACTS = "mlruns"
-EXTRA = "mlflow"
 TAG = "mace_gov."
 """What our tags begin with."""
 VERSION_TAG = f"{TAG}version"
@@ -33,19 +32,23 @@ _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_TIMEOU
 # The last keeps MLflow from a folder ./mlruns wherever the command was run.
 _SETTINGS = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_LOGGING_LEVEL": "ERROR"}
 _ARTIFACT_ROOT = "_MLFLOW_SERVER_ARTIFACT_ROOT"
+_REFUSALS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS")
+"""What MLflow calls a request that is wrong, not a disk."""
 
 
 def server_uri() -> str | None:
     """The team's tracking server; None when lineage is kept on SQLite. Raises UsageError for anything but HTTP."""
     uri = os.environ.get(TRACKING_VARIABLE)
     if uri and not uri.startswith(("http://", "https://")):
-        raise UsageError(f"{TRACKING_VARIABLE} is '{uri}', expected the http:// or https:// address of a server")
+        scheme = uri.partition(":")[0]
+        raise UsageError(f"{TRACKING_VARIABLE} begins with '{scheme}:', expected the http:// or https:// address of "
+                         "a server")
     return uri or None
 
 
 def tracking_uri(registry: Path) -> str:
-    """Where MLflow finds the registry; of SQLite also what `mlflow ui --backend-store-uri` takes."""
-    return server_uri() or f"sqlite:///{(registry / DATABASE).resolve().as_posix()}"
+    """Where MLflow finds the registry."""
+    return server_uri() or sqlite_uri(registry / DATABASE)
 
 
 def tracking_kind() -> str:
@@ -69,40 +72,64 @@ def open_store(registry: Path) -> Iterator[Any]:
     # MLflow writes the two URIs into the environment by itself: named here, they are taken out again.
     settings = {**_PATIENCE, **{name: os.environ[name] for name in _PATIENCE if name in os.environ},
                 **_SETTINGS, "MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri}
+    artifacts = (registry / ARTIFACTS).resolve()
     if not server_uri():
-        artifacts = (registry / ARTIFACTS).resolve()
-        artifacts.mkdir(exist_ok=True)
         settings[_ARTIFACT_ROOT] = artifacts.as_uri()
     with _environment(settings), _one_writer(registry):
         mlflow = require("mlflow", EXTRA)  # sets up its own logging, so it comes before the quiet
         database = require("sqlalchemy.exc", EXTRA)
         try:
             with _quiet(), _global_store(mlflow, uri):
+                if not server_uri() and (mended := make_ready(registry, artifacts)):
+                    logging.getLogger("mace_gov").warning(mended)
                 yield mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
         except MaceGovError:
             raise
         except (mlflow.exceptions.MlflowException, database.SQLAlchemyError, OSError) as error:
-            said = str(error).splitlines()[0]
+            said = (str(error).splitlines() or [type(error).__name__])[0]
             if server_uri():
                 raise IncompleteError(
                     f"the tracking server in {TRACKING_VARIABLE} could not be used: {said}",
                     hint="Is it up, and may you write there? Then run again: finished work is kept.",
                 ) from error
+            refused = isinstance(error, mlflow.exceptions.MlflowException) and error.error_code in _REFUSALS
             raise IncompleteError(
                 f"the registry {registry} could not be written: {said}",
-                hint=f"Look at the free space and the rights of {registry}, then run again: finished work is kept.",
+                hint=f"Look at it with `mlflow ui --backend-store-uri sqlite:///{DATABASE}` in {registry}: an "
+                     "experiment, a run or a model that is needed may have been deleted there." if refused else
+                     f"Look at the free space and the rights of {registry}, then run again: finished work is kept.",
             ) from error
 
 
 def experiment(client: Any, registry: Path, name: str) -> str:
-    """Id of the experiment ``name``, made with its artifacts below the registry, or where the server keeps them."""
+    """Id of the experiment ``name``, made with its artifacts below the registry, or where the server keeps them.
+
+    Raises IncompleteError for one that somebody deleted: it is theirs to bring back.
+    """
     found = client.get_experiment_by_name(name)
     if found is not None:
+        if found.lifecycle_stage == "deleted":
+            where = f"${TRACKING_VARIABLE}" if server_uri() else f"sqlite:///{DATABASE}"
+            raise IncompleteError(
+                f"the experiment '{name}' was deleted in MLflow, expected one to record versions in",
+                hint=f"Bring it back: MLFLOW_TRACKING_URI={where} mlflow experiments restore --experiment-id "
+                     f"{found.experiment_id}" + ("" if server_uri() else f" in {registry}")
+                     + "; or have `mlflow gc` remove it for good, and a new one is made.",
+            )
         return str(found.experiment_id)
     if server_uri():
         return str(client.create_experiment(name))
     place = (registry / ARTIFACTS / name).resolve()
     return str(client.create_experiment(name, artifact_location=place.as_uri()))
+
+
+def versions_runs(client: Any, name: str) -> Iterator[Any]:
+    """The runs of MLflow that belong to versions of ``name``."""
+    place, token = client.get_experiment_by_name(name), ""
+    while place is not None and token is not None:
+        page = client.search_runs([place.experiment_id], page_token=token or None)
+        yield from (run for run in page if VERSION_TAG in run.data.tags)
+        token = page.token or None
 
 
 @contextmanager
@@ -134,7 +161,14 @@ def _global_store(mlflow: Any, uri: str) -> Iterator[None]:
 @contextmanager
 def _one_writer(registry: Path) -> Iterator[None]:
     """Hold the registry's lock: creating and migrating the database twice at once corrupts it."""
-    with (registry / f".{DATABASE}.lock").open("a") as handle:
+    try:
+        lock = (registry / f".{DATABASE}.lock").open("a")
+    except OSError:
+        if os.access(registry, os.W_OK):
+            raise
+        yield  # nothing can be written here, and what is there can be read
+        return
+    with lock as handle:
         try:
             import fcntl
         except ImportError:  # no such lock on this platform; SQLite's own still guards each write

@@ -5,17 +5,18 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import logging
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IntegrityError, UsageError
-from mace_gov.core.hold import hold
+from mace_gov.core.hold import hold, is_held, take_turn
 from mace_gov.documents.base import Document
 from mace_gov.documents.evidence import VERDICT_FIELD, Evidence
 from mace_gov.documents.verdict import Outcome, Verdict
@@ -88,26 +89,31 @@ def new_version(
     """Allocate the next number of ``name``, above ``above``; yield it with a scratch folder that becomes the version.
 
     Making the numbered folder is what claims the number: of two processes only one succeeds. When the block raises,
-    scratch and claim vanish. Raises UsageError for a name that is not a slug.
+    scratch and claim vanish; those of a process that was killed go with the next version. Raises UsageError for a name
+    that is not a slug.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(f"'{name}' cannot name a version: expected lower-case letters, digits, dot, dash, underscore")
     home = registry / shelf / name
     home.mkdir(parents=True, exist_ok=True)
-    number = _claim(home, above)
-    final = home / str(number)
-    scratch = Path(tempfile.mkdtemp(dir=home, prefix=f".{number}."))
-    try:
-        with hold(scratch):
+    with ExitStack() as held:
+        with take_turn(home):
+            _clear_dead(home)
+            number = _claim(home, above)
+            final = home / str(number)
+            scratch = Path(tempfile.mkdtemp(dir=home, prefix=f".{number}."))
+            held.enter_context(hold(scratch))
+        try:
             yield number, scratch
             scratch.chmod(0o755)
             # The claim is an empty folder, which a rename replaces in one step.
             scratch.replace(final)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            final.rmdir()
-        raise
+        except BaseException:
+            # A signal may come when the rename is done: then it is the version that nobody will know of.
+            shutil.rmtree(scratch if scratch.exists() else final, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                final.rmdir()
+            raise
 
 
 def new_audit(registry: Path, name: str) -> AbstractContextManager[tuple[int, Path]]:
@@ -146,6 +152,31 @@ def by_digest(registry: Path, digest: str) -> list[VersionEntry]:
     shelves: tuple[Shelf, ...] = ("versions", "audits")
     entries = [e for shelf in shelves for e in list_versions(registry, shelf=shelf) if e.governed_digest == digest]
     return sorted(entries, key=lambda entry: (entry.created, entry.number), reverse=True)
+
+
+def highest_number(registry: Path, name: str) -> int:
+    """The highest number of ``name`` whose folder is at hand, or that a run is about to use; 0 if none."""
+    folders = (registry / "versions" / name).glob("[1-9]*")
+    return max((int(path.name) for path in folders if _NUMBER.fullmatch(path.name)), default=0)
+
+
+def number_in(reference: str) -> int:
+    """The number in ``NAME/N``; 0 for anything else, as MLflow's tags may hold."""
+    match = _REFERENCE.fullmatch(reference)
+    return int(match[2]) if match else 0
+
+
+def _clear_dead(home: Path) -> None:
+    """Remove what processes that died left: the folder that they filled, and the claim of its number."""
+    for scratch in home.glob(".*"):
+        # Asked for again last: it may have become its version meanwhile.
+        if scratch.is_dir() and not is_held(scratch) and scratch.is_dir():
+            number = scratch.name.split(".")[1]
+            shutil.rmtree(scratch, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                (home / number).rmdir()
+            logging.getLogger("mace_gov").warning("removed what a run of %s/%s left that did not finish",
+                                                  home.name, number)
 
 
 def _claim(home: Path, above: int) -> int:

@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mace_gov.attest.keys import KeyPair, ensure_key_pair, ensure_model_pair
+from mace_gov.attest.keys import KeyPair, ensure_key_pair, ensure_model_pair, registry_trust
 from mace_gov.attest.sign import collect_files, sign_build, sign_evidence, sign_results, sign_summary
 from mace_gov.attest.statement import POLICY_NAME
 from mace_gov.attest.verify import verify
@@ -17,7 +17,7 @@ from mace_gov.core.atomic import new_folder, write_bytes
 from mace_gov.core.clock import timestamp
 from mace_gov.core.errors import IncompleteError, UsageError
 from mace_gov.core.lazy import require
-from mace_gov.core.progress import Progress, Silent
+from mace_gov.core.progress import Progress, Silent, working
 from mace_gov.documents.audit import AuditResult
 from mace_gov.documents.erasure import ErasureRecord
 from mace_gov.documents.evidence import Evidence, VerifiedEvidence
@@ -29,10 +29,10 @@ from mace_gov.plan.build import generation_settings
 from mace_gov.planning import plan_policy
 from mace_gov.policy.load import LoadedPolicy
 from mace_gov.preflight.checks import check_machine, check_plan, model_bytes
-from mace_gov.record.server import highest_number
-from mace_gov.record.versions import new_version, version_folder
+from mace_gov.record.versions import highest_number, new_version, version_folder
 from mace_gov.workflow.deciding import Granted, grant
 from mace_gov.workflow.reporting import write_report
+from mace_gov.workflow.standing import chain
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,16 @@ def apply(
     from mace_gov.audit.engine import audit
     from mace_gov.diffusion.manifest import read_manifest
     from mace_gov.erase.engine import erase
-    from mace_gov.record.lineage import publish, record_lineage
+    from mace_gov.record.lineage import prepare_lineage, publish, record_lineage
 
     policy = loaded.policy
     granted = grant(policy, waivers=waivers, against=against, key=None, registry=registry)
     pair, model_pair = _signing_key(registry, progress), ensure_model_pair(registry)
     cache = registry / "cache"
+    with working(progress, "opening MLflow"):
+        recorded = prepare_lineage(registry, policy.metadata.name)
+    above = _highest_taken(registry, policy.metadata.name, recorded, progress)
     with ExitStack() as undo:
-        above = highest_number(registry, policy.metadata.name)
         with new_version(registry, policy.metadata.name, above=above) as (number, folder):
             version = f"{policy.metadata.name}/{number}"
             erasure = erase(plan, folder, cache=cache, device=device, progress=progress)
@@ -92,19 +94,21 @@ def apply(
                 policy, plan.base, governed, plan.generation, folder / "evidence", cache=cache, device=device,
                 progress=progress, trained_on=plan.templates, inputs=Inputs(calibrations=registry / "calibrations"),
             )
-            lineage = record_lineage(
-                registry, version=number, policy=policy, plan=plan, erasure=erasure, audit=seen, model=folder / "model"
-            )
+            with working(progress, "recording in MLflow"):
+                lineage = record_lineage(registry, version=number, policy=policy, plan=plan, erasure=erasure,
+                                         audit=seen, model=folder / "model")
             # The evidence names the version's place in MLflow, so it is recorded before its folder is complete.
             undo.callback(_forget, registry, lineage)
             verified, verdict = _attest(
                 folder, loaded, plan, erasure, seen, lineage, granted, pair=pair, model_pair=model_pair,
-                governed=governed,
+                governed=governed, progress=progress,
             )
         undo.pop_all()
-    publish(registry, lineage, verdict)
+    with working(progress, "publishing in MLflow"):
+        publish(registry, lineage, verdict)
     folder = version_folder(registry, policy.metadata.name, number)
-    report = write_report(policy, verified, verdict, version, folder, reports, pair)
+    with working(progress, "writing the report"):
+        report = write_report(policy, verified, verdict, version, folder, reports, pair)
     return Outcome(verdict, seen, version, folder, folder / "model", report, model_pair.public_path)
 
 
@@ -139,10 +143,11 @@ def audit_model(
         verified, verdict = _attest(
             folder, loaded, plan, None, seen, None, Granted(), pair=pair, model_pair=None, governed=governed,
             # a folder of pictures may hold others too; those that were judged were hashed as they were read
-            elsewhere=None if images else Path(governed.path),
+            progress=progress, elsewhere=None if images else Path(governed.path),
         )
     folder = registry / "audits" / policy.metadata.name / str(number)
-    report = write_report(policy, verified, verdict, None, folder, reports, pair)
+    with working(progress, "writing the report"):
+        report = write_report(policy, verified, verdict, None, folder, reports, pair)
     return Outcome(verdict, seen, None, folder, Path(governed.path), report)
 
 
@@ -174,7 +179,7 @@ def erase_model(
 def _attest(
     folder: Path, loaded: LoadedPolicy, plan: ErasurePlan, erasure: ErasureRecord | None, seen: AuditResult,
     lineage: Lineage | None, granted: Granted, *, pair: KeyPair, model_pair: KeyPair | None, governed: ModelManifest,
-    elsewhere: Path | None = None,
+    progress: Progress, elsewhere: Path | None = None,
 ) -> tuple[VerifiedEvidence, Verdict]:
     """Sign the evidence, read it back as a stranger would, decide, sign the decision.
 
@@ -184,6 +189,8 @@ def _attest(
     if erasure and lineage and model_pair:
         sign_build(folder, f"{lineage.name}/{lineage.version}", loaded.policy, loaded.file_digest, plan, erasure, seen,
                    pair=pair, model_pair=model_pair)
+    with working(progress, "hashing what is signed"):
+        files = collect_files(folder)
     evidence = Evidence(
         created=timestamp(),
         policy_digest=loaded.policy.content_digest(),
@@ -192,10 +199,10 @@ def _attest(
         erasure=erasure,
         audit=seen,
         lineage=lineage,
-        files=collect_files(folder),
+        files=files,
     )
     sign_evidence(folder, evidence, pair, model_files=None if erasure else governed.files)
-    verified = verify(folder, key=pair.public, model=elsewhere, need_verdict=False)
+    verified = verify(folder, key=pair.public, model=elsewhere, need_verdict=False, progress=progress)
     verdict = decide(verified, loaded.policy, waivers=granted.waivers, previous=granted.previous)
     sign_results(folder, verified.evidence, verdict, pair)
     sign_summary(folder, verified.evidence, verdict, pair)
@@ -208,6 +215,19 @@ def _forget(registry: Path, lineage: Lineage) -> None:
 
     with suppress(IncompleteError):
         withdraw(registry, lineage)
+
+
+def _highest_taken(registry: Path, name: str, recorded: int, progress: Progress) -> int:
+    """The highest number that a version of ``name`` ever had, by MLflow or by the signed releases.
+
+    A number that was taken is never given again, though its folder was deleted: records and recalls speak about it.
+    """
+    log = chain(registry, name, registry_trust(registry))
+    released = max((entry.version for entry in log.entries), default=0)
+    if (taken := max(recorded, released)) > highest_number(registry, name):
+        who = "MLflow" if recorded >= released else "the chain of releases"
+        progress.note(f"{who} knows {name}/{taken}, whose folder is not here: numbers go on above it")
+    return taken
 
 
 def _signing_key(registry: Path, progress: Progress) -> KeyPair:

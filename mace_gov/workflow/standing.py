@@ -73,6 +73,10 @@ def refuse_moved(registered: Registered, verified: VerifiedEvidence, registry: P
     if signed != found:
         raise IntegrityError(f"{registered.uri}: MLflow leads from {found} to files whose signed evidence is about "
                              f"{signed}: its database was changed", hint=HINT)
+    digest = verified.evidence.audit.governed_digest
+    if registered.digest is not None and registered.digest != digest:
+        raise IntegrityError(f"{registered.uri}: MLflow says that its digest is {registered.digest}, and the signed "
+                             f"evidence is about {digest}", hint=HINT)
     if registered.recalled:
         raise RecalledError(f"{registered.uri}: MLflow says that {lineage.name}/{lineage.version} was recalled")
     if registered.alias == COMPLIANT:

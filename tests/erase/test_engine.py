@@ -86,9 +86,9 @@ def test_another_concept_costs_one_lora_and_an_exact_plan_all(plan_for, tmp_path
     cache, trained = tmp_path / "cache", []
     train = mace.train
 
-    def watched(pipe, plan, targets, pictures, directions):
+    def watched(pipe, plan, targets, *others):
         trained.extend(target.id for target in targets)
-        return train(pipe, plan, targets, pictures, directions)
+        return train(pipe, plan, targets, *others)
 
     monkeypatch.setattr(mace, "train", watched)
     before = erase(plan_for(concepts=("ship", "dog")), tmp_path / "before", cache=cache, device="cpu")

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,15 @@ from mace_gov.core.errors import IntegrityError, UsageError
 from mace_gov.documents.verdict import Outcome
 from mace_gov.record.versions import by_digest, find, list_versions, new_audit, new_version
 from tests import factories
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from mace_gov.record.versions import new_version
+with new_version(Path(sys.argv[1]), "nsfw") as (number, folder):
+    (folder / "model").mkdir()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def _allocate(registry: Path, times: int, numbers: multiprocessing.Queue) -> None:
@@ -39,6 +51,33 @@ def test_a_failed_version_leaves_nothing_and_frees_its_number(tmp_path: Path) ->
     assert list((tmp_path / "versions" / "nsfw").iterdir()) == []
     with new_version(tmp_path, "nsfw") as (second, _):
         assert first == second == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks that end with a process")
+def test_what_a_killed_run_left_goes_with_the_next_and_its_number_is_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    killed = subprocess.run([sys.executable, "-c", KILLED, tmp_path])
+    assert killed.returncode == -signal.SIGKILL
+    home = tmp_path / "versions" / "nsfw"
+    assert len(list(home.iterdir())) == 2
+    with new_version(tmp_path, "nsfw") as (first, _), new_version(tmp_path, "nsfw") as (second, _):
+        assert (first, second) == (1, 2)  # the second does not take the first, which is alive, for dead
+    assert {path.name for path in home.iterdir()} == {"1", "2"}
+    assert "removed what a run of nsfw/1 left" in caplog.text
+
+
+def test_a_signal_after_the_rename_leaves_no_version_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = Path.replace
+
+    def interrupted(self: Path, target: Path) -> None:
+        replace(self, target)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt), new_version(tmp_path, "nsfw") as (_, folder):
+        (folder / "model").mkdir()
+    assert list((tmp_path / "versions" / "nsfw").iterdir()) == []
 
 
 def test_a_version_appears_whole(tmp_path: Path) -> None:

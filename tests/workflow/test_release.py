@@ -13,6 +13,7 @@ import mace_gov
 from mace_gov import workflow
 from mace_gov.attest.keypair import generate_key, load_key_pair
 from mace_gov.attest.keys import pin
+from mace_gov.cli.registry import list_
 from mace_gov.core.errors import IntegrityError, RecalledError, UsageError
 from mace_gov.documents.sign_off import Decision
 from mace_gov.documents.trust import Role
@@ -198,6 +199,31 @@ def test_a_source_that_was_moved_is_refused(registry: Path) -> None:
     edit(registry, "UPDATE model_versions SET source = ?, storage_location = ? WHERE version = 1", gone, gone)
     with pytest.raises(IntegrityError, match="nowhere"):
         verified(registry)
+
+
+def test_a_digest_that_was_changed_is_refused(registry: Path) -> None:
+    edit(registry, "UPDATE model_version_tags SET value = 'abcd' WHERE key = ? AND version = 1",
+         "mace_gov.governed_digest")
+    with pytest.raises(IntegrityError, match="MLflow says that its digest is abcd"):
+        verified(registry, Path("models:/nsfw/1"))
+
+
+def test_a_copy_is_verified_by_its_own_files(
+    registry: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    promote(registry, 1)
+    copy = tmp_path / "x%2Fy" / "reg?istry"
+    shutil.copytree(registry, copy)
+    assert verified(copy) == "nsfw/1"
+    weights = next((copy / "versions/nsfw/1/model/unet").glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(IntegrityError, match=weights.name):
+        verified(copy)
+    shutil.rmtree(copy / "versions/nsfw/1")
+    with pytest.raises(IntegrityError, match="there is no"):
+        verified(copy)
+    list_(registry=copy)
+    assert "nsfw/1  compliant by the signed chain of releases; its folder is not here" in capsys.readouterr().out
 
 
 def test_a_recall_that_was_taken_off_the_chain_still_shows_in_mlflow(registry: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from mace_gov.core.errors import UsageError
-from mace_gov.core.progress import Progress
+from mace_gov.core.progress import Progress, working
 from mace_gov.diffusion.joint import JointReader
 from mace_gov.diffusion.projections import pooled_projection
 from mace_gov.documents.plan import ErasurePlan
@@ -34,7 +34,7 @@ def context(plan: ErasurePlan, pipe, *, cache: Path | None, progress: Progress) 
                          "written for joint attention", hint="Set spec.method.name to uce.")
     clock, reader = Stopwatch(), JointReader(pipe)
     settings = plan.preserve
-    with clock.stage("preserve"):
+    with clock.stage("preserve"), working(progress, "reading what is preserved"):
         prior = prior_captions(plan) if settings.prior == "general" and settings.scale > 0 else []
         preserve = torch.zeros(reader.width, reader.width, dtype=torch.float64)
         for scale, captions in ((settings.scale, prior), (settings.concept_scale, concept_captions(plan)),
@@ -52,7 +52,7 @@ def context(plan: ErasurePlan, pipe, *, cache: Path | None, progress: Progress) 
                 c.addmm_(e_t.T, e_s)
             advance(1)
         matrix, system = solve(a, c, plan.refine, preserve)
-    with clock.stage("pooled"):
+    with clock.stage("pooled"), working(progress, "editing the pooled text"):
         pooled, pooled_system = pooled_edit(reader, plan)
     delta = ErasureDelta(matrix, about=about(plan, "none"),
                          pooled=dict.fromkeys(pooled_projection(pipe.transformer), pooled))

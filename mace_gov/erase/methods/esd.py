@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 
 from mace_gov.core.errors import NumericalError, UsageError
-from mace_gov.core.progress import Progress
+from mace_gov.core.progress import Progress, working
 from mace_gov.diffusion.generate import predict, sample, schedule
 from mace_gov.diffusion.projections import projections
 from mace_gov.diffusion.text import TextReader
@@ -54,7 +54,7 @@ def esd(plan: ErasurePlan, pipe, *, cache: Path | None, progress: Progress) -> E
                 layer.weight.requires_grad_(False)
                 layer.weight.data = pristine[name]
     left, right = {}, {}
-    with clock.stage("factor"):
+    with clock.stage("factor"), working(progress, "factoring what was learnt"):
         for name in layers:
             left[name], right[name] = factored((trained[name].double() - pristine[name].double()).cpu())
     width = next(iter(right.values())).shape[1]

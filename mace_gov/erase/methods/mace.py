@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from mace_gov.core.progress import Progress
+from mace_gov.core.progress import Progress, working
 from mace_gov.diffusion.projections import projections
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ErasurePlan, Target
@@ -21,7 +21,7 @@ from mace_gov.erase.fuse import fuse, naive_sum
 from mace_gov.erase.lora import factors, train
 from mace_gov.erase.methods.base import Erasure, Stopwatch, about, condition_warnings
 from mace_gov.erase.moments import target_moments
-from mace_gov.erase.pictures import training_pictures
+from mace_gov.erase.pictures import training_pictures, undrawn
 from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.refine import Refinement, refine
 from mace_gov.erase.reuse import TrainedLora, finished, keep, recall
@@ -80,20 +80,20 @@ def _loras(
     if reused:
         progress.note(f"reusing {reused} of {len(targets)} LoRAs")
     with clock.stage("pictures"):
-        advance = progress.start("drawing training pictures", len(training))
+        advance = progress.start("drawing training pictures", undrawn(plan, training, cache))
         pictures = training_pictures(pipe, plan, training, cache, advance, progress)
     with clock.stage("lora"), refined_weights(pipe.unet, refined.matrix):
         focal = [target for target in training if target.lora.init == "focal"]
-        directions = focal_directions(reader, plan, preserve, focal) if focal else {}
-        advance = progress.start("training LoRAs", len(training))
+        with working(progress, "finding where LoRAs listen") if focal else nullcontext():
+            directions = focal_directions(reader, plan, preserve, focal) if focal else {}
+        advance = progress.start("training LoRAs (steps)", sum(batch[0].lora.steps * len(batch) for batch in batches))
         for batch in batches:
             held = directions if batch[0].lora.init == "focal" else None
-            for target, trained in zip(batch, train(pipe, plan, batch, pictures, held), strict=True):
+            for target, trained in zip(batch, train(pipe, plan, batch, pictures, held, advance), strict=True):
                 if found[target.id] is None:
                     lora = finished(plan, target, trained)
                     keep(lora, plan, target, cache)
                     found[target.id] = lora
-            advance(len(batch))
     return [lora for lora in found.values() if lora is not None]
 
 

@@ -1,0 +1,21 @@
+"""What a broken detector said is signed and published: without its passwords."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from mace_gov.audit.detectors.base import Query
+from mace_gov.audit.scoring import Seat
+
+
+class Remote:
+    """A plugin that asks a server."""
+
+    def score(self, images, queries) -> list[float]:
+        raise OSError("no answer from https://ann:hunter2222@judge/score")
+
+
+def test_no_password_of_a_plugin_reaches_the_evidence() -> None:
+    seat = Seat(Remote())
+    assert seat.score([Image.new("RGB", (8, 8))], [Query((), "subject", True, 8)]) == [None]
+    assert list(seat.reasons) == ["OSError: no answer from https://***@judge/score"]
