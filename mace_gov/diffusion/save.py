@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from mace_gov.core.errors import ModelError, NumericalError
-from mace_gov.diffusion.manifest import weight_files
+from mace_gov.diffusion.contents import weight_files
 
 TEXT = (".json", ".txt", ".md", ".model", "")
 """Suffixes that are copied besides the weights that load; a bare name is a LICENSE."""

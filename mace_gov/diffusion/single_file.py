@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from mace_gov.core.errors import ModelError
+from mace_gov.diffusion.contents import weight_files
 from mace_gov.diffusion.layout import COMPONENTS, Place, places
-from mace_gov.diffusion.manifest import weight_files
 
 ARCHITECTURES = {"sd1": "stable-diffusion-v1", "sd2": "stable-diffusion-v2", "sdxl": "stable-diffusion-xl-v1-base"}
 """The field's own names (modelspec.architecture)."""
