@@ -21,7 +21,7 @@ def plan(
 ) -> None:
     """Show every setting that an apply would use, what it would reuse, and why the rest must be made. Nothing runs."""
     from mace_gov.plan.foresee import foresee
-    from mace_gov.planning import plan_policy
+    from mace_gov.workflow import plan_policy
 
     made = plan_policy(
         policy, model=model, revision=revision, unmeasured=allow_unmeasured, exact=exact, registry=registry

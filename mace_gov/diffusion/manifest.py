@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,14 @@ from mace_gov.core.atomic import new_folder
 from mace_gov.core.digest import folder_digest, folder_files, sha256_file
 from mace_gov.core.errors import ModelError, UsageError
 from mace_gov.core.lazy import require
+from mace_gov.core.private import private_copy
 from mace_gov.diffusion.contents import INDEX_NAME, PICKLES, loaded_files, problems, read_json, weight_files
 from mace_gov.diffusion.families import PIPELINES, Anatomy, anatomy, denoiser_folder, text_encoders
 from mace_gov.diffusion.hub import fetch
 from mace_gov.documents.plan import ModelManifest, portable_ref
+
+UNPACKED = "-2"
+"""Tells folders from those that an earlier release unpacked by other rules."""
 
 CONFIG_FILES = ["*.json", "*.txt"]
 CONFIGS = {
@@ -115,7 +121,7 @@ def _unpacked(ref: str, file: Path, registry: Path | None) -> Path:
     require("torch", "models")
     from mace_gov.diffusion.single_file import recognise_file, unpack
 
-    folder = registry / "cache" / "models" / sha256_file(file)
+    folder = registry / "cache" / "models" / f"{sha256_file(file)}{UNPACKED}"
     if not folder.is_dir():
         family = recognise_file(file)
         configs = fetch(CONFIGS[family], None, CONFIG_FILES)
@@ -217,3 +223,19 @@ def check_unchanged(manifest: ModelManifest) -> None:
     if changed:
         raise ModelError(f"base model {manifest.path} changed since it was planned: {', '.join(changed[:5])}",
                          hint="Plan again from the model as it is now, or restore its files.")
+
+
+@contextmanager
+def exact_copy(manifest: ModelManifest) -> Iterator[Path]:
+    """A private copy of a model's files, each as the manifest says. Raises ModelError when one is not, or is gone."""
+    with ExitStack() as stack:
+        try:
+            copy, found = stack.enter_context(
+                private_copy({name: Path(manifest.path, name) for name in manifest.files}))
+        except OSError as error:
+            raise ModelError(
+                f"base model {manifest.path}: {error.filename} cannot be read: {error.strerror}") from error
+        if changed := sorted(name for name, digest in manifest.files.items() if found[name] != digest):
+            raise ModelError(f"base model {manifest.path} changed while it was read: {', '.join(changed[:5])}",
+                             hint="Run the command again when nobody writes there.")
+        yield copy

@@ -106,7 +106,7 @@ def test_a_published_autoencoder_has_a_place_for_every_weight():
 def test_a_file_on_the_command_line_is_unpacked_once_by_its_content(packed, tmp_path, monkeypatch):
     family, folder, file = packed
     asked = []
-    monkeypatch.setattr(module, "_fetch", lambda ref, *_: asked.append(ref) or folder)
+    monkeypatch.setattr(module, "fetch", lambda ref, *_: asked.append(ref) or folder)
     manifest = read_manifest(str(file), registry=tmp_path)
     assert (manifest.family, asked) == (family, [module.CONFIGS[family]])
     assert Path(manifest.path).is_relative_to(tmp_path / "cache" / "models")
