@@ -45,6 +45,8 @@ def make_plan(
         *(choice.note(concept) for concept, choice in sorted((chosen or {}).items())),
         *(f"warning: {message}" for _, message in doubtful_anchors(policy, anchors)),
     ]
+    if base.ref.endswith(".safetensors") and base.family in ("sd1", "sdxl"):
+        notes.append("base model: a single file of this family predicts noise unless it says v; weights do not tell")
     targets = [
         Target(
             id=concept.id,
