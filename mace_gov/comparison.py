@@ -22,9 +22,10 @@ from mace_gov.documents.comparison import Comparison, MethodRow, Spread
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Policy
 from mace_gov.plan.build import make_plan
-from mace_gov.planning import plan_policy, with_anchors
+from mace_gov.planning import with_anchors
 from mace_gov.preflight.checks import check_machine
 from mace_gov.report.comparison import render_comparison
+from mace_gov.workflow import plan_policy
 
 if TYPE_CHECKING:
     from mace_gov.documents.method import MethodName
@@ -149,7 +150,7 @@ def _run(
     except (NumericalError, UsageError) as error:
         progress.note(f"{plan.method} refuses: {error.message}")
         return MethodRow(method=plan.method, problem=error.message), None
-    governed = read_manifest(str(folder / "model"), unmeasured=True)
+    governed = read_manifest(str(folder / "model"), unmeasured=True, whole=True)
     seen = audit(policy, base, governed, plan.generation, folder / "evidence", cache=registry / "cache",
                  device=device, progress=progress, trained_on=plan.templates,
                  inputs=Inputs(calibrations=registry / "calibrations"))

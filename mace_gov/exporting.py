@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mace_gov.core.errors import IntegrityError
+from mace_gov.core.private import private_copy
 from mace_gov.documents.verdict import Verdict
 from mace_gov.workflow import verify_path
 
@@ -35,5 +36,12 @@ def export_version(
     from mace_gov.diffusion.manifest import read_manifest
     from mace_gov.erase.export import export
 
-    found = read_manifest(base or plan.base.ref, revision=plan.base.revision, registry=registry)
-    return export(delta, found, form, out, rank=rank), verdict
+    ref, signed = plan.base.ref if base is None else base, plan.base.digest
+    found = read_manifest(ref, revision=plan.base.revision, registry=registry, unmeasured=True)
+    if found.digest != signed:  # evidence of earlier releases accounts for every file of the base's folder
+        whole = read_manifest(ref, revision=plan.base.revision, registry=registry, unmeasured=True, whole=True)
+        found = whole if whole.digest == signed else found
+    with private_copy({"delta": delta}) as (copy, digests):
+        if digests["delta"] != verified.evidence.files.get(DELTA):
+            raise IntegrityError(f"{delta}: changed after it was verified")
+        return export(copy / "delta", found, form, out, rank=rank), verdict

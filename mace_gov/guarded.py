@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +12,17 @@ from mace_gov.attest.keypair import load_key_pair
 from mace_gov.attest.sign_off import sign_off
 from mace_gov.attest.statement import EVIDENCE_NAME, version_name
 from mace_gov.core.atomic import write_bytes
-from mace_gov.core.digest import sha256_file
+from mace_gov.core.digest import folder_digest, sha256_file
 from mace_gov.core.errors import IntegrityError, NotReleasedError, UsageError
+from mace_gov.core.private import private_copy
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.documents.drawable import refuse
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.sign_off import Decision
 from mace_gov.gate.review import review
 from mace_gov.plan.build import generation_settings
+from mace_gov.record.releases import is_registered
+from mace_gov.record.versions import names_version
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
@@ -47,30 +51,14 @@ def load(
     """A governed version as a ready pipeline, if its evidence holds and its verdict lets it through.
 
     ``ref`` is ``NAME/N`` (or ``registry:NAME/N``), ``models:/NAME@compliant``, a version's folder, or a model folder
-    that the registry has evidence about. Raises IntegrityError when anything does not hold, also when a file changes
-    while it is being read; RecalledError when it was called back; NotReleasedError when the policy is not met, or a
-    person has yet to look.
+    that the registry has evidence about. It is loaded from a private copy, whose very bytes are compared with what was
+    signed. Raises IntegrityError when anything does not hold, also when a file changes while it is being read;
+    RecalledError when it was called back; NotReleasedError when the policy is not met, or a person has yet to look.
     """
-    place = Path(str(ref).removeprefix("registry:"))
-    folder = _model_folder(place, registry)
-    before = _states(folder)
-    verified, verdict, _ = workflow.verify_path(place, key=key, registry=registry)
-    if str(ref).startswith("models:/") and not folder.samefile(verified.folder / "model"):
-        raise IntegrityError(f"{ref}: MLflow led elsewhere while it was being verified")
-    decided = review(verdict, verified.sign_offs)
-    if decided.exit_code:
-        rules = [f"{finding.rule}: {finding.outcome}" for finding in verdict.findings]
-        why = "; ".join(decided.reasons or [*verdict.reasons, *rules])
-        raise NotReleasedError(f"{ref} may not be used, its verdict is {verdict.outcome}: {why}",
-                               code=decided.exit_code)
-    from mace_gov.diffusion.load import load_pipeline
+    with _verified_copy(ref, key=key, registry=registry) as folder:
+        from mace_gov.diffusion.load import load_pipeline
 
-    pipe = load_pipeline(folder, device=device, dtype=dtype)
-    # Verified and loaded are two readings of the same files: what changed in between was never verified.
-    after = _states(folder)
-    if changed := sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)):
-        raise IntegrityError(f"{folder}: changed while it was being loaded: {', '.join(changed)}")
-    return pipe
+        return load_pipeline(folder, device=device, dtype=dtype)
 
 
 def generate_pictures(
@@ -79,28 +67,31 @@ def generate_pictures(
 ) -> list[Path]:
     """Draw one picture per prompt and save them as PNG files.
 
-    A folder or a registry version is verified first, as ``load`` does, unless ``verify`` is False. ``embedded`` and hub
-    ids name base models, which nothing governs. Raises UsageError for prompts that must never be drawn.
+    What the reference names decides: a registry version, ``models:/...``, a folder or a file is verified first, as
+    ``load`` does, unless ``verify`` is False. ``embedded`` and hub ids name base models, which nothing governs.
+    Raises UsageError for prompts that must never be drawn.
     """
-    from mace_gov.audit.pictures import png_bytes
-    from mace_gov.diffusion.generate import draw
-    from mace_gov.diffusion.lengths import cut_prompts
-    from mace_gov.diffusion.load import load_pipeline
-    from mace_gov.diffusion.manifest import read_manifest
-
     refuse(prompts)
     progress = progress or Silent()
-    manifest = read_manifest(model, revision=revision, registry=registry, unmeasured=True)
-    folder = Path(manifest.path)
-    base = model == "embedded" or not (Path(model).exists() or folder.is_relative_to(registry.resolve()))
-    if verify and not base:
-        pipe = load(model, key=key, registry=registry, device=device)
-    else:
-        progress.note(f"{model} is a base model: no policy governs what it draws" if base else
-                      f"{model} was not verified")
-        pipe = load_pipeline(folder, device=device)
-    for prompt, read in cut_prompts(folder, prompts).items():
-        progress.note(f"the model reads the beginning of '{prompt[:20]}…' alone, up to '…{read[-20:]}'")
+    governed = names_version(model) or is_registered(model) or Path(model).expanduser().exists()
+    base = model == "embedded" or not governed
+    with ExitStack() as stack:
+        if verify and not base:
+            source = str(stack.enter_context(_verified_copy(model, key=key, registry=registry)))
+        else:
+            progress.note(f"{model} is a base model: no policy governs what it draws" if base else
+                          f"{model} was not verified")
+            source = str(workflow.folder_of(Path(model), registry)) if is_registered(model) else model
+        from mace_gov.audit.pictures import png_bytes
+        from mace_gov.diffusion.generate import draw
+        from mace_gov.diffusion.lengths import cut_prompts
+        from mace_gov.diffusion.load import load_pipeline
+        from mace_gov.diffusion.manifest import read_manifest
+
+        manifest = read_manifest(source, revision=revision, registry=registry, unmeasured=True)
+        pipe = load_pipeline(manifest.path, device=device)
+        for prompt, read in cut_prompts(Path(manifest.path), prompts).items():
+            progress.note(f"the model reads the beginning of '{prompt[:20]}…' alone, up to '…{read[-20:]}'")
     out.mkdir(parents=True, exist_ok=True)
     seeds = list(range(seed, seed + len(prompts)))
     paths = []
@@ -111,20 +102,37 @@ def generate_pictures(
     return paths
 
 
+@contextmanager
+def _verified_copy(ref: str | Path, *, key: Path | None, registry: Path) -> Iterator[Path]:
+    """A private copy of the diffusers folder that ``ref`` means, every byte of it as signed, if it may be used."""
+    place = Path(str(ref).removeprefix("registry:"))
+    folder = _model_folder(place, registry)
+    verified, verdict, _ = workflow.verify_path(place, key=key, registry=registry)
+    decided = review(verdict, verified.sign_offs)
+    if decided.exit_code:
+        rules = [f"{finding.rule}: {finding.outcome}" for finding in verdict.findings]
+        why = "; ".join(decided.reasons or [*verdict.reasons, *rules])
+        raise NotReleasedError(f"{ref} may not be used, its verdict is {verdict.outcome}: {why}",
+                               code=decided.exit_code)
+    # Verified and loaded are two readings of the same files: what is loaded is the second, so it is compared again.
+    sources = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    with ExitStack() as stack:
+        try:
+            copy, digests = stack.enter_context(private_copy(sources))
+        except OSError as error:
+            raise IntegrityError(
+                f"{folder}: changed after it was verified: {error.filename}: {error.strerror}") from error
+        if folder_digest(digests) != verified.evidence.audit.governed_digest:
+            signed = verified.evidence.erasure.governed_files if verified.evidence.erasure else {}
+            changed = sorted(name for name in digests.keys() | signed.keys() if digests.get(name) != signed.get(name))
+            raise IntegrityError(f"{folder}: changed after it was verified: {', '.join(changed)}")
+        yield copy
+
+
 def _model_folder(place: Path, registry: Path) -> Path:
     """The diffusers folder that ``place`` means: model/ of a version, or the folder itself."""
     folder = workflow.folder_of(place, registry)
     return folder / "model" if (folder / EVIDENCE_NAME).exists() else folder
-
-
-def _states(folder: Path) -> Mapping[str, tuple[int, ...]]:
-    """Of every file its inode, size and times: ctime moves with every write and cannot be set back."""
-    states = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            seen, name = path.stat(), path.relative_to(folder).as_posix()
-            states[name] = (seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
-    return states
 
 
 def _version_folder(verified: VerifiedEvidence, registry: Path) -> Path | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from mace_gov.core.errors import IntegrityError
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.policy import Policy
 from mace_gov.plan.build import make_plan
@@ -15,23 +16,29 @@ from mace_gov.preflight.checks import check_plan, check_policy
 def plan_policy(
     path: Path, *, model: str | None, revision: str | None, registry: Path, unmeasured: bool = False,
     exact: bool = False, plugins: Sequence[str] = (), asks: bool = True, judges: bool = True,
+    verified: Callable[[str, Path], str | None] | None = None,
 ) -> tuple[LoadedPolicy, ErasurePlan]:
     """Load a policy and fill in every setting for the base model; its text encoder chooses anchors that are missing.
 
     unmeasured: take a base of a kind on which no erasure has been measured. exact: reuse no LoRA that was trained on
     another refinement. plugins: ``--plugin`` arguments. asks, judges: whether an audit's questions and its detectors
-    follow, so that what they would meet is checked, too.
-    Raises PolicyError with everything that would end the work late, before any of it.
+    follow, so that what they would meet is checked, too. verified: verifies a base that is a governed version before it
+    is read, and gives its signed digest; ``workflow.plan_policy`` has it.
+    Raises PolicyError with everything that would end the work late, before any of it; IntegrityError when the base
+    that is read is another model than the one that was signed.
     """
     from mace_gov.diffusion.manifest import read_manifest
 
     loaded = load_policy(path)
     check_policy(loaded, plugins)
     policy, asked = loaded.policy, loaded.policy.spec.model
+    ref = asked.ref if model is None else model
+    signed = verified(ref, registry) if verified else None
     base = read_manifest(
-        model or asked.ref, revision=revision or (None if model else asked.revision), registry=registry,
-        unmeasured=unmeasured,
+        ref, revision=revision or (None if model else asked.revision), registry=registry, unmeasured=unmeasured
     )
+    if signed is not None and signed != base.digest:
+        raise IntegrityError(f"base model '{ref}' has digest {base.digest}, signed was {signed}")
     chosen = {}
     if any(concept.anchor is None for _, concept in policy.concepts()):
         from mace_gov.erase.anchors import choose_anchors

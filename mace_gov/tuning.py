@@ -20,8 +20,9 @@ from mace_gov.documents.plan import ErasurePlan, ModelManifest
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.tuning import Attempt, Settings, Tuning
 from mace_gov.plan.build import make_plan
-from mace_gov.planning import plan_policy, with_anchors
+from mace_gov.planning import with_anchors
 from mace_gov.preflight.checks import check_machine
+from mace_gov.workflow import plan_policy
 
 FIRST_FACTOR, LAST_FACTOR = 4.0, 1.3
 """A setting is multiplied or divided by the first; the factor's root is taken until it is below the last."""
@@ -173,8 +174,8 @@ def _attempt(
             seconds = round(time.monotonic() - started, 3)
             return Attempt(settings=settings, problem=error.message, seconds=seconds), None
         seen = audit(
-            tuning_policy(chosen), base, read_manifest(str(folder / "model"), unmeasured=True), plan.generation,
-            folder / "evidence", cache=registry / "cache", device=device, progress=progress,
+            tuning_policy(chosen), base, read_manifest(str(folder / "model"), unmeasured=True, whole=True),
+            plan.generation, folder / "evidence", cache=registry / "cache", device=device, progress=progress,
             trained_on=plan.templates, inputs=Inputs(calibrations=registry / "calibrations"),
             lexicon=tuning_lexicon(policy, base),
         )

@@ -14,6 +14,7 @@ from mace_gov import guarded
 from mace_gov.attest.keypair import generate_key, load_key_pair
 from mace_gov.attest.keys import pin
 from mace_gov.cli import main
+from mace_gov.core.digest import folder_files
 from mace_gov.core.errors import IntegrityError, NotReleasedError, UsageError
 from mace_gov.diffusion import load as loading
 from mace_gov.documents.sign_off import Decision
@@ -112,16 +113,36 @@ def test_a_reviewers_approval_lets_it_through(tmp_path: Path, tiny_model: Path) 
         mace_gov.load("nsfw/1", key=made.key, registry=made.registry)
 
 
-def test_a_file_that_changes_while_it_is_loaded_is_noticed(
+def test_a_folder_that_is_swapped_after_verification_and_back_is_never_loaded(
+    governed: SignedVersion, half_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unet, kept = governed.folder / "model" / "unet", tmp_path / "kept"
+    verify_path = guarded.workflow.verify_path
+
+    def swap(*arguments: object, **options: object) -> object:
+        verified = verify_path(*arguments, **options)
+        unet.rename(kept)
+        shutil.copytree(half_model / "unet", unet)
+        return verified
+
+    monkeypatch.setattr(guarded.workflow, "verify_path", swap)
+    with pytest.raises(IntegrityError, match=f"changed after it was verified: {WEIGHTS}"):
+        mace_gov.load("nsfw/1", key=governed.key, registry=governed.registry)
+
+
+def test_what_is_loaded_is_a_private_copy_of_the_signed_bytes(
     governed: SignedVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    seen = {}
+
     def load_pipeline(folder: Path, **_options: object) -> None:
-        path = folder / WEIGHTS
-        path.write_bytes(path.read_bytes())  # the same bytes again: what was read in between nobody knows
+        shutil.rmtree(governed.folder / "model")  # whatever happens there now no longer counts
+        seen.update(folder=folder, mode=folder.stat().st_mode & 0o777, files=folder_files(folder))
 
     monkeypatch.setattr(loading, "load_pipeline", load_pipeline)
-    with pytest.raises(IntegrityError, match=f"changed while it was being loaded: {WEIGHTS}"):
-        mace_gov.load("nsfw/1", key=governed.key, registry=governed.registry)
+    mace_gov.load("nsfw/1", key=governed.key, registry=governed.registry)
+    assert seen["files"] == governed.evidence.erasure.governed_files
+    assert seen["mode"] == 0o700 and not seen["folder"].exists()
 
 
 def _generate(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -147,3 +168,33 @@ def test_generate_draws_with_a_verified_version_and_with_another_only_when_told(
     assert _generate(monkeypatch, governed.folder / "model", "a cat", *common, "--unverified") == 0
     assert "was not verified" in capsys.readouterr().err
     assert (tmp_path / "out" / "00000.png").is_file()
+
+
+@pytest.mark.usefixtures("never")
+def test_generate_verifies_what_the_reference_names_wherever_its_files_lie(
+    governed: SignedVersion, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    common = ("--key", governed.key, "--device", "cpu", "--out", tmp_path / "out")
+    shutil.rmtree(governed.folder / "model")
+    (governed.folder / "model").symlink_to(tiny_model)
+    for ref in ("nsfw/1", "registry:nsfw/1", governed.folder, governed.folder / "model"):
+        assert _generate(monkeypatch, ref, "a cat", *common, "--registry", governed.registry) == 4
+        assert not (tmp_path / "out").exists()
+    capsys.readouterr()
+    for ref in ("nsfw/1", "registry:nsfw/1", "nsfw/9"):
+        assert _generate(monkeypatch, ref, "a cat", *common, "--registry", tmp_path / "mistyped") == 2
+        assert "mistyped" in capsys.readouterr().err
+
+
+def test_versions_on_another_disk_still_verify_and_draw(
+    governed: SignedVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = governed.registry / "versions"
+    versions.rename(tmp_path / "elsewhere")
+    versions.symlink_to(tmp_path / "elsewhere")
+    common = ("--registry", governed.registry, "--key", governed.key, "--device", "cpu", "--out", tmp_path / "out")
+    assert _generate(monkeypatch, "nsfw/1", "a cat", *common) == 0
+    weights = tmp_path / "elsewhere" / "nsfw" / "1" / "model" / WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    assert _generate(monkeypatch, "nsfw/1", "a cat", *common) == 4

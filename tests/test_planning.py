@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from pathlib import Path
+
+import pytest
 import yaml
 
+from mace_gov.core.errors import IntegrityError, RecalledError, UsageError
 from mace_gov.planning import plan_policy
+from mace_gov.workflow import plan_policy as plan_verified
+from mace_gov.workflow import recall
+from tests import factories
 
 
 def test_a_concept_without_an_anchor_gets_one_from_the_models_text_encoder(tiny_model, tmp_path):
@@ -23,3 +32,40 @@ def test_a_concept_without_an_anchor_gets_one_from_the_models_text_encoder(tiny_
     assert any(note.startswith(f"anchor of ship: '{ship.anchor}'") for note in plan.notes)
     assert any("warning: the anchor 'a cat' of dog is itself preserved" in note for note in plan.notes)
     assert plan.exact and plan.policy_digest == loaded.policy.content_digest()
+
+
+@pytest.mark.parametrize("model", ["", "  "])
+def test_an_empty_model_is_not_the_policys(tmp_path: Path, model: str) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text(json.dumps(factories.policy().to_json()))
+    with pytest.raises(UsageError, match="reference is empty"):
+        plan_policy(path, model=model, revision=None, registry=tmp_path / "registry")
+
+
+@pytest.mark.parametrize("ref", ["registry:nsfw/1", "nsfw/1"])
+def test_a_governed_base_is_verified_before_it_is_read(tiny_model: Path, tmp_path: Path, ref: str) -> None:
+    files = {path.relative_to(tiny_model).as_posix(): path.read_bytes() for path in tiny_model.rglob("*")
+             if path.is_file()}
+    made = factories.version_folder(tmp_path, files=files, complete=True)
+
+    def plan() -> str:
+        return plan_verified(
+            made.folder / "policy.yaml", model=ref, revision=None, registry=made.registry)[1].base.digest
+
+    assert plan() == made.evidence.audit.governed_digest
+    config = made.folder / "model" / "unet" / "config.json"
+    kept = config.read_bytes()
+    config.write_bytes(kept + b"\n")
+    with pytest.raises(IntegrityError, match="unet/config.json"):
+        plan()
+    config.write_bytes(kept)
+    shutil.copytree(made.folder / "model" / "unet", tmp_path / "unet")
+    shutil.rmtree(made.folder / "model" / "unet")
+    (made.folder / "model" / "unet").symlink_to(tmp_path / "unet")
+    with pytest.raises(IntegrityError, match="unet"):
+        plan()
+    (made.folder / "model" / "unet").unlink()
+    shutil.copytree(tmp_path / "unet", made.folder / "model" / "unet")
+    recall("nsfw/1", registry=made.registry, by="Ada", reason="it came back")
+    with pytest.raises(RecalledError):
+        plan()

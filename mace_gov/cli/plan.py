@@ -21,9 +21,9 @@ def plan(
 ) -> None:
     """Show every setting that an apply would use, what it would reuse, and what the audit costs. Nothing runs."""
     from mace_gov.plan.foresee import foresee
-    from mace_gov.planning import plan_policy
     from mace_gov.preflight.checks import check_plan, plan_notes
     from mace_gov.preflight.costs import audit_costs, told
+    from mace_gov.workflow import plan_policy
 
     loaded, made = plan_policy(
         policy, model=model, revision=revision, unmeasured=allow_unmeasured, exact=exact, registry=registry

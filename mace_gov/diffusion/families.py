@@ -30,6 +30,30 @@ JOINT: dict[str, Family] = {"StableDiffusion3Pipeline": "sd3", "FluxPipeline": "
 PIPELINES = tuple(TEXTS)
 """Pipeline classes that can be read."""
 
+_TRANSFORMERS = {
+    "text_encoder": ("CLIPTextModel", "CLIPTextModelWithProjection"),
+    "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast", "TokenizersBackend"),
+    "image_encoder": ("CLIPVisionModelWithProjection", "SiglipVisionModel"),
+    "feature_extractor": ("CLIPFeatureExtractor", "CLIPImageProcessor", "CLIPImageProcessorFast",
+                          "CLIPImageProcessorPil", "SiglipImageProcessor", "SiglipImageProcessorFast",
+                          "SiglipImageProcessorPil"),
+}
+_T5 = {"text_encoder": ("T5EncoderModel",), "tokenizer": ("T5Tokenizer", "T5TokenizerFast", "TokenizersBackend")}
+_READS_T5 = {"StableDiffusion3Pipeline": "_3", "FluxPipeline": "_2"}
+"""Which of a pipeline's text encoders is a T5."""
+
+_SCHEDULERS = (
+    "DDIMScheduler", "DDPMScheduler", "DEISMultistepScheduler", "DPMSolverMultistepScheduler", "DPMSolverSDEScheduler",
+    "DPMSolverSinglestepScheduler", "EDMEulerScheduler", "EulerAncestralDiscreteScheduler", "EulerDiscreteScheduler",
+    "FlowMatchEulerDiscreteScheduler", "HeunDiscreteScheduler", "KDPM2AncestralDiscreteScheduler",
+    "KDPM2DiscreteScheduler", "LCMScheduler", "LMSDiscreteScheduler", "PNDMScheduler", "TCDScheduler",
+    "UniPCMultistepScheduler",
+)
+_DENOISERS = {"StableDiffusion3Pipeline": "SD3Transformer2DModel", "FluxPipeline": "FluxTransformer2DModel"}
+
+OPTIONAL = ("safety_checker", "feature_extractor", "image_encoder")
+"""Parts that a model may do without."""
+
 PICTURE_CHANNELS = 4
 """Latent channels of a text-to-image model; inpainting and depth models read more."""
 
@@ -54,6 +78,23 @@ def text_encoders(pipeline: str) -> tuple[str, ...]:
 def denoiser_folder(pipeline: str) -> str:
     """Component folder of what predicts the noise."""
     return "transformer" if pipeline in JOINT else "unet"
+
+
+def classes(pipeline: str) -> dict[str, set[tuple[str, str]]]:
+    """By part of a pipeline: library and class of what it may be, as model_index.json names them."""
+    def of(library: str, *names: str) -> set[tuple[str, str]]:
+        return {(library, name) for name in names}
+
+    found = {"scheduler": of("diffusers", *_SCHEDULERS), "vae": of("diffusers", "AutoencoderKL"),
+             denoiser_folder(pipeline): of("diffusers", _DENOISERS.get(pipeline, "UNet2DConditionModel"))}
+    for place in text_encoders(pipeline):
+        number = place.removeprefix("text_encoder")
+        names = _T5 if _READS_T5.get(pipeline) == number else _TRANSFORMERS
+        found |= {f"{part}{number}": of("transformers", *names[part]) for part in ("text_encoder", "tokenizer")}
+    found |= {part: of("transformers", *_TRANSFORMERS[part]) for part in ("image_encoder", "feature_extractor")}
+    if pipeline == "StableDiffusionPipeline":
+        found["safety_checker"] = of("stable_diffusion", "StableDiffusionSafetyChecker")
+    return found
 
 
 def anatomy(pipeline: str, unet: Mapping[str, Any], texts: Sequence[Mapping[str, Any]]) -> Anatomy:

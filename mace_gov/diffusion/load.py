@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,9 @@ import torch
 
 from mace_gov.core.errors import ModelError
 from mace_gov.diffusion.added_conditions import complete
+from mace_gov.diffusion.contents import INDEX_NAME, read_json
 from mace_gov.diffusion.families import JOINT, text_encoders
+from mace_gov.diffusion.manifest import check_folder
 from mace_gov.diffusion.projections import denoiser
 from mace_gov.diffusion.text import TextReader
 
@@ -48,46 +49,66 @@ def load_pipeline(
     dtype: float32 unless given; half-precision weights are widened, so that training and fusion do not round.
     Raises ModelError when the folder does not load.
     """
-    with _quiet():
+    folder = Path(path)
+    name = check_folder(folder)
+    precision = dtype or torch.float32
+    with _quiet(), _errors_as(f"model folder {path}"):
         import diffusers
 
-        try:
-            name = json.loads((Path(path) / "model_index.json").read_text("utf-8"))["_class_name"]
-            pipe = getattr(diffusers, name).from_pretrained(
-                str(path), torch_dtype=dtype or torch.float32, use_safetensors=True, local_files_only=True,
-                **UNUSED[name],
-            )
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise ModelError(f"model folder {path} does not load: {type(error).__name__}: {error}") from error
+        parts = {place: _text_encoder(folder, place, precision) for place in text_encoders(name)}
+        pipe = getattr(diffusers, name).from_pretrained(
+            str(path), torch_dtype=precision, use_safetensors=True, local_files_only=True, **parts, **UNUSED[name],
+        )
     pipe.set_progress_bar_config(disable=True)
     for module in (denoiser(pipe), pipe.vae, *(getattr(pipe, encoder) for encoder in text_encoders(name))):
         module.requires_grad_(False).eval()
     if name not in JOINT:
         complete(pipe)
-    return pipe.to(pick_device(device))
+    with _errors_as(f"model folder {path}"):  # a weight that its file lacks shows here
+        return pipe.to(pick_device(device))
 
 
 def load_text(path: Path | str) -> TextReader:
     """Tokenizers and text encoders of a folder alone, float32 on the CPU. Raises ModelError when they do not load."""
     folder = Path(path)
-    with _quiet():
+    name = check_folder(folder)
+    if name in JOINT:
+        raise ModelError(f"no anchor can be chosen in the text encoders of {name}",
+                         hint="Name an anchor for every concept.")
+    with _quiet(), _errors_as(f"text encoder in {folder}"):
         import transformers
 
-        try:
-            name = json.loads((folder / "model_index.json").read_text("utf-8"))["_class_name"]
-            if name in JOINT:
-                raise ModelError(f"no anchor can be chosen in the text encoders of {name}",
-                                 hint="Name an anchor for every concept.")
-            classes = (transformers.CLIPTextModel, transformers.CLIPTextModelWithProjection)
-            parts = [
-                (transformers.CLIPTokenizer.from_pretrained(folder / place.replace("text_encoder", "tokenizer")),
-                 kind.from_pretrained(folder / place, dtype=torch.float32, use_safetensors=True,
-                                      local_files_only=True).requires_grad_(False).eval())
-                for place, kind in zip(text_encoders(name), classes, strict=False)
-            ]
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise ModelError(f"text encoder in {folder} does not load: {type(error).__name__}: {error}") from error
+        parts = [
+            (transformers.CLIPTokenizer.from_pretrained(folder / place.replace("text_encoder", "tokenizer")),
+             _text_encoder(folder, place, torch.float32).requires_grad_(False).eval())
+            for place in text_encoders(name)
+        ]
     return TextReader(*parts[0], second=parts[1] if len(parts) > 1 else None)
+
+
+def _text_encoder(folder: Path, place: str, dtype: torch.dtype):
+    """A text encoder of the class that model_index.json names.
+
+    Raises ModelError when its file lacks a weight: transformers makes one up at random, with a warning at most.
+    """
+    import transformers
+
+    kind = getattr(transformers, read_json(folder / INDEX_NAME)[place][1])
+    encoder, found = kind.from_pretrained(folder / place, dtype=dtype, use_safetensors=True, local_files_only=True,
+                                          output_loading_info=True)
+    if lacking := sorted({str(key) for key in [*found["missing_keys"], *found["mismatched_keys"]]}):
+        raise ModelError(f"{folder / place} has no weights for {len(lacking)} of the encoder's tensors, such as "
+                         f"{lacking[0]}, with transformers {transformers.__version__}",
+                         hint="Save the model anew with save_pretrained, or use another version of transformers.")
+    return encoder
+
+
+@contextmanager
+def _errors_as(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise ModelError(f"{what} does not load: {type(error).__name__}: {error}") from error
 
 
 @contextmanager

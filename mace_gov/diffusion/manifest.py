@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from mace_gov.core.atomic import new_folder
 from mace_gov.core.digest import folder_digest, folder_files, sha256_file
-from mace_gov.core.errors import ModelError
+from mace_gov.core.errors import ModelError, UsageError
 from mace_gov.core.lazy import require
+from mace_gov.core.private import private_copy
+from mace_gov.diffusion.contents import INDEX_NAME, PICKLES, loaded_files, problems, read_json, weight_files
 from mace_gov.diffusion.families import PIPELINES, Anatomy, anatomy, denoiser_folder, text_encoders
+from mace_gov.diffusion.hub import fetch
 from mace_gov.documents.plan import ModelManifest, portable_ref
 
-PICKLES = (".ckpt", ".bin", ".pt", ".pth", ".pkl")
-"""Formats that may run code when they are read; no file of these is ever opened."""
-
-HUB_FILES = ["*.json", "*.txt", "*/*.safetensors"]
-HUB_IGNORED = ["*.fp16.safetensors", "*.non_ema.safetensors", "*.bin", "*.ckpt", "*.pt", "*.pth", "*.pkl", "*.msgpack"]
-"""What is fetched from a hub: text and component weights, never a pickle."""
+UNPACKED = "-2"
+"""Tells folders from those that an earlier release unpacked by other rules."""
 
 CONFIG_FILES = ["*.json", "*.txt"]
 CONFIGS = {
@@ -29,23 +29,27 @@ CONFIGS = {
 }
 """Where a single file's configuration and tokenizers come from: it holds weights alone."""
 
-_VERSION = re.compile(r"^(?:registry:)?([a-z0-9][a-z0-9._-]{0,63})/v?([1-9][0-9]{0,8})$")
+VERSION = re.compile(r"^(?:registry:)?([a-z0-9][a-z0-9._-]{0,63})/v?([1-9][0-9]{0,8})$")
+"""A governed version's reference: never a hub id, whose second part may be a number too."""
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
 
 
 def read_manifest(
-    ref: str, *, revision: str | None = None, registry: Path | None = None, unmeasured: bool = False
+    ref: str, *, revision: str | None = None, registry: Path | None = None, unmeasured: bool = False,
+    whole: bool = False,
 ) -> ModelManifest:
-    """Find the model that ``ref`` names and account for every file of it.
+    """Find the model that ``ref`` names and account for every file of it that is loaded.
 
     ``ref`` is ``embedded``, a diffusers folder, a single safetensors file (unpacked into the registry's cache), a
     governed version as ``registry:NAME/N`` (or ``NAME/N`` where the registry has it), or a hub id, for which
     ``revision`` should pin a commit. unmeasured: take a model of a kind on which no erasure has been measured.
+    whole: account for every file of the folder, as evidence about it does; always so for a governed version.
 
-    Raises ModelError when there is no such model, or it is of a kind or in a format that is not accepted.
+    Raises ModelError when there is no such model, it is of a kind or in a format that is not accepted, or something in
+    it would run code; UsageError when ``ref`` is empty or names a version that the registry does not have.
     """
     folder = locate(ref, revision=revision, registry=registry)
-    pipeline = _check_folder(ref, folder)
+    pipeline = check_folder(folder, ref)
     part = denoiser_folder(pipeline)
     unet, vae = (_config(ref, folder, name) for name in (part, "vae"))
     body = _anatomy(ref, pipeline, unet, [_config(ref, folder, name) for name in text_encoders(pipeline)])
@@ -55,7 +59,8 @@ def read_manifest(
     levels = vae.get("block_out_channels")
     if not isinstance(levels, list) or not levels:
         raise ModelError(f"model '{ref}': vae/config.json has block_out_channels = {levels!r}, expected a list")
-    files = folder_files(folder)
+    whole = whole or (VERSION.match(ref) is not None and folder != Path(ref))
+    files = _whole(ref, folder) if whole else _loaded(folder)
     return ModelManifest(
         ref=portable_ref(ref),
         path=str(folder.resolve()),
@@ -72,11 +77,14 @@ def read_manifest(
 
 def locate(ref: str, *, revision: str | None = None, registry: Path | None = None) -> Path:
     """The folder that ``ref`` names, fetched from the hub if it must be. See ``read_manifest``."""
+    if not ref.strip():
+        raise UsageError("the model's reference is empty",
+                         hint="Give `embedded`, a folder, a hub id or registry:NAME/N.")
     if ref == "embedded":
         from mace_gov.embedded import MODEL_DIR
 
         return Path(MODEL_DIR)
-    version = _VERSION.match(ref)
+    version = VERSION.match(ref)
     if version and registry is not None:
         model = registry / "versions" / version[1] / version[2] / "model"
         if model.is_dir():
@@ -96,10 +104,14 @@ def locate(ref: str, *, revision: str | None = None, registry: Path | None = Non
     if path.exists():
         raise ModelError(f"model '{ref}' is a file, expected a diffusers folder with model_index.json or a "
                          ".safetensors file")
+    if version:
+        where = f"the registry {registry} has no such version" if registry is not None else "no registry was given"
+        raise UsageError(f"'{ref}' names a governed version, and {where}",
+                         hint="See `mace-gov registry list`, or give the registry with --registry.")
     if not _HUB_ID.match(ref):
         raise ModelError(f"model '{ref}' does not exist: expected `embedded`, an existing folder, "
                          "registry:NAME/N or a hub id OWNER/NAME")
-    return _fetch(ref, revision)
+    return fetch(ref, revision)
 
 
 def _unpacked(ref: str, file: Path, registry: Path | None) -> Path:
@@ -109,10 +121,10 @@ def _unpacked(ref: str, file: Path, registry: Path | None) -> Path:
     require("torch", "models")
     from mace_gov.diffusion.single_file import recognise_file, unpack
 
-    folder = registry / "cache" / "models" / sha256_file(file)
+    folder = registry / "cache" / "models" / f"{sha256_file(file)}{UNPACKED}"
     if not folder.is_dir():
         family = recognise_file(file)
-        configs = _fetch(CONFIGS[family], None, CONFIG_FILES)
+        configs = fetch(CONFIGS[family], None, CONFIG_FILES)
         with new_folder(folder) as scratch:
             unpack(file, configs, family, scratch)
     return folder
@@ -125,70 +137,53 @@ def _anatomy(ref: str, pipeline: str, unet: dict[str, Any], texts: list[dict[str
         raise ModelError(f"model '{ref}': {error.message}") from error
 
 
-def _fetch(ref: str, revision: str | None, files: list[str] | None = None) -> Path:
-    hub = require("huggingface_hub", "models")
-    try:
-        folder = hub.snapshot_download(
-            ref, revision=revision, allow_patterns=files or HUB_FILES, ignore_patterns=HUB_IGNORED
-        )
-        return Path(folder)
-    except (OSError, ValueError, hub.errors.HfHubHTTPError, hub.errors.LocalEntryNotFoundError) as error:
-        at = f" at revision {revision}" if revision else ""
-        raise ModelError(
-            f"model '{ref}'{at} is no folder here and cannot be fetched from the model hub: "
-            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}",
-            hint="Check the name and the network, or give a folder that holds the model.",
-        ) from error
-    except Exception as error:  # the hub client's transports raise their own families: none may cross the border
-        raise ModelError(f"model '{ref}' cannot be fetched from the model hub: {type(error).__name__}",
-                         hint="Check the network, or give a folder that holds the model.") from error
-
-
-def _check_folder(ref: str, folder: Path) -> str:
-    """The pipeline's class name; raises ModelError for anything that would not load safely."""
+def check_folder(folder: Path, ref: str | None = None) -> str:
+    """The pipeline's class name; raises ModelError that names everything in the folder that would not load safely."""
+    ref = ref or str(folder)
     if not folder.is_dir():
         raise ModelError(f"model '{ref}': folder {folder} does not exist")
-    if not (folder / "model_index.json").is_file():
-        raise ModelError(f"model '{ref}': {folder} has no model_index.json, expected a diffusers folder")
-    pipeline = _read(ref, folder / "model_index.json").get("_class_name")
+    if not (folder / INDEX_NAME).is_file():
+        raise ModelError(f"model '{ref}': {folder} has no {INDEX_NAME}, expected a diffusers folder")
+    index = _read(ref, folder / INDEX_NAME)
+    pipeline = index.get("_class_name")
     if pipeline not in PIPELINES:
         expected = " or ".join(PIPELINES)
         raise ModelError(f"model '{ref}': pipeline class {pipeline!r} is not supported, expected {expected}")
+    if found := problems(folder, index, pipeline):
+        raise ModelError("\n".join([f"model '{ref}' is not loaded, {len(found)} finding(s) in {folder}:", *found]),
+                         hint="Get the model from its publisher, or save it anew with save_pretrained.")
     for name in (denoiser_folder(pipeline), *text_encoders(pipeline), "vae"):
-        weights = weight_files(folder / name)
-        if not weights:
-            pickles = sorted(p.name for p in (folder / name).glob("*") if p.suffix in PICKLES)
-            found = f"only {', '.join(pickles)}, which may run code when read" if pickles else "no weights"
-            raise ModelError(f"model '{ref}': {name}/ has {found}; expected safetensors weights, no variant suffix",
+        if not weight_files(folder / name):
+            raise ModelError(f"model '{ref}': {name}/ has {_instead(folder / name)}; expected safetensors weights, "
+                             "no variant suffix",
                              hint="Convert the model with save_pretrained(..., safe_serialization=True).")
     return pipeline
 
 
-def weight_files(component: Path) -> list[Path]:
-    """The safetensors files that diffusers or transformers load from a component's folder: one, or shards by index."""
-    for stem in ("diffusion_pytorch_model", "model"):
-        single, index = component / f"{stem}.safetensors", component / f"{stem}.safetensors.index.json"
-        if single.is_file():
-            return [single]
-        if index.is_file():
-            try:
-                names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
-            except (ValueError, KeyError, TypeError, AttributeError):
-                return []
-            shards = [component / name for name in names if Path(name).name == name]
-            if len(shards) == len(names) and all(shard.is_file() for shard in shards):
-                return shards
-    return []
+def _instead(component: Path) -> str:
+    """What a component's folder has in place of weights that load."""
+    if indices := sorted(path.name for path in component.glob("*.safetensors.index.json")):
+        return f"{indices[0]}, whose shards are not all there or not named by it"
+    pickles = sorted(path.name for path in component.glob("*") if path.suffix in PICKLES)
+    return f"only {', '.join(pickles)}, which may run code when read" if pickles else "no weights"
+
+
+def _loaded(folder: Path) -> dict[str, str]:
+    return {name: sha256_file(path) for name, path in loaded_files(folder).items()}
+
+
+def _whole(ref: str, folder: Path) -> dict[str, str]:
+    if links := sorted(path.name for path in folder.rglob("*") if path.is_symlink() and path.is_dir()):
+        raise ModelError(f"model '{ref}': {', '.join(links)} in {folder}: a link to a folder, expected the folder "
+                         "itself", hint="Copy the folder to its place: evidence is about the files in one folder.")
+    return folder_files(folder)
 
 
 def _read(ref: str, path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"model '{ref}': {path.name} in {path.parent} cannot be read: {error}") from error
-    if not isinstance(value, dict):
-        raise ModelError(f"model '{ref}': {path} holds {type(value).__name__}, expected an object")
-    return value
+        return read_json(path)
+    except ValueError as error:
+        raise ModelError(f"model '{ref}': {path.parent.name}/{path.name} cannot be used: it {error}") from error
 
 
 def _config(ref: str, folder: Path, component: str) -> dict[str, Any]:
@@ -215,14 +210,32 @@ def _is_embedded(folder: Path, files: dict[str, str]) -> bool:
     theirs = weight_files(folder / "unet")
     if len(ours) != len(theirs) or [p.stat().st_size for p in ours] != [p.stat().st_size for p in theirs]:
         return False
-    return all(files[p.relative_to(folder).as_posix()] == sha256_file(o) for p, o in zip(theirs, ours, strict=True))
+    return all(files.get(p.relative_to(folder).as_posix()) == sha256_file(o) for p, o in zip(theirs, ours, strict=True))
 
 
 def check_unchanged(manifest: ModelManifest) -> None:
     """Raise ModelError when the folder no longer holds what the manifest says (read before weights are used)."""
-    found = folder_files(Path(manifest.path))
+    folder = Path(manifest.path)
+    found = _loaded(folder) | {name: sha256_file(folder / name) for name in manifest.files
+                               if (folder / name).is_file()}
     names = manifest.files.keys() | found.keys()
     changed = sorted(name for name in names if manifest.files.get(name) != found.get(name))
     if changed:
         raise ModelError(f"base model {manifest.path} changed since it was planned: {', '.join(changed[:5])}",
                          hint="Plan again from the model as it is now, or restore its files.")
+
+
+@contextmanager
+def exact_copy(manifest: ModelManifest) -> Iterator[Path]:
+    """A private copy of a model's files, each as the manifest says. Raises ModelError when one is not, or is gone."""
+    with ExitStack() as stack:
+        try:
+            copy, found = stack.enter_context(
+                private_copy({name: Path(manifest.path, name) for name in manifest.files}))
+        except OSError as error:
+            raise ModelError(
+                f"base model {manifest.path}: {error.filename} cannot be read: {error.strerror}") from error
+        if changed := sorted(name for name, digest in manifest.files.items() if found[name] != digest):
+            raise ModelError(f"base model {manifest.path} changed while it was read: {', '.join(changed[:5])}",
+                             hint="Run the command again when nobody writes there.")
+        yield copy

@@ -1,4 +1,4 @@
-"""Write a governed model: the base folder byte for byte, but for the U-Net's weights."""
+"""Write a governed model: the base folder byte for byte, but for the U-Net's weights and how text encoders load."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from mace_gov.core.errors import ModelError, NumericalError
-from mace_gov.diffusion.manifest import weight_files
+from mace_gov.diffusion.contents import loaded_files, parts_of, read_json, weight_files
 
 TEXT = (".json", ".txt", ".md", ".model", "")
 """Suffixes that are copied besides the weights that load; a bare name is a LICENSE."""
@@ -23,7 +23,7 @@ DENOISERS = ("unet", "transformer")
 
 
 def save_governed(base: Path, out: Path, weights: Mapping[str, torch.Tensor]) -> None:
-    """Write the base folder into the empty folder ``out`` with some U-Net weights replaced.
+    """Write the base folder into the empty folder ``out`` with some U-Net weights replaced, to load as it is.
 
     weights: new values by parameter name (``....attn2.to_k.weight``); they are cast to the base's own dtype.
     Pickles, variants and single-file checkpoints are left behind: they would carry the unerased U-Net along.
@@ -31,6 +31,7 @@ def save_governed(base: Path, out: Path, weights: Mapping[str, torch.Tensor]) ->
     base does not have. The base is only read.
     """
     _copy(base, out)
+    _one_precision(out)
     left = set(weights)
     part = next((name for name in DENOISERS if (base / name).is_dir()), DENOISERS[0])
     for source in weight_files(base / part):
@@ -46,6 +47,32 @@ def save_governed(base: Path, out: Path, weights: Mapping[str, torch.Tensor]) ->
         raise ModelError(f"the base U-Net has no weight named {min(left)} ({len(left)} such), expected all to exist")
 
 
+def _one_precision(out: Path) -> None:
+    """Let a plain ``from_pretrained`` load every part in one precision: diffusers' parts come as float32 by default.
+
+    transformers takes the precision that config.json says, or else the weights' own: text encoders in half precision
+    beside a float32 U-Net do not draw. The weights stay as they are and are widened when they are loaded.
+    """
+    index = read_json(out / "model_index.json")
+    for part in parts_of(index):
+        path = out / part / "config.json"
+        if index[part][0] not in ("transformers", "stable_diffusion") or not path.is_file():
+            continue
+        config = read_json(path)
+        keys = [key for key in ("dtype", "torch_dtype") if config.get(key) is not None]
+        if any(config[key] != "float32" for key in keys) or (not keys and _stored_in_half(out / part)):
+            config |= dict.fromkeys(keys or ["dtype"], "float32")
+            path.write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+
+
+def _stored_in_half(component: Path) -> bool:
+    for file in weight_files(component):
+        with safe_open(file, framework="pt") as handle:
+            if any(handle.get_slice(name).get_dtype() in ("F16", "BF16") for name in handle.keys()):  # noqa: SIM118
+                return True
+    return False
+
+
 def replaced(name: str, old: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
     """``new`` in the shape and dtype of ``old``, checked."""
     if old.shape != new.shape:
@@ -58,18 +85,14 @@ def replaced(name: str, old: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
 
 
 def _copy(base: Path, out: Path) -> None:
-    components = {
-        name for name, value in json.loads((base / "model_index.json").read_text("utf-8")).items()
-        if isinstance(value, list) and Path(name).name == name
-    }
-    for source in sorted(p for p in base.rglob("*") if p.is_file()):
-        inside = source.relative_to(base)
-        component = base / inside.parts[0]
-        if len(inside.parts) > 1 and inside.parts[0] not in components:
-            continue
-        loads = len(inside.parts) > 1 and inside.parts[0] not in DENOISERS and source in weight_files(component)
-        if not loads and source.suffix not in TEXT:
-            continue
-        target = out / inside
+    """What is loaded but for the denoiser's weights, and the texts beside it: licences, remarks."""
+    wanted = {name: path for name, path in loaded_files(base).items()
+              if path.suffix != ".safetensors" or name.split("/")[0] not in DENOISERS}
+    for folder in (base, *(base / part for part in parts_of(read_json(base / "model_index.json")))):
+        if folder.is_dir():
+            wanted |= {path.relative_to(base).as_posix(): path for path in folder.iterdir()
+                       if path.suffix in TEXT and not path.name.startswith(".") and path.is_file()}
+    for name, source in wanted.items():
+        target = out / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,14 +14,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from mace_gov.core.errors import ModelError
+from mace_gov.diffusion.contents import weight_files
 from mace_gov.diffusion.layout import COMPONENTS, Place, places
-from mace_gov.diffusion.manifest import weight_files
 
 ARCHITECTURES = {"sd1": "stable-diffusion-v1", "sd2": "stable-diffusion-v2", "sdxl": "stable-diffusion-xl-v1-base"}
 """The field's own names (modelspec.architecture)."""
 
 PREDICTIONS = {"epsilon": "epsilon", "v": "v_prediction"}
 """modelspec.prediction_type, and what a scheduler's configuration calls it."""
+
+SPELLINGS = {"eps": "epsilon", **dict.fromkeys(("v_prediction", "v-prediction", "v_pred", "vpred", "velocity"), "v")}
+"""Other names for them that are met in files."""
 
 TEXT = (".json", ".txt", ".model")
 """Files of a configuration folder that a model needs besides its weights."""
@@ -66,15 +70,12 @@ def unpack(file: Path, configs: Path, family: str, out: Path) -> None:
     """Write a single-file model as a diffusers folder into the empty folder ``out``.
 
     configs: a diffusers folder of the same family, for its configurations and tokenizers; its weights are not read.
-    Raises ModelError when the weights do not fit them, or when a Stable Diffusion 2 file does not say whether it
-    predicts noise or v: the wrong one draws noise, and weights do not tell.
+    Raises ModelError when the weights do not fit them, or when the file does not say clearly whether it predicts noise
+    or v: the wrong one draws noise, and weights do not tell. Files of families 1 and XL that say nothing at all are
+    taken as their published models, which predict noise.
     """
     with _opened(file) as handle:
-        said = (handle.metadata() or {}).get("modelspec.prediction_type")
-        prediction = PREDICTIONS.get(said or "")
-        if family == "sd2" and prediction is None:
-            raise ModelError(f"{file} does not say what it predicts (modelspec.prediction_type is {said!r}), "
-                             f"expected {' or '.join(PREDICTIONS)}", hint="Convert it to a diffusers folder yourself.")
+        prediction, rescaled = _prediction(file, handle, family), "ztsnr" in handle.keys()  # noqa: SIM118
         _copy_text(configs, out)
         for component in COMPONENTS[family]:
             wanted = _shapes(configs / component)
@@ -85,7 +86,33 @@ def unpack(file: Path, configs: Path, family: str, out: Path) -> None:
             save_file(found, out / component / f"{stem}.safetensors", metadata={"format": "pt"})
     if prediction is not None:
         path = out / "scheduler" / "scheduler_config.json"
-        path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "prediction_type": prediction}), "utf-8")
+        said = {"prediction_type": prediction, **({"rescale_betas_zero_snr": True} if rescaled else {})}
+        path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **said}), "utf-8")
+
+
+def _prediction(file: Path, handle, family: str) -> str | None:
+    """What the file says that its U-Net predicts, as a scheduler's configuration calls it; None when it does not say.
+
+    Files say it by metadata, by sd-scripts' metadata or by an empty tensor. Raises ModelError when they contradict one
+    another, or when none says so of a family that has both.
+    """
+    metadata, names = handle.metadata() or {}, set(handle.keys())
+    said = {"modelspec.prediction_type": metadata.get("modelspec.prediction_type"),
+            "ss_v_parameterization": {"true": "v"}.get(str(metadata.get("ss_v_parameterization")).lower()),
+            "the tensor v_pred": "v" if "v_pred" in names else None,
+            "its name": "v" if re.search(r"v[-_.]?pred", file.stem, re.IGNORECASE) else None}
+    said = {place: value for place, value in said.items() if value is not None}
+    found = {SPELLINGS.get(value.strip().lower(), value.strip().lower()) for value in said.values()}
+    if any(name.startswith("edm_") for name in names):
+        found.add("edm")
+    if len(found) == 1 and found <= PREDICTIONS.keys() and list(said) != ["its name"]:
+        return PREDICTIONS[found.pop()]
+    if not found and family != "sd2":
+        return None
+    told = ", ".join(f"{place} is {value!r}" for place, value in said.items()) or "modelspec.prediction_type is None"
+    raise ModelError(f"{file} does not say what it predicts ({told}), expected {' or '.join(PREDICTIONS)}",
+                     hint="Weights do not tell. Convert it to a diffusers folder whose scheduler has the right "
+                          "prediction_type, or write modelspec.prediction_type into the file's metadata.")
 
 
 def _found(handle, file: Path, wanted: Mapping[str, torch.Size], table: Mapping[str, Place]) -> Iterator:

@@ -13,8 +13,9 @@ from safetensors.torch import save
 
 from mace_gov.core.atomic import new_folder, write_bytes
 from mace_gov.core.errors import ModelError, UsageError
+from mace_gov.diffusion.contents import weight_files
 from mace_gov.diffusion.families import JOINT
-from mace_gov.diffusion.manifest import check_unchanged, weight_files
+from mace_gov.diffusion.manifest import exact_copy
 from mace_gov.diffusion.projections import CONTEXT
 from mace_gov.diffusion.save import DENOISERS, save_governed
 from mace_gov.diffusion.single_file import pack
@@ -52,21 +53,26 @@ def export(delta: Path, base: ModelManifest, form: Form, out: Path, *, rank: int
     if change.about.get("baseDigest") != base.digest:
         raise ModelError(f"the delta was made for the base model {change.about.get('baseDigest')}, found {base.digest}",
                          hint="Give the same base with --base.")
-    check_unchanged(base)
-    weights = edited_weights(Path(base.path), change)
     if form != "diffusers" and base.family in JOINT.values():
         raise ModelError(f"no {form} layout is known for {base.family}", hint="Export it as a diffusers folder.")
+    with exact_copy(base) as folder:
+        return _export(change, base, folder, form, out, rank)
+
+
+def _export(change: ErasureDelta, base: ModelManifest, folder: Path, form: Form, out: Path, rank: int) -> Exported:
+    weights = edited_weights(folder, change)
     if form == "lora":
         return _lora(change, weights, out, rank)
     governed = {f"{name}.weight": weight for name, weight in change.apply(weights).items()}
     if form == "diffusers":
         with new_folder(out) as scratch:
-            save_governed(Path(base.path), scratch, governed)
+            save_governed(folder, scratch, governed)
         return Exported(out)
-    with tempfile.TemporaryDirectory(prefix="mace-gov-export-") as folder:
-        save_governed(Path(base.path), Path(folder), governed)
+    with tempfile.TemporaryDirectory(prefix="mace-gov-export-") as name:
+        scratch = Path(name)
+        save_governed(folder, scratch, governed)
         said = {f"mace-gov.{key}": change.about[key] for key in ("baseDigest", "policyDigest") if key in change.about}
-        pack(Path(folder), base.family or "sd1", out, said)
+        pack(scratch, base.family or "sd1", out, said)
     return Exported(out)
 
 

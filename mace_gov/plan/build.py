@@ -48,8 +48,9 @@ def make_plan(
     templates, ban = method.refine.templates or list(templates_for(leading)), ban_of(policy)
     undrawn = {concept.id: _undrawn(category, concept, templates, ban) for category, concept in policy.concepts()}
     notes += [f"erase-only: {concept}, by the rule {rule}: it is erased, and no picture of it is made, neither to "
-              f"train "
-              "nor to audit" for concept, rule in undrawn.items() if rule]
+              "train nor to audit" for concept, rule in undrawn.items() if rule]
+    if base.ref.endswith(".safetensors") and base.family in ("sd1", "sdxl"):
+        notes.append("base model: a single file of this family predicts noise unless it says v; weights do not tell")
     targets = [
         Target(
             id=concept.id,

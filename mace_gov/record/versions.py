@@ -74,6 +74,11 @@ def version_folder(registry: Path, name: str, number: int, *, shelf: Shelf = "ve
     return registry / shelf / name / str(number)
 
 
+def names_version(reference: str) -> bool:
+    """Whether ``reference`` has the form of a version's, be there such a version or not."""
+    return reference.startswith("registry:") or _REFERENCE.fullmatch(reference) is not None
+
+
 def parse_reference(reference: str) -> tuple[str, int]:
     """Name and number in ``NAME/N`` (``registry:NAME/N``, ``NAME/vN``). Raises UsageError."""
     match = _REFERENCE.fullmatch(reference)

@@ -11,9 +11,9 @@ release    promote, recall, roll back
 shelf      what a registry holds, seen whole
 """
 
-from mace_gov.workflow.checking import check, folder_of, verify_path
+from mace_gov.workflow.checking import check, folder_of, plan_policy, verify_path
 from mace_gov.workflow.deciding import export, gate_path
-from mace_gov.workflow.making import Outcome, apply, audit_model, erase_model, plan_policy
+from mace_gov.workflow.making import Outcome, apply, audit_model, erase_model
 from mace_gov.workflow.release import Released, promote, recall, rollback
 from mace_gov.workflow.reporting import report_again
 from mace_gov.workflow.shelf import lineage_of, releases

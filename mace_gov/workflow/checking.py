@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 
+from mace_gov import planning
 from mace_gov.attest.keys import registry_trust
 from mace_gov.attest.statement import VERDICT_NAME
 from mace_gov.attest.trust import Trust, load_trust
@@ -13,7 +15,7 @@ from mace_gov.core.errors import IntegrityError, MaceGovError
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.verdict import Verdict
 from mace_gov.record.releases import Registered, is_registered, resolve
-from mace_gov.record.versions import find
+from mace_gov.record.versions import find, names_version, parse_reference, version_folder
 from mace_gov.workflow.standing import refuse_ended, refuse_moved, refuse_recalled
 
 
@@ -58,6 +60,23 @@ def check(
     if registered:
         refuse_moved(registered, verified, registry, pinned)
     return also_checked(verified, standing)
+
+
+def verified_base(ref: str, registry: Path) -> str | None:
+    """The signed digest of the governed version that ``ref`` names as a base model, verified and not recalled.
+
+    None for a reference of another kind, or to a version that is not there. Raises what ``check`` does.
+    """
+    if not names_version(ref):
+        return None
+    folder = version_folder(registry, *parse_reference(ref))
+    if not (folder / "model").is_dir():
+        return None
+    return check(folder, key=None, registry=registry, need_verdict=False).evidence.audit.governed_digest
+
+
+plan_policy = partial(planning.plan_policy, verified=verified_base)
+"""``planning.plan_policy``, of a base that was verified if it is a governed version."""
 
 
 def _locate(path: Path, registry: Path) -> tuple[Path, Registered | None]:

@@ -26,10 +26,10 @@ from mace_gov.documents.plan import ErasurePlan, ModelManifest
 from mace_gov.documents.verdict import Verdict
 from mace_gov.gate.decide import decide
 from mace_gov.plan.build import generation_settings
-from mace_gov.planning import plan_policy
 from mace_gov.policy.load import LoadedPolicy
 from mace_gov.preflight.checks import check_machine, check_plan, model_bytes
 from mace_gov.record.versions import highest_number, new_version, version_folder
+from mace_gov.workflow.checking import plan_policy
 from mace_gov.workflow.deciding import Granted, grant
 from mace_gov.workflow.reporting import write_report
 from mace_gov.workflow.standing import chain
@@ -89,7 +89,7 @@ def apply(
         with new_version(registry, policy.metadata.name, above=above) as (number, folder):
             version = f"{policy.metadata.name}/{number}"
             erasure = erase(plan, folder, cache=cache, device=device, progress=progress)
-            governed = read_manifest(str(folder / "model"), unmeasured=unmeasured)
+            governed = read_manifest(str(folder / "model"), unmeasured=unmeasured, whole=True)
             seen = audit(
                 policy, plan.base, governed, plan.generation, folder / "evidence", cache=cache, device=device,
                 progress=progress, trained_on=plan.templates, inputs=Inputs(calibrations=registry / "calibrations"),
@@ -131,7 +131,7 @@ def audit_model(
     images = inputs.images if inputs else None
     judged = check_inputs(policy, plan.base, inputs, trained_on=plan.templates) if inputs else {}
     governed = (picture_manifest(model, images, plan.base, judged) if images else
-                read_manifest(model, registry=registry))
+                read_manifest(model, registry=registry, whole=True))
     if not images:
         check_plan(loaded, plan, asks=False)
     pair = _signing_key(registry, progress)

@@ -12,6 +12,7 @@ from mace_gov.attest.sign_off import sign_off_names
 from mace_gov.attest.statement import EVIDENCE_NAME, POLICY_NAME, SIGN_OFFS, VERDICT_NAME, version_name
 from mace_gov.attest.verify import verify
 from mace_gov.core.atomic import new_folder
+from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IntegrityError, UsageError
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.policy import Policy
@@ -35,6 +36,10 @@ def write_report(
         render(report, folder / "evidence", scratch)
         for part in (POLICY_NAME, EVIDENCE_NAME, VERDICT_NAME):
             shutil.copyfile(folder / part, scratch / part)
+        for part, signed in ((POLICY_NAME, verified.evidence.policy_file_digest),
+                             (EVIDENCE_NAME, verified.evidence_digest)):
+            if (found := sha256_file(scratch / part)) != signed:
+                raise IntegrityError(f"{folder / part}: changed after it was verified: digest is {found}")
         sign_report(scratch, pair)
     return out
 

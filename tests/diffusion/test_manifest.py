@@ -133,8 +133,8 @@ def test_shards_are_found_by_index_and_may_not_lead_out(model):
 def test_a_change_after_planning_is_noticed(model):
     manifest = read_manifest(str(model))
     check_unchanged(manifest)
-    (model / "extra.txt").write_text("new")
-    with pytest.raises(ModelError, match=r"extra\.txt"):
+    (model / "unet" / "extra.txt").write_text("new")
+    with pytest.raises(ModelError, match=r"unet/extra\.txt"):
         check_unchanged(manifest)
 
 

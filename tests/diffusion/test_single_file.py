@@ -106,7 +106,7 @@ def test_a_published_autoencoder_has_a_place_for_every_weight():
 def test_a_file_on_the_command_line_is_unpacked_once_by_its_content(packed, tmp_path, monkeypatch):
     family, folder, file = packed
     asked = []
-    monkeypatch.setattr(module, "_fetch", lambda ref, *_: asked.append(ref) or folder)
+    monkeypatch.setattr(module, "fetch", lambda ref, *_: asked.append(ref) or folder)
     manifest = read_manifest(str(file), registry=tmp_path)
     assert (manifest.family, asked) == (family, [module.CONFIGS[family]])
     assert Path(manifest.path).is_relative_to(tmp_path / "cache" / "models")
@@ -155,3 +155,36 @@ def test_files_of_another_kind_are_refused(tmp_path):
 def test_the_packed_folder_is_only_read(packed, tiny_model):
     _, folder, _ = packed
     assert read_manifest(str(folder)).files == folder_files(folder)
+
+
+@pytest.mark.parametrize(("name", "metadata", "tensors", "expected"), [
+    ("model", {"modelspec.prediction_type": "v_prediction"}, (), "v_prediction"),
+    ("model", {"modelspec.prediction_type": " V-Prediction "}, (), "v_prediction"),
+    ("model", {"ss_v_parameterization": "True"}, (), "v_prediction"),
+    ("model", {"ss_v_parameterization": "False"}, (), "epsilon"),
+    ("model", {}, ("v_pred",), "v_prediction"),
+    ("model", {}, ("v_pred", "ztsnr"), "v_prediction"),
+    ("model-vpred", {"modelspec.prediction_type": "v"}, (), "v_prediction"),
+    ("model", {"modelspec.prediction_type": "eps"}, (), "epsilon"),
+    ("model", {}, (), "epsilon"),
+    ("model", {"modelspec.prediction_type": "epsilon"}, ("v_pred",), None),
+    ("model", {"modelspec.prediction_type": "sample"}, (), None),
+    ("model", {}, ("edm_vpred.sigma_max",), None),
+    ("model-v-pred", {}, (), None),
+    ("model_vPred", {"modelspec.prediction_type": "epsilon"}, (), None),
+])
+def test_a_file_of_the_first_family_is_taken_for_what_it_says(
+    tiny_model, tmp_path, name, metadata, tensors, expected
+):
+    pack(tiny_model, "sd1", tmp_path / "packed.safetensors")
+    held = load_file(tmp_path / "packed.safetensors") | dict.fromkeys(tensors, torch.zeros(0))
+    file = tmp_path / f"{name}.safetensors"
+    save_file(held, file, metadata={"format": "pt", **metadata})
+    if expected is None:
+        with pytest.raises(ModelError, match="does not say what it predicts"):
+            unpack(file, tiny_model, "sd1", tmp_path / "out")
+        return
+    unpack(file, tiny_model, "sd1", tmp_path / "out")
+    written = json.loads((tmp_path / "out/scheduler/scheduler_config.json").read_text())
+    assert written["prediction_type"] == expected
+    assert bool(written.get("rescale_betas_zero_snr")) == ("ztsnr" in tensors)
