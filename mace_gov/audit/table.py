@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mace_gov.core.errors import UsageError
+from mace_gov.core.files import read_file
 
 Value = TypeVar("Value")
 MAX_BYTES = 100_000_000
@@ -60,13 +61,11 @@ def header_of(path: Path) -> list[str]:
 
 def _text(path: Path) -> str:
     try:
-        data = path.read_bytes()
-        text = data.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_file(path, MAX_BYTES).decode("utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not readable as UTF-8 text: {error}") from error
-    if len(data) > MAX_BYTES:
-        raise UsageError(f"{path}: found {len(data)} bytes, expected at most {MAX_BYTES}")
-    return text
 
 
 def _rows(path: Path, needs: Sequence[str]) -> Iterator[Row]:

@@ -6,11 +6,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+from mace_gov.core.console import Console
+from mace_gov.core.terminal import guarded
 
 
 class Bars:
@@ -78,8 +81,9 @@ def progress() -> Iterator[Bars | Lines]:
         yield Lines(console)
         return
     bars = Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=console,
+        SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+        TimeRemainingColumn(), console=console,
     )
-    with Live(bars, console=console, refresh_per_second=10) as live:
+    # What is printed while bars are live goes through Rich, which reads escapes: guard that as well.
+    with Live(bars, console=console, refresh_per_second=10) as live, guarded():
         yield Bars(bars, live)

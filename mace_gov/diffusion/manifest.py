@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from mace_gov.core.atomic import new_folder
 from mace_gov.core.digest import folder_digest, folder_files, sha256_file
 from mace_gov.core.errors import ModelError
+from mace_gov.core.files import read_json
 from mace_gov.core.lazy import require
 from mace_gov.diffusion.families import PIPELINES, Anatomy, anatomy, denoiser_folder, text_encoders
 from mace_gov.documents.plan import ModelManifest, portable_ref
@@ -172,8 +172,8 @@ def weight_files(component: Path) -> list[Path]:
             return [single]
         if index.is_file():
             try:
-                names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
-            except (ValueError, KeyError, TypeError, AttributeError):
+                names = sorted(set(read_json(index)["weight_map"].values()))
+            except (OSError, ValueError, KeyError, TypeError, AttributeError):
                 return []
             shards = [component / name for name in names if Path(name).name == name]
             if len(shards) == len(names) and all(shard.is_file() for shard in shards):
@@ -183,7 +183,7 @@ def weight_files(component: Path) -> list[Path]:
 
 def _read(ref: str, path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text("utf-8"))
+        value = read_json(path)
     except (OSError, ValueError) as error:
         raise ModelError(f"model '{ref}': {path.name} in {path.parent} cannot be read: {error}") from error
     if not isinstance(value, dict):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from mace_gov.core.atomic import new_folder, write_bytes
 from mace_gov.core.canonical import canonical_json
 from mace_gov.core.digest import sha256_bytes
+from mace_gov.core.files import read_json
 from mace_gov.documents.erasure import LoraRecord
 from mace_gov.documents.plan import ErasurePlan, Target
 from mace_gov.documents.reuse import lora_inputs, lora_key, refinement_key, refinement_targets
@@ -95,12 +95,12 @@ def recall(plan: ErasurePlan, target: Target, cache: Path | None) -> TrainedLora
 def _read(folder: Path, target: Target) -> TrainedLora | None:
     try:
         weights = (folder / FILE_NAME).read_bytes()
-        about = json.loads((folder / "training.json").read_text("utf-8"))
+        about = read_json(folder / "training.json")
         if sha256_bytes(weights) != about["digest"]:
             return None
         return TrainedLora(
             target.id, folder.parent.name, folder.name, weights, first_loss=about["firstLoss"],
             last_loss=about["lastLoss"], coverage=about["coverage"], reused=True,
         )
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from mace_gov.core.files import read_json
 from mace_gov.documents.plan import ErasurePlan, Target
 from mace_gov.documents.reuse import (
     Reuse,
@@ -68,7 +68,7 @@ def _kept(cache: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
     files = [(path.stat().st_mtime_ns, path) for path in (cache / "loras").glob("*/[!.]*/training.json")]
     for _, path in sorted(files, reverse=True):
         try:
-            about = json.loads(path.read_text("utf-8"))
+            about = read_json(path)
         except (OSError, ValueError):
             continue
         if isinstance(about, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from PIL import Image as pillow
 from mace_gov.audit.pictures import png_bytes
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.canonical import canonical_json
+from mace_gov.core.files import read_json
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -27,7 +27,7 @@ def write_strike(folder: Path, pictures: Sequence[Image], text: str) -> None:
 def read_strike(folder: Path, count: int) -> tuple[list[Image], str] | None:
     """The ``count`` pictures and the words of a folder, or None when anything is missing or cannot be read."""
     try:
-        text = json.loads((folder / "found.json").read_bytes())["text"]
+        text = read_json(folder / "found.json")["text"]
         pictures = []
         for i in range(count):
             with pillow.open(folder / f"{i}.png") as image:
