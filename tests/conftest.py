@@ -126,3 +126,14 @@ def family_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     """Family and folder of a tiny random pipeline, one for each family; read it, never write into it."""
     family, folder = request.param, tmp_path_factory.mktemp("models") / request.param
     return family, build_tiny_model(folder, family=family, widths=WIDTHS[family])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say last what was not tested here, and why: a skip is easily taken for a pass."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if not skipped:
+        return
+    terminalreporter.section(f"{len(skipped)} not tested on this machine")
+    for report in skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        terminalreporter.write_line(f"{report.nodeid}: {reason.removeprefix('Skipped: ')}")

@@ -110,14 +110,22 @@ def guarded() -> Iterator[None]:
 
 
 def write_document(text: str) -> None:
-    """Write a whole document to standard output as it is: one of a format that escapes what it holds by itself."""
+    r"""Write a document of a format of its own to standard output: it keeps its blanks, and may be commands.
+
+    What cannot be seen is escaped as JSON would do it, where it means the same.
+    """
     stream = sys.stdout
-    (stream.rich_proxied_file if isinstance(stream, Guarded) else stream).write(text)
+    plain = "".join(char if char == "\n" or _is_blank(char) else _visible(char) for char in text)
+    (stream.rich_proxied_file if isinstance(stream, Guarded) else stream).write(plain)
+
+
+def _is_blank(char: str) -> bool:
+    return unicodedata.category(char) == "Zs"
 
 
 def _visible(char: str) -> str:
     if char.isprintable():
         return char
-    if unicodedata.category(char) == "Zs":
+    if _is_blank(char):
         return " "
     return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"

@@ -7,8 +7,6 @@ import pytest
 
 from mace_gov.embedded import VOCABULARY, vocabulary
 
-pytestmark = pytest.mark.skipif(not VOCABULARY.is_file(), reason="the vocabulary is not built yet")
-
 TEN = {
     "airplane": {"aircraft", "plane", "jet"},
     "automobile": {"car", "vehicle", "motorcar"},
