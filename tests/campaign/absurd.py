@@ -20,7 +20,7 @@ VALUES: dict[str, Any] = {
     "null byte": "\0", "null": None, "lists": [[[]]] * 3, "a mapping": {"a": {"b": 1}}, "true": True, "a fraction": 0.5,
     "nothing": "", "a path": "../../../etc/passwd", "a template": "{0.__class__}", "markup": "[red]x[/red][/nothing]",
     "a bomb of lists": None, "not a number": float("nan"), "infinity": float("inf"), "a key twice": None,
-    "a formula": "\uff1dHYPERLINK(1)",
+    "an empty list": [], "a formula": "\uff1dHYPERLINK(1)",
 }
 """By name. A bomb and a key given twice are no values: ``spoilt`` writes them into the text."""
 _HOLE = "<<hole>>"

@@ -1,4 +1,4 @@
-"""Absurd values in signed and unsigned documents: every command ends with a code of its own and shows nothing that acts.
+"""Absurd values in signed documents: every command ends with a code of its own and shows nothing that acts.
 
 Each document is spoilt in one place and signed anew with the right key, for whoever holds the folder may hold one.
 """

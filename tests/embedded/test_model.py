@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mace_gov.embedded import HERE, JUDGE_DIR, MODEL_DIR, vocabulary
+from mace_gov.embedded import HERE, MODEL_DIR, vocabulary
 
 
 @pytest.fixture(scope="module")

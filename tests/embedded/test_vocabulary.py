@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from mace_gov.embedded import VOCABULARY, vocabulary
+from mace_gov.embedded import vocabulary
 
 TEN = {
     "airplane": {"aircraft", "plane", "jet"},

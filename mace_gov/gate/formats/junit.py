@@ -9,6 +9,7 @@ from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import Outcome
 from mace_gov.gate.formats.rows import Places, Row, Weight, rows
 
+
 def junit(report: Report, places: Places) -> str:
     """The policy is the suite, the category the class, a rule and its probe suite the case.
 
