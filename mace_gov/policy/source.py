@@ -12,6 +12,8 @@ from mace_gov.documents.base import Location
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 100_000
+MAX_BITS = 64
+"""Of a whole number."""
 PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
@@ -90,4 +92,18 @@ def _convert(
         return [
             _convert(loader, item, (*path, i), source, budget, (*open_, id(node))) for i, item in enumerate(node.value)
         ]
-    return loader.construct_object(node, deep=True)
+    return _scalar(loader, node)
+
+
+def _scalar(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
+    """A scalar's value; YAMLError with its place for one that is none of its kind."""
+    try:
+        value = loader.construct_object(node, deep=True)
+    except (ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
+        kind = node.tag.rpartition(":")[2]
+        found = f"found '{str(node.value)[:40]}', which is no {kind}"
+        raise yaml.constructor.ConstructorError(None, None, found, node.start_mark) from error
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:  # Python would refuse to print one of 4,300 digits
+        found = f"found a number of {value.bit_length()} bits, expected at most {MAX_BITS}"
+        raise yaml.constructor.ConstructorError(None, None, found, node.start_mark)
+    return value

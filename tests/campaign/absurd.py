@@ -33,10 +33,19 @@ def spoilt(good: Any, where: tuple[str | int, ...], name: str) -> bytes:
     before = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(0)
     try:
-        text = json.dumps(_put(good, where, value), separators=(",", ":"))
+        text = json.dumps(put(good, where, value), separators=(",", ":"))
     finally:
         sys.set_int_max_str_digits(before)
     return text.replace(f'"{_HOLE}"', _TEXTS.get(name, "")).encode()
+
+
+def put(value: Any, where: tuple[str | int, ...], new: Any) -> Any:
+    """``value`` with something else at a place of it."""
+    if not where:
+        return new
+    changed = copy.copy(value)
+    changed[where[0]] = put(value[where[0]], where[1:], new)
+    return changed
 
 
 def sample(good: Any, count: int, seed: int) -> list[tuple[tuple[str | int, ...], str]]:
@@ -58,11 +67,3 @@ def _places(value: Any, at: tuple[str | int, ...]) -> Iterator[tuple[str | int, 
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
         yield from _places(item, (*at, key))
-
-
-def _put(value: Any, where: tuple[str | int, ...], new: Any) -> Any:
-    if not where:
-        return new
-    changed = copy.copy(value)
-    changed[where[0]] = _put(value[where[0]], where[1:], new)
-    return changed

@@ -14,11 +14,13 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 
 from mace_gov.attest.dsse import seal
 from mace_gov.attest.keys import ensure_key_pair
 from tests import factories
-from tests.campaign.absurd import VALUES, acts, sample, spoilt
+from tests.campaign.absurd import ESCAPES, VALUES, acts, put, sample, spoilt
+from tests.campaign.test_bad_input import POLICY, WAIVERS
 
 SAMPLED, NIGHTLY = len(VALUES), 20 * len(VALUES)
 """Values tried of each document and command, in `make test` and in the nightly run."""
@@ -65,14 +67,16 @@ def test_the_campaign_is_as_large_as_it_says():
 
 
 @pytest.mark.parametrize(("name", "command"), CASES)
-def test_two_hundred_absurd_values(run, made, name: str, command: str):
+def test_two_hundred_absurd_values(run, made, record_property, name: str, command: str):
     _try(run, made, name, command, SAMPLED, CASES.index((name, command)))
+    record_property("tried", SAMPLED)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize(("name", "command"), CASES)
-def test_four_thousand_absurd_values(run, made, name: str, command: str):
+def test_four_thousand_absurd_values(run, made, record_property, name: str, command: str):
     _try(run, made, name, command, NIGHTLY, 1000 + CASES.index((name, command)))
+    record_property("tried", NIGHTLY)
 
 
 @pytest.mark.parametrize("value", VALUES)
@@ -107,6 +111,28 @@ def test_an_absurd_reason_in_every_format(run, form: str, value: str):
             assert not any(cell.startswith(("=", "+", "-", "@", "\uff1d")) for cell in cells)
         else:
             assert not any(line.startswith("::") for line in out.splitlines())
+
+
+SCALARS = {
+    "the year 0": "0000-01-01", "the last day": "9999-12-31", "after the last day": "9999-12-31T23:59:59-23:59",
+    "before the first day": "0001-01-01T00:00:00+23:59", "5,000 digits": "9" * 5000,
+    "5,000 hexadecimal": "0x" + "f" * 5000, "binary": "0b" + "1" * 20_000, "sexagesimal": "1:" * 2000 + "00",
+    "escapes": json.dumps(ESCAPES), "half a pair": '"\\ud800"',
+    "not a number": ".nan", "beyond floats": "1e999", "depth": "[" * 3000, "a bad timestamp": "!!timestamp x",
+    "a bad float": "!!float x", "a bad integer": "!!int x", "a bad boolean": "!!bool maybe", "bytes": "!!binary '='",
+    "an alias of nothing": "*x", "pairs": "!!omap [a: 1]",
+}
+
+
+@pytest.mark.parametrize("scalar", SCALARS)
+@pytest.mark.parametrize(("name", "good"), [("policy.yaml", POLICY), ("waivers.yaml", WAIVERS)])
+def test_an_absurd_scalar_in_yaml(run, name: str, good: Any, scalar: str):
+    for where, _ in sample(good, 4, list(SCALARS).index(scalar)):
+        text = yaml.safe_dump(put(good, where, "HOLE"), sort_keys=False).replace("HOLE", SCALARS[scalar])
+        Path(name).write_text(text, "utf-8")
+        code, out, err = run("policy", "lint", name)
+        assert code in (0, 2) and not acts(out + err), f"{scalar} at {where}: exit {code}: {err[:400]}"
+        assert code == 0 or f"{name}:" in err
 
 
 TIMES = ["x", "-1", "1e9", "1_000", "\u0661", "99999999999999999999", "999999999999", "0x10", " 1", "1.5", "nan"]
