@@ -126,3 +126,18 @@ def family_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     """Family and folder of a tiny random pipeline, one for each family; read it, never write into it."""
     family, folder = request.param, tmp_path_factory.mktemp("models") / request.param
     return family, build_tiny_model(folder, family=family, widths=WIDTHS[family])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say last how much the campaigns tried, and what was not tested here and why: a skip looks like a pass."""
+    tried = {report.nodeid: dict(report.user_properties).get("tried", 1 if "/campaign/" in report.nodeid else 0)
+             for report in terminalreporter.stats.get("passed", [])}
+    if total := sum(tried.values()):
+        terminalreporter.write_line(f"{total:,} forgeries and malformed inputs were tried, and none got through")
+    skipped = terminalreporter.stats.get("skipped", [])
+    if not skipped:
+        return
+    terminalreporter.section(f"{len(skipped)} not tested on this machine")
+    for report in skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        terminalreporter.write_line(f"{report.nodeid}: {reason.removeprefix('Skipped: ')}")

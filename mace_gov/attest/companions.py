@@ -23,6 +23,7 @@ from mace_gov.attest.statement import (
 from mace_gov.attest.trust import Trust
 from mace_gov.core.canonical import strict_json
 from mace_gov.core.errors import IntegrityError
+from mace_gov.core.files import read_file
 from mace_gov.documents.trust import Role
 
 
@@ -74,7 +75,7 @@ def _provenance(signed: Signed, trust: Trust) -> str:
 def _bill(signed: Signed) -> str:
     path = signed.folder / BILL_NAME
     try:
-        bill = strict_json(path.read_bytes())
+        bill = strict_json(read_file(path))
     except (OSError, ValueError) as error:
         raise IntegrityError(f"{path}: is not an ML-BOM: {error}") from error
     component = _below(bill, "metadata", "component")

@@ -17,6 +17,7 @@ from mace_gov.attest.keypair import KeyPair
 from mace_gov.attest.trust import Trust
 from mace_gov.core.canonical import strict_json
 from mace_gov.core.errors import IntegrityError
+from mace_gov.core.files import read_file
 from mace_gov.documents.evidence import PAYLOAD_TYPE, Envelope, Signature
 from mace_gov.documents.trust import Role
 
@@ -70,7 +71,7 @@ def open_envelope(path: Path, trust: Trust, role: Role = Role.PIPELINE) -> Opene
 def read_envelope(path: Path) -> Envelope:
     """Parse the file ``path`` as an envelope in canonical form, unverified. Raises IntegrityError."""
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except OSError as error:
         raise IntegrityError(f"{path}: cannot be read: {error.strerror}") from error
     if not data:

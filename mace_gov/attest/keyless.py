@@ -13,6 +13,7 @@ from typing import Any
 from mace_gov.attest.statement import VERDICT_NAME
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.errors import IncompleteError, IntegrityError, UsageError
+from mace_gov.core.files import SMALL_BYTES, read_file
 from mace_gov.core.lazy import require
 from mace_gov.documents.evidence import VerifiedEvidence
 
@@ -39,7 +40,7 @@ def sign_keyless(verified: VerifiedEvidence, out: Path, *, trust_config: Path | 
                          hint=f"Run in CI with `id-token: write`, or put a token into {TOKEN_VARIABLE}.")
     try:
         with signing.SigningContext.from_trust_config(config).signer(token) as signer:
-            bundle = signer.sign_artifact((verified.folder / VERDICT_NAME).read_bytes())
+            bundle = signer.sign_artifact(read_file(verified.folder / VERDICT_NAME))
     except Exception as error:  # its clients raise many kinds, and none of them names the server
         raise IncompleteError(f"Sigstore did not sign as {token.identity}: {_said(error)}",
                               hint="Are its servers reachable from here? Nothing was written.") from error
@@ -58,9 +59,9 @@ def check_keyless(
     models, verifying, policy = (require(f"sigstore.{part}", EXTRA) for part in ("models", "verify", "verify.policy"))
     config = _config(models, trust_config, offline=True)
     try:
-        made = models.Bundle.from_json(bundle.read_bytes())
+        made = models.Bundle.from_json(read_file(bundle, SMALL_BYTES))
         verifying.Verifier(trusted_root=config.trusted_root).verify_artifact(
-            (verified.folder / VERDICT_NAME).read_bytes(), made, policy.Identity(identity=identity, issuer=issuer)
+            read_file(verified.folder / VERDICT_NAME), made, policy.Identity(identity=identity, issuer=issuer)
         )
     except Exception as error:  # whatever it is, it was not verified
         raise IntegrityError(f"{bundle}: no signature of {identity} ({issuer}) on {VERDICT_NAME}: {_said(error)}",
@@ -77,7 +78,7 @@ def _config(models: Any, path: Path | None, *, offline: bool) -> Any:
             raise IncompleteError(f"Sigstore's roots of trust could not be fetched: {_said(error)}",
                                   hint="Is the network reachable? Or give --trust-config FILE.") from error
     try:
-        return models.ClientTrustConfig.from_json(path.read_text("utf-8"))
+        return models.ClientTrustConfig.from_json(read_file(path, SMALL_BYTES).decode("utf-8"))
     except Exception as error:
         raise UsageError(f"{path}: found no client trust configuration of Sigstore: {_said(error)}") from error
 

@@ -27,6 +27,7 @@ from mace_gov.attest.passphrase import MARK, passphrase_for, passphrase_from_env
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.errors import IntegrityError, UsageError
+from mace_gov.core.files import SMALL_BYTES, read_file
 
 # NTFS has no such bits: what protects the key there is the folder's access list.
 HAS_MODES = os.name == "posix"
@@ -148,7 +149,7 @@ def encrypt_key(path: Path, passphrase: bytes | None) -> None:
 def load_public_key(path: Path, *, curve: bool = False) -> PublicKey:
     """Read a public key from a PEM file. Raises IntegrityError when it is not one, or not of the kind asked for."""
     try:
-        data = path.read_bytes()
+        data = read_file(path, SMALL_BYTES)
     except OSError as error:
         raise IntegrityError(
             f"the public key {path} cannot be read: {error.strerror}",
@@ -178,7 +179,7 @@ def _private_pem(key: PrivateKey, passphrase: bytes | None) -> bytes:
 
 def _read_private(path: Path, passphrase: bytes | None, *, curve: bool | None) -> tuple[PrivateKey, bytes | None]:
     try:
-        data = path.read_bytes()
+        data = read_file(path, SMALL_BYTES)
     except OSError as error:
         raise _unreadable(path, error) from error
     secret = (passphrase or passphrase_for(path)) if MARK in data else None

@@ -17,6 +17,7 @@ from mace_gov.attest.trust import Trust
 from mace_gov.core.canonical import canonical_json, strict_json
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.errors import IntegrityError
+from mace_gov.core.files import read_file
 from mace_gov.documents.evidence import PAYLOAD_TYPE, STATEMENT_TYPE
 from mace_gov.documents.trust import Role
 
@@ -55,7 +56,7 @@ def read_model_signature(path: Path, trust: Trust) -> dict[str, str]:
     Its signature is checked where a model key is pinned. Raises IntegrityError that names the file.
     """
     try:
-        bundle = strict_json(path.read_bytes())
+        bundle = strict_json(read_file(path))
         envelope = bundle["dsseEnvelope"]
         (signature,) = envelope["signatures"]
         payload = decode(envelope["payload"], path, "payload")

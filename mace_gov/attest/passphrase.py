@@ -24,7 +24,9 @@ def passphrase_from_environment(variable: str = VARIABLE) -> bytes | None:
         variable += FILE
         path = Path(os.environ[variable])
         try:
-            secret = path.read_bytes().rstrip(b"\r\n")
+            # A pipe is fine here, it comes from whoever runs this; no passphrase is longer than its buffer.
+            with path.open("rb") as file:
+                secret = file.read(65_536).rstrip(b"\r\n")
         except OSError as error:
             raise UsageError(f"{variable}: {path} cannot be read: {error.strerror}",
                              hint="Name the file that holds the passphrase.") from error

@@ -24,6 +24,7 @@ from mace_gov.attest.statement import (
 from mace_gov.attest.trust import Trust
 from mace_gov.core.canonical import strict_json
 from mace_gov.core.errors import IntegrityError
+from mace_gov.core.files import read_file
 from mace_gov.core.progress import Progress
 from mace_gov.documents.evidence import REPORT_TYPE
 from mace_gov.documents.report import Report
@@ -60,11 +61,11 @@ def read_report(folder: Path, trust: Trust, progress: Progress) -> tuple[Signed,
 
 def _content_problems(path: Path, signed: Signed) -> Iterator[str]:
     try:
-        report = Report.from_json(strict_json(path.read_bytes()))
+        report = Report.from_json(strict_json(read_file(path)))
     except ValidationError as error:
         yield f"{path}: {first_problem(error, 'a report of a known schema')}"
         return
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         yield f"{path}: is not JSON: {error}"
         return
     if report.evidence.canonical() != signed.evidence.canonical():

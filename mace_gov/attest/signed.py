@@ -18,8 +18,9 @@ from mace_gov.attest.statement import (
     subject_files,
 )
 from mace_gov.attest.trust import Trust
-from mace_gov.core.digest import sha256_file
+from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.errors import IntegrityError
+from mace_gov.core.files import read_file
 from mace_gov.documents.evidence import EVIDENCE_TYPE, SUMMARY_TYPE, VERDICT_FIELD, Evidence
 from mace_gov.documents.verdict import Verdict
 
@@ -107,6 +108,6 @@ def read_summary(path: Path, trust: Trust) -> Summary:
 
 def _digest(path: Path) -> str:
     try:
-        return sha256_file(path)
+        return sha256_bytes(read_file(path))
     except OSError as error:
         raise IntegrityError(f"{path}: cannot be read: {error.strerror}, expected a signed envelope") from error

@@ -12,6 +12,7 @@ from mace_gov.attest.keypair import PublicKey, parse_public_key
 from mace_gov.core.canonical import strict_json
 from mace_gov.core.clock import parse_time, timestamp
 from mace_gov.core.errors import IntegrityError
+from mace_gov.core.files import SMALL_BYTES, read_file
 from mace_gov.documents.trust import Role, TrustedKey, TrustFile
 
 WRONG_KEY = "Pin the right key with --key. If it was the right one, do not trust this folder."
@@ -71,7 +72,7 @@ def load_trust(path: Path) -> Trust:
     Raises IntegrityError that names the file and the entry.
     """
     try:
-        data = path.read_bytes()
+        data = read_file(path, SMALL_BYTES)
     except OSError as error:
         raise IntegrityError(
             f"the public key {path} cannot be read: {error.strerror}",
@@ -85,12 +86,14 @@ def load_trust(path: Path) -> Trust:
 def read_trust_file(path: Path) -> TrustFile:
     """The document in the trust file ``path``. Raises IntegrityError when it is not one."""
     try:
-        return TrustFile.from_json(strict_json(path.read_bytes()))
+        return TrustFile.from_json(strict_json(read_file(path, SMALL_BYTES)))
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])
         raise IntegrityError(f"{path} is not a trust file: {where}: {problem['msg']}") from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise IntegrityError(f"the trust file {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
         raise IntegrityError(f"{path} is not a trust file: {error}") from error
 
 

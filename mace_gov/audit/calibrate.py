@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from mace_gov.core.atomic import write_bytes
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.digest import sha256_bytes, sha256_file
 from mace_gov.core.errors import IncompleteError, UsageError
+from mace_gov.core.files import read_json
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.documents.detector import Calibration
 
@@ -123,7 +123,7 @@ def load_all(folder: Path) -> list[Calibration]:
     found = []
     for path in sorted(folder.glob("*.json")):
         try:
-            found.append(Calibration.from_json(json.loads(path.read_bytes())))
+            found.append(Calibration.from_json(read_json(path)))
         except (OSError, ValueError) as error:
             raise IncompleteError(f"calibration {path} cannot be read: {str(error).splitlines()[0]}",
                                   hint="Remove it, or run `mace-gov detectors calibrate` again.") from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import TextIO, TypeVar
 
 from mace_gov.core.errors import UsageError
+from mace_gov.core.files import open_file
 
 Value = TypeVar("Value")
 MAX_BYTES = 100_000_000
@@ -77,13 +80,14 @@ def header_of(path: Path) -> list[str]:
 def _lines(path: Path) -> Iterator[TextIO]:
     """A table as text, read as it is needed. Raises UsageError, also inside the block, for a file that is no text."""
     try:
-        if path.exists() and not path.is_file():
-            raise UsageError(f"{path}: found no file, expected a CSV file")
-        if (size := path.stat().st_size) > MAX_BYTES:
-            raise UsageError(f"{path}: found {size} bytes, expected at most {MAX_BYTES}")
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            yield lines
-    except (OSError, UnicodeDecodeError) as error:
+        with open_file(path) as file:
+            if (size := os.fstat(file.fileno()).st_size) > MAX_BYTES:
+                raise UsageError(f"{path}: found {size} bytes, expected at most {MAX_BYTES}")
+            with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as lines:
+                yield lines
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not readable as UTF-8 text: {error}") from error
 
 

@@ -6,8 +6,11 @@ import sys
 
 from mace_gov.cli.app import app
 from mace_gov.cli.ending import end
+from mace_gov.core.terminal import guarded
 
 
 def main() -> None:
     """Console entry point: runs a command and turns every way it can end into one exit code."""
-    sys.exit(end(app))
+    with guarded():
+        code = end(app)
+    sys.exit(code)

@@ -72,10 +72,11 @@ def _say(message: str, hint: str, code: int) -> int:
     if "--json" in sys.argv:
         print(json.dumps({"error": message, "hint": hint, "exit_code": code}))
     else:
-        from rich.console import Console
         from rich.text import Text
 
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        from mace_gov.core.console import Console
+
+        console = Console(stderr=True, soft_wrap=True)
         console.print(Text("error: ", style="bold red") + Text(message))
         if hint:
             console.print(Text("next:  ", style="bold") + Text(hint))

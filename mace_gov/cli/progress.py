@@ -8,11 +8,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.table import Table
 from rich.text import Text
+
+from mace_gov.core.console import Console
+from mace_gov.core.terminal import guarded
 
 INTERVAL = 30.0
 """Seconds between two lines about one task; of a long one it grows with the time that the task has taken."""
@@ -190,7 +193,9 @@ def progress() -> Iterator[Bars | Lines]:
             ended.set()
         return
     bars = Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Left(), console=console,
+        SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), _Left(),
+        console=console,
     )
-    with Live(bars, console=console, refresh_per_second=10) as live:
+    # What is printed while bars are live goes through Rich, which reads escapes: guard that as well.
+    with Live(bars, console=console, refresh_per_second=10) as live, guarded():
         yield Bars(bars, live)

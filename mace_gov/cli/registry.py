@@ -57,8 +57,8 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Say what differs between two versions: concepts, settings, LoRAs, model, figures, verdict."""
+    from mace_gov.core.terminal import printable
     from mace_gov.record.versions import find
-    from mace_gov.report.console import printable
     from mace_gov.report.difference import differences
 
     one, two = find(registry, before), find(registry, after)
@@ -79,9 +79,8 @@ def lineage(version: Version, registry: Registry = Path("registry"), as_json: As
     """Draw where a version comes from and what was done with it: base, policy, LoRAs, audit, verdict, sign-offs."""
     from dataclasses import asdict
 
-    from rich.console import Console
-
     from mace_gov import workflow
+    from mace_gov.core.console import Console
     from mace_gov.record.versions import find
     from mace_gov.report.lineage_tree import lineage_tree
 
@@ -89,7 +88,7 @@ def lineage(version: Version, registry: Registry = Path("registry"), as_json: As
     if as_json:
         typer.echo(json.dumps({"columns": [[asdict(node) for node in column] for column in graph.columns]}))
         return
-    Console(soft_wrap=True, highlight=False).print(lineage_tree(graph))
+    Console(soft_wrap=True).print(lineage_tree(graph))
 
 
 @app.command()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, datetime
+
+from mace_gov.core.errors import UsageError
 
 
 def wall_clock() -> datetime:
@@ -12,10 +15,16 @@ def wall_clock() -> datetime:
 
 
 def now() -> datetime:
-    """Seconds-precise UTC time; SOURCE_DATE_EPOCH (seconds) overrides it when set."""
+    """Seconds-precise UTC time; SOURCE_DATE_EPOCH (seconds) overrides it when set. Raises UsageError."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else wall_clock()
-    return moment.replace(microsecond=0)
+    if not epoch:
+        return wall_clock().replace(microsecond=0)
+    try:
+        # Digits of ASCII alone: int() takes 1_0, " 1" and other scripts as well.
+        return datetime.fromtimestamp(int(epoch if re.fullmatch("[0-9]{1,12}", epoch) else "none"), UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise UsageError(f"SOURCE_DATE_EPOCH is '{epoch[:40]}', expected seconds since 1970 in digits, before the year "
+                         "10000", hint="Unset it, or give what `date +%s` prints.") from error
 
 
 def timestamp() -> str:
@@ -27,6 +36,6 @@ def parse_time(text: str) -> datetime | None:
     """An RFC 3339 time with a zone, in UTC; None when it is not one."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):  # the year 0 or 10000, once the zone is taken off
         return None
-    return moment.astimezone(UTC) if moment.tzinfo else None

@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from mace_gov.core.files import open_file
+
 
 def sha256_bytes(data: bytes) -> str:
     """Hexadecimal SHA-256 of ``data``."""
@@ -13,18 +15,19 @@ def sha256_bytes(data: bytes) -> str:
 
 
 def sha256_file(path: Path) -> str:
-    """Hexadecimal SHA-256 of one file, read in pieces."""
-    with path.open("rb") as handle:
+    """Hexadecimal SHA-256 of one regular file, read in pieces. Raises OSError, see ``core.files.open_file``."""
+    with open_file(path) as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def folder_files(folder: Path, *, ignore: Iterable[str] = ()) -> dict[str, str]:
     """Digest of every file below ``folder``, by POSIX path relative to it, sorted.
 
-    Links that lead out of the folder are followed by content: what is hashed is what would be loaded.
+    Links that lead out of the folder are followed by content: what is hashed is what would be loaded. Raises OSError
+    for what is neither a file nor a folder.
     """
     skipped = set(ignore)
-    paths = sorted(p for p in folder.rglob("*") if p.is_file())
+    paths = sorted(p for p in folder.rglob("*") if p.exists() and not p.is_dir())
     names = {p.relative_to(folder).as_posix(): p for p in paths}
     return {name: sha256_file(path) for name, path in names.items() if name not in skipped}
 

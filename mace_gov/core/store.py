@@ -7,8 +7,11 @@ from pathlib import Path
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.digest import sha256_bytes
+from mace_gov.core.files import read_file
 from mace_gov.core.progress import Progress
 
+LARGEST = 4 * 2**30
+"""Bytes of an entry: far above text states and training pictures at full size."""
 DIGESTS = "digests"
 """Folder beside the entries that holds their digests, under the same names."""
 
@@ -31,7 +34,7 @@ class Store:
     def get(self, name: str) -> bytes | None:
         """The bytes kept under ``name``; None when there are none, or others than were kept."""
         try:
-            data = (self._folder / name).read_bytes()
+            data = read_file(self._folder / name, LARGEST)
         except OSError:
             return None
         try:

@@ -6,12 +6,12 @@ file changes a model without changing its digest, and none runs code.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mace_gov.core.files import read_json as read_any
 from mace_gov.diffusion.families import OPTIONAL, classes
 
 INDEX_NAME = "model_index.json"
@@ -46,14 +46,7 @@ LARGEST_JSON = 64 * 2**20
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file. Raises ValueError, in words, when there is none."""
     try:
-        # A pipe or a device is no file: reading one may never end.
-        if not path.is_file():
-            raise ValueError("is not a file")
-        if path.stat().st_size > LARGEST_JSON:
-            raise ValueError(f"has {path.stat().st_size} bytes, expected at most {LARGEST_JSON}")
-        value = json.loads(path.read_text("utf-8"))
-    except RecursionError as error:
-        raise ValueError("is nested too deeply") from error
+        value = read_any(path, LARGEST_JSON)
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from error
     if not isinstance(value, dict):

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from mace_gov.core.errors import ModelError
+from mace_gov.core.files import read_file
 from mace_gov.core.phrases import phrase_key
 
 OWN_CAPTIONS = "captions.txt"
@@ -89,7 +91,11 @@ def captions_for(model: Path) -> list[str]:
     own = model / OWN_CAPTIONS
     if not own.is_file():
         return general_captions()
-    lines = (line.strip() for line in own.read_text("utf-8").splitlines())
+    try:
+        text = read_file(own).decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{own} cannot be read: {error}", hint="Give UTF-8 text, a caption a line.") from error
+    lines = (line.strip() for line in text.splitlines())
     return list(dict.fromkeys(line for line in lines if line))
 
 

@@ -15,6 +15,7 @@ from itertools import accumulate
 
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.errors import IncompleteError, IntegrityError
+from mace_gov.core.files import read_file
 from mace_gov.documents.audit import Trial
 from mace_gov.documents.evidence import Evidence, VerifiedEvidence
 from mace_gov.documents.policy import Category, Policy, Severity, Suite
@@ -25,6 +26,8 @@ LEVEL = 0.05
 SUITES = tuple(suite for suite in Suite if suite.banned)
 """Suites that ask for what is banned."""
 TRIALS = "trials.jsonl"
+TRIALS_BYTES = 2_000_000_000
+"""Most that is read of them: some millions of pictures."""
 
 Asked = tuple[str, Suite]
 """A target in lower case, and the suite that asks for it."""
@@ -71,7 +74,7 @@ def read_trials(verified: VerifiedEvidence) -> list[Trial]:
     """The trials beside verified evidence, of which the digest was signed."""
     path = verified.folder / "evidence" / TRIALS
     try:
-        data = path.read_bytes()
+        data = read_file(path, TRIALS_BYTES)
     except OSError as error:
         raise IncompleteError(
             f"{path} cannot be read: {error.strerror}; two versions are compared by their trials",

@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.errors import PolicyError, UsageError
+from mace_gov.core.files import read_file as read_bytes
 from mace_gov.core.phrases import escaped
 from mace_gov.documents.base import Document, Location
 from mace_gov.policy.source import Source, Unclear, read_yaml
@@ -60,7 +61,7 @@ def read_file(path: Path, what: str) -> File:
     Raises UsageError when it cannot be read, PolicyError when it is not a mapping in YAML and UTF-8.
     """
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"cannot read the {what} {path}: {reason}") from error

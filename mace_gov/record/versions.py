@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import logging
 import re
 import shutil
@@ -14,8 +13,10 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from mace_gov.core.canonical import strict_json
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IntegrityError, UsageError
+from mace_gov.core.files import read_file
 from mace_gov.core.hold import hold, is_held, take_turn
 from mace_gov.documents.base import Document
 from mace_gov.documents.evidence import VERDICT_FIELD, Evidence
@@ -225,8 +226,8 @@ def _verdict(folder: Path) -> Verdict | None:
 
 def _predicate(path: Path) -> dict[str, Any]:
     try:
-        envelope = json.loads(path.read_bytes())
-        predicate = json.loads(base64.b64decode(envelope["payload"]))["predicate"]
+        envelope = strict_json(read_file(path))
+        predicate = strict_json(base64.b64decode(envelope["payload"]))["predicate"]
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise IntegrityError(f"{path}: cannot be read as a signed envelope") from error
     if not isinstance(predicate, dict):

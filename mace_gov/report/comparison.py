@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from markupsafe import Markup
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from mace_gov.core.atomic import write_bytes, write_text
+from mace_gov.core.console import Console
+from mace_gov.core.terminal import printable
 from mace_gov.documents.audit import Estimate
 from mace_gov.documents.comparison import Comparison, Interval, SheetRow
-from mace_gov.report.console import printable
 from mace_gov.report.html import content_security_policy, environment, style_sheet
 from mace_gov.report.words import NBSP, interval, lower_percent, percent, seconds, upper_percent
 
@@ -82,12 +82,12 @@ def size(count: int | None) -> str:
 
 def show_comparison(comparison: Comparison, page: Path, *, console: Console | None = None) -> None:
     """Print the table, what was refused and where the page lies."""
-    console = console or Console(highlight=False)
+    console = console or Console()
     shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for heading in COLUMNS:
         shown.add_column(heading, justify="left" if heading == COLUMNS[0] else "right")
     for name, cells in table(comparison):
-        shown.add_row(name, *(Text(printable(f"{value}\n{bounds}" if bounds else value)) for value, bounds in cells))
+        shown.add_row(name, *(Text("\n".join(map(printable, filter(None, cell)))) for cell in cells))
     console.print(shown)
     for cells in spreads(comparison):
         console.print(Text(printable("  ".join(cells))), soft_wrap=True)

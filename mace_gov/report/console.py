@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from mace_gov.core.console import Console
+from mace_gov.core.terminal import printable
 from mace_gov.documents.verdict import Finding, Outcome, Verdict
 from mace_gov.report.words import (
     IF_ENFORCED,
     MEASURES,
-    NBSP,
     consequence,
     interval,
     observed,
@@ -25,12 +25,6 @@ STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.REVIEW: "yellow"}
 """Colour of each outcome; the word always stands beside it."""
 
 AUDIT_MODE = "Audit mode: reported, not enforced."
-
-
-def printable(text: str) -> str:
-    """``text`` without control characters, so that a name in a policy cannot steer the terminal."""
-    plain = text.replace(NBSP, " ")
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in plain)
 
 
 def next_step(verdict: Verdict, paths: Mapping[str, str]) -> str:
@@ -93,7 +87,7 @@ def show(
     verdict: Verdict, measures: Mapping[str, float], paths: Mapping[str, str], *, console: Console | None = None
 ) -> None:
     """Print verdict, rules, measures, paths and the next step. ``console`` is standard output unless given."""
-    console = console or Console(highlight=False)
+    console = console or Console()
     if not console.is_terminal:
         for line in plain_lines(verdict, measures, paths):
             console.print(Text(line), soft_wrap=True)

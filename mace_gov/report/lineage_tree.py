@@ -5,7 +5,8 @@ from __future__ import annotations
 from rich.text import Text
 from rich.tree import Tree
 
-from mace_gov.report.console import STYLES, printable
+from mace_gov.core.terminal import printable
+from mace_gov.report.console import STYLES
 from mace_gov.report.graph import Graph, Node
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import yaml
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mace_gov.core.console import Console
+from mace_gov.core.terminal import printable
 from mace_gov.documents.audit import Estimate
 from mace_gov.documents.comparison import Rates
 from mace_gov.documents.tuning import Tuning
-from mace_gov.report.console import printable
 from mace_gov.report.words import interval, lower_percent, percent, seconds, upper_percent
 
 COLUMNS = ("", "Settings", "H", "Still drawn", "Unrelated drawn", "LoRAs trained", "Time")
@@ -28,7 +28,7 @@ def method_block(tuning: Tuning) -> str:
 
 def show_tuning(tuning: Tuning, *, console: Console | None = None) -> None:
     """Print the table of attempts, the base first, the best one marked."""
-    console = console or Console(stderr=True, highlight=False)
+    console = console or Console(stderr=True)
     shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for heading in COLUMNS:
         shown.add_column(heading, justify="left" if heading in COLUMNS[:2] else "right")
@@ -46,11 +46,15 @@ def show_tuning(tuning: Tuning, *, console: Console | None = None) -> None:
 def _cells(rates: Rates | None) -> tuple[Text, ...]:
     if rates is None or rates.h is None:
         return Text("not scored"), Text(""), Text("")
-    h = f"{percent(rates.h.value)}\n{lower_percent(rates.h.low)} to {upper_percent(rates.h.high)}"
-    return Text(printable(h)), _rate(rates.acc_e), _rate(rates.acc_s)
+    h = f"{lower_percent(rates.h.low)} to {upper_percent(rates.h.high)}"
+    return _lines(percent(rates.h.value), h), _rate(rates.acc_e), _rate(rates.acc_s)
 
 
 def _rate(estimate: Estimate | None) -> Text:
     if estimate is None:
         return Text("not asked")
-    return Text(printable(f"{percent(estimate.value)}, n = {estimate.n}\n{interval(estimate)}"))
+    return _lines(f"{percent(estimate.value)}, n = {estimate.n}", interval(estimate))
+
+
+def _lines(*lines: str) -> Text:
+    return Text("\n".join(map(printable, lines)))

@@ -71,11 +71,13 @@ def test_the_campaign_is_as_large_as_it_says() -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_hundred_forgeries_are_refused(target: Range, way: str) -> None:
+def test_a_hundred_forgeries_are_refused(target: Range, way: str, record_property: Any) -> None:
     _campaign(way, target, WAYS[way], derandomize=True)
+    record_property("tried", WAYS[way])
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("way", WAYS)
-def test_a_thousand_forgeries_are_refused(target: Range, way: str) -> None:
+def test_a_thousand_forgeries_are_refused(target: Range, way: str, record_property: Any) -> None:
     _campaign(way, target, NIGHTLY * WAYS[way])
+    record_property("tried", NIGHTLY * WAYS[way])

@@ -51,7 +51,9 @@ def test_each_person_is_found_by_any_of_their_references_and_nobody_else_is(sett
     alan = made.score(pictures, [asks("alan turing")] * 4)
     assert [score >= THRESHOLD for score in ada] == [True, True, False, False]
     assert [score >= THRESHOLD for score in alan] == [False, False, True, False]
-    assert made.score(pictures, [asks("Ada Lovelace", "Alan Turing")] * 4) == np.maximum(ada, alan).tolist()
+    # A product with more columns adds in another order on some processors.
+    both = made.score(pictures, [asks("Ada Lovelace", "Alan Turing")] * 4)
+    assert both == pytest.approx(np.maximum(ada, alan), abs=1e-12)
     assert all(0 <= score <= 1 for score in ada + alan)
 
 

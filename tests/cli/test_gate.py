@@ -142,7 +142,7 @@ def test_a_report_is_exported_without_its_version_at_hand(run, tmp_path):
 
 
 @pytest.mark.parametrize(("text", "told"), [
-    ("", "the document"), ("{}", "title"), ("[1]", "the document"), ("nonsense", "the document")
+    ("", "is not JSON"), ("{}", "title"), ("[1]", "the document"), ("nonsense", "is not JSON")
 ])
 def test_what_is_no_report_is_refused_by_name(run, tmp_path, text, told):
     path = tmp_path / "report.json"

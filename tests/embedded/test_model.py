@@ -7,11 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mace_gov.embedded import HERE, JUDGE_DIR, MODEL_DIR, vocabulary
-
-pytest.importorskip("torch")
-needs_model = pytest.mark.skipif(not (MODEL_DIR / "model_index.json").is_file(), reason="the weights are not built yet")
-needs_judge = pytest.mark.skipif(not (JUDGE_DIR / "judge.json").is_file(), reason="the judge is not built yet")
+from mace_gov.embedded import HERE, MODEL_DIR, vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -24,26 +20,21 @@ def pipe():
     return pipe
 
 
-@needs_model
 def test_the_package_is_at_most_60_megabytes():
     package = HERE.parent
     assert sum(f.stat().st_size for f in package.rglob("*") if f.is_file() and f.suffix != ".pyc") <= 60e6
 
 
-@needs_model
 def test_the_folder_has_what_older_tools_read():
     assert {"vocab.json", "merges.txt", "tokenizer.json"} <= {f.name for f in (MODEL_DIR / "tokenizer").iterdir()}
     assert json.loads((MODEL_DIR / "model_index.json").read_text())["safety_checker"] == [None, None]
 
 
-@needs_model
 def test_shared_names_are_whole_tokens(pipe):
     for concept in vocabulary().of_kind("celebrity"):
         assert len(pipe.tokenizer(concept.name).input_ids) == 4, concept.name
 
 
-@needs_model
-@needs_judge
 def test_it_draws_what_it_is_asked_for_and_the_judge_sees_it(pipe):
     import torch
 
@@ -61,7 +52,6 @@ def test_it_draws_what_it_is_asked_for_and_the_judge_sees_it(pipe):
     assert sum(a == b for a, b in zip(asked, Judge.load().labels(pictures), strict=True)) >= 5
 
 
-@needs_judge
 def test_the_judge_knows_every_concept_and_style():
     from mace_gov.embedded.judge import Judge
 
@@ -71,7 +61,6 @@ def test_the_judge_knows_every_concept_and_style():
     assert judge.facts["overall"]["rate"] >= 0.98 and judge.facts["style_overall"]["rate"] >= 0.98
 
 
-@needs_judge
 def test_the_judge_calls_noise_and_blank_pictures_nothing():
     from mace_gov.embedded.judge import Judge
 
@@ -81,7 +70,6 @@ def test_the_judge_calls_noise_and_blank_pictures_nothing():
     assert set(Judge.load().labels(noise + blank)) == {"nothing"}
 
 
-@needs_judge
 def test_probabilities_sum_to_one_and_an_empty_list_is_no_error():
     from mace_gov.embedded.judge import Judge
 

@@ -28,7 +28,8 @@ def test_written_out_and_applied_equals_the_fused_weights(tmp_path):
     change = weight.double() @ (delta.matrix - torch.eye(4)) + delta.left[NAME] @ delta.right[NAME]
     found = read.apply({NAME: weight})[NAME] - weight.double()
     assert (found - change).norm() < 1e-3 * change.norm()
-    assert torch.equal(read.apply({NAME: weight})[NAME], delta.rounded().apply({NAME: weight})[NAME])
+    # As it was written, to the last bits of a product: rounding to half precision is a thousand million times as much.
+    assert torch.allclose(read.apply({NAME: weight})[NAME], delta.rounded().apply({NAME: weight})[NAME], atol=1e-12)
 
 
 def test_a_layer_of_the_pooled_text_changes_in_its_first_inputs_alone(tmp_path):
@@ -39,7 +40,7 @@ def test_a_layer_of_the_pooled_text_changes_in_its_first_inputs_alone(tmp_path):
     found = read.apply({"add": weight, NAME: other})
     assert torch.allclose(found["add"][:, :3].double(), weight[:, :3].double() @ pooled, atol=1e-3)
     assert torch.equal(found["add"][:, 3:], weight[:, 3:])
-    assert torch.equal(found[NAME], sample().rounded().apply({NAME: other})[NAME])
+    assert torch.allclose(found[NAME], sample().rounded().apply({NAME: other})[NAME], atol=1e-12)
     with pytest.raises(ModelError, match="changes add, which the base does not have"):
         read.apply({NAME: other})
 

@@ -55,9 +55,8 @@ def test_the_concept_is_drawn_as_its_anchor_and_others_stay(artist, plan_for, tm
         assert drawn(governed, word)[word] >= drawn(artist[2], word)[word] - 0.1
 
 
+@pytest.mark.parametrize("artist", ["sdxl"], indirect=True)  # the one that reads a pooled text
 def test_pooled_text_would_bring_the_concept_back_if_it_were_left_alone(artist, plan_for, tmp_path):
-    if artist[0] != "sdxl":
-        pytest.skip("only SDXL reads a pooled text")
     record = erased(artist, plan_for, tmp_path / "out", "uce")
     assert [system.stage for system in record.systems] == ["refine", "pooled"]
     whole = read_delta(tmp_path / "out" / "delta" / "erasure.safetensors")

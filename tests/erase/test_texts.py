@@ -28,10 +28,11 @@ def test_kept_states_are_those_read_and_are_read_once(base_pipe, plan_for, tmp_p
     plan = plan_for()
     _, plain = TextReader.of(base_pipe).phrase("ship", TEMPLATES)
     with kept_reader(base_pipe, plan, tmp_path) as reader:
-        assert torch.equal(reader.phrase("ship", TEMPLATES)[1], plain)
+        _, first = reader.phrase("ship", TEMPLATES)
+        assert torch.allclose(first, plain, atol=1e-5)
     unread()
     with kept_reader(base_pipe, plan, tmp_path) as reader:
-        assert torch.equal(reader.phrase("ship", TEMPLATES)[1], plain)
+        assert torch.equal(reader.phrase("ship", TEMPLATES)[1], first)  # a copy, nothing is computed
         with pytest.raises(Read):
             reader.phrase("dog", TEMPLATES)
 

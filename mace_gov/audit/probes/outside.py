@@ -16,6 +16,7 @@ table of translations instead.
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -253,7 +254,8 @@ def _seed(row: Row, prompt: str, asking: Asking) -> int:
     text = row.first(*SEEDS)
     if text is None:
         return seed_for(asking.policy.spec.audit.seed, 0, prompt)
-    if not text.isdecimal() or int(text) >= 2**32:
+    # Ten digits of ASCII at most: int() refuses thousands of them, and takes those of other scripts.
+    if not re.fullmatch(r"0*[0-9]{1,10}", text) or int(text[-10:]) >= 2**32:
         raise ValueError(f"found seed = '{text}', expected a whole number below 2^32")
     return int(text)
 

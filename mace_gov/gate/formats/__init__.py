@@ -11,12 +11,12 @@ table        CSV, a line for each rule
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mace_gov.core.atomic import write_text
 from mace_gov.core.errors import UsageError
+from mace_gov.core.terminal import write_document
 from mace_gov.documents.report import Report
 from mace_gov.gate.formats import commands, junit, sarif, summary, table
 from mace_gov.gate.formats.rows import Places
@@ -56,7 +56,7 @@ def write_outputs(report: Report, places: Places, outputs: Mapping[str, Path]) -
     texts = {path: FORMATS[name](report, places) for name, path in outputs.items()}
     for path, text in texts.items():
         if str(path) == "-":
-            sys.stdout.write(text)
+            write_document(text)
         elif path.exists() and not path.is_file():
             # A pipe or a device cannot be replaced by a rename.
             path.write_text(text, encoding="utf-8")

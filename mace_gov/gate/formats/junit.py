@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import xml.etree.ElementTree as ET
 from collections import Counter
 
 from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import Outcome
 from mace_gov.gate.formats.rows import Places, Row, Weight, rows
-
-_NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit(report: Report, places: Places) -> str:
@@ -26,14 +23,15 @@ def junit(report: Report, places: Places) -> str:
     }
     root = ET.Element("testsuites", {"name": "mace-gov gate", **counts})
     suite = ET.SubElement(root, "testsuite", {
-        "name": _text(f"{verdict.policy_name} {verdict.policy_version}"), "timestamp": verdict.decided[:19], **counts,
+        "name": _text(f"{verdict.policy_name} {verdict.policy_version}"), "timestamp": _text(verdict.decided[:19]),
+        **counts,
     })
     properties = ET.SubElement(suite, "properties")
     for name, value in (
         ("verdict", verdict.outcome), ("mode", verdict.mode), ("version", report.version or ""),
         ("model", verdict.governed_digest), ("policy", verdict.policy_digest), ("evidence", verdict.evidence_digest),
     ):
-        ET.SubElement(properties, "property", {"name": name, "value": value})
+        ET.SubElement(properties, "property", {"name": name, "value": _text(value)})
     for row in told:
         _case(suite, row, places)
     ET.indent(root)
@@ -49,7 +47,7 @@ def _kind(row: Row) -> str:
 def _case(suite: ET.Element, row: Row, places: Places) -> None:
     case = ET.SubElement(suite, "testcase", {
         "classname": _text(row.about), "name": _text(f"{row.rule} {row.title}"), "time": "0",
-        "file": places.file, "line": str(places.of(row.rule)[0]),
+        "file": _text(places.file), "line": str(places.of(row.rule)[0]),
     })
     if not row.reasons:
         return
@@ -63,5 +61,5 @@ def _case(suite: ET.Element, row: Row, places: Places) -> None:
 
 
 def _text(text: str) -> str:
-    """``text`` without the characters that XML 1.0 cannot hold."""
-    return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+    """``text`` without the characters that XML 1.0 cannot hold, or that nobody sees."""
+    return "".join(char if char.isprintable() or char in "\n\t\u00a0" else "\N{REPLACEMENT CHARACTER}" for char in text)

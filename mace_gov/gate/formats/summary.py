@@ -59,7 +59,7 @@ def _effect(verdict: Verdict) -> str:
         does = "reports and never blocks (audit mode)"
     else:
         does = f"{'lets it through' if verdict.exit_code == 0 else 'holds it back'} (exit {verdict.exit_code})"
-    policy = f"{escape(verdict.policy_name)} {verdict.policy_version}"
+    policy = f"{escape(verdict.policy_name)} {escape(verdict.policy_version)}"
     return f"The gate {does}. {verdict.outcome} under the policy {policy}."
 
 

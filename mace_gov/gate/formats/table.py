@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 
 from mace_gov.documents.audit import Estimate
 from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import Finding
-from mace_gov.gate.formats.rows import Places, Row, rows
+from mace_gov.gate.formats.rows import Places, Row, one_line, rows
 
 ESTIMATE = ("hits", "n", "clusters", "value", "low", "high", "confidence")
 HEAD = (
@@ -44,5 +45,9 @@ def _figures(estimate: Estimate | None) -> list[object]:
 
 
 def _inert(cell: object) -> object:
-    """A text that a spreadsheet would take for a formula, with a quotation mark before it."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+    """A text in one line; one that a spreadsheet would take for a formula, with a quotation mark before it."""
+    if not isinstance(cell, str):
+        return cell
+    plain = one_line(cell)
+    # Some programs take the wide forms for the plain ones, and skip blanks before either.
+    return f"'{plain}" if unicodedata.normalize("NFKC", plain).lstrip().startswith(("=", "+", "-", "@")) else plain
