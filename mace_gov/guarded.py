@@ -15,7 +15,6 @@ from mace_gov.core.errors import IntegrityError, NotReleasedError, UsageError
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.sign_off import Decision
-from mace_gov.gate.review import review
 from mace_gov.plan.build import generation_settings
 
 if TYPE_CHECKING:
@@ -33,9 +32,10 @@ def sign_off_path(
     verified, _, _ = workflow.verify_path(path, key=key, registry=registry)
     if not signing_key.is_file():
         raise UsageError(f"{signing_key} is not a file, expected the reviewer's private key",
-                         hint="Make one with `mace-gov keys generate reviewer.pem`.")
+                         hint="Make one with `mace-gov keys generate ~/.config/mace-gov/reviewer.pem`.")
+    held = _version_folder(verified, registry)
     written = sign_off(verified, load_key_pair(signing_key), decision=decision, reviewer=reviewer, role=role,
-                       reason=reason, out=_version_folder(verified, registry))
+                       reason=reason, out=held, registry=held and registry)
     return written, verified
 
 
@@ -55,11 +55,9 @@ def load(
     verified, verdict, _ = workflow.verify_path(place, key=key, registry=registry)
     if str(ref).startswith("models:/") and not folder.samefile(verified.folder / "model"):
         raise IntegrityError(f"{ref}: MLflow led elsewhere while it was being verified")
-    decided = review(verdict, verified.sign_offs)
+    decided = workflow.may_release(verified, key=key, registry=registry)
     if decided.exit_code:
-        rules = [f"{finding.rule}: {finding.outcome}" for finding in verdict.findings]
-        why = "; ".join(decided.reasons or [*verdict.reasons, *rules])
-        raise NotReleasedError(f"{ref} may not be used, its verdict is {verdict.outcome}: {why}",
+        raise NotReleasedError(f"{ref} may not be used, its verdict is {verdict.outcome}: {'; '.join(decided.reasons)}",
                                code=decided.exit_code)
     from mace_gov.diffusion.load import load_pipeline
 

@@ -19,6 +19,17 @@ def hold(folder: Path) -> Iterator[None]:
             os.close(handle)
 
 
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """``hold``, but wait while another process holds it: for a read that a write follows. Not re-entrant."""
+    handle = _locked(folder, wait=True)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
 def is_held(folder: Path) -> bool:
     """Whether any process holds ``folder``; always True where the platform knows no such locks."""
     try:
@@ -31,14 +42,14 @@ def is_held(folder: Path) -> bool:
     return False
 
 
-def _locked(folder: Path) -> int | None:
+def _locked(folder: Path, *, wait: bool = False) -> int | None:
     try:
         import fcntl
     except ImportError:
         return None
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BaseException:
         os.close(handle)
         raise

@@ -7,8 +7,9 @@ from typing import Literal
 from mace_gov.documents.base import Document
 from mace_gov.documents.evidence import Evidence
 from mace_gov.documents.policy import Policy
+from mace_gov.documents.release_check import ReleaseCheck, State
 from mace_gov.documents.sign_off import SignOff
-from mace_gov.documents.verdict import Verdict
+from mace_gov.documents.verdict import Outcome, Verdict
 
 
 class Report(Document):
@@ -28,9 +29,38 @@ class Report(Document):
     """What was decided."""
     sign_offs: list[SignOff] = []
     """What pinned reviewers had said of this verdict when the report was written."""
+    release: ReleaseCheck | None = None
+    """Whether the model might be released when the report was written, whatever the verdict says; see its time."""
+    signed: bool = True
+    """Whether the pipeline's key signed this report; False for one that somebody without it rendered."""
     keyid: str
     """Fingerprint of the signing key."""
     how_to_verify: list[str]
     """Commands for a reader who trusts nobody; entries that begin with ``#`` are remarks."""
     checks: list[str] = []
     """What was verified before the report was written, in order, in words."""
+
+    @property
+    def standing(self) -> Outcome:
+        """The outcome as it stood when the report was written, after what people and the clock made of the verdict."""
+        if self.release is None or self.release.state in _AS_DECIDED:
+            return self.verdict.outcome
+        if self.release.state is State.APPROVED:
+            return Outcome.PASS
+        return Outcome.REVIEW if self.release.state is State.REVIEW else Outcome.FAIL
+
+    @property
+    def headline(self) -> str:
+        """The same in a word or two: ``PASS``, ``PASS, waived``, ``REJECTED, verdict PASS``."""
+        outcome = self.verdict.outcome.value
+        if self.release is None:
+            return outcome
+        if self.standing is self.verdict.outcome and self.release.state in (*_AS_DECIDED, State.REVIEW):
+            also = [State.WAIVED.value] if self.release.state is State.WAIVED else []
+            also += ["superseded"] if any(said.startswith("superseded") for said in self.release.remarks) else []
+            return ", ".join([outcome, *also])
+        return f"{self.release.state.upper()}, verdict {outcome}"
+
+
+_AS_DECIDED = (State.PASSED, State.WAIVED, State.FAILED)
+"""States that say no more than the verdict does."""

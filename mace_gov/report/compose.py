@@ -9,6 +9,7 @@ from pathlib import PurePath
 from mace_gov.core.errors import IntegrityError
 from mace_gov.documents.evidence import EVIDENCE_TYPE, VerifiedEvidence
 from mace_gov.documents.policy import Policy
+from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.report import Report
 from mace_gov.documents.sign_off import SignOff
 from mace_gov.documents.verdict import Verdict
@@ -71,13 +72,14 @@ def _as_typed(folder: str) -> str:
 
 def compose(
     policy: Policy, verified: VerifiedEvidence, verdict: Verdict, *, version: str | None, folder: str | None = None,
-    sign_offs: Sequence[SignOff] = (),
+    sign_offs: Sequence[SignOff] = (), release: ReleaseCheck | None = None, signed: bool = True,
 ) -> Report:
     """The report's document.
 
     ``version`` is ``NAME/N`` of a governed version, or None for a model that was made elsewhere; ``folder`` is the
     version's folder (the default is its place below ``registry``); of an absolute path the last four parts are kept.
-    ``sign_offs`` are verified decisions on this very verdict.
+    ``sign_offs`` are verified decisions on this very verdict, ``release`` says how it stands now, ``signed`` whether
+    the pipeline's key is going to sign the report.
     Raises IntegrityError when policy, evidence and verdict are not about the same policy, model and envelope.
     """
     evidence = verified.evidence
@@ -97,7 +99,9 @@ def compose(
         policy=policy,
         evidence=evidence,
         verdict=verdict,
-        sign_offs=sorted(sign_offs, key=lambda said: (said.signed, said.keyid)),
+        sign_offs=list(sign_offs),
+        release=release,
+        signed=signed,
         keyid=verified.keyid,
         how_to_verify=how_to_verify(
             verdict, verified.keyid, version=version, folder=place, signature=MODEL_SIGNATURE in evidence.files

@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mace_gov.attest.keys import KeyPair, ensure_key_pair, ensure_model_pair
+from mace_gov.attest.keys import KeyPair, ensure_key_pair, ensure_model_pair, registry_trust
 from mace_gov.attest.sign import collect_files, sign_build, sign_evidence, sign_results, sign_summary
 from mace_gov.attest.statement import POLICY_NAME
 from mace_gov.attest.verify import verify
@@ -23,15 +23,17 @@ from mace_gov.documents.erasure import ErasureRecord
 from mace_gov.documents.evidence import Evidence, VerifiedEvidence
 from mace_gov.documents.lineage import Lineage
 from mace_gov.documents.plan import ErasurePlan, ModelManifest
+from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.verdict import Verdict
 from mace_gov.gate.decide import decide
 from mace_gov.plan.build import generation_settings
 from mace_gov.planning import plan_policy
 from mace_gov.policy.load import LoadedPolicy
 from mace_gov.record.server import highest_number
-from mace_gov.record.versions import new_version, version_folder
+from mace_gov.record.versions import find, new_version, version_folder
 from mace_gov.workflow.deciding import Granted, grant
-from mace_gov.workflow.reporting import write_report
+from mace_gov.workflow.release_check import check_entry, recalled_models
+from mace_gov.workflow.reporting import refuse_taken, report_place, write_report
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Outcome:
 
     verdict: Verdict
     """The gate's decision."""
+    check: ReleaseCheck
+    """Whether it may be released: the very same model may have been recalled or rejected before."""
     audit: AuditResult
     """What was seen."""
     version: str | None
@@ -76,11 +80,13 @@ def apply(
     policy = loaded.policy
     granted = grant(policy, waivers=waivers, against=against, key=None, registry=registry)
     pair, model_pair = _signing_key(registry, progress), ensure_model_pair(registry)
+    recalled_models(registry)  # A chain of releases that does not hold is better known before the work.
     cache = registry / "cache"
     with ExitStack() as undo:
         above = highest_number(registry, policy.metadata.name)
         with new_version(registry, policy.metadata.name, above=above) as (number, folder):
             version = f"{policy.metadata.name}/{number}"
+            refuse_taken(report_place(version, folder, reports), None)
             erasure = erase(plan, folder, cache=cache, device=device, progress=progress)
             governed = read_manifest(str(folder / "model"), unmeasured=unmeasured)
             seen = audit(
@@ -94,13 +100,14 @@ def apply(
             undo.callback(_forget, registry, lineage)
             verified, verdict = _attest(
                 folder, loaded, plan, erasure, seen, lineage, granted, pair=pair, model_pair=model_pair,
-                governed=governed,
+                governed=governed, registry=registry,
             )
         undo.pop_all()
     publish(registry, lineage, verdict)
     folder = version_folder(registry, policy.metadata.name, number)
-    report = write_report(policy, verified, verdict, version, folder, reports, pair)
-    return Outcome(verdict, seen, version, folder, folder / "model", report, model_pair.public_path)
+    check = check_entry(find(registry, version), registry, registry_trust(registry))
+    report = write_report(policy, verified, verdict, version, folder, reports, pair, check)
+    return Outcome(verdict, check, seen, version, folder, folder / "model", report, model_pair.public_path)
 
 
 def audit_model(
@@ -120,17 +127,22 @@ def audit_model(
     if inputs:
         check_inputs(policy, plan.base, governed, inputs, trained_on=plan.templates)
     pair = _signing_key(registry, progress)
+    recalled_models(registry)
     with new_version(registry, policy.metadata.name, shelf="audits") as (number, folder):
+        final = registry / "audits" / policy.metadata.name / str(number)
+        refuse_taken(report_place(None, final, reports), None)
         seen = audit(
             policy, plan.base, governed, generation_settings(plan.base), folder / "evidence",
             cache=registry / "cache", device=device, progress=progress, trained_on=plan.templates, inputs=inputs,
         )
         verified, verdict = _attest(
-            folder, loaded, plan, None, seen, None, Granted(), pair=pair, model_pair=None, governed=governed
+            folder, loaded, plan, None, seen, None, Granted(), pair=pair, model_pair=None, governed=governed,
+            registry=registry,
         )
-    folder = registry / "audits" / policy.metadata.name / str(number)
-    report = write_report(policy, verified, verdict, None, folder, reports, pair)
-    return Outcome(verdict, seen, None, folder, Path(governed.path), report)
+    entry = find(registry, f"{policy.metadata.name}/{number}", shelf="audits")
+    check = check_entry(entry, registry, registry_trust(registry))
+    report = write_report(policy, verified, verdict, None, final, reports, pair, check)
+    return Outcome(verdict, check, seen, None, final, Path(governed.path), report)
 
 
 def erase_model(
@@ -159,6 +171,7 @@ def erase_model(
 def _attest(
     folder: Path, loaded: LoadedPolicy, plan: ErasurePlan, erasure: ErasureRecord | None, seen: AuditResult,
     lineage: Lineage | None, granted: Granted, *, pair: KeyPair, model_pair: KeyPair | None, governed: ModelManifest,
+    registry: Path,
 ) -> tuple[VerifiedEvidence, Verdict]:
     """Sign the evidence, read it back as a stranger would, decide, sign the decision."""
     write_bytes(folder / POLICY_NAME, loaded.data)
@@ -177,7 +190,8 @@ def _attest(
     )
     sign_evidence(folder, evidence, pair, model_files=None if erasure else governed.files)
     verified = verify(folder, key=pair.public, model=None if erasure else Path(governed.path), need_verdict=False)
-    verdict = decide(verified, loaded.policy, waivers=granted.waivers, previous=granted.previous)
+    recalled = recalled_models(registry).get(evidence.audit.governed_digest)
+    verdict = decide(verified, loaded.policy, waivers=granted.waivers, previous=granted.previous, recalled=recalled)
     sign_results(folder, verified.evidence, verdict, pair)
     sign_summary(folder, verified.evidence, verdict, pair)
     return verified, verdict
