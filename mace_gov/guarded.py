@@ -27,7 +27,8 @@ def sign_off_path(
 ) -> tuple[Path, VerifiedEvidence]:
     """Verify a report or a version, then sign a reviewer's decision on its verdict.
 
-    The sign-off goes to the version's folder where the registry has it, else beside what was looked at.
+    The sign-off goes to the folder of the version or audit and to the registry's decisions/, where the registry has
+    it, else beside what was looked at.
     """
     verified, _, _ = workflow.verify_path(path, key=key, registry=registry)
     if not signing_key.is_file():
@@ -119,9 +120,9 @@ def _states(folder: Path) -> Mapping[str, tuple[int, ...]]:
 
 
 def _version_folder(verified: VerifiedEvidence, registry: Path) -> Path | None:
-    """The folder of the verified version in the registry, if it holds this very evidence."""
+    """The folder of the verified version or audit in the registry, if it holds this very evidence."""
     name = version_name(verified.evidence)
-    envelope = registry / "versions" / name / EVIDENCE_NAME if name else None
-    if envelope is not None and envelope.is_file() and sha256_file(envelope) == verified.evidence_digest:
-        return envelope.parent
-    return None
+    claimed = [registry / "versions" / name] if name else sorted(registry.glob("audits/*/*"))
+    envelopes = (folder / EVIDENCE_NAME for folder in claimed)
+    return next((envelope.parent for envelope in envelopes
+                 if envelope.is_file() and sha256_file(envelope) == verified.evidence_digest), None)
