@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mace_gov import workflow
 from mace_gov.attest.keypair import load_key_pair
 from mace_gov.attest.sign_off import sign_off
-from mace_gov.attest.statement import EVIDENCE_NAME, version_name
+from mace_gov.attest.statement import EVIDENCE_NAME, SIGN_OFFS, version_name
 from mace_gov.core.digest import sha256_file
-from mace_gov.core.errors import IntegrityError, NotReleasedError, UsageError
+from mace_gov.core.errors import IncompleteError, IntegrityError, NotReleasedError, UsageError
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.sign_off import Decision
 from mace_gov.plan.build import generation_settings
+from mace_gov.record.releases import note_sign_offs
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
@@ -37,6 +39,11 @@ def sign_off_path(
     held = _version_folder(verified, registry)
     written = sign_off(verified, load_key_pair(signing_key), decision=decision, reviewer=reviewer, role=role,
                        reason=reason, out=held, registry=held and registry)
+    lineage = verified.evidence.lineage
+    if held and lineage:
+        # A third place to know it from. It is signed and filed, whether or not MLflow is here and may be written.
+        with suppress(IncompleteError):
+            note_sign_offs(registry, lineage, held, len(list((held / SIGN_OFFS).iterdir())))
     return written, verified
 
 

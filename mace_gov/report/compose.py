@@ -30,11 +30,12 @@ openssl pkeyutl -verify -pubin -inkey {key} -rawin -in /tmp/pae.bin -sigfile /tm
 
 
 def how_to_verify(
-    verdict: Verdict, keyid: str, *, version: str | None, folder: str, signature: bool = False
+    verdict: Verdict, keyid: str, *, version: str | None, folder: str, signature: bool = False, signed: bool = True
 ) -> list[str]:
     """Commands for a reader who trusts nobody, in the order to run them. Entries that begin with ``#`` are remarks.
 
-    ``folder`` is the version's folder as a reader would type it, ``signature`` whether it has an OpenSSF signature.
+    ``folder`` is the version's folder as a reader would type it, ``signature`` whether it has an OpenSSF signature,
+    ``signed`` whether the report itself is going to be signed.
     """
     parts = PurePath(folder).parts
     name = version.replace("/", "-v") if version else "-audit-".join(parts[-2:])
@@ -46,8 +47,10 @@ def how_to_verify(
         f"openssl pkey -pubin -in {KEY} -outform DER | sha256sum",
         "# Check signatures, every file’s digest, and that evidence, verdict and model belong together.",
         f"mace-gov verify {place} --key {KEY}",
-        "# Check that the report folder is as it was signed.",
-        f"mace-gov verify {report} --key {KEY}",
+        *([
+            "# Check that the report folder is as it was signed.",
+            f"mace-gov verify {report} --key {KEY}",
+        ] if signed else ["# This report is unsigned: there is nothing that its own folder could be checked against."]),
         "# Decide again, from the verified evidence and your own copy of the policy.",
         f"mace-gov gate {place} --policy {place}/policy.yaml --key {KEY}",
         f"# Without mace-gov: the evidence envelope’s digest. Expected: {verdict.evidence_digest}",
@@ -104,7 +107,8 @@ def compose(
         signed=signed,
         keyid=verified.keyid,
         how_to_verify=how_to_verify(
-            verdict, verified.keyid, version=version, folder=place, signature=MODEL_SIGNATURE in evidence.files
+            verdict, verified.keyid, version=version, folder=place, signature=MODEL_SIGNATURE in evidence.files,
+            signed=signed,
         ),
         checks=list(verified.checks),
     )

@@ -11,6 +11,7 @@ from mace_gov.attest.statement import POLICY_NAME, version_name
 from mace_gov.core.errors import UsageError
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.policy import Policy
+from mace_gov.documents.release_check import State
 from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import Outcome, Verdict
 from mace_gov.documents.waiver import Waiver
@@ -109,19 +110,25 @@ def _compliant(reference: str, *, key: Path | None, registry: Path) -> Previous:
 
 
 def _last(name: str, own: int | None, key: Path | None, registry: Path) -> str | None:
-    """The version that was released last, as the signed chain says; before any release, the last one that passed."""
+    """The version that was released last, as the signed chain says; without one, the last that passed.
+
+    Each only if it may still be released: it may have been recalled or rejected since.
+    """
     if key is None and not key_folder(registry).exists():
         return None  # Nothing was signed here yet.
     pinned = pinned_keys(key, registry)
     log = chain(registry, name, pinned)
-    if log.compliant is not None and log.compliant != own:
-        return f"{name}/{log.compliant}"
-    earlier = [
-        entry for entry in list_versions(registry, name=name)
-        if entry.outcome is Outcome.PASS and (own is None or entry.number < own)
-        and check_entry(entry, registry, pinned).released
-    ]
-    return earlier[-1].reference if earlier else None
+    there = {entry.number: entry for entry in list_versions(registry, name=name)}
+    passed = [number for number, entry in there.items()
+              if entry.outcome is Outcome.PASS and (own is None or number < own)]
+    for number in (log.compliant, *reversed(passed)):
+        if number is None or number == own:
+            continue
+        then = check_entry(there[number], registry, pinned) if number in there else None
+        # One that is gone or does not hold is no reason to compare with less: it is named here, and fails.
+        if then is None or then.released or then.state is State.INVALID:
+            return f"{name}/{number}"
+    return None
 
 
 def _in_repository(path: Path) -> str:

@@ -43,10 +43,7 @@ def write_report(
     the place of a signed one. ``check`` says how the version stands now. Sign-offs beside an older report stay there.
     Raises UsageError when the folder holds the report of something else.
     """
-    out = report_place(version, folder, reports)
-    if pair is None and (out / REPORT_NAME).exists():
-        out = out.with_name(f"{out.name}-unsigned")
-    refuse_taken(out, sha256_file(folder / EVIDENCE_NAME))
+    out = _target(version, folder, reports, pair)
     report = compose(policy, verified, verdict, version=version, folder=str(folder), sign_offs=verified.sign_offs,
                      release=check, signed=pair is not None)
     with TemporaryDirectory(dir=_made(out.parent), prefix=f".{out.name}.old.") as aside, new_folder(out) as scratch:
@@ -59,6 +56,15 @@ def write_report(
             shutil.copytree(out / SIGN_OFFS, scratch / SIGN_OFFS)
         if out.exists():
             out.rename(Path(aside) / out.name)
+    return out
+
+
+def _target(version: str | None, folder: Path, reports: Path, pair: KeyPair | None) -> Path:
+    """The folder to write the report of ``folder`` into. See ``write_report``."""
+    out = report_place(version, folder, reports)
+    if pair is None and (out / REPORT_NAME).exists():
+        out = out.with_name(f"{out.name}-unsigned")
+    refuse_taken(out, sha256_file(folder / EVIDENCE_NAME))
     return out
 
 
@@ -86,14 +92,14 @@ def report_again(path: Path, *, registry: Path, reports: Path, key: Path | None)
     verified = verify(folder, key=trust, registry=registry)
     if verified.verdict is None:
         raise IntegrityError(f"{path}: no signed verdict, expected {VERDICT_NAME}")
-    policy = load_policy(verified.folder / POLICY_NAME).policy
+    policy = load_policy(verified.folder / POLICY_NAME, ended=True).policy
     version = version_name(verified.evidence)
-    out = report_place(version, verified.folder, reports)
+    pair = own_key_pair(registry, trust)
+    out = _target(version, verified.folder, reports, pair)
     if left := sorted({*sign_off_names(out)} - {*sign_off_names(verified.folder)}):
         raise UsageError(f"{out}: found {', '.join(left)}, expected no sign-off that {verified.folder} has not",
                          hint=f"Move it to {verified.folder / SIGN_OFFS} first: the report's folder is written anew.")
     check = release_check(verified, registry=registry, trust=trust)
-    pair = own_key_pair(registry, trust)
     out = write_report(policy, verified, verified.verdict, version, verified.folder, reports, pair, check)
     return out, check
 

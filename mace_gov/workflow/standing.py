@@ -51,6 +51,12 @@ def refuse_moved(registered: Registered, verified: VerifiedEvidence, registry: P
     if signed != found:
         raise IntegrityError(f"{registered.uri}: MLflow leads from {found} to files whose signed evidence is about "
                              f"{signed}: its database was changed", hint=HINT)
+    if registered.sign_offs > (there := len(verified.sign_offs) + len(verified.unverified)):
+        raise IntegrityError(
+            f"{registered.uri}: MLflow counts {registered.sign_offs} sign-offs on {lineage.name}/{lineage.version}, "
+            f"found {there} in {verified.folder}: one was taken away, or this copy is older",
+            hint="Put it back. A copy that was fetched from a server is fetched anew once its folder is removed.",
+        )
     if registered.recalled:
         raise RecalledError(f"{registered.uri}: MLflow says that {lineage.name}/{lineage.version} was recalled")
     if registered.alias == COMPLIANT:
