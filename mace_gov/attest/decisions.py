@@ -41,7 +41,7 @@ class Decisions:
     elsewhere: tuple[SignOff, ...] = ()
     """On other verdicts about this model, by pinned reviewers."""
     unverified: tuple[SignOff, ...] = ()
-    """On this verdict, where no reviewer is pinned: their signatures could not be checked."""
+    """On any verdict about this model, where no reviewer is pinned: their signatures could not be checked."""
     checks: tuple[str, ...] = ()
     """What was checked, in words."""
 
@@ -74,12 +74,10 @@ def read_decisions(
     every = {digest: said for each in read.values() for digest, said in each.items()}
     _none_missing(every)
     found = tuple(sorted(every.values(), key=_order))
-    if not found and not trust.has(Role.REVIEWER):
-        return Decisions()
+    elsewhere = tuple(sorted(_elsewhere(registries, model, verdict, trust, now), key=_order))
     if not trust.has(Role.REVIEWER):
         said = f"{len(found)} sign-offs were not checked and do not count: no reviewer's key is pinned"
-        return Decisions(unverified=found, checks=(said,))
-    elsewhere = tuple(sorted(_elsewhere(registries, model, verdict, trust, now), key=_order))
+        return Decisions(unverified=tuple(sorted((*elsewhere, *found), key=_order)), checks=(said,) if found else ())
     words = ", ".join(f"{one.reviewer} ({one.role}): {one.decision}" for one in found)
     said = (f"{len(found)} sign-offs on this verdict, each by a pinned reviewer: {words}",) if found else ()
     return Decisions(found, elsewhere, checks=said)

@@ -116,4 +116,4 @@ class VerifiedEvidence:
     elsewhere: tuple[SignOff, ...] = ()
     """The same about other verdicts on this very model, as the registry's decisions/ has them."""
     unverified: tuple[SignOff, ...] = ()
-    """What claims to be such a decision where no reviewer's key is pinned: approves nothing, but may warn."""
+    """What claims to be such a decision where no reviewer's key is pinned, on any verdict: it approves nothing."""

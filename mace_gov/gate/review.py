@@ -27,9 +27,11 @@ class Known:
     elsewhere: Sequence[SignOff] = ()
     """On other verdicts about the same model, in order: they approve nothing here, but reject."""
     unverified: Sequence[SignOff] = ()
-    """On this verdict, by keys that nobody pinned: they approve nothing, and a rejection must be looked into."""
+    """On this model, by keys that nobody pinned: they approve nothing, and a rejection must be looked into."""
     recall: Release | None = None
     """A recall of the version or of the model."""
+    told: ReleaseCheck | None = None
+    """How it stood when a report on it was written, where nothing newer is at hand."""
     remarks: Sequence[str] = ()
     """What else is worth saying."""
 
@@ -59,6 +61,8 @@ def check_release(verdict: Verdict, policy: Policy | None, known: Known, today: 
         bars += _clock(verdict, policy, approvals, today)
     if known.recall:
         bars.insert(0, _Bar(State.RECALLED, recall_in_words(known.recall), always=True))
+    if known.told and known.told.state in (State.RECALLED, State.REJECTED):
+        bars += [_Bar(known.told.state, f"{reason} (so the report says)", always=True) for reason in known.told.reasons]
     stops = [bar for bar in bars if bar.always or verdict.mode != "audit"]
     state = min((bar.state for bar in bars), key=list(State).index, default=None)
     closed = verdict.model_copy(update={"mode": "enforce"}).exit_code == Outcome.REVIEW.exit_code

@@ -13,7 +13,7 @@ from mace_gov.attest.decisions import home_of, read_decisions
 from mace_gov.attest.keys import registry_trust
 from mace_gov.attest.releases import read_releases, release_folder
 from mace_gov.attest.signed import read_signed
-from mace_gov.attest.statement import POLICY_NAME
+from mace_gov.attest.statement import POLICY_NAME, REPORT_NAME, version_name
 from mace_gov.attest.trust import Trust
 from mace_gov.core.clock import timestamp, wall_clock
 from mace_gov.core.digest import sha256_file
@@ -27,6 +27,8 @@ from mace_gov.gate.review import Known, check_release, recall_in_words, same_dec
 from mace_gov.policy.load import load_policy
 from mace_gov.record.server import pull_releases
 from mace_gov.record.versions import VersionEntry
+from mace_gov.report.read import read_report
+from mace_gov.report.render import DOCUMENT
 
 __all__ = ["chain", "chains", "check_entry", "recall_of", "recalled_models", "registries_of", "release_check"]
 
@@ -51,7 +53,8 @@ def release_check(
     known = Known(
         sign_offs=verified.sign_offs if same else (), unverified=verified.unverified,
         elsewhere=verified.elsewhere if same else sorted((*verified.elsewhere, *verified.sign_offs), key=_moment),
-        recall=recall_of(verified.evidence, logs), remarks=_superseded(verified.evidence, logs),
+        recall=recall_of(verified.evidence, logs), told=_told(verified, registry),
+        remarks=_superseded(verified.evidence, logs),
     )
     return check_release(verdict, policy, known, wall_clock().date())
 
@@ -65,7 +68,7 @@ def check_entry(entry: VersionEntry, registry: Path, trust: Trust) -> ReleaseChe
         said = read_decisions([entry.folder], registry, signed, trust, wall_clock())
         logs = chains([registry], signed.evidence, trust)
         known = Known(said.sign_offs, said.elsewhere, said.unverified, recall_of(signed.evidence, logs),
-                      _superseded(signed.evidence, logs))
+                      remarks=_superseded(signed.evidence, logs))
         policy = _policy(entry.folder, signed.evidence)
         return check_release(signed.summary.verdict, policy, known, wall_clock().date())
     except IntegrityError as error:
@@ -108,6 +111,14 @@ def registries_of(folder: Path, registry: Path) -> list[Path]:
     """The registry that was given, and the one that ``folder`` lies in."""
     home = home_of(folder)
     return [registry] if home is None or home.resolve() == registry.resolve() else [registry, home]
+
+
+def _told(verified: VerifiedEvidence, registry: Path) -> ReleaseCheck | None:
+    """What a verified report says of its version, unless the version itself is at hand, and knows it better."""
+    name = version_name(verified.evidence)
+    if not (verified.folder / REPORT_NAME).exists() or (name and (registry / "versions" / name).is_dir()):
+        return None
+    return read_report(verified.folder / DOCUMENT).release
 
 
 def _superseded(evidence: Evidence, logs: dict[str, list[ReleaseLog]]) -> list[str]:

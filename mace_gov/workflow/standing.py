@@ -51,7 +51,8 @@ def refuse_moved(registered: Registered, verified: VerifiedEvidence, registry: P
     if signed != found:
         raise IntegrityError(f"{registered.uri}: MLflow leads from {found} to files whose signed evidence is about "
                              f"{signed}: its database was changed", hint=HINT)
-    if registered.sign_offs > (there := len(verified.sign_offs) + len(verified.unverified)):
+    own = [one for one in verified.unverified if one.evidence_digest == verified.evidence_digest]
+    if registered.sign_offs > (there := len(verified.sign_offs) + len(own)):
         raise IntegrityError(
             f"{registered.uri}: MLflow counts {registered.sign_offs} sign-offs on {lineage.name}/{lineage.version}, "
             f"found {there} in {verified.folder}: one was taken away, or this copy is older",

@@ -98,8 +98,13 @@ def test_what_was_rejected_or_recalled_is_so_everywhere(
     assert document["release"]["state"] == state and document["verdict"]["outcome"] == "PASS"
     code, out, _ = run("export", report, "--output", "markdown=-")
     assert f"## {headline}" in out
+    for form, mark in (("junit", "<failure"), ("sarif", '"error"'), ("annotations", "::error")):
+        assert mark in run("export", report, "--output", f"{form}=-")[1], form
     # The page is signed, and what it says of then does not hide what is now.
     assert run("verify", report, *place)[0] == 1
+    elsewhere = ("--key", made.registry / "keys/trust.json", "--registry", made.registry / "nowhere")
+    code, out, _ = run("verify", report, *elsewhere)
+    assert code == 1 and "so the report says" in out
 
 
 @pytest.mark.usefixtures("unable")
@@ -150,6 +155,8 @@ def test_a_rejection_stops_whoever_pins_the_pipelines_key_alone(run: Run, made: 
     decide(made)
     code, out, _ = run("verify", "nsfw/1", "--key", made.key, "--registry", made.registry)
     assert code == 5 and "could not be checked" in out
+    factories.version_folder(made.registry.parent, number=2, complete=True)
+    assert run("verify", "nsfw/2", "--key", made.key, "--registry", made.registry)[0] == 5
 
 
 def test_a_rejection_counts_for_a_decision_that_was_made_anew(run: Run, tmp_path: Path) -> None:
