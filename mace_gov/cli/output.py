@@ -43,7 +43,8 @@ def finish(outcome: Outcome, *, as_json: bool) -> int:
     else:
         from mace_gov.report import console
 
-        console.show(outcome.verdict, outcome.audit.measures, {name: str(path) for name, path in paths.items()})
+        console.show(outcome.verdict, outcome.audit.measures, {name: str(path) for name, path in paths.items()},
+                     check=outcome.check)
         if outcome.check.exit_code != outcome.verdict.exit_code:
             say_standing(outcome.check)
     return outcome.check.exit_code
@@ -79,7 +80,7 @@ def finish_verified(
         typer.echo("note  the registry's own public key was used; give --key with a key that you got another way")
     from mace_gov.report import console
 
-    console.show(verdict, verified.evidence.audit.measures, {"version": str(verified.folder)})
+    console.show(verdict, verified.evidence.audit.measures, {"version": str(verified.folder)}, check=after)
     say_standing(after)
     return after.exit_code
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Literal
 
 from mace_gov.documents.base import Document
+from mace_gov.documents.verdict import Outcome
 
 
 class State(StrEnum):
@@ -48,3 +49,23 @@ class ReleaseCheck(Document):
     """What else counts, in words: approvals, waivers, a version released since."""
     at: str
     """RFC 3339: when it was asked."""
+
+    def standing(self, verdict: Outcome) -> Outcome:
+        """The outcome ``verdict`` as it stands now, after what people and the clock made of it."""
+        if self.state in _AS_DECIDED:
+            return verdict
+        if self.state is State.APPROVED:
+            return Outcome.PASS
+        return Outcome.REVIEW if self.state is State.REVIEW else Outcome.FAIL
+
+    def headline(self, verdict: Outcome) -> str:
+        """The same in a word or two: ``PASS``, ``PASS, waived``, ``REJECTED, verdict PASS``."""
+        if self.standing(verdict) is not verdict or self.state not in (*_AS_DECIDED, State.REVIEW):
+            return f"{self.state.upper()}, verdict {verdict}"
+        also = [State.WAIVED.value] if self.state is State.WAIVED else []
+        also += ["superseded"] if any(said.startswith("superseded") for said in self.remarks) else []
+        return ", ".join([verdict.value, *also])
+
+
+_AS_DECIDED = (State.PASSED, State.WAIVED, State.FAILED)
+"""States that say no more than the verdict does."""

@@ -7,7 +7,7 @@ from typing import Literal
 from mace_gov.documents.base import Document
 from mace_gov.documents.evidence import Evidence
 from mace_gov.documents.policy import Policy
-from mace_gov.documents.release_check import ReleaseCheck, State
+from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.sign_off import SignOff
 from mace_gov.documents.verdict import Outcome, Verdict
 
@@ -43,24 +43,9 @@ class Report(Document):
     @property
     def standing(self) -> Outcome:
         """The outcome as it stood when the report was written, after what people and the clock made of the verdict."""
-        if self.release is None or self.release.state in _AS_DECIDED:
-            return self.verdict.outcome
-        if self.release.state is State.APPROVED:
-            return Outcome.PASS
-        return Outcome.REVIEW if self.release.state is State.REVIEW else Outcome.FAIL
+        return self.release.standing(self.verdict.outcome) if self.release else self.verdict.outcome
 
     @property
     def headline(self) -> str:
-        """The same in a word or two: ``PASS``, ``PASS, waived``, ``REJECTED, verdict PASS``."""
-        outcome = self.verdict.outcome.value
-        if self.release is None:
-            return outcome
-        if self.standing is self.verdict.outcome and self.release.state in (*_AS_DECIDED, State.REVIEW):
-            also = [State.WAIVED.value] if self.release.state is State.WAIVED else []
-            also += ["superseded"] if any(said.startswith("superseded") for said in self.release.remarks) else []
-            return ", ".join([outcome, *also])
-        return f"{self.release.state.upper()}, verdict {outcome}"
-
-
-_AS_DECIDED = (State.PASSED, State.WAIVED, State.FAILED)
-"""States that say no more than the verdict does."""
+        """The same in a word or two. See ``ReleaseCheck.headline``."""
+        return self.release.headline(self.verdict.outcome) if self.release else self.verdict.outcome.value

@@ -8,7 +8,7 @@ from mace_gov.documents.audit import Estimate
 from mace_gov.documents.estimates import NOT_MEASURED
 from mace_gov.documents.policy import Metric, Suite
 from mace_gov.documents.rate import Corrected
-from mace_gov.documents.report import Report
+from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.verdict import Outcome, Verdict
 
 NBSP = "\u00a0"
@@ -70,9 +70,8 @@ def consequence(verdict: Verdict) -> str:
     return CONSEQUENCE[verdict.blocking or verdict.outcome]
 
 
-def effect(report: Report) -> str:
+def effect(verdict: Verdict, check: ReleaseCheck | None) -> str:
     """What comes of it for a release: the verdict's word, unless people or the clock made something else of it."""
-    check, verdict = report.release, report.verdict
     if check is None or check.exit_code == verdict.exit_code:
         return consequence(verdict)
     if check.exit_code == 0:

@@ -151,6 +151,17 @@ def test_a_rejection_that_was_deleted_is_missed_and_a_second_one_does_not_hide_t
     assert "2 sign-offs on this verdict" in page and "<td>reject</td>" in page and "<td>approve</td>" in page
 
 
+def test_the_terminal_says_no_pass_of_what_was_rejected(run: Run, made: SignedVersion) -> None:
+    policy = made.folder / "policy.yaml"
+    for ask in (("verify", "nsfw/1"), ("gate", "nsfw/1", "--policy", policy)):
+        assert "\nPASS  policy nsfw" in run(*ask, "--registry", made.registry)[1]
+    decide(made)
+    for ask in (("verify", "nsfw/1"), ("gate", "nsfw/1", "--policy", policy)):
+        out = run(*ask, "--registry", made.registry)[1]
+        assert "\nREJECTED, verdict PASS  policy nsfw" in out and "The release gate blocks this model digest." in out
+        assert "\nPASS  policy" not in out and "\nnext  do not use it" in out
+
+
 def test_a_rejection_stops_whoever_pins_the_pipelines_key_alone(run: Run, made: SignedVersion) -> None:
     decide(made)
     code, out, _ = run("verify", "nsfw/1", "--key", made.key, "--registry", made.registry)
