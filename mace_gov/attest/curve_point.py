@@ -6,6 +6,8 @@ verifiers disagree. OpenSSL takes any 32 bytes.
 
 from __future__ import annotations
 
+from functools import cache
+
 PRIME = 2**255 - 19
 ORDER = 2**252 + 27742317777372353535851937790883648493
 """Of the group that key pairs live in; the whole curve has eight times as many points."""
@@ -15,6 +17,7 @@ _Point = tuple[int, int, int, int]
 _NEUTRAL: _Point = (0, 1, 1, 0)
 
 
+@cache
 def point_problem(encoded: bytes) -> str | None:
     """What is wrong with the 32 bytes of a public key, in words; None when a key pair may have it."""
     value = int.from_bytes(encoded, "little")
