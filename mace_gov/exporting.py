@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mace_gov.core.errors import IntegrityError
+from mace_gov.core.errors import IntegrityError, NotReleasedError
 from mace_gov.core.private import private_copy
 from mace_gov.documents.verdict import Verdict
-from mace_gov.workflow import verify_path
+from mace_gov.workflow import may_release, verify_path
 
 if TYPE_CHECKING:
     from mace_gov.erase.export import Exported, Form
@@ -21,14 +21,19 @@ DELTA = "delta/erasure.safetensors"
 
 def export_version(
     version: Path, form: Form, out: Path, *, base: str | None = None, rank: int = 64, key: Path | None = None,
-    registry: Path,
+    registry: Path, unreleased: bool = False,
 ) -> tuple[Exported, Verdict]:
-    """Export a governed version, given as a folder or as ``NAME/N``; its verdict comes along, whatever it is.
+    """Export a governed version, given as a folder or as ``NAME/N``, if it may be released; its verdict comes along.
 
-    base: where the base model lies, if its own reference does not lead there. Raises IntegrityError when the version
-    does not verify or has no delta, and what ``erase.export.export`` raises.
+    base: where the base model lies, if its own reference does not lead there. unreleased: write it for study though it
+    failed, was rejected or waits for review; a recalled one is never written. Raises IntegrityError when the version
+    does not verify or has no delta, NotReleasedError, RecalledError, and what ``erase.export.export`` raises.
     """
     verified, verdict, _ = verify_path(version, key=key, registry=registry)
+    decided = may_release(verified, key=key, registry=registry)
+    if decided.exit_code and not unreleased:
+        raise NotReleasedError(f"{version} may not be exported, it is {decided.state}: {'; '.join(decided.reasons)}",
+                               code=decided.exit_code, hint="Give --unreleased to write it for study, never to use.")
     plan = verified.evidence.plan
     delta = verified.folder / DELTA
     if not delta.is_file():

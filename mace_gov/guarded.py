@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mace_gov import workflow
 from mace_gov.attest.keypair import load_key_pair
 from mace_gov.attest.sign_off import sign_off
-from mace_gov.attest.statement import EVIDENCE_NAME, version_name
+from mace_gov.attest.statement import EVIDENCE_NAME, SIGN_OFFS, version_name
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.digest import folder_digest, sha256_file
-from mace_gov.core.errors import IntegrityError, NotReleasedError, UsageError
+from mace_gov.core.errors import IncompleteError, IntegrityError, NotReleasedError, UsageError
 from mace_gov.core.private import private_copy
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.documents.drawable import refuse
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.sign_off import Decision
-from mace_gov.gate.review import review
 from mace_gov.plan.build import generation_settings
-from mace_gov.record.releases import is_registered
+from mace_gov.record.releases import is_registered, note_sign_offs
 from mace_gov.record.versions import names_version
 
 if TYPE_CHECKING:
@@ -34,14 +33,21 @@ def sign_off_path(
 ) -> tuple[Path, VerifiedEvidence]:
     """Verify a report or a version, then sign a reviewer's decision on its verdict.
 
-    The sign-off goes to the version's folder where the registry has it, else beside what was looked at.
+    The sign-off goes to the folder of the version or audit and to the registry's decisions/, where the registry has
+    it, else beside what was looked at.
     """
     verified, _, _ = workflow.verify_path(path, key=key, registry=registry)
     if not signing_key.is_file():
         raise UsageError(f"{signing_key} is not a file, expected the reviewer's private key",
-                         hint="Make one with `mace-gov keys generate reviewer.pem`.")
+                         hint="Make one with `mace-gov keys generate ~/.config/mace-gov/reviewer.pem`.")
+    held = _version_folder(verified, registry)
     written = sign_off(verified, load_key_pair(signing_key), decision=decision, reviewer=reviewer, role=role,
-                       reason=reason, out=_version_folder(verified, registry))
+                       reason=reason, out=held, registry=held and registry)
+    lineage = verified.evidence.lineage
+    if held and lineage:
+        # A third place to know it from. It is signed and filed, whether or not MLflow is here and may be written.
+        with suppress(IncompleteError):
+            note_sign_offs(registry, lineage, held, len(list((held / SIGN_OFFS).iterdir())))
     return written, verified
 
 
@@ -108,11 +114,9 @@ def _verified_copy(ref: str | Path, *, key: Path | None, registry: Path) -> Iter
     place = Path(str(ref).removeprefix("registry:"))
     folder = _model_folder(place, registry)
     verified, verdict, _ = workflow.verify_path(place, key=key, registry=registry)
-    decided = review(verdict, verified.sign_offs)
+    decided = workflow.may_release(verified, key=key, registry=registry)
     if decided.exit_code:
-        rules = [f"{finding.rule}: {finding.outcome}" for finding in verdict.findings]
-        why = "; ".join(decided.reasons or [*verdict.reasons, *rules])
-        raise NotReleasedError(f"{ref} may not be used, its verdict is {verdict.outcome}: {why}",
+        raise NotReleasedError(f"{ref} may not be used, its verdict is {verdict.outcome}: {'; '.join(decided.reasons)}",
                                code=decided.exit_code)
     # Verified and loaded are two readings of the same files: what is loaded is the second, so it is compared again.
     sources = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
@@ -136,9 +140,9 @@ def _model_folder(place: Path, registry: Path) -> Path:
 
 
 def _version_folder(verified: VerifiedEvidence, registry: Path) -> Path | None:
-    """The folder of the verified version in the registry, if it holds this very evidence."""
+    """The folder of the verified version or audit in the registry, if it holds this very evidence."""
     name = version_name(verified.evidence)
-    envelope = registry / "versions" / name / EVIDENCE_NAME if name else None
-    if envelope is not None and envelope.is_file() and sha256_file(envelope) == verified.evidence_digest:
-        return envelope.parent
-    return None
+    claimed = [registry / "versions" / name] if name else sorted(registry.glob("audits/*/*"))
+    envelopes = (folder / EVIDENCE_NAME for folder in claimed)
+    return next((envelope.parent for envelope in envelopes
+                 if envelope.is_file() and sha256_file(envelope) == verified.evidence_digest), None)

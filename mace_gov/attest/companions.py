@@ -17,7 +17,7 @@ from mace_gov.attest.statement import (
     PROVENANCE_NAME,
     TEST_RESULT_NAME,
     described,
-    read_statement,
+    open_statement,
     version_name,
 )
 from mace_gov.attest.trust import Trust
@@ -46,7 +46,7 @@ def check_companions(signed: Signed, trust: Trust) -> list[str]:
 
 def _model_signature(signed: Signed, trust: Trust) -> str:
     path = signed.folder / MODEL_SIGNATURE_NAME
-    files = read_model_signature(path, trust)
+    files = read_model_signature(path, trust, signed.evidence.created)
     names = sorted(n for n in files.keys() | signed.model_files.keys() if files.get(n) != signed.model_files.get(n))
     if names:
         raise IntegrityError(f"{path}: does not list the model that was signed for: {', '.join(names)}")
@@ -57,7 +57,8 @@ def _model_signature(signed: Signed, trust: Trust) -> str:
 
 def _provenance(signed: Signed, trust: Trust) -> str:
     path, evidence = signed.folder / PROVENANCE_NAME, signed.evidence
-    statement = read_statement(path, trust, PROVENANCE_TYPE)
+    statement, keyid = open_statement(path, trust, PROVENANCE_TYPE)
+    trust.refuse_late(keyid, evidence.created, path)
     subjects = {subject.name: subject.digest.get("sha256") for subject in statement.subject}
     build = _below(statement.predicate, "buildDefinition")
     digests = [_below(item, "digest", "sha256") for item in _list(_below(build, "resolvedDependencies"))]
@@ -88,8 +89,9 @@ def _bill(signed: Signed) -> str:
 
 def _results(signed: Signed, trust: Trust) -> str:
     path = signed.folder / TEST_RESULT_NAME
-    statement = read_statement(path, trust, TEST_RESULT_TYPE)
+    statement, keyid = open_statement(path, trust, TEST_RESULT_TYPE)
     if signed.summary is not None:
+        trust.refuse_late(keyid, signed.summary.verdict.decided, path)
         expected = results_statement(signed.evidence, signed.summary.verdict)
         _agree(path, [("subject", statement.subject, expected.subject),
                       *((name, statement.predicate.get(name), said) for name, said in expected.predicate.items())])

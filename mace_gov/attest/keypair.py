@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from mace_gov.attest.curve_point import point_problem
 from mace_gov.attest.passphrase import MARK, passphrase_for, passphrase_from_environment
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.digest import sha256_bytes
@@ -169,6 +170,8 @@ def parse_public_key(data: bytes, place: str, *, curve: bool = False) -> PublicK
     kind = ec.EllipticCurvePublicKey if curve else Ed25519PublicKey
     if not isinstance(key, kind) or (isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name != "secp256r1"):
         raise IntegrityError(f"{place} is a {type(key).__name__}, expected {NAMES[kind]} public key")
+    if isinstance(key, Ed25519PublicKey) and (problem := point_problem(key.public_bytes_raw())):
+        raise IntegrityError(f"{place} {problem}", hint="Have its owner make a key: `mace-gov keys generate`.")
     return PublicKey(key)
 
 

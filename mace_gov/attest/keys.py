@@ -3,11 +3,14 @@
     keys/pipeline.pem  pipeline.pub.pem     Ed25519: envelopes
     keys/model.pem     model.pub.pem        ECDSA on P-256: the OpenSSF model signature
     keys/trust.json                         every key that ever counted here, and the reviewers'
+    pinned.json                             what trust.json has said: it must not be lost, nor an older one put back
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mace_gov.attest.keypair import (
@@ -23,16 +26,18 @@ from mace_gov.attest.trust import Trust, load_trust, parse_trust, read_trust_fil
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.clock import timestamp
 from mace_gov.core.errors import IntegrityError, UsageError
+from mace_gov.core.hold import lock
 from mace_gov.documents.trust import Role, TrustedKey, TrustFile
 
 PRIVATE_NAME, PUBLIC_NAME = "pipeline.pem", "pipeline.pub.pem"
 MODEL_NAME, MODEL_PUBLIC_NAME = "model.pem", "model.pub.pem"
-TRUST_NAME = "trust.json"
+TRUST_NAME, PINNED_NAME = "trust.json", "pinned.json"
+IGNORE_NAME, IGNORED = ".gitignore", b"# Private keys are never committed.\n*.pem\n!*.pub.pem\n"
 SIGNERS = {Role.PIPELINE: PRIVATE_NAME, Role.MODEL: MODEL_NAME}
 SHORTEST_ID = 8
 
-__all__ = ["KeyPair", "PublicKey", "ensure_key_pair", "ensure_model_pair", "key_folder", "load_public_key", "pin",
-           "pinned_keys", "registry_trust", "revoke", "rotate"]
+__all__ = ["KeyPair", "PublicKey", "ensure_key_pair", "ensure_model_pair", "key_folder", "load_public_key",
+           "own_key_pair", "pin", "pinned_keys", "registry_trust", "revoke", "rotate"]
 
 
 def key_folder(registry: Path) -> Path:
@@ -46,28 +51,65 @@ def ensure_key_pair(registry: Path, *, passphrase: bytes | None = None) -> KeyPa
     Raises IntegrityError for a private key that others may read, for a public one that is another's, and for one that
     was retired or revoked; UsageError when it is encrypted and the passphrase is missing or wrong.
     """
-    return _ensure(registry, Role.PIPELINE, passphrase)
+    with _locked(registry):
+        return _ensure(registry, Role.PIPELINE, passphrase)
 
 
 def ensure_model_pair(registry: Path, *, passphrase: bytes | None = None) -> KeyPair:
     """The registry's pair for OpenSSF model signatures. See ``ensure_key_pair``."""
-    return _ensure(registry, Role.MODEL, passphrase)
+    with _locked(registry):
+        return _ensure(registry, Role.MODEL, passphrase)
+
+
+def own_key_pair(registry: Path, trust: Trust) -> KeyPair | None:
+    """The registry's signing pair if it is here and ``trust`` lets it sign; None otherwise. Never makes one."""
+    path = key_folder(registry) / PRIVATE_NAME
+    public = public_path_of(path)
+    if not path.exists() or (public.exists() and not trust.signs(load_public_key(public).fingerprint, Role.PIPELINE)):
+        return None
+    refuse_open_folder(path.parent)
+    pair = load_key_pair(path)
+    return pair if trust.signs(pair.public.fingerprint, Role.PIPELINE) else None
 
 
 def registry_trust(registry: Path) -> Trust:
-    """What a verifier pins who was given no key: the registry's own word for itself, which proves less."""
-    folder = key_folder(registry)
-    return load_trust(folder / (TRUST_NAME if (folder / TRUST_NAME).exists() else PUBLIC_NAME))
+    """What a verifier pins who was given no key: the registry's own word for itself, which proves less.
+
+    Raises IntegrityError when the trust file is gone or says less than it has said.
+    """
+    keys, folder = pinned_keys(registry), key_folder(registry)
+    if (folder / TRUST_NAME).exists():
+        return parse_trust(TrustFile(keys=keys), str(folder / TRUST_NAME))
+    return load_trust(folder / PUBLIC_NAME)
 
 
 def pinned_keys(registry: Path) -> list[TrustedKey]:
-    """The entries of the registry's trust file; none when it has no such file."""
-    path = key_folder(registry) / TRUST_NAME
-    return read_trust_file(path).keys if path.exists() else []
+    """The entries of the registry's trust file; none when it has never had such a file.
+
+    Raises IntegrityError when the file is gone, or lacks a key, a retirement or a revocation that it has had: whoever
+    deletes it, or puts an older one back, must not make a revoked key count again.
+    """
+    path, repeated = key_folder(registry) / TRUST_NAME, registry / PINNED_NAME
+    before = read_trust_file(repeated).keys if repeated.exists() else []
+    if not path.exists():
+        if not before:
+            return []
+        raise IntegrityError(f"{path} is gone, expected the {len(before)} keys that {repeated} still names", hint=(
+            f"Find out who took it away, compare {repeated} with what you know, then copy it to {path}."))
+    keys = read_trust_file(path).keys
+    if lost := [problem for was in before if (problem := _forgotten(was, _entry(keys, was.keyid)))]:
+        raise IntegrityError("\n".join(f"{path}: {problem}, as {repeated} says" for problem in lost), hint=(
+            f"An older trust file was put back, or it was edited. Put back what {repeated} says."))
+    return keys
 
 
 def pin(registry: Path, key: PublicKey, *, role: Role, name: str) -> TrustedKey:
     """Add ``key`` to the registry's trust file. Raises UsageError when it is there already, in whatever role."""
+    with _locked(registry):
+        return _pin(registry, key, role, name)
+
+
+def _pin(registry: Path, key: PublicKey, role: Role, name: str) -> TrustedKey:
     keys = pinned_keys(registry)
     if known := _entry(keys, key.fingerprint):
         raise UsageError(f"the key {known.keyid} is pinned already, as {known.role} '{known.name}'",
@@ -83,11 +125,12 @@ def rotate(registry: Path, role: Role, *, passphrase: bytes | None = None) -> tu
     The old private half is destroyed. The new one is encrypted under ``passphrase``, or like the old one. Returns the
     old key's entry and the new pair.
     """
-    old = _ensure(registry, role, passphrase)
-    entry = _mark(registry, old.public.fingerprint, retired=timestamp())
-    old.private_path.unlink()
-    old.public_path.unlink()
-    return entry, _ensure(registry, role, passphrase or old.secret)
+    with _locked(registry):
+        old = _ensure(registry, role, passphrase)
+        entry = _mark(registry, old.public.fingerprint, retired=timestamp())
+        old.private_path.unlink()
+        old.public_path.unlink()
+        return entry, _ensure(registry, role, passphrase or old.secret)
 
 
 def revoke(registry: Path, keyid: str, reason: str) -> TrustedKey:
@@ -95,6 +138,11 @@ def revoke(registry: Path, keyid: str, reason: str) -> TrustedKey:
 
     A signing key of the registry is taken out of use as well. Raises UsageError unless one pinned key has that id.
     """
+    with _locked(registry):
+        return _revoke(registry, keyid, reason)
+
+
+def _revoke(registry: Path, keyid: str, reason: str) -> TrustedKey:
     wanted = keyid.removeprefix("sha256:")
     found = [key for key in pinned_keys(registry) if len(wanted) >= SHORTEST_ID and key.keyid.startswith(wanted)]
     if len(found) != 1:
@@ -110,18 +158,28 @@ def revoke(registry: Path, keyid: str, reason: str) -> TrustedKey:
     return entry
 
 
-def _ensure(registry: Path, role: Role, passphrase: bytes | None) -> KeyPair:
+@contextmanager
+def _locked(registry: Path) -> Iterator[None]:
+    """The registry's keys, held: who changes the trust file reads it first, and nobody may write in between."""
     folder = key_folder(registry)
     if not folder.exists():
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
+    with lock(folder):
+        yield
+
+
+def _ensure(registry: Path, role: Role, passphrase: bytes | None) -> KeyPair:
+    folder = key_folder(registry)
     refuse_open_folder(folder)
+    if not (folder / IGNORE_NAME).exists():
+        write_bytes(folder / IGNORE_NAME, IGNORED)
     path, curve = folder / SIGNERS[role], role is Role.MODEL
     made = not path.exists() and generate_key(path, passphrase=passphrase, curve=curve)
     pair = load_key_pair(path, curve=curve, made=made, passphrase=passphrase if made else None)
     known = _entry(pinned_keys(registry), pair.public.fingerprint)
     if known is None:
-        pin(registry, pair.public, role=role, name=f"{role} of this registry")
+        _pin(registry, pair.public, role, f"{role} of this registry")
     elif known.role is not role or known.retired or known.revoked:
         state = "revoked" if known.revoked else "retired" if known.retired else f"pinned as {known.role}"
         raise IntegrityError(f"the signing key {path} ({known.keyid}) is {state} in {folder / TRUST_NAME}",
@@ -133,6 +191,16 @@ def _entry(keys: list[TrustedKey], keyid: str) -> TrustedKey | None:
     return next((key for key in keys if key.keyid == keyid), None)
 
 
+def _forgotten(was: TrustedKey, now: TrustedKey | None) -> str | None:
+    """What the trust file no longer says of a key that it named before."""
+    if now is None:
+        return f"the key {was.keyid} ({was.name}, {was.role}) is missing"
+    said = [("role", was.role, now.role), ("retired", was.retired, now.retired), ("revoked", was.revoked, now.revoked)]
+    lost = [f"{field} is {found}, expected {expected}" for field, expected, found in said
+            if expected is not None and found != expected]
+    return f"the key {was.keyid} ({was.name}): {', '.join(lost)}" if lost else None
+
+
 def _mark(registry: Path, keyid: str, **changes: str) -> TrustedKey:
     keys = [TrustedKey.from_json({**k.to_json(), **changes}) if k.keyid == keyid else k for k in pinned_keys(registry)]
     _write(registry, keys)
@@ -142,4 +210,7 @@ def _mark(registry: Path, keyid: str, **changes: str) -> TrustedKey:
 def _write(registry: Path, keys: list[TrustedKey]) -> None:
     document = TrustFile(keys=keys)
     parse_trust(document, TRUST_NAME)
-    write_bytes(key_folder(registry) / TRUST_NAME, json.dumps(document.to_json(), indent=2).encode() + b"\n")
+    data = json.dumps(document.to_json(), indent=2).encode() + b"\n"
+    # The one that counts comes first: between the two it says more than it has said, which is no loss.
+    write_bytes(key_folder(registry) / TRUST_NAME, data)
+    write_bytes(registry / PINNED_NAME, data)

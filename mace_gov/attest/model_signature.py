@@ -50,10 +50,11 @@ def model_signature(files: Mapping[str, str], pair: KeyPair) -> bytes:
     })
 
 
-def read_model_signature(path: Path, trust: Trust) -> dict[str, str]:
+def read_model_signature(path: Path, trust: Trust, made: str) -> dict[str, str]:
     """The files that the bundle in ``path`` lists, digest by relative path.
 
-    Its signature is checked where a model key is pinned. Raises IntegrityError that names the file.
+    Its signature is checked where a model key is pinned. ``made`` is the time in the evidence that lists it, for a
+    bundle has none of its own. Raises IntegrityError that names the file.
     """
     try:
         bundle = strict_json(read_file(path))
@@ -61,7 +62,7 @@ def read_model_signature(path: Path, trust: Trust) -> dict[str, str]:
         (signature,) = envelope["signatures"]
         payload = decode(envelope["payload"], path, "payload")
         if trust.has(Role.MODEL):
-            _check(path, trust, bundle["verificationMaterial"]["publicKey"]["hint"], payload, signature["sig"])
+            _check(path, trust, bundle["verificationMaterial"]["publicKey"]["hint"], payload, signature["sig"], made)
         return _files(strict_json(payload))
     except OSError as error:
         raise IntegrityError(f"{path}: cannot be read: {error.strerror}") from error
@@ -69,12 +70,13 @@ def read_model_signature(path: Path, trust: Trust) -> dict[str, str]:
         raise IntegrityError(f"{path}: is not an OpenSSF model signature: {error}") from error
 
 
-def _check(path: Path, trust: Trust, hint: str, payload: bytes, signature: str) -> None:
+def _check(path: Path, trust: Trust, hint: str, payload: bytes, signature: str, made: str) -> None:
     # The bundle names its key by the digest of the PEM form.
     keyid = next((entry.keyid for entry, key in trust.keys if sha256_bytes(key.pem()) == hint), str(hint))
     _, key = trust.pick(keyid, Role.MODEL, path)
     if not key.holds(decode(signature, path, "signature"), pre_authentication_encoding(PAYLOAD_TYPE, payload)):
         raise IntegrityError(f"{path}: the signature does not hold under key {keyid}")
+    trust.refuse_late(keyid, made, path)
 
 
 def _files(statement: dict[str, Any]) -> dict[str, str]:

@@ -23,6 +23,7 @@ from mace_gov.attest.statement import (
 )
 from mace_gov.attest.trust import Trust
 from mace_gov.core.canonical import strict_json
+from mace_gov.core.clock import parse_time
 from mace_gov.core.errors import IntegrityError
 from mace_gov.core.files import read_file
 from mace_gov.core.progress import Progress
@@ -37,6 +38,10 @@ def read_report(folder: Path, trust: Trust, progress: Progress) -> tuple[Signed,
     """
     path = folder / REPORT_NAME
     statement, keyid = open_statement(path, trust, REPORT_TYPE)
+    created = str(statement.predicate.get("created"))
+    if parse_time(created) is None:
+        raise IntegrityError(f"{path}: created is '{created}', expected a time in RFC 3339 with its zone")
+    trust.refuse_late(keyid, created, path)
     files = subject_files(statement, path)
     problems = [f"{REPORT_NAME}: does not list {name}" for name in REPORT_PARTS if name not in files]
     problems += compare_folder(folder, files, ignore=[REPORT_NAME, *sign_off_names(folder)], progress=progress)

@@ -135,15 +135,20 @@ def open_statement(
     ``role`` is what the signer must be pinned for. Raises IntegrityError that names the file.
     """
     opened = open_envelope(path, trust, role)
+    return parse_statement(opened.payload, path, predicate_type), opened.keyid
+
+
+def parse_statement(payload: bytes, path: Path, predicate_type: str) -> Statement:
+    """The statement in ``payload``, which came from ``path``. Raises IntegrityError that names the file."""
     try:
-        statement = Statement.from_json(strict_json(opened.payload))
+        statement = Statement.from_json(strict_json(payload))
     except ValidationError as error:
         raise IntegrityError(f"{path}: {first_problem(error, 'an in-toto statement')}") from error
     except ValueError as error:
         raise IntegrityError(f"{path}: is not an in-toto statement: {error}") from error
     if statement.predicate_type != predicate_type:
         raise IntegrityError(f"{path}: predicate type is {statement.predicate_type}, expected {predicate_type}")
-    return statement, opened.keyid
+    return statement
 
 
 def subject_files(statement: Statement, path: Path, prefix: str = "") -> dict[str, str]:

@@ -36,6 +36,11 @@ class Trust:
         """Whether any key is pinned for ``role``, revoked ones included."""
         return any(entry.role is role for entry, _ in self.keys)
 
+    def signs(self, keyid: str, role: Role) -> bool:
+        """Whether the key ``keyid`` may sign as ``role`` now: pinned for it, not retired, not revoked."""
+        return any((entry.keyid, entry.role, entry.retired, entry.revoked) == (keyid, role, None, None)
+                   for entry, _ in self.keys)
+
     def too_late(self, keyid: str, moment: datetime) -> str | None:
         """When the key ``keyid`` was retired, if that was before ``moment``."""
         for entry, _ in self.keys:
@@ -43,6 +48,15 @@ class Trust:
             if retired is not None and moment > retired:
                 return entry.retired
         return None
+
+    def refuse_late(self, keyid: str, text: str, place: object) -> None:
+        """Raise IntegrityError when the key ``keyid`` was retired before ``text``, when it signed ``place``.
+
+        Text that is no time is refused by whoever reads the document that it stands in.
+        """
+        moment = parse_time(text)
+        if moment is not None and (retired := self.too_late(keyid, moment)):
+            raise IntegrityError(f"{place}: was signed on {text}, but its key {keyid} was retired on {retired}")
 
     def pick(self, keyid: str, role: Role, place: object) -> tuple[TrustedKey, PublicKey]:
         """The key ``keyid`` with its entry, if it may sign as ``role``. ``place`` names what it signed, in errors.

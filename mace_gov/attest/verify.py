@@ -16,12 +16,13 @@ from pathlib import Path
 
 from mace_gov.attest.agree import age_in_words, age_problems, evidence_problems, summary_problems
 from mace_gov.attest.companions import check_companions
+from mace_gov.attest.decisions import read_decisions
 from mace_gov.attest.folder import compare_folder
 from mace_gov.attest.keypair import PublicKey
 from mace_gov.attest.locate import PathKind, belongs_to_version, folders_about, kind_of
 from mace_gov.attest.report_check import read_report
 from mace_gov.attest.sign import EVIDENCE_PREFIX
-from mace_gov.attest.sign_off import read_sign_offs, sign_off_names
+from mace_gov.attest.sign_off import sign_off_names
 from mace_gov.attest.signed import Signed, read_signed
 from mace_gov.attest.statement import EVIDENCE_NAME, MODEL_PREFIX, TEST_RESULT_NAME, VERDICT_NAME, version_name
 from mace_gov.attest.trust import Trust, load_trust
@@ -31,7 +32,6 @@ from mace_gov.core.errors import IntegrityError
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.plan import ModelManifest
-from mace_gov.documents.sign_off import SignOff
 from mace_gov.embedded import MODEL_DIR
 
 VERSION_REF = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}/[1-9][0-9]{0,8}")
@@ -185,17 +185,13 @@ def _verified(signed: Signed, checks: list[str], terms: _Terms, places: list[Pat
     if problems:
         raise IntegrityError("\n".join(f"{signed.folder}/{problem}" for problem in problems))
     checks.append(_ancestor(signed, terms))
-    sign_offs: dict[str, SignOff] = {}
-    for place in places:
-        found, said = read_sign_offs(place, signed, terms.trust, terms.now)
-        for one in found:
-            # A reviewer's last word counts, wherever it lies.
-            sign_offs[one.keyid] = max(one, sign_offs.get(one.keyid, one), key=lambda said: said.signed)
-        checks += said
+    decisions = read_decisions(places, terms.registry, signed, terms.trust, terms.now)
+    checks += decisions.checks
     return VerifiedEvidence(
         evidence=evidence, evidence_digest=signed.evidence_digest, keyid=signed.keyid, checks=tuple(checks),
         folder=signed.folder, verdict=summary.verdict if summary else None,
-        resource_uri=summary.resource_uri if summary else None, sign_offs=tuple(sign_offs.values()),
+        resource_uri=summary.resource_uri if summary else None, sign_offs=decisions.sign_offs,
+        elsewhere=decisions.elsewhere, unverified=decisions.unverified,
     )
 
 

@@ -36,6 +36,9 @@ def export(
         str | None, typer.Option("--base", help="Where the base model lies. Default: the one that the version names.")
     ] = None,
     rank: Annotated[int, typer.Option("--rank", min=1, help="Rank of the LoRA; refused where unfaithful.")] = 64,
+    unreleased: Annotated[
+        bool, typer.Option("--unreleased", help="With --to: write a version that may not be released, for study.")
+    ] = False,
     output: Outputs = None,
     policy: Annotated[
         Path | None, typer.Option("--policy", help="Policy file that findings are placed in. Default: the report's.")
@@ -52,7 +55,8 @@ def export(
         raise UsageError("no output was asked for, expected --to FORM --out PATH for a version or "
                          "--output FORMAT=FILE for a report")
     if to is not None and out is not None:
-        _version(what, to, out, base=base, rank=rank, key=key, registry=registry, as_json=as_json)
+        _version(what, to, out, base=base, rank=rank, key=key, registry=registry, unreleased=unreleased,
+                 as_json=as_json)
         return
     from mace_gov import workflow
 
@@ -62,12 +66,13 @@ def export(
 
 
 def _version(
-    version: Path, to: Form, out: Path, *, base: str | None, rank: int, key: Path | None, registry: Path, as_json: bool
+    version: Path, to: Form, out: Path, *, base: str | None, rank: int, key: Path | None, registry: Path,
+    unreleased: bool, as_json: bool,
 ) -> None:
     from mace_gov import exporting
 
     written, verdict = exporting.export_version(
-        version, to.value, out, base=base, rank=rank, key=key, registry=registry
+        version, to.value, out, base=base, rank=rank, key=key, registry=registry, unreleased=unreleased
     )
     if as_json:
         told = {"path": str(written.path), "form": to, "verdict": verdict.outcome, "rank": written.rank,

@@ -50,11 +50,12 @@ def gate(
     outputs = check_outputs(output, as_json=as_json)
     from mace_gov.cli.output import finish_verified, say_not_compared
     from mace_gov.gate.decide import Terms
-    from mace_gov.workflow import gate_path
+    from mace_gov.workflow import gate_path, may_release
 
     verified, verdict, pinned = gate_path(
         path, policy, key=key, registry=registry, waivers=waivers or (), against=against, outputs=outputs,
         terms=Terms(mode and mode.value, fail_on, on_uncertain and on_uncertain.value),
     )
     say_not_compared(against, verdict)
-    raise typer.Exit(finish_verified(verified, verdict, pinned=pinned, as_json=as_json))
+    after = may_release(verified, key=key, registry=registry, verdict=verdict)
+    raise typer.Exit(finish_verified(verified, verdict, after, pinned=pinned, as_json=as_json))

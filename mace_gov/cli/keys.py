@@ -46,11 +46,16 @@ def init(registry: Registry = Path("registry"), passphrase: Ask = False) -> None
 
 @app.command()
 def generate(path: Private, passphrase: Ask = False) -> None:
-    """Make a key pair of your own, to sign off with. The public half is written beside it."""
+    """Make a key pair of your own, to sign off with, where git will not commit it. The public half lies beside it."""
     from mace_gov.attest.keypair import generate_key, load_key_pair
     from mace_gov.attest.passphrase import new_passphrase
     from mace_gov.core.errors import UsageError
+    from mace_gov.core.git import would_commit
 
+    if would_commit(path):
+        raise UsageError(f"{path} lies in a git work tree that does not ignore it: a private key must not be committed",
+                         hint="Give a path elsewhere, like ~/.config/mace-gov/reviewer.pem, or write *.pem into "
+                              ".gitignore.")
     secret = new_passphrase() if passphrase else None
     if not generate_key(path, passphrase=secret):
         raise UsageError(f"{path} is there already, expected a new file", hint="Give another path.")

@@ -10,8 +10,8 @@ import typer
 
 from mace_gov.attest.statement import MODEL_SIGNATURE_NAME
 from mace_gov.documents.evidence import VerifiedEvidence
+from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.verdict import Verdict
-from mace_gov.gate.review import review, same_decision
 
 if TYPE_CHECKING:
     from mace_gov.record.versions import VersionEntry
@@ -37,20 +37,24 @@ def finish(outcome: Outcome, *, as_json: bool) -> int:
             "paths": {name: str(path) for name, path in paths.items()},
             "measures": {**outcome.audit.measures, **outcome.audit.comparisons},
             "rules": _rules(outcome.verdict),
-            "exit_code": outcome.verdict.exit_code,
+            "review": [*outcome.check.reasons, *outcome.check.remarks],
+            "exit_code": outcome.check.exit_code,
         }))
     else:
         from mace_gov.report import console
 
-        console.show(outcome.verdict, outcome.audit.measures, {name: str(path) for name, path in paths.items()})
-    return outcome.verdict.exit_code
+        console.show(outcome.verdict, outcome.audit.measures, {name: str(path) for name, path in paths.items()},
+                     check=outcome.check)
+        if outcome.check.exit_code != outcome.verdict.exit_code:
+            say_standing(outcome.check)
+    return outcome.check.exit_code
 
 
-def finish_verified(verified: VerifiedEvidence, verdict: Verdict, *, pinned: bool, as_json: bool) -> int:
-    """Print what was verified and decided, and return the exit code: the verdict's, after review."""
+def finish_verified(
+    verified: VerifiedEvidence, verdict: Verdict, after: ReleaseCheck, *, pinned: bool, as_json: bool
+) -> int:
+    """Print what was verified and decided, and return the exit code: whether it may be released now."""
     lineage = verified.evidence.lineage
-    sign_offs = verified.sign_offs if same_decision(verdict, verified.verdict) else ()
-    after = review(verdict, sign_offs)
     if as_json:
         typer.echo(json.dumps({
             "verdict": verdict.outcome,
@@ -64,8 +68,9 @@ def finish_verified(verified: VerifiedEvidence, verdict: Verdict, *, pinned: boo
             "checks": list(verified.checks),
             "keyid": verified.keyid,
             "key_pinned": pinned,
-            "sign_offs": [one.to_json() for one in sign_offs],
-            "review": list(after.reasons),
+            "sign_offs": [one.to_json() for one in verified.sign_offs],
+            "review": [*after.reasons, *after.remarks],
+            "release": after.to_json(),
             "exit_code": after.exit_code,
         }))
         return after.exit_code
@@ -75,10 +80,18 @@ def finish_verified(verified: VerifiedEvidence, verdict: Verdict, *, pinned: boo
         typer.echo("note  the registry's own public key was used; give --key with a key that you got another way")
     from mace_gov.report import console
 
-    console.show(verdict, verified.evidence.audit.measures, {"version": str(verified.folder)})
-    for reason in after.reasons:
-        typer.echo(f"review  {console.printable(reason)}")
+    console.show(verdict, verified.evidence.audit.measures, {"version": str(verified.folder)}, check=after)
+    say_standing(after)
     return after.exit_code
+
+
+def say_standing(check: ReleaseCheck) -> None:
+    """Print how a version stands now, if its verdict alone does not say it."""
+    from mace_gov.report import console
+
+    for reason in (*check.reasons, *check.remarks):
+        typer.echo(f"review  {console.printable(reason)}")
+    typer.echo(f"release {check.state}: {'may be released' if check.released else 'may not be released'}")
 
 
 def say_not_compared(against: str | None, verdict: Verdict) -> None:
@@ -87,13 +100,14 @@ def say_not_compared(against: str | None, verdict: Verdict) -> None:
         typer.echo(f"note  {verdict.policy_name} has no earlier compliant version to compare with", err=True)
 
 
-def show_version(entry: VersionEntry, *, as_json: bool) -> None:
-    """Print one version of the registry."""
+def show_version(entry: VersionEntry, check: ReleaseCheck, *, as_json: bool) -> None:
+    """Print one version of the registry and how it stands."""
     if as_json:
-        typer.echo(json.dumps(entry.to_json()))
+        typer.echo(json.dumps({**entry.to_json(), "check": check.to_json()}))
         return
     for name, value in entry.to_json().items():
         typer.echo(f"{name:16} {value}")
+    say_standing(check)
     typer.echo(f"next: mace-gov verify {Path(entry.folder)}")
 
 

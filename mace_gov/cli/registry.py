@@ -21,18 +21,21 @@ Version = Annotated[str, typer.Argument(help="NAME/N, as `registry list` prints 
 
 @app.command("list")
 def list_(registry: Registry = Path("registry"), as_json: AsJson = False) -> None:
-    """List governed versions with their signed verdicts. Listing verifies nothing: `mace-gov verify` does."""
+    """List governed versions: verdict, whether it may be released now, and release. No file is re-hashed."""
     from mace_gov import workflow
     from mace_gov.record.versions import list_versions
 
     versions, logs = list_versions(registry), workflow.releases(registry)
+    checks = workflow.standings(versions, registry)
     if as_json:
-        typer.echo(json.dumps({"versions": [{**v.to_json(), "release": _state(v, logs)} for v in versions]}))
+        typer.echo(json.dumps({"versions": [{**v.to_json(), "release": _state(v, logs),
+                                             "check": checks[v.reference].to_json()} for v in versions]}))
         return
     if not versions:
         typer.echo(f"no versions in {registry}; make one with `mace-gov apply policies/nsfw.yaml`")
     for version in versions:
-        typer.echo(f"{version.reference}  {version.outcome or 'undecided':9}  {_state(version, logs) or '-':10}  "
+        typer.echo(f"{version.reference}  {version.outcome or 'undecided':9}  {checks[version.reference].state:9}  "
+                   f"{_state(version, logs) or '-':10}  "
                    f"{version.created}  sha256:{version.governed_digest}")
     here = {(version.name, version.number) for version in versions}
     for name, log in logs.items():
@@ -42,11 +45,13 @@ def list_(registry: Registry = Path("registry"), as_json: AsJson = False) -> Non
 
 @app.command()
 def show(version: Version, registry: Registry = Path("registry"), as_json: AsJson = False) -> None:
-    """Show one version: verdict, digests, lineage, measures and where its files lie."""
+    """Show one version: verdict, whether it may be released now and why not, digests and where its files lie."""
+    from mace_gov import workflow
     from mace_gov.cli.output import show_version
     from mace_gov.record.versions import find
 
-    show_version(find(registry, version), as_json=as_json)
+    entry = find(registry, version)
+    show_version(entry, workflow.standings([entry], registry)[entry.reference], as_json=as_json)
 
 
 @app.command()

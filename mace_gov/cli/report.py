@@ -16,8 +16,16 @@ def report(
     reports: Reports = Path("reports"),
     key: Key = None,
 ) -> None:
-    """Verify a version and write its report again, without running any model."""
-    from mace_gov import workflow
+    """Verify a version and write its report again as it stands now. Exit code: as of `verify`.
 
-    folder = workflow.report_again(version, registry=registry, reports=reports, key=key)
-    typer.echo(f"report  {folder / 'index.html'}")
+    Without the pipeline's private key the report is unsigned, and says so.
+    """
+    from mace_gov import workflow
+    from mace_gov.attest.statement import REPORT_NAME
+    from mace_gov.cli.output import say_standing
+
+    folder, check = workflow.report_again(version, registry=registry, reports=reports, key=key)
+    signed = "" if (folder / REPORT_NAME).exists() else "  (unsigned: the pipeline's private key is not here)"
+    typer.echo(f"report  {folder / 'index.html'}{signed}")
+    say_standing(check)
+    raise typer.Exit(check.exit_code)

@@ -49,4 +49,5 @@ def verify(
         verified = also_checked(verified, check_keyless(
             verified, bundle, identity=certificate_identity, issuer=certificate_oidc_issuer, trust_config=trust_config
         ))
-    raise typer.Exit(finish_verified(verified, verdict, pinned=pinned, as_json=as_json))
+    raise typer.Exit(finish_verified(
+        verified, verdict, workflow.may_release(verified, key=key, registry=registry), pinned=pinned, as_json=as_json))

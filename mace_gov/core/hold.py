@@ -20,8 +20,8 @@ def hold(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def take_turn(folder: Path) -> Iterator[None]:
-    """Hold ``folder``, once nobody else does."""
+def lock(folder: Path) -> Iterator[None]:
+    """``hold``, but wait while another process holds it: for a read that a write follows. Not re-entrant."""
     handle = _locked(folder, wait=True)
     try:
         yield

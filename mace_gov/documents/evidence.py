@@ -112,4 +112,8 @@ class VerifiedEvidence:
     resource_uri: str | None = None
     """What the verdict is about, as its summary says; absent without a verdict."""
     sign_offs: tuple[SignOff, ...] = ()
-    """Reviewers' decisions on this very verdict, each signed under a pinned reviewer's key."""
+    """Reviewers' decisions on this very verdict, each signed under a pinned reviewer's key; a key's last one counts."""
+    elsewhere: tuple[SignOff, ...] = ()
+    """The same about other verdicts on this very model, as the registry's decisions/ has them."""
+    unverified: tuple[SignOff, ...] = ()
+    """What claims to be such a decision where no reviewer's key is pinned, on any verdict: it approves nothing."""

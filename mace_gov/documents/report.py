@@ -7,8 +7,9 @@ from typing import Literal
 from mace_gov.documents.base import Document
 from mace_gov.documents.evidence import Evidence
 from mace_gov.documents.policy import Policy
+from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.sign_off import SignOff
-from mace_gov.documents.verdict import Verdict
+from mace_gov.documents.verdict import Outcome, Verdict
 
 
 class Report(Document):
@@ -28,9 +29,23 @@ class Report(Document):
     """What was decided."""
     sign_offs: list[SignOff] = []
     """What pinned reviewers had said of this verdict when the report was written."""
+    release: ReleaseCheck | None = None
+    """Whether the model might be released when the report was written, whatever the verdict says; see its time."""
+    signed: bool = True
+    """Whether the pipeline's key signed this report; False for one that somebody without it rendered."""
     keyid: str
     """Fingerprint of the signing key."""
     how_to_verify: list[str]
     """Commands for a reader who trusts nobody; entries that begin with ``#`` are remarks."""
     checks: list[str] = []
     """What was verified before the report was written, in order, in words."""
+
+    @property
+    def standing(self) -> Outcome:
+        """The outcome as it stood when the report was written, after what people and the clock made of the verdict."""
+        return self.release.standing(self.verdict.outcome) if self.release else self.verdict.outcome
+
+    @property
+    def headline(self) -> str:
+        """The same in a word or two. See ``ReleaseCheck.headline``."""
+        return self.release.headline(self.verdict.outcome) if self.release else self.verdict.outcome.value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
 from mace_gov.documents.base import Digest, Document
 from mace_gov.documents.trust import KeyName
@@ -46,5 +46,11 @@ class SignOff(Document):
     """SHA-256 of report.dsse.json, which lists the exact page that was seen; absent when a version was looked at."""
     keyid: Digest
     """The reviewer's key."""
+    number: int | None = Field(default=None, ge=1, le=9999)
+    """Which of this key's decisions on this verdict it is, from 1; absent in files of earlier releases: the first."""
+    seen: list[Digest] = []
+    """SHA-256 of every sign-off on this verdict that lay there when it was signed: none of them may go missing."""
+    filed: bool = False
+    """Whether a copy went to the registry's decisions/."""
     signed: str
     """RFC 3339, from the reviewer's clock."""

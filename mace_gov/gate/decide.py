@@ -15,6 +15,7 @@ from mace_gov.documents.policy import GateSettings, Policy, Severity
 from mace_gov.documents.verdict import Comparison, Finding, Outcome, Regression, Verdict
 from mace_gov.documents.waiver import Waiver
 from mace_gov.gate.regression import compare
+from mace_gov.gate.review import review_due
 from mace_gov.gate.rules import decide_rule, worst
 from mace_gov.gate.waive import check, expired, waive
 
@@ -44,12 +45,14 @@ class Previous:
 def decide(
     verified: VerifiedEvidence, policy: Policy, *, today: date | None = None, waivers: Sequence[Waiver] = (),
     previous: Previous | None = None, compared: Comparison | None = None, terms: Terms | None = None,
+    recalled: str | None = None,
 ) -> Verdict:
     """Decide under ``policy`` on evidence that was verified. The worst of all findings and checks wins.
 
     ``today`` is the real date unless given: SOURCE_DATE_EPOCH must not keep a policy or a waiver from falling due.
     ``waivers`` let findings through up to their own limits; ``previous`` adds the comparison with the last compliant
-    version, ``compared`` is one that was made and signed before and counts where none is made anew.
+    version, ``compared`` is one that was made and signed before and counts where none is made anew. ``recalled`` says
+    that this very model was called back: then it fails.
 
     Raises IntegrityError when the evidence is about another policy, PolicyError for a waiver that fits nothing,
     IncompleteError when the trials to compare are not at hand.
@@ -68,7 +71,8 @@ def decide(
         for category in policy.spec.categories for rule in category.rules
         for finding in [decide_rule(rule, category, audit)]
     ]
-    overall = [*broken_model(audit), *expired(waivers, policy, today), *reservations(audit, policy, today)]
+    overall = [*([(Outcome.FAIL, recalled)] if recalled else []), *broken_model(audit),
+               *expired(waivers, policy, today), *reservations(audit, policy, today)]
     compared = compare(verified, previous.verified, policy, previous.version) if previous else compared
     asked = terms or Terms()
     fail_on = asked.fail_on or own.fail_on
@@ -116,8 +120,8 @@ def broken_model(audit: AuditResult) -> list[tuple[Outcome, str]]:
 def reservations(audit: AuditResult, policy: Policy, today: date) -> list[tuple[Outcome, str]]:
     """What keeps the model as a whole from a PASS without a reviewer."""
     reasons = []
-    if today > policy.metadata.review_by:
-        reasons.append(f"the policy was due for review by {policy.metadata.review_by}, today is {today}")
+    if due := review_due(policy, today):
+        reasons.append(due)
     if audit.unscored:
         pairs = audit.trials // 2  # a trial is one side's picture, and a pair lacks a score when either side does
         reasons.append(f"{audit.unscored} of {pairs} pairs of pictures have no score: a detector failed on them")

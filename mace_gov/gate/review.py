@@ -1,51 +1,143 @@
-"""May a version be used, given its signed verdict and what reviewers said about it?"""
+"""May a model be released now? What its verdict says, what reviewers said of it, recalls, waivers and the clock."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 
-from mace_gov.documents.policy import Severity
+from mace_gov.core.clock import parse_time, timestamp
+from mace_gov.documents.policy import Policy, Severity
+from mace_gov.documents.release import Release
+from mace_gov.documents.release_check import ReleaseCheck, State
 from mace_gov.documents.sign_off import Decision, SignOff
 from mace_gov.documents.verdict import Outcome, Verdict
+from mace_gov.gate.waive import ended_since
 
 REVIEWERS = {Severity.CRITICAL: 2}
 """Different reviewers that must approve what a rule of this severity left open; one for the others."""
 
 
 @dataclass(frozen=True)
-class Review:
-    """How a verdict stands after review."""
+class Known:
+    """What was said and done about a model outside of its verdict. Everything in it is verified but ``unverified``."""
 
-    exit_code: int
-    """0: it may be used; 1: it may not; 5: a person has yet to look."""
-    reasons: tuple[str, ...] = ()
-    """What reviewers said, or what is missing; empty where the verdict speaks for itself."""
+    sign_offs: Sequence[SignOff] = ()
+    """On the very verdict that is asked about, in order: of each key the last one counts."""
+    elsewhere: Sequence[SignOff] = ()
+    """On other verdicts about the same model, in order: they approve nothing here, but reject."""
+    unverified: Sequence[SignOff] = ()
+    """On this model, by keys that nobody pinned: they approve nothing, and a rejection must be looked into."""
+    recall: Release | None = None
+    """A recall of the version or of the model."""
+    told: ReleaseCheck | None = None
+    """How it stood when a report on it was written, where nothing newer is at hand."""
+    remarks: Sequence[str] = ()
+    """What else is worth saying."""
 
 
-def review(verdict: Verdict, sign_offs: Sequence[SignOff]) -> Review:
-    """What verified sign-offs on this very verdict make of it.
+@dataclass(frozen=True)
+class _Bar:
+    """One thing that speaks against a release."""
+
+    state: State
+    reason: str
+    code: int = Outcome.FAIL.exit_code
+    always: bool = False
+    """Whether it stops audit mode as well."""
+
+
+def check_release(verdict: Verdict, policy: Policy | None, known: Known, today: date) -> ReleaseCheck:
+    """The answer, from all that is known. Pure but for the time that it carries.
+
+    ``policy`` says what may have ended since; None for a verdict of today, which says that itself.
 
     Approvals close a REVIEW: one, or two by different reviewers when a critical rule was left open. A rejection stops
     anything. Nobody approves a FAIL: that takes another version.
     """
-    rejected = [one for one in sign_offs if one.decision is Decision.REJECT]
-    if rejected:
-        return Review(Outcome.FAIL.exit_code, tuple(_words(one, "rejected") for one in rejected))
-    if verdict.exit_code != Outcome.REVIEW.exit_code:
-        return Review(verdict.exit_code)
-    open_rules = [finding for finding in verdict.findings if finding.effect is Outcome.REVIEW]
-    needed = max((REVIEWERS.get(finding.severity, 1) for finding in open_rules), default=1)
-    approved = {one.keyid: one for one in sign_offs}
-    if len(approved) < needed:
-        why = ", ".join(finding.rule for finding in open_rules) or "the model as a whole"
-        return Review(verdict.exit_code, (f"{why}: approving sign-offs needed {needed}, found {len(approved)}",))
-    return Review(0, tuple(_words(one, "approved") for one in approved.values()))
+    approvals = [one for one in _last_words(known.sign_offs) if one.decision is Decision.APPROVE]
+    bars = [*_people(known), *_verdict(verdict, approvals)]
+    if policy:
+        bars += _clock(verdict, policy, approvals, today)
+    if known.recall:
+        bars.insert(0, _Bar(State.RECALLED, recall_in_words(known.recall), always=True))
+    if known.told and known.told.state in (State.RECALLED, State.REJECTED):
+        bars += [_Bar(known.told.state, f"{reason} (so the report says)", always=True) for reason in known.told.reasons]
+    stops = [bar for bar in bars if bar.always or verdict.mode != "audit"]
+    state = min((bar.state for bar in bars), key=list(State).index, default=None)
+    closed = verdict.model_copy(update={"mode": "enforce"}).exit_code == Outcome.REVIEW.exit_code
+    return ReleaseCheck(
+        state=state or (State.APPROVED if closed else State.WAIVED if verdict.waivers else State.PASSED),
+        released=not bars, exit_code=min((bar.code for bar in stops), default=0),
+        reasons=list(dict.fromkeys(bar.reason for bar in bars)),
+        remarks=[*(_words(one, "approved") for one in approvals), *known.remarks], at=timestamp(),
+    )
+
+
+def recall_in_words(entry: Release) -> str:
+    """A recall, as whoever runs into it reads it."""
+    return f"{entry.name}/{entry.version} was recalled on {entry.at} by {entry.by}: {entry.reason}"
+
+
+def review_due(policy: Policy, today: date) -> str | None:
+    """That the policy's own date of review has passed, in words."""
+    by = policy.metadata.review_by
+    return f"the policy was due for review by {by}, today is {today}" if today > by else None
 
 
 def same_decision(verdict: Verdict, other: Verdict | None) -> bool:
     """Whether two verdicts differ in their dates at most: then what reviewers said of one holds for the other."""
     return other is not None and verdict.model_copy(update={"decided": other.decided}) == other
+
+
+def _people(known: Known) -> Iterator[_Bar]:
+    """Rejections: on this verdict, on this model under another verdict, and those that cannot be checked here."""
+    here = {one.keyid: one for one in known.sign_offs}
+    for one in here.values():
+        if one.decision is Decision.REJECT:
+            yield _Bar(State.REJECTED, _words(one, "rejected"), always=True)
+    for one in _last_words(known.elsewhere):
+        own = here.get(one.keyid)
+        if one.decision is Decision.REJECT and (own is None or one.signed >= own.signed):
+            name = one.resource_uri.removeprefix("mace-gov:")
+            yield _Bar(State.REJECTED, f"{_words(one, 'rejected')} (of this very model, as {name})", always=True)
+    for one in _last_words(known.unverified):
+        if one.decision is Decision.REJECT:
+            yield _Bar(State.REVIEW, f"a sign-off that could not be checked rejects it, in the name of {one.reviewer}: "
+                       "give the trust file that pins the reviewers' keys", Outcome.REVIEW.exit_code, always=True)
+
+
+def _verdict(verdict: Verdict, approvals: Sequence[SignOff]) -> Iterator[_Bar]:
+    code = verdict.model_copy(update={"mode": "enforce"}).exit_code
+    if code == 0:
+        return
+    why = [*verdict.reasons, *(f"{finding.rule}: {finding.effect}" for finding in verdict.findings
+                               if finding.effect is not Outcome.PASS)]
+    if code != Outcome.REVIEW.exit_code:
+        yield _Bar(State.FAILED, f"the verdict is {verdict.outcome}: {'; '.join(why)}", code)
+        return
+    left = [finding for finding in verdict.findings if finding.effect is Outcome.REVIEW]
+    needed = max((REVIEWERS.get(finding.severity, 1) for finding in left), default=1)
+    if len(approvals) < needed:
+        what = ", ".join(finding.rule for finding in left) or "the model as a whole"
+        yield _Bar(State.REVIEW, f"{what}: approving sign-offs needed {needed}, found {len(approvals)}", code)
+
+
+def _clock(verdict: Verdict, policy: Policy, approvals: Sequence[SignOff], today: date) -> Iterator[_Bar]:
+    """What has ended since the verdict, which says itself what had ended before."""
+    for reason in ended_since(verdict, policy, today):
+        if reason not in verdict.reasons:
+            yield _Bar(State.LAPSED, reason)
+    if (reason := review_due(policy, today)) and reason not in verdict.reasons:
+        moments = [parse_time(one.signed) for one in approvals]
+        if not any(moment and moment.date() > policy.metadata.review_by for moment in moments):
+            fails = verdict.on_uncertain == "fail"
+            yield _Bar(State.REVIEW, reason, (Outcome.FAIL if fails else Outcome.REVIEW).exit_code)
+
+
+def _last_words(said: Iterable[SignOff]) -> list[SignOff]:
+    """Of each key its last decision."""
+    return list({one.keyid: one for one in said}.values())
 
 
 def _words(one: SignOff, did: str) -> str:

@@ -14,8 +14,9 @@ from mace_gov.core.atomic import new_folder
 from mace_gov.core.errors import IncompleteError, IntegrityError, UsageError
 from mace_gov.core.hold import hold
 from mace_gov.core.lazy import require
+from mace_gov.documents.lineage import Lineage
 from mace_gov.documents.release import ReleaseLog
-from mace_gov.record.server import download
+from mace_gov.record.server import download, send_version
 from mace_gov.record.store import DATABASE, EXTRA, TAG, VERSION_TAG, has_store, open_store, server_uri
 from mace_gov.record.versions import number_in, parse_reference, version_folder
 
@@ -23,6 +24,8 @@ COMPLIANT = "compliant"
 """Alias of the version that may be deployed."""
 RELEASE_TAG = f"{TAG}release"
 """Tag of a version that was ever released: compliant, superseded or recalled."""
+SIGN_OFFS_TAG = f"{TAG}sign_offs"
+"""Tag with the number of sign-offs on a version."""
 _URI = re.compile(r"models:/([a-z0-9][a-z0-9._-]{0,63})(?:@([A-Za-z0-9._-]{1,255})|/([1-9][0-9]{0,8}))")
 
 
@@ -46,6 +49,8 @@ class Registered:
     """Whether its tag says so."""
     fetched: bool = False
     """Whether it came from a server just now."""
+    sign_offs: int = 0
+    """How many sign-offs its tag counts."""
 
 
 def is_registered(reference: str) -> bool:
@@ -88,10 +93,24 @@ def _resolve(registry: Path, uri: str, name: str, alias: str | None, number: str
                 download(client, found.run_id, found.source, scratch)
         elif not server_uri():
             _check_source(uri, client.get_model_version_download_uri(name, str(found.version)), folder)
+    counted = str(found.tags.get(SIGN_OFFS_TAG, "0"))
+    if not counted.isdecimal():
+        raise IntegrityError(f"{uri}: MLflow's tag {SIGN_OFFS_TAG} is '{counted}', expected a number")
     return Registered(
         uri, name, alias, int(found.version), folder / "model", found.tags.get(f"{TAG}governed_digest"),
-        found.tags.get(RELEASE_TAG) == "recalled", fetched,
+        found.tags.get(RELEASE_TAG) == "recalled", fetched, int(counted),
     )
+
+
+def note_sign_offs(registry: Path, lineage: Lineage, folder: Path, count: int) -> None:
+    """Tell MLflow how many sign-offs a version has, and send them to a tracking server; nothing where there is none.
+
+    Raises IncompleteError when MLflow cannot be written or is not installed.
+    """
+    if has_store(registry):
+        send_version(registry, lineage, folder)
+        with open_store(registry) as client:
+            client.set_model_version_tag(lineage.name, str(lineage.mlflow_version), SIGN_OFFS_TAG, str(count))
 
 
 def mirror(registry: Path, name: str, log: ReleaseLog) -> None:

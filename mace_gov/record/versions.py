@@ -17,7 +17,7 @@ from mace_gov.core.canonical import strict_json
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IntegrityError, UsageError
 from mace_gov.core.files import read_file
-from mace_gov.core.hold import hold, is_held, take_turn
+from mace_gov.core.hold import hold, is_held, lock
 from mace_gov.documents.base import Document
 from mace_gov.documents.evidence import VERDICT_FIELD, Evidence
 from mace_gov.documents.verdict import Outcome, Verdict
@@ -103,7 +103,7 @@ def new_version(
     home = registry / shelf / name
     home.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
-        with take_turn(home):
+        with lock(home):
             _clear_dead(home)
             number = _claim(home, above)
             final = home / str(number)

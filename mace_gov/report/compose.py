@@ -9,6 +9,7 @@ from pathlib import PurePath
 from mace_gov.core.errors import IntegrityError
 from mace_gov.documents.evidence import EVIDENCE_TYPE, VerifiedEvidence
 from mace_gov.documents.policy import Policy
+from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.report import Report
 from mace_gov.documents.sign_off import SignOff
 from mace_gov.documents.verdict import Verdict
@@ -29,11 +30,12 @@ openssl pkeyutl -verify -pubin -inkey {key} -rawin -in /tmp/pae.bin -sigfile /tm
 
 
 def how_to_verify(
-    verdict: Verdict, keyid: str, *, version: str | None, folder: str, signature: bool = False
+    verdict: Verdict, keyid: str, *, version: str | None, folder: str, signature: bool = False, signed: bool = True
 ) -> list[str]:
     """Commands for a reader who trusts nobody, in the order to run them. Entries that begin with ``#`` are remarks.
 
-    ``folder`` is the version's folder as a reader would type it, ``signature`` whether it has an OpenSSF signature.
+    ``folder`` is the version's folder as a reader would type it, ``signature`` whether it has an OpenSSF signature,
+    ``signed`` whether the report itself is going to be signed.
     """
     parts = PurePath(folder).parts
     name = version.replace("/", "-v") if version else "-audit-".join(parts[-2:])
@@ -45,8 +47,10 @@ def how_to_verify(
         f"openssl pkey -pubin -in {KEY} -outform DER | sha256sum",
         "# Check signatures, every file’s digest, and that evidence, verdict and model belong together.",
         f"mace-gov verify {place} --key {KEY}",
-        "# Check that the report folder is as it was signed.",
-        f"mace-gov verify {report} --key {KEY}",
+        *([
+            "# Check that the report folder is as it was signed.",
+            f"mace-gov verify {report} --key {KEY}",
+        ] if signed else ["# This report is unsigned: there is nothing that its own folder could be checked against."]),
         "# Decide again, from the verified evidence and your own copy of the policy.",
         f"mace-gov gate {place} --policy {place}/policy.yaml --key {KEY}",
         f"# Without mace-gov: the evidence envelope’s digest. Expected: {verdict.evidence_digest}",
@@ -71,13 +75,14 @@ def _as_typed(folder: str) -> str:
 
 def compose(
     policy: Policy, verified: VerifiedEvidence, verdict: Verdict, *, version: str | None, folder: str | None = None,
-    sign_offs: Sequence[SignOff] = (),
+    sign_offs: Sequence[SignOff] = (), release: ReleaseCheck | None = None, signed: bool = True,
 ) -> Report:
     """The report's document.
 
     ``version`` is ``NAME/N`` of a governed version, or None for a model that was made elsewhere; ``folder`` is the
     version's folder (the default is its place below ``registry``); of an absolute path the last four parts are kept.
-    ``sign_offs`` are verified decisions on this very verdict.
+    ``sign_offs`` are verified decisions on this very verdict, ``release`` says how it stands now, ``signed`` whether
+    the pipeline's key is going to sign the report.
     Raises IntegrityError when policy, evidence and verdict are not about the same policy, model and envelope.
     """
     evidence = verified.evidence
@@ -97,10 +102,13 @@ def compose(
         policy=policy,
         evidence=evidence,
         verdict=verdict,
-        sign_offs=sorted(sign_offs, key=lambda said: (said.signed, said.keyid)),
+        sign_offs=list(sign_offs),
+        release=release,
+        signed=signed,
         keyid=verified.keyid,
         how_to_verify=how_to_verify(
-            verdict, verified.keyid, version=version, folder=place, signature=MODEL_SIGNATURE in evidence.files
+            verdict, verified.keyid, version=version, folder=place, signature=MODEL_SIGNATURE in evidence.files,
+            signed=signed,
         ),
         checks=list(verified.checks),
     )

@@ -10,11 +10,12 @@ from rich.text import Text
 
 from mace_gov.core.console import Console
 from mace_gov.core.terminal import printable
+from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.verdict import Finding, Outcome, Verdict
 from mace_gov.report.words import (
     IF_ENFORCED,
     MEASURES,
-    consequence,
+    effect,
     interval,
     observed,
     percent,
@@ -27,8 +28,10 @@ STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.REVIEW: "yellow"}
 AUDIT_MODE = "Audit mode: reported, not enforced."
 
 
-def next_step(verdict: Verdict, paths: Mapping[str, str]) -> str:
+def next_step(verdict: Verdict, paths: Mapping[str, str], check: ReleaseCheck | None = None) -> str:
     """What to do now, in one line."""
+    if check and check.standing(verdict.outcome) is Outcome.FAIL and verdict.outcome is not Outcome.FAIL:
+        return "do not use it; `mace-gov registry list` shows which version is compliant"
     if verdict.outcome is Outcome.PASS:
         return f"mace-gov verify {paths.get('version', 'VERSION')} --key KEY   (a public key that you got another way)"
     look = paths.get("report", "the report")
@@ -37,8 +40,10 @@ def next_step(verdict: Verdict, paths: Mapping[str, str]) -> str:
     return f"a person must look: {look}"
 
 
-def _consequence(verdict: Verdict) -> str:
-    return f"{AUDIT_MODE} {IF_ENFORCED[verdict.outcome]}" if verdict.mode == "audit" else consequence(verdict)
+def _consequence(verdict: Verdict, check: ReleaseCheck | None) -> str:
+    if verdict.mode == "audit" and (check is None or check.exit_code == 0):
+        return f"{AUDIT_MODE} {IF_ENFORCED[verdict.outcome]}"
+    return effect(verdict, check)
 
 
 def _about(verdict: Verdict) -> str:
@@ -57,9 +62,12 @@ def _measures(measures: Mapping[str, float]) -> str:
     return printable("   ".join(shown))
 
 
-def plain_lines(verdict: Verdict, measures: Mapping[str, float], paths: Mapping[str, str]) -> list[str]:
+def plain_lines(
+    verdict: Verdict, measures: Mapping[str, float], paths: Mapping[str, str], check: ReleaseCheck | None = None
+) -> list[str]:
     """Everything as plain lines, for logs and pipes."""
-    lines = [f"{verdict.outcome.value}  {_about(verdict)}", f"      {_consequence(verdict)}"]
+    word = check.headline(verdict.outcome) if check else verdict.outcome.value
+    lines = [f"{word}  {_about(verdict)}", f"      {_consequence(verdict, check)}"]
     lines += [f"      {printable(reason)}" for reason in verdict.reasons]
     for f in verdict.findings:
         lines.append(f"{f.outcome.value:6}  {f.rule}  {f.requirement}: {sentence(f.estimate)}; "
@@ -67,7 +75,7 @@ def plain_lines(verdict: Verdict, measures: Mapping[str, float], paths: Mapping[
     if measures:
         lines.append(f"measures  {_measures(measures)}")
     lines += [f"{name}  {path}" for name, path in paths.items()]
-    lines.append(f"next  {next_step(verdict, paths)}")
+    lines.append(f"next  {next_step(verdict, paths, check)}")
     return [printable(line) for line in lines]
 
 
@@ -84,18 +92,22 @@ def _rules(verdict: Verdict) -> Table:
 
 
 def show(
-    verdict: Verdict, measures: Mapping[str, float], paths: Mapping[str, str], *, console: Console | None = None
+    verdict: Verdict, measures: Mapping[str, float], paths: Mapping[str, str], *, check: ReleaseCheck | None = None,
+    console: Console | None = None,
 ) -> None:
-    """Print verdict, rules, measures, paths and the next step. ``console`` is standard output unless given."""
+    """Print verdict, rules, measures, paths and the next step. ``console`` is standard output unless given.
+
+    ``check`` says how the verdict stands now.
+    """
     console = console or Console()
     if not console.is_terminal:
-        for line in plain_lines(verdict, measures, paths):
+        for line in plain_lines(verdict, measures, paths, check):
             console.print(Text(line), soft_wrap=True)
         return
-    style = STYLES[verdict.outcome]
+    style = STYLES[check.standing(verdict.outcome) if check else verdict.outcome]
     body = Text()
-    body.append(verdict.outcome.value, style=f"bold {style}")
-    body.append(f"  {printable(_about(verdict))}\n{_consequence(verdict)}")
+    body.append(check.headline(verdict.outcome) if check else verdict.outcome.value, style=f"bold {style}")
+    body.append(f"  {printable(_about(verdict))}\n{_consequence(verdict, check)}")
     for reason in verdict.reasons:
         body.append(f"\n{printable(reason)}")
     console.print(Panel(body, border_style=style, expand=False, padding=(0, 2)))
@@ -104,4 +116,4 @@ def show(
         console.print(Text.assemble(("measures  ", "dim"), _measures(measures)))
     for name, path in paths.items():
         console.print(Text.assemble((f"{name:9} ", "dim"), printable(path)), soft_wrap=True)
-    console.print(Text.assemble(("next      ", "bold"), printable(next_step(verdict, paths))), soft_wrap=True)
+    console.print(Text.assemble(("next      ", "bold"), printable(next_step(verdict, paths, check))), soft_wrap=True)

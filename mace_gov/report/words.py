@@ -8,6 +8,7 @@ from mace_gov.documents.audit import Estimate
 from mace_gov.documents.estimates import NOT_MEASURED
 from mace_gov.documents.policy import Metric, Suite
 from mace_gov.documents.rate import Corrected
+from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.verdict import Outcome, Verdict
 
 NBSP = "\u00a0"
@@ -67,6 +68,15 @@ def consequence(verdict: Verdict) -> str:
     if (verdict.blocking or verdict.outcome) is Outcome.REVIEW and verdict.on_uncertain == "fail":
         return "The release gate blocks this model digest: what stays uncertain fails here."
     return CONSEQUENCE[verdict.blocking or verdict.outcome]
+
+
+def effect(verdict: Verdict, check: ReleaseCheck | None) -> str:
+    """What comes of it for a release: the verdict's word, unless people or the clock made something else of it."""
+    if check is None or check.exit_code == verdict.exit_code:
+        return consequence(verdict)
+    if check.exit_code == 0:
+        return "Reviewers approved what was left open: the release gate lets this model digest through, and no other."
+    return CONSEQUENCE[Outcome.FAIL if check.exit_code == Outcome.FAIL.exit_code else Outcome.REVIEW]
 
 
 IF_ENFORCED = {

@@ -7,15 +7,17 @@ from functools import partial
 from pathlib import Path
 
 from mace_gov import planning
-from mace_gov.attest.keys import registry_trust
+from mace_gov.attest.keys import TRUST_NAME, key_folder, registry_trust
 from mace_gov.attest.statement import VERDICT_NAME
 from mace_gov.attest.trust import Trust, load_trust
 from mace_gov.attest.verify import also_checked, verify
 from mace_gov.core.errors import IntegrityError, MaceGovError
 from mace_gov.documents.evidence import VerifiedEvidence
+from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.verdict import Verdict
 from mace_gov.record.releases import Registered, is_registered, resolve
 from mace_gov.record.versions import find, names_version, parse_reference, version_folder
+from mace_gov.workflow.release_check import release_check
 from mace_gov.workflow.standing import refuse_ended, refuse_moved, refuse_recalled
 
 
@@ -30,8 +32,15 @@ def verify_path(
     verified = check(path, key=key, registry=registry, need_verdict=True, resource_uri=resource_uri)
     if verified.verdict is None:
         raise IntegrityError(f"{path}: no signed verdict, expected {VERDICT_NAME}")
-    refuse_ended(verified)
+    refuse_ended(verified, may_release(verified, key=key, registry=registry))
     return verified, verified.verdict, key is not None
+
+
+def may_release(
+    verified: VerifiedEvidence, *, key: Path | None, registry: Path, verdict: Verdict | None = None
+) -> ReleaseCheck:
+    """Whether what was verified may be released now, under the keys that count. See ``release_check``."""
+    return release_check(verified, registry=registry, trust=pinned_keys(key, registry), verdict=verdict)
 
 
 def folder_of(path: Path, registry: Path) -> Path:
@@ -88,4 +97,6 @@ def _locate(path: Path, registry: Path) -> tuple[Path, Registered | None]:
 
 def pinned_keys(key: Path | None, registry: Path) -> Trust:
     """The keys that count: those of ``key`` (a public key or a trust file), else the registry's own."""
-    return load_trust(key) if key else registry_trust(registry)
+    if key is None or key.resolve() == (key_folder(registry) / TRUST_NAME).resolve():
+        return registry_trust(registry)
+    return load_trust(key)

@@ -11,20 +11,20 @@ from mace_gov.attest.statement import POLICY_NAME, version_name
 from mace_gov.core.errors import UsageError
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.policy import Policy
+from mace_gov.documents.release_check import State
 from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import Outcome, Verdict
 from mace_gov.documents.waiver import Waiver
 from mace_gov.gate.decide import Previous, Terms, decide
 from mace_gov.gate.formats import Places, write_outputs
-from mace_gov.gate.review import review, same_decision
 from mace_gov.policy.load import load_policy
 from mace_gov.policy.waivers import load_waivers
 from mace_gov.record.versions import list_versions
 from mace_gov.report.compose import compose
 from mace_gov.report.read import read_report
 from mace_gov.report.render import DOCUMENT
-from mace_gov.workflow.checking import check, pinned_keys
-from mace_gov.workflow.standing import chain
+from mace_gov.workflow.checking import check, may_release, pinned_keys
+from mace_gov.workflow.release_check import chain, check_entry
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ def gate_path(
     verdict = decide(verified, loaded.policy, waivers=granted.waivers, previous=granted.previous,
                      compared=verified.verdict.compared if verified.verdict else None, terms=terms)
     if outputs:
-        sign_offs = verified.sign_offs if same_decision(verdict, verified.verdict) else ()
+        status = may_release(verified, key=key, registry=registry, verdict=verdict)
         report = compose(loaded.policy, verified, verdict, version=version_name(verified.evidence),
-                         sign_offs=sign_offs)
+                         sign_offs=verified.sign_offs, release=status)
         write_outputs(report, Places(_in_repository(file), loaded.rule_places()), outputs)
     return verified, verdict, key is not None
 
@@ -102,7 +102,7 @@ def _compliant(reference: str, *, key: Path | None, registry: Path) -> Previous:
     """A version to compare with, verified."""
     then = check(Path(reference), key=key, registry=registry, need_verdict=True)
     name = version_name(then.evidence) or reference
-    if then.verdict is None or review(then.verdict.model_copy(update={"mode": "enforce"}), then.sign_offs).exit_code:
+    if then.verdict is None or not may_release(then, key=key, registry=registry).released:
         found = then.verdict.outcome if then.verdict else "no verdict"
         raise UsageError(f"{name} is no compliant version: found {found}, expected a version that may be released",
                          hint="Give --against last.")
@@ -110,18 +110,25 @@ def _compliant(reference: str, *, key: Path | None, registry: Path) -> Previous:
 
 
 def _last(name: str, own: int | None, key: Path | None, registry: Path) -> str | None:
-    """The version that was released last, as the signed chain says; before any release, the last one that passed."""
+    """The version that was released last, as the signed chain says; without one, the last that passed.
+
+    Each only if it may still be released: it may have been recalled or rejected since.
+    """
     if key is None and not key_folder(registry).exists():
         return None  # Nothing was signed here yet.
-    log = chain(registry, name, pinned_keys(key, registry))
-    if log.compliant is not None and log.compliant != own:
-        return f"{name}/{log.compliant}"
-    earlier = [
-        entry for entry in list_versions(registry, name=name)
-        if entry.outcome is Outcome.PASS and (own is None or entry.number < own)
-        and log.recall_of(name, entry.number, entry.governed_digest) is None
-    ]
-    return earlier[-1].reference if earlier else None
+    pinned = pinned_keys(key, registry)
+    log = chain(registry, name, pinned)
+    there = {entry.number: entry for entry in list_versions(registry, name=name)}
+    passed = [number for number, entry in there.items()
+              if entry.outcome is Outcome.PASS and (own is None or number < own)]
+    for number in (log.compliant, *reversed(passed)):
+        if number is None or number == own:
+            continue
+        then = check_entry(there[number], registry, pinned) if number in there else None
+        # One that is gone or does not hold is no reason to compare with less: it is named here, and fails.
+        if then is None or then.released or then.state is State.INVALID:
+            return f"{name}/{number}"
+    return None
 
 
 def _in_repository(path: Path) -> str:

@@ -23,15 +23,17 @@ from mace_gov.documents.erasure import ErasureRecord
 from mace_gov.documents.evidence import Evidence, VerifiedEvidence
 from mace_gov.documents.lineage import Lineage
 from mace_gov.documents.plan import ErasurePlan, ModelManifest
+from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.verdict import Verdict
 from mace_gov.gate.decide import decide
 from mace_gov.plan.build import generation_settings
 from mace_gov.policy.load import LoadedPolicy
 from mace_gov.preflight.checks import check_machine, check_plan, model_bytes
-from mace_gov.record.versions import highest_number, new_version, version_folder
+from mace_gov.record.versions import find, highest_number, new_version, version_folder
 from mace_gov.workflow.checking import plan_policy
 from mace_gov.workflow.deciding import Granted, grant
-from mace_gov.workflow.reporting import write_report
+from mace_gov.workflow.release_check import check_entry, recalled_models
+from mace_gov.workflow.reporting import refuse_taken, report_place, write_report
 from mace_gov.workflow.standing import chain
 
 
@@ -41,6 +43,8 @@ class Outcome:
 
     verdict: Verdict
     """The gate's decision."""
+    check: ReleaseCheck
+    """Whether it may be released: the very same model may have been recalled or rejected before."""
     audit: AuditResult
     """What was seen."""
     version: str | None
@@ -81,6 +85,7 @@ def apply(
     policy = loaded.policy
     granted = grant(policy, waivers=waivers, against=against, key=None, registry=registry)
     pair, model_pair = _signing_key(registry, progress), ensure_model_pair(registry)
+    recalled_models(registry)  # A chain of releases that does not hold is better known before the work.
     cache = registry / "cache"
     with working(progress, "opening MLflow"):
         recorded = prepare_lineage(registry, policy.metadata.name)
@@ -88,6 +93,7 @@ def apply(
     with ExitStack() as undo:
         with new_version(registry, policy.metadata.name, above=above) as (number, folder):
             version = f"{policy.metadata.name}/{number}"
+            refuse_taken(report_place(version, folder, reports), None)
             erasure = erase(plan, folder, cache=cache, device=device, progress=progress)
             governed = read_manifest(str(folder / "model"), unmeasured=unmeasured, whole=True)
             seen = audit(
@@ -101,15 +107,16 @@ def apply(
             undo.callback(_forget, registry, lineage)
             verified, verdict = _attest(
                 folder, loaded, plan, erasure, seen, lineage, granted, pair=pair, model_pair=model_pair,
-                governed=governed, progress=progress,
+                governed=governed, progress=progress, registry=registry,
             )
         undo.pop_all()
     with working(progress, "publishing in MLflow"):
         publish(registry, lineage, verdict)
     folder = version_folder(registry, policy.metadata.name, number)
+    check = check_entry(find(registry, version), registry, registry_trust(registry))
     with working(progress, "writing the report"):
-        report = write_report(policy, verified, verdict, version, folder, reports, pair)
-    return Outcome(verdict, seen, version, folder, folder / "model", report, model_pair.public_path)
+        report = write_report(policy, verified, verdict, version, folder, reports, pair, check)
+    return Outcome(verdict, check, seen, version, folder, folder / "model", report, model_pair.public_path)
 
 
 def audit_model(
@@ -135,7 +142,10 @@ def audit_model(
     if not images:
         check_plan(loaded, plan, asks=False)
     pair = _signing_key(registry, progress)
+    recalled_models(registry)
     with new_version(registry, policy.metadata.name, shelf="audits") as (number, folder):
+        final = registry / "audits" / policy.metadata.name / str(number)
+        refuse_taken(report_place(None, final, reports), None)
         seen = audit(
             policy, plan.base, governed, generation_settings(plan.base), folder / "evidence",
             cache=registry / "cache", device=device, progress=progress, trained_on=plan.templates, inputs=inputs,
@@ -143,12 +153,13 @@ def audit_model(
         verified, verdict = _attest(
             folder, loaded, plan, None, seen, None, Granted(), pair=pair, model_pair=None, governed=governed,
             # a folder of pictures may hold others too; those that were judged were hashed as they were read
-            progress=progress, elsewhere=None if images else Path(governed.path),
+            progress=progress, registry=registry, elsewhere=None if images else Path(governed.path),
         )
-    folder = registry / "audits" / policy.metadata.name / str(number)
+    entry = find(registry, f"{policy.metadata.name}/{number}", shelf="audits")
+    check = check_entry(entry, registry, registry_trust(registry))
     with working(progress, "writing the report"):
-        report = write_report(policy, verified, verdict, None, folder, reports, pair)
-    return Outcome(verdict, seen, None, folder, Path(governed.path), report)
+        report = write_report(policy, verified, verdict, None, final, reports, pair, check)
+    return Outcome(verdict, check, seen, None, final, Path(governed.path), report)
 
 
 def erase_model(
@@ -179,7 +190,7 @@ def erase_model(
 def _attest(
     folder: Path, loaded: LoadedPolicy, plan: ErasurePlan, erasure: ErasureRecord | None, seen: AuditResult,
     lineage: Lineage | None, granted: Granted, *, pair: KeyPair, model_pair: KeyPair | None, governed: ModelManifest,
-    progress: Progress, elsewhere: Path | None = None,
+    progress: Progress, registry: Path, elsewhere: Path | None = None,
 ) -> tuple[VerifiedEvidence, Verdict]:
     """Sign the evidence, read it back as a stranger would, decide, sign the decision.
 
@@ -203,7 +214,8 @@ def _attest(
     )
     sign_evidence(folder, evidence, pair, model_files=None if erasure else governed.files)
     verified = verify(folder, key=pair.public, model=elsewhere, need_verdict=False, progress=progress)
-    verdict = decide(verified, loaded.policy, waivers=granted.waivers, previous=granted.previous)
+    recalled = recalled_models(registry).get(evidence.audit.governed_digest)
+    verdict = decide(verified, loaded.policy, waivers=granted.waivers, previous=granted.previous, recalled=recalled)
     sign_results(folder, verified.evidence, verdict, pair)
     sign_summary(folder, verified.evidence, verdict, pair)
     return verified, verdict

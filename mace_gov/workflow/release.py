@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mace_gov.attest.keypair import KeyPair
-from mace_gov.attest.keys import ensure_key_pair, registry_trust
+from mace_gov.attest.keys import PRIVATE_NAME, key_folder, own_key_pair, registry_trust
 from mace_gov.attest.releases import add_release
 from mace_gov.core.clock import timestamp
 from mace_gov.core.errors import IntegrityError, UsageError
 from mace_gov.documents.release import Action, Release, ReleaseLog
 from mace_gov.documents.verdict import Verdict
-from mace_gov.gate.review import review, same_decision
 from mace_gov.record.releases import mirror
 from mace_gov.record.server import push_release, send_version
 from mace_gov.record.versions import find, parse_reference
+from mace_gov.workflow.checking import may_release
 from mace_gov.workflow.deciding import gate_path
-from mace_gov.workflow.standing import chain
+from mace_gov.workflow.release_check import chain
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def recall(version: str, *, registry: Path, by: str, reason: str) -> ReleaseLog:
     Needs no file of the version but its envelope; if even that is gone, an entry that released it once is enough.
     """
     name, number = parse_reference(version)
-    pair = ensure_key_pair(registry)
+    pair = _own(registry)
     log = chain(registry, name, registry_trust(registry))
     known = next((entry for entry in log.entries if entry.version == number), None)
     claimed = known or find(registry, version)
@@ -89,13 +89,13 @@ def _promote(
     if verified.verdict is None or lineage is None:
         raise IntegrityError(f"{version}: has no signed verdict, or is no version of this registry")
     name = f"{lineage.name}/{lineage.version}"
-    sign_offs = verified.sign_offs if same_decision(verdict, verified.verdict) else ()
     # Audit mode lets a pipeline go on; it releases nothing.
-    decided = review(verdict.model_copy(update={"mode": "enforce"}), sign_offs)
-    if decided.exit_code:
-        return Released(name, verdict, decided.exit_code, decided.reasons)
+    enforced = verdict.model_copy(update={"mode": "enforce"})
+    decided = may_release(verified, key=key, registry=registry, verdict=enforced)
+    if not decided.released:
+        return Released(name, verdict, decided.exit_code, tuple(decided.reasons))
+    pair = _own(registry)
     send_version(registry, lineage, verified.folder)
-    pair = ensure_key_pair(registry)
     log = chain(registry, lineage.name, registry_trust(registry))
     if log.compliant != lineage.version:
         log = _add(registry, log, pair, Release(
@@ -104,7 +104,16 @@ def _promote(
             waivers=[waiver.digest for waiver in verdict.waivers],
         ))
     mirror(registry, lineage.name, log)
-    return Released(name, verdict, 0, decided.reasons)
+    return Released(name, verdict, 0, tuple(decided.remarks))
+
+
+def _own(registry: Path) -> KeyPair:
+    """The registry's signing key. Whoever does not have it releases nothing: one made here would be a stranger's."""
+    pair = own_key_pair(registry, registry_trust(registry))
+    if pair is None:
+        raise UsageError(f"{key_folder(registry) / PRIVATE_NAME} is not the pipeline's private key, or is not here",
+                         hint="Run it where the key is. `mace-gov keys init` makes a new one after a revocation.")
+    return pair
 
 
 def _add(registry: Path, log: ReleaseLog, pair: KeyPair, entry: Release) -> ReleaseLog:

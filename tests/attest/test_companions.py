@@ -64,8 +64,9 @@ def test_a_signature_of_the_standard_command_is_read_here(signed: SignedVersion)
     subprocess.run([sys.executable, "-m", "model_signing", "sign", "key", str(signed.folder / "model"), "--signature",
                     str(made), "--private_key", str(keys / "model.pem")], check=True, capture_output=True)
     trust = registry_trust(signed.registry)
-    assert read_model_signature(made, trust) == factories.digests(factories.MODEL_FILES)
-    assert read_model_signature(signed.folder / "model.sig", trust) == factories.digests(factories.MODEL_FILES)
+    assert read_model_signature(made, trust, factories.CREATED) == factories.digests(factories.MODEL_FILES)
+    written = read_model_signature(signed.folder / "model.sig", trust, factories.CREATED)
+    assert written == factories.digests(factories.MODEL_FILES)
 
 
 @pytest.mark.parametrize("name", ENVELOPES)
@@ -132,14 +133,14 @@ def test_a_model_signature_counts_under_a_pinned_model_key_alone(signed: SignedV
     files = factories.digests(factories.MODEL_FILES)
     (signed.folder / "model.sig").write_bytes(model_signature(files, stranger))
     with pytest.raises(IntegrityError, match=r"model\.sig: signed by key"):
-        read_model_signature(signed.folder / "model.sig", trust)
+        read_model_signature(signed.folder / "model.sig", trust, factories.CREATED)
     sealed = json.loads(model_signature(files, ensure_model_pair(signed.registry)))
     other = json.loads(model_signature({**files, "unet/config.json": factories.hexa("x")},
                                        ensure_model_pair(signed.registry)))
     sealed["dsseEnvelope"]["payload"] = other["dsseEnvelope"]["payload"]
     (signed.folder / "model.sig").write_text(json.dumps(sealed))
     with pytest.raises(IntegrityError, match=r"model\.sig: the signature does not hold"):
-        read_model_signature(signed.folder / "model.sig", trust)
+        read_model_signature(signed.folder / "model.sig", trust, factories.CREATED)
 
 
 def _sign_again(signed: SignedVersion, **changes: object) -> None:

@@ -20,7 +20,7 @@ def test_a_pair_is_made_once_with_tight_modes(tmp_path: Path) -> None:
     assert first.private_path == tmp_path / "keys" / "pipeline.pem"
     assert first.private_path.read_bytes().startswith(b"-----BEGIN PRIVATE KEY-----")
     assert sorted(path.name for path in first.private_path.parent.iterdir()) == [
-        "pipeline.pem", "pipeline.pub.pem", "trust.json"]
+        ".gitignore", "pipeline.pem", "pipeline.pub.pem", "trust.json"]
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666])

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 from pathlib import Path
 
 import pytest
 
+from mace_gov.attest import keys
+from mace_gov.attest.dsse import seal
 from mace_gov.attest.keypair import encrypt_key, generate_key, load_key_pair
 from mace_gov.attest.keys import (
     ensure_key_pair,
     ensure_model_pair,
     key_folder,
+    own_key_pair,
     pin,
     pinned_keys,
     registry_trust,
     revoke,
     rotate,
 )
-from mace_gov.attest.trust import load_trust
+from mace_gov.attest.results import TEST_RESULT_TYPE
+from mace_gov.attest.sign import sign_summary
+from mace_gov.attest.statement import open_statement
+from mace_gov.attest.trust import Trust, load_trust
 from mace_gov.attest.verify import verify
 from mace_gov.core.errors import IntegrityError, UsageError
+from mace_gov.core.hold import is_held
 from mace_gov.documents.trust import Role
 from tests import factories
 
@@ -28,7 +36,13 @@ from tests import factories
 def test_the_registrys_keys_are_pinned_in_their_roles_as_they_are_made(tmp_path: Path) -> None:
     pairs = {Role.PIPELINE: ensure_key_pair(tmp_path), Role.MODEL: ensure_model_pair(tmp_path)}
     assert {k.role: k.keyid for k in pinned_keys(tmp_path)} == {r: p.public.fingerprint for r, p in pairs.items()}
-    (tmp_path / "keys" / "trust.json").unlink()
+
+
+def test_a_registry_of_an_earlier_release_without_a_trust_file_gets_one(tmp_path: Path) -> None:
+    ensure_key_pair(tmp_path)
+    for name in ("keys/trust.json", "pinned.json"):
+        (tmp_path / name).unlink()
+    assert registry_trust(tmp_path).has(Role.PIPELINE)
     ensure_key_pair(tmp_path)
     assert [key.role for key in pinned_keys(tmp_path)] == [Role.PIPELINE]
 
@@ -44,14 +58,127 @@ def test_a_rotated_key_still_verifies_what_it_signed_and_nothing_later(tmp_path:
     new = factories.version_folder(tmp_path, number=2, complete=True)
     assert verify(new.folder, key=trust).keyid == ensure_key_pair(old.registry).public.fingerprint
     assert len(pinned_keys(old.registry)) == 4
-    # The same evidence, had the key been retired before it was signed.
-    document = json.loads((key_folder(old.registry) / "trust.json").read_text())
+
+
+RETIRED = "2026-10-01T00:00:00Z"
+
+
+@pytest.mark.parametrize("role, expected", [
+    (Role.PIPELINE, f"created is 2026-11-01.*was retired on {RETIRED}"),
+    (Role.MODEL, rf"model\.sig: was signed on 2026-11-01.*was retired on {RETIRED}"),
+])
+def test_what_a_key_signed_after_its_retirement_does_not_count(tmp_path: Path, role: Role, expected: str) -> None:
+    signed = factories.version_folder(tmp_path, complete=role is Role.MODEL)
+    rotate(signed.registry, role)
+    document = json.loads((key_folder(signed.registry) / "trust.json").read_text())
     for key in document["keys"]:
         if key.get("retired"):
-            key["retired"] = "2026-10-01T00:00:00Z"
+            key["retired"] = RETIRED
     (tmp_path / "trust.json").write_text(json.dumps(document))
-    with pytest.raises(IntegrityError, match="created is 2026-11-01.*was retired on 2026-10-01"):
-        verify(old.folder, key=tmp_path / "trust.json")
+    with pytest.raises(IntegrityError, match=expected):
+        verify(signed.folder, key=tmp_path / "trust.json")
+
+
+def test_a_report_that_a_retired_key_signed_later_does_not_count(tmp_path: Path) -> None:
+    signed = factories.version_folder(tmp_path, complete=True)
+    report = factories.report_folder(tmp_path, signed)  # its own time is now
+    trust = registry_trust(signed.registry)
+    assert verify(report, key=trust)
+    keys = [(entry.model_copy(update={"retired": "2026-11-02T00:00:00Z"}), key) for entry, key in trust.keys]
+    with pytest.raises(IntegrityError, match=r"report\.dsse\.json: was signed on .* was retired on 2026-11-02"):
+        verify(report, key=Trust(tuple(keys)))
+
+
+def test_companions_that_a_retired_key_signed_later_do_not_count(tmp_path: Path) -> None:
+    signed = factories.version_folder(tmp_path, complete=True)
+    old = ensure_key_pair(signed.registry)
+    rotate(signed.registry, Role.PIPELINE)
+    other = factories.version_folder(tmp_path, number=2, complete=True)
+    trust = registry_trust(signed.registry)
+    keys = tuple((entry.model_copy(update={"retired": RETIRED}) if entry.retired else entry, key)
+                 for entry, key in trust.keys)
+    path = other.folder / "test-result.dsse.json"
+    path.write_bytes(seal(open_statement(path, trust, TEST_RESULT_TYPE)[0].canonical(), old).canonical())
+    sign_summary(other.folder, other.evidence, other.verdict, ensure_key_pair(signed.registry))
+    with pytest.raises(IntegrityError, match=r"test-result\.dsse\.json: was signed on .* was retired on"):
+        verify(other.folder, key=Trust(keys))
+
+
+@pytest.mark.parametrize("loss", ["gone", "older", "unrevoked", "role"])
+def test_a_trust_file_that_says_less_than_it_did_is_refused(tmp_path: Path, loss: str) -> None:
+    ensure_key_pair(tmp_path)
+    generate_key(tmp_path / "ada.pem")
+    ada = load_key_pair(tmp_path / "ada.pem").public
+    path = key_folder(tmp_path) / "trust.json"
+    older = path.read_bytes()
+    pin(tmp_path, ada, role=Role.REVIEWER, name="Ada")
+    revoke(tmp_path, ada.fingerprint, "stolen")
+    document = json.loads(path.read_text())
+    if loss == "gone":
+        path.unlink()
+    elif loss == "older":
+        path.write_bytes(older)
+    elif loss == "unrevoked":
+        del document["keys"][1]["revoked"]
+        path.write_text(json.dumps(document))
+    else:
+        document["keys"][1]["role"] = "pipeline"
+        path.write_text(json.dumps(document))
+    for ask in (registry_trust, pinned_keys, ensure_key_pair):
+        with pytest.raises(IntegrityError, match=r"trust\.json") as refused:
+            ask(tmp_path)
+        assert "pinned.json" in refused.value.message
+    # What it said is still there to be put back.
+    path.write_bytes((tmp_path / "pinned.json").read_bytes())
+    assert [key.revoked is not None for key in pinned_keys(tmp_path)] == [False, True]
+
+
+def test_a_trust_file_that_was_brought_from_elsewhere_may_say_more(tmp_path: Path) -> None:
+    ensure_key_pair(tmp_path)
+    (tmp_path / "pinned.json").unlink()
+    assert len(pinned_keys(tmp_path)) == 1
+
+
+def _change(registry: Path, number: int) -> None:
+    generate_key(registry / f"{number}.pem")
+    key = load_key_pair(registry / f"{number}.pem").public
+    pin(registry, key, role=Role.REVIEWER, name=str(number))
+    revoke(registry, key.fingerprint, "test")
+
+
+def test_changes_by_several_processes_at_once_lose_nothing(tmp_path: Path) -> None:
+    ensure_key_pair(tmp_path)
+    # What one process reads, another would have written by the time it writes, but for the lock.
+    processes = [multiprocessing.get_context("fork").Process(target=_change, args=(tmp_path, n)) for n in range(6)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 6
+    reviewers = [key for key in pinned_keys(tmp_path) if key.role is Role.REVIEWER]
+    assert sorted(key.name for key in reviewers) == [str(n) for n in range(6)]
+    assert all(key.revoked for key in reviewers)
+
+
+def test_a_change_waits_for_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ensure_key_pair(tmp_path)
+    generate_key(tmp_path / "ada.pem")
+    held: list[bool] = []
+    monkeypatch.setattr(keys, "write_bytes", lambda *_: held.append(is_held(key_folder(tmp_path))))
+    pin(tmp_path, load_key_pair(tmp_path / "ada.pem").public, role=Role.REVIEWER, name="Ada")
+    assert held == [True, True] and not is_held(key_folder(tmp_path))
+
+
+def test_a_signing_pair_is_found_and_never_made_for_whoever_only_reads(tmp_path: Path) -> None:
+    pair = ensure_key_pair(tmp_path)
+    trust = registry_trust(tmp_path)
+    assert own_key_pair(tmp_path, trust).public.fingerprint == pair.public.fingerprint
+    assert own_key_pair(tmp_path, Trust.of(ensure_key_pair(tmp_path / "other").public)) is None
+    rotate(tmp_path, Role.PIPELINE)
+    assert own_key_pair(tmp_path, trust) is None  # the new pair is not pinned in what was read before
+    (key_folder(tmp_path) / "pipeline.pem").unlink()
+    assert own_key_pair(tmp_path, registry_trust(tmp_path)) is None
+    assert not (key_folder(tmp_path) / "pipeline.pem").exists()
 
 
 def test_a_revoked_key_takes_everything_that_it_signed_with_it(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -103,3 +105,28 @@ def test_a_passphrase_is_asked_of_the_environment(
     monkeypatch.setenv("MACE_GOV_PASSPHRASE", "battery staple")
     assert run("keys", "passphrase", key)[0] == 0
     assert run("keys", "passphrase", tmp_path / "nowhere.pem")[0] == 2
+
+
+def test_a_private_key_is_not_made_where_git_would_commit_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    key = tmp_path / "keys" / "ada.pem"
+    code, _, err = run("keys", "generate", key)
+    assert code == 2 and "must not be committed" in err and not key.parent.exists()
+    monkeypatch.setenv("PATH", "")  # git cannot be asked
+    assert run("keys", "generate", key)[0] == 2
+    monkeypatch.undo()
+
+
+def test_a_private_key_is_made_where_git_ignores_it(run: Run, tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    shutil.copyfile(Path(__file__).parents[2] / ".gitignore", tmp_path / ".gitignore")
+    assert run("keys", "generate", tmp_path / "ada.pem")[0] == 0
+    # A registry's own private keys, in whatever repository it lies.
+    (tmp_path / ".gitignore").unlink()
+    assert run("keys", "init", "--registry", tmp_path / "team")[0] == 0
+    shown = subprocess.run(["git", "-C", str(tmp_path), "status", "--porcelain", "-uall"], check=True, text=True,
+                           capture_output=True).stdout
+    assert "team/keys/pipeline.pub.pem" in shown and "team/keys/pipeline.pem" not in shown
+    assert "team/keys/model.pem" not in shown

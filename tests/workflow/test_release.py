@@ -141,6 +141,15 @@ def test_what_is_left_to_review_is_released_once_two_reviewers_approve(registry:
                       reason="stand-ins only", key=None, registry=registry)
     assert promote(registry, 4).exit_code == 0
     assert verified(registry) == "nsfw/4"
+    # What was deleted everywhere else is missed by MLflow's count.
+    kept = {path: path.read_bytes() for where in (folder / "sign-offs", registry / "decisions")
+            for path in where.rglob("*.dsse.json")}
+    for path in kept:
+        path.unlink()
+    with pytest.raises(IntegrityError, match="MLflow counts 2 sign-offs on nsfw/4, found 0"):
+        verified(registry)
+    for path, data in kept.items():
+        path.write_bytes(data)
     assert [node.kind for node in workflow.lineage_of(find(registry, "nsfw/4"), registry).columns[-1]] == [
         "Sign-off", "Sign-off", "Release"
     ]

@@ -69,7 +69,7 @@ class Row:
 def rows(report: Report) -> list[Row]:
     """Rules in the policy's order, then regressions, then the model as a whole."""
     verdict = report.verdict
-    return [*(_rule(finding, verdict) for finding in verdict.findings), *_regressions(verdict), *_model(verdict)]
+    return [*(_rule(finding, verdict) for finding in verdict.findings), *_regressions(verdict), _model(report)]
 
 
 def _rule(finding: Finding, verdict: Verdict) -> Row:
@@ -90,13 +90,18 @@ def _regressions(verdict: Verdict) -> Iterator[Row]:
                       _weight(each.outcome, each.severity, verdict), (each.reason,), key=f"{each.concept} {each.suite}")
 
 
-def _model(verdict: Verdict) -> Iterator[Row]:
+def _model(report: Report) -> Row:
+    verdict, now = report.verdict, report.release
     told = {each.reason for each in verdict.compared.regressions} if verdict.compared else set()
     reasons = tuple(r for r in verdict.reasons if not any(r.endswith(reason) for reason in told))
     # Only FAIL and REVIEW have reasons; that of the whole is at least as bad as each of its parts.
     outcome = Outcome.PASS if not reasons else Outcome.FAIL if verdict.outcome is Outcome.FAIL else Outcome.REVIEW
-    yield Row(MODEL, "model", "what holds for the model as a whole", None, outcome,
-              _weight(outcome, None, verdict), reasons)
+    weight = _weight(outcome, None, verdict)
+    if now and report.standing not in (verdict.outcome, Outcome.PASS):
+        # A rejection, a recall or the clock, which the verdict knows nothing of.
+        outcome, weight = report.standing, Weight.BLOCKS if now.exit_code else Weight.REPORTED
+        reasons = tuple(dict.fromkeys((*reasons, *now.reasons)))
+    return Row(MODEL, "model", "what holds for the model as a whole", None, outcome, weight, reasons)
 
 
 def _weight(outcome: Outcome, severity: Severity | None, verdict: Verdict) -> Weight:

@@ -25,8 +25,11 @@ def markdown(report: Report, places: Places) -> str:
 
 def _lines(report: Report, places: Places) -> Iterator[str]:
     verdict = report.verdict
-    yield f"## {verdict.outcome}: {escape(report.title)}"
+    yield f"## {report.headline}: {escape(report.title)}"
     yield ""
+    if report.release and report.release.reasons:
+        yield from (f"- {escape(reason)}" for reason in report.release.reasons)
+        yield ""
     yield _effect(verdict)
     yield ""
     yield "| rule | severity | requirement | before | after | interval | outcome |"
