@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 
 from mace_gov.cli.app import app
-from mace_gov.cli.ending import end
+from mace_gov.cli.ending import INTERNAL, end
+from mace_gov.cli.streams import flushed, outlive_readers
 
 
 def main() -> None:
     """Console entry point: runs a command and turns every way it can end into one exit code."""
-    sys.exit(end(app))
+    outlive_readers()
+    code = end(app)
+    sys.exit(code if flushed() else INTERNAL)

@@ -39,6 +39,8 @@ def how_to_verify(
     name = version.replace("/", "-v") if version else "-audit-".join(parts[-2:])
     place, report = shlex.quote(folder), shlex.quote(f"reports/{name}")
     model = shlex.quote(f"{folder}/model") if version else "MODEL_FOLDER"
+    # Of a decision under another policy than the evidence's, that policy does not lie beside the evidence.
+    policy = "POLICY.yaml" if verdict.evidence_policy_digest else f"{place}/policy.yaml"
     return [
         "# Run the commands where the folders registry and reports lie, or write your own paths. "
         f"Get the public key {KEY} by another way than these folders and check its fingerprint. Expected: {keyid}",
@@ -48,7 +50,7 @@ def how_to_verify(
         "# Check that the report folder is as it was signed.",
         f"mace-gov verify {report} --key {KEY}",
         "# Decide again, from the verified evidence and your own copy of the policy.",
-        f"mace-gov gate {place} --policy {place}/policy.yaml --key {KEY}",
+        f"mace-gov gate {place} --policy {policy} --key {KEY}",
         f"# Without mace-gov: the evidence envelope’s digest. Expected: {verdict.evidence_digest}",
         f"sha256sum {report}/evidence.dsse.json",
         f"# Without mace-gov: the model folder’s digest. Expected: {verdict.governed_digest}",
@@ -78,12 +80,13 @@ def compose(
     ``version`` is ``NAME/N`` of a governed version, or None for a model that was made elsewhere; ``folder`` is the
     version's folder (the default is its place below ``registry``); of an absolute path the last four parts are kept.
     ``sign_offs`` are verified decisions on this very verdict.
-    Raises IntegrityError when policy, evidence and verdict are not about the same policy, model and envelope.
+    Raises IntegrityError when policy, evidence and verdict are not about the same policy, model and envelope; a verdict
+    under another policy than the evidence's names both.
     """
     evidence = verified.evidence
     for what, found, expected in (
-        ("the policy", policy.content_digest(), evidence.policy_digest),
-        ("the verdict's policy", verdict.policy_digest, evidence.policy_digest),
+        ("the policy", policy.content_digest(), verdict.policy_digest),
+        ("the verdict's policy", verdict.evidence_policy_digest or verdict.policy_digest, evidence.policy_digest),
         ("the verdict's model", verdict.governed_digest, evidence.audit.governed_digest),
         ("the verdict's evidence", verdict.evidence_digest, verified.evidence_digest),
     ):

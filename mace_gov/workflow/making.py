@@ -30,7 +30,7 @@ from mace_gov.planning import plan_policy
 from mace_gov.policy.load import LoadedPolicy
 from mace_gov.record.server import highest_number
 from mace_gov.record.versions import new_version, version_folder
-from mace_gov.workflow.deciding import Granted, grant
+from mace_gov.workflow.deciding import Granted, grant, with_policy
 from mace_gov.workflow.reporting import write_report
 
 
@@ -177,6 +177,7 @@ def _attest(
     )
     sign_evidence(folder, evidence, pair, model_files=None if erasure else governed.files)
     verified = verify(folder, key=pair.public, model=None if erasure else Path(governed.path), need_verdict=False)
+    verified = with_policy(verified, loaded.policy, loaded.policy)
     verdict = decide(verified, loaded.policy, waivers=granted.waivers, previous=granted.previous)
     sign_results(folder, verified.evidence, verdict, pair)
     sign_summary(folder, verified.evidence, verdict, pair)

@@ -40,6 +40,9 @@ def _lines(report: Report, places: Places) -> Iterator[str]:
             yield ""
             yield from (f"- {escape(reason)}" for reason in row.reasons)
     yield ""
+    if verdict.evidence_policy_digest:
+        yield f"Decided anew: the evidence was made under another policy, `{verdict.evidence_policy_digest}`."
+        yield ""
     yield f"Policy `{verdict.policy_digest}`, model `{verdict.governed_digest}`, evidence `{verdict.evidence_digest}`."
     yield ""
     yield "A passed policy says what was measured on the prompts that were tried; it is no promise about all prompts."
