@@ -24,11 +24,13 @@ class Outputs:
         self._policy = next((value for name, value in values if name == "--policy"), "")
         self._found: list[tuple[str, Path]] = []
         if self._command in ("gate", "export"):
+            printed = sum(name == "--output" and value.endswith("=-") for name, value in values)
+            shared = printed + ("--json" in argv) > 1  # an error itself, which --json prints
             read = {each.resolve() for _, value in values if value for each in (Path(value), Path(value, REPORT))}
             for name, value in values:
                 form, _, file = value.partition("=")
                 # What the command reads is not taken away before it is read.
-                if name == "--output" and file and Path(file).resolve() not in read:
+                if name == "--output" and file and Path(file).resolve() not in read and not (shared and file == "-"):
                     self._found.append((form, Path(file)))
 
     def clear(self) -> None:
