@@ -21,6 +21,8 @@ def end(app: typer.Typer) -> int:
     try:
         outputs.clear()
         result = app(standalone_mode=False, prog_name="mace-gov")
+        if result == INTERRUPTED:  # what Typer makes of Ctrl-C
+            raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
     except MaceGovError as error:
         message, hint, code = error.message, error.hint, error.exit_code

@@ -280,7 +280,7 @@ USES = re.compile(r"uses: +(\S+)")
 def test_actions_and_installs_are_pinned_and_keys_do_not_come_from_the_checkout() -> None:
     files = ["action.yml", *(f"examples/ci/{path.name}" for path in sorted((ROOT / "examples/ci").iterdir()))]
     for name in files:
-        text = (ROOT / name).read_text()
+        text = re.sub(r"check\n +", "check ", (ROOT / name).read_text())  # a command over two lines
         assert all(re.fullmatch(r"[^@]+@[0-9a-f]{40}", used) for used in USES.findall(text)), name
         for line in text.splitlines():
             if "pip" in line and " install " in line:

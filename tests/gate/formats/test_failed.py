@@ -21,19 +21,15 @@ FAILURE = Failure(error="a/model: was changed\n::error::=1+1|<b>\x00", hint="Get
                   policy_name="nsfw")
 
 
-@pytest.fixture(params=FORMATS)
-def told(request: pytest.FixtureRequest) -> str:
-    return FAILED[request.param](FAILURE, PLACES)
-
-
 def test_every_format_can_say_it_and_none_says_pass() -> None:
     assert set(FAILED) == set(FORMATS)
     assert not [name for name in FORMATS if "PASS" in FAILED[name](FAILURE, PLACES)]
 
 
-def test_no_line_of_it_is_a_command_of_the_runner_s(told: str) -> None:
-    assert not [line for line in told.splitlines()
-                if line.startswith("::") and not line.startswith("::error file=policies/nsfw.yaml,")]
+@pytest.mark.parametrize(("name", "start"), [("annotations", "::error file=policies/nsfw.yaml,"), ("outputs", "")])
+def test_no_line_of_it_is_a_command_of_somebody_else_s(name: str, start: str) -> None:
+    lines = FAILED[name](FAILURE, PLACES).splitlines()
+    assert all(line.startswith(start) for line in lines) and len(lines) == (1 if start else 2)
 
 
 def test_the_document_is_one_of_its_own_without_a_verdict() -> None:
