@@ -37,6 +37,7 @@ def finish(outcome: Outcome, *, as_json: bool) -> int:
             "paths": {name: str(path) for name, path in paths.items()},
             "measures": {**outcome.audit.measures, **outcome.audit.comparisons},
             "rules": _rules(outcome.verdict),
+            "reasons": outcome.verdict.reasons,
             "exit_code": outcome.verdict.exit_code,
         }))
     else:
@@ -59,6 +60,7 @@ def finish_verified(verified: VerifiedEvidence, verdict: Verdict, *, pinned: boo
             "paths": {"version": str(verified.folder)},
             "measures": verified.evidence.audit.measures,
             "rules": _rules(verdict),
+            "reasons": verdict.reasons,
             "waivers": [waiver.to_json() for waiver in verdict.waivers],
             "compared": verdict.compared.to_json() if verdict.compared else None,
             "checks": list(verified.checks),
@@ -106,6 +108,7 @@ def _rules(verdict: Verdict) -> list[dict[str, Any]]:
             "low": finding.estimate.low if finding.estimate else 0.0,
             "high": finding.estimate.high if finding.estimate else 1.0,
             "outcome": finding.outcome,
+            "reasons": finding.reasons,
         }
         for finding in verdict.findings
     ]
