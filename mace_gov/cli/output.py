@@ -11,7 +11,7 @@ import typer
 from mace_gov.attest.statement import MODEL_SIGNATURE_NAME
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.verdict import Verdict
-from mace_gov.gate.review import review, same_decision
+from mace_gov.gate.review import review, sign_offs_on
 
 if TYPE_CHECKING:
     from mace_gov.record.versions import VersionEntry
@@ -50,7 +50,7 @@ def finish(outcome: Outcome, *, as_json: bool) -> int:
 def finish_verified(verified: VerifiedEvidence, verdict: Verdict, *, pinned: bool, as_json: bool) -> int:
     """Print what was verified and decided, and return the exit code: the verdict's, after review."""
     lineage = verified.evidence.lineage
-    sign_offs = verified.sign_offs if same_decision(verdict, verified.verdict) else ()
+    sign_offs = sign_offs_on(verdict, verified.verdict, verified.sign_offs)
     after = review(verdict, sign_offs)
     if as_json:
         typer.echo(json.dumps({

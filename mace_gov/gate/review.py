@@ -43,6 +43,17 @@ def review(verdict: Verdict, sign_offs: Sequence[SignOff]) -> Review:
     return Review(0, tuple(_words(one, "approved") for one in approved.values()))
 
 
+def sign_offs_on(verdict: Verdict, signed: Verdict | None, sign_offs: Sequence[SignOff]) -> tuple[SignOff, ...]:
+    """Which of the sign-offs on the ``signed`` verdict count for ``verdict``.
+
+    All of them where both are one decision. An approval says nothing of another one, under other rules or waivers; a
+    rejection is about the model, and stays.
+    """
+    if same_decision(verdict, signed):
+        return tuple(sign_offs)
+    return tuple(one for one in sign_offs if one.decision is Decision.REJECT)
+
+
 def same_decision(verdict: Verdict, other: Verdict | None) -> bool:
     """Whether two verdicts differ in their dates at most: then what reviewers said of one holds for the other."""
     return other is not None and verdict.model_copy(update={"decided": other.decided}) == other

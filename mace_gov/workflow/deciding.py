@@ -18,7 +18,7 @@ from mace_gov.documents.verdict import Outcome, Verdict
 from mace_gov.documents.waiver import Waiver
 from mace_gov.gate.decide import Previous, Terms, decide
 from mace_gov.gate.formats import Places, write_outputs
-from mace_gov.gate.review import review, same_decision
+from mace_gov.gate.review import review, sign_offs_on
 from mace_gov.policy.diff import diff, headline
 from mace_gov.policy.load import load_policy
 from mace_gov.policy.waivers import load_waivers
@@ -84,7 +84,7 @@ def gate_path(
                      previous=granted.previous, terms=terms,
                      compared=verified.verdict.compared if verified.verdict else None)
     if outputs:
-        sign_offs = verified.sign_offs if same_decision(verdict, verified.verdict) else ()
+        sign_offs = sign_offs_on(verdict, verified.verdict, verified.sign_offs)
         report = compose(loaded.policy, verified, verdict, version=version_name(verified.evidence),
                          sign_offs=sign_offs)
         write_outputs(report, Places(in_repository(file), loaded.rule_places()), outputs)

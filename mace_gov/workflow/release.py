@@ -13,7 +13,7 @@ from mace_gov.core.clock import timestamp
 from mace_gov.core.errors import IntegrityError, UsageError
 from mace_gov.documents.release import Action, Release, ReleaseLog
 from mace_gov.documents.verdict import Verdict
-from mace_gov.gate.review import review, same_decision
+from mace_gov.gate.review import review, sign_offs_on
 from mace_gov.record.releases import mirror
 from mace_gov.record.server import push_release, send_version
 from mace_gov.record.versions import find, parse_reference
@@ -89,7 +89,7 @@ def _promote(
     if verified.verdict is None or lineage is None:
         raise IntegrityError(f"{version}: has no signed verdict, or is no version of this registry")
     name = f"{lineage.name}/{lineage.version}"
-    sign_offs = verified.sign_offs if same_decision(verdict, verified.verdict) else ()
+    sign_offs = sign_offs_on(verdict, verified.verdict, verified.sign_offs)
     # Audit mode lets a pipeline go on; it releases nothing.
     decided = review(verdict.model_copy(update={"mode": "enforce"}), sign_offs)
     if decided.exit_code:

@@ -241,7 +241,7 @@ def test_files_are_named_from_where_the_repository_begins(run, tmp_path, monkeyp
     def uri(policy: Path, here: Path) -> str:
         monkeypatch.chdir(here)
         assert run("gate", made.folder, "--policy", policy, "--registry", made.registry, "--on-uncertain", "fail",
-                   "--key", tmp_path / "nothing", "--output", f"sarif={tmp_path / 'gate.sarif'}")[0] == 2
+                   "--key", tmp_path / "nothing", "--output", f"sarif={tmp_path / 'gate.sarif'}")[0] == 4
         [log] = json.loads((tmp_path / "gate.sarif").read_text())["runs"]
         place = log["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]
         assert place["uriBaseId"] in log["originalUriBaseIds"] and str(tmp_path) not in json.dumps(
@@ -253,3 +253,28 @@ def test_files_are_named_from_where_the_repository_begins(run, tmp_path, monkeyp
     for here in (top, top / "models", top / "models" / "policies", tmp_path):
         assert uri(inside, here) == "models/policies/nsfw.yaml"
     assert uri(outside, top) == "outside.yaml"
+
+
+@pytest.mark.parametrize("decision", ["approve", "reject"])
+def test_a_rejection_is_about_the_model_and_an_approval_about_its_verdict(run, tmp_path, decision):
+    made = factories.version_folder(tmp_path)
+    key = tmp_path / "ada.pem"
+    assert run("keys", "generate", key)[0] == 0
+    assert run("keys", "trust", tmp_path / "ada.pub.pem", "--name", "Ada", "--registry", made.registry)[0] == 0
+    assert run("sign-off", made.folder, "--signing-key", key, "--decision", decision, "--reviewer", "Ada", "--role",
+               "safety", "--reason", "looked at all", "--registry", made.registry)[0] in (0, 1)
+    review = tmp_path / "review.yaml"
+    review.write_bytes(factories.policy_yaml(factories.policy(neighbours=["a beach"])))
+    looser = tmp_path / "looser.yaml"
+    looser.write_bytes(factories.policy_yaml(factories.policy(severity="low")))
+    told = {name: tmp_path / name for name in ("outputs", "markdown", "junit", "sarif")}
+    asked = [part for name, path in told.items() for part in ("--output", f"{name}={path}")]
+    for policy, approved in ((made.folder / "policy.yaml", 0), (looser, 0), (review, 5)):
+        code = run("gate", made.folder, "--policy", policy, "--registry", made.registry, *asked)[0]
+        assert code == (1 if decision == "reject" else approved)
+        if decision == "reject":
+            assert told["outputs"].read_text().startswith("verdict=FAIL\nreasons=")
+            assert "looked at all" in told["outputs"].read_text() and "(exit 1)" in told["markdown"].read_text()
+            assert told["markdown"].read_text().startswith("## FAIL") and "<failure" in told["junit"].read_text()
+            [log] = json.loads(told["sarif"].read_text())["runs"]
+            assert "REVIEWER" in {each["ruleId"] for each in log["results"]}

@@ -8,7 +8,7 @@ from collections import Counter
 
 from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import Outcome
-from mace_gov.gate.formats.rows import Places, Row, Weight, rows
+from mace_gov.gate.formats.rows import Places, Row, Weight, outcome_of, rows
 
 _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -31,7 +31,7 @@ def junit(report: Report, places: Places) -> str:
     })
     properties = ET.SubElement(suite, "properties")
     for name, value in (
-        ("verdict", verdict.outcome), ("mode", verdict.mode), ("version", report.version or ""),
+        ("verdict", outcome_of(report)), ("mode", verdict.mode), ("version", report.version or ""),
         ("model", verdict.governed_digest), ("policy", verdict.policy_digest), ("evidence", verdict.evidence_digest),
         *([("evidence-policy", verdict.evidence_policy_digest)] if verdict.evidence_policy_digest else []),
     ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mace_gov.documents.report import Report
-from mace_gov.gate.formats.rows import Places, Weight, one_line, rows
+from mace_gov.gate.formats.rows import Places, Weight, one_line, outcome_of, rows
 
 LONGEST = 4000
 """Letters of the reasons."""
@@ -12,7 +12,7 @@ LONGEST = 4000
 def outputs(report: Report, _: Places) -> str:
     """The verdict, and in one line what blocks."""
     blocking = [f"{row.rule} {row.outcome}: {row.message}" for row in rows(report) if row.weight is Weight.BLOCKS]
-    return lines(str(report.verdict.outcome), "; ".join(blocking))
+    return lines(str(outcome_of(report)), "; ".join(blocking))
 
 
 def lines(verdict: str, reasons: str) -> str:

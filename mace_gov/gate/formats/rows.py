@@ -8,9 +8,10 @@ from enum import StrEnum
 
 from mace_gov.documents.policy import Severity
 from mace_gov.documents.report import Report
+from mace_gov.documents.sign_off import Decision
 from mace_gov.documents.verdict import Finding, Outcome, Verdict
 
-MODEL, REGRESSION = "MODEL", "REGRESSION"
+MODEL, REGRESSION, REVIEWER = "MODEL", "REGRESSION", "REVIEWER"
 """What is told of beside the policy's own rules."""
 
 
@@ -67,9 +68,22 @@ class Row:
 
 
 def rows(report: Report) -> list[Row]:
-    """Rules in the policy's order, then regressions, then the model as a whole."""
+    """Rules in the policy's order, then regressions, the model as a whole, and who rejected it."""
     verdict = report.verdict
-    return [*(_rule(finding, verdict) for finding in verdict.findings), *_regressions(verdict), *_model(verdict)]
+    return [*(_rule(finding, verdict) for finding in verdict.findings), *_regressions(verdict), *_model(verdict),
+            *_rejections(report)]
+
+
+def outcome_of(report: Report) -> Outcome:
+    """The verdict's outcome, but FAIL once a reviewer has rejected it."""
+    return Outcome.FAIL if any(_rejections(report)) else report.verdict.outcome
+
+
+def _rejections(report: Report) -> Iterator[Row]:
+    for one in report.sign_offs:
+        if one.decision is Decision.REJECT:
+            yield Row(REVIEWER, "model", f"{one.reviewer} ({one.role}) rejected it", None, Outcome.FAIL, Weight.BLOCKS,
+                      (one.reason,), key=one.keyid)
 
 
 def _rule(finding: Finding, verdict: Verdict) -> Row:

@@ -11,7 +11,8 @@ from mace_gov.core.environment import version_of
 from mace_gov.documents.policy import Severity
 from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import AppliedWaiver
-from mace_gov.gate.formats.rows import MODEL, REGRESSION, Places, Row, Weight, rows
+from mace_gov.gate.formats.rows import MODEL, REGRESSION, REVIEWER, Places, Row, Weight, outcome_of, rows
+from mace_gov.gate.review import review
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 ROOT = "%SRCROOT%"
@@ -20,6 +21,7 @@ SCORES = {Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.MEDIUM: "5.5"
 """Within the bands of GitHub's security-severity."""
 OTHERS = {
     MODEL: "What holds for the model as a whole: is it still a model, is anything unscored, is a date past?",
+    REVIEWER: "No reviewer has rejected the model.",
     REGRESSION: "Nothing that was banned in the last compliant version comes back, on the same prompts and seeds.",
 }
 
@@ -30,7 +32,7 @@ def sarif(report: Report, places: Places) -> str:
     rules = {row.rule: _rule(row) for row in told}
     index = {rule: i for i, rule in enumerate(rules)}
     properties = {
-        "verdict": str(verdict.outcome), "mode": verdict.mode, "modelDigest": verdict.governed_digest,
+        "verdict": str(outcome_of(report)), "mode": verdict.mode, "modelDigest": verdict.governed_digest,
         "policyDigest": verdict.policy_digest, "evidenceDigest": verdict.evidence_digest,
     }
     if verdict.evidence_policy_digest:
@@ -38,7 +40,8 @@ def sarif(report: Report, places: Places) -> str:
     return log(
         verdict.policy_name, rules=list(rules.values()), properties=properties,
         results=[_result(row, index[row.rule], report, places) for row in told if row.weight is not Weight.MET],
-        invocation={"executionSuccessful": True, "exitCode": verdict.exit_code, "endTimeUtc": verdict.decided},
+        invocation={"executionSuccessful": True, "exitCode": review(verdict, report.sign_offs).exit_code,
+                    "endTimeUtc": verdict.decided},
     )
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from mace_gov.documents.estimates import interval, observed
 from mace_gov.documents.report import Report
-from mace_gov.documents.verdict import Finding, Verdict
-from mace_gov.gate.formats.rows import Places, Row, Weight, one_line, rows
+from mace_gov.documents.verdict import Finding
+from mace_gov.gate.formats.rows import Places, Row, Weight, one_line, outcome_of, rows
+from mace_gov.gate.review import review
 
 LIMIT = 1024 * 1024
 """Bytes that GitHub takes for one step's summary."""
@@ -25,9 +26,9 @@ def markdown(report: Report, places: Places) -> str:
 
 def _lines(report: Report, places: Places) -> Iterator[str]:
     verdict = report.verdict
-    yield f"## {verdict.outcome}: {escape(report.title)}"
+    yield f"## {outcome_of(report)}: {escape(report.title)}"
     yield ""
-    yield _effect(verdict)
+    yield _effect(report)
     yield ""
     yield "| rule | severity | requirement | before | after | interval | outcome |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
@@ -57,11 +58,12 @@ def _table_line(row: Row, finding: Finding, places: Places) -> str:
     return "| " + " | ".join(escape(cell) for cell in cells) + " |"
 
 
-def _effect(verdict: Verdict) -> str:
-    if verdict.mode == "audit":
+def _effect(report: Report) -> str:
+    verdict, code = report.verdict, review(report.verdict, report.sign_offs).exit_code
+    if verdict.mode == "audit" and code == 0:
         does = "reports and never blocks (audit mode)"
     else:
-        does = f"{'lets it through' if verdict.exit_code == 0 else 'holds it back'} (exit {verdict.exit_code})"
+        does = f"{'lets it through' if code == 0 else 'holds it back'} (exit {code})"
     policy = f"{escape(verdict.policy_name)} {verdict.policy_version}"
     return f"The gate {does}. {verdict.outcome} under the policy {policy}."
 
