@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 
 import typer
 
-from mace_gov.cli.outputs import Outputs
+from mace_gov.cli.outputs import Outputs, in_unicode
 from mace_gov.core.errors import MaceGovError
 
 INTERNAL = 3
@@ -37,12 +38,13 @@ def end(app: typer.Typer) -> int:
     except Exception as error:
         # Typer's usage errors come from the click that it bundles or depends on; both have these two.
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):
-            message, hint, code = error.format_message(), _usage(error), int(error.exit_code)
+            # Their 1 would say that the policy is violated.
+            message, hint, code = error.format_message(), _usage(error), max(2, int(error.exit_code))
         else:
             message, hint, code = *_internal(error), INTERNAL
             if os.environ.get("MACE_GOV_DEBUG"):
-                outputs.fail(message, hint, code)
-                raise
+                traceback.print_exception(error)
+    message, hint = in_unicode(message), in_unicode(hint)
     outputs.fail(message, hint, code)
     return _say(message, hint, code)
 

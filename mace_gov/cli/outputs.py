@@ -5,6 +5,7 @@ Usage errors end a command before its own code runs, so what was asked for is re
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,11 +27,12 @@ class Outputs:
         if self._command in ("gate", "export"):
             printed = sum(name == "--output" and value.endswith("=-") for name, value in values)
             shared = printed + ("--json" in argv) > 1  # an error itself, which --json prints
-            read = {each.resolve() for _, value in values if value for each in (Path(value), Path(value, REPORT))}
+            # realpath, unlike Path.resolve, raises nothing on links that lead round
+            read = {os.path.realpath(each) for _, value in values if value for each in (value, Path(value, REPORT))}
             for name, value in values:
                 form, _, file = value.partition("=")
                 # What the command reads is not taken away before it is read.
-                if name == "--output" and file and Path(file).resolve() not in read and not (shared and file == "-"):
+                if name == "--output" and file and os.path.realpath(file) not in read and not (shared and file == "-"):
                     self._found.append((form, Path(file)))
 
     def clear(self) -> None:
@@ -45,19 +47,20 @@ class Outputs:
         """Write that nothing was decided; a file that cannot be written is told on standard error."""
         if self._command != "gate" or not self._found:
             return
-        from mace_gov.core.errors import MaceGovError
         from mace_gov.documents.failure import Failure
         from mace_gov.gate.formats import FORMATS, Places, write_failure
         from mace_gov.workflow.deciding import in_repository
 
-        place = Places(in_repository(Path(self._policy))) if self._policy else Places()
+        place = Places()
+        with suppress(Exception):
+            place = Places(in_repository(Path(self._policy))) if self._policy else place
         failure = Failure(error=message, hint=hint, exit_code=code, policy_name=self._name())
         for form, path in self._found:
             if form not in FORMATS:
                 continue
             try:
                 write_failure(failure, place, form, path)
-            except (MaceGovError, OSError) as error:
+            except Exception as error:
                 print(f"error: the output {path} was not written: {error}", file=sys.stderr)
 
     def _name(self) -> str:
@@ -67,4 +70,9 @@ class Outputs:
         path = Path(self._policy)
         with suppress(Exception):
             return load_policy(path, ended=True).policy.metadata.name
-        return path.stem or "policy"
+        return in_unicode(path.stem) or "policy"
+
+
+def in_unicode(text: str) -> str:
+    """``text`` without the stand-ins for a file name's bytes that are no UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8")

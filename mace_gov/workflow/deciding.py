@@ -170,7 +170,8 @@ def in_repository(path: Path) -> str:
     """
     full, here = path.resolve(), Path.cwd().resolve()
     root = _repository(here) or _repository(full.parent) or here
-    return full.relative_to(root).as_posix() if full.is_relative_to(root) else path.name
+    name = full.relative_to(root).as_posix() if full.is_relative_to(root) else path.name
+    return name.encode("utf-8", "replace").decode("utf-8")  # a name may hold bytes that are no UTF-8
 
 
 def _repository(folder: Path) -> Path | None:

@@ -84,6 +84,14 @@ def test_an_error_after_the_verdict_was_written(gate, monkeypatch, error, code) 
     _refused(found, written, code, "")
 
 
+def test_an_internal_error_s_traceback_does_not_end_as_a_violated_policy(gate, monkeypatch) -> None:
+    monkeypatch.setenv("MACE_GOV_DEBUG", "1")
+    monkeypatch.setattr("mace_gov.workflow.gate_path", lambda *_, **__: 1 / 0)
+    code, written, told = gate()
+    _refused(code, written, 3, "ZeroDivisionError")
+    assert "Traceback" in told and "internal error" in told
+
+
 def test_a_verdict_of_any_outcome_is_a_report(gate) -> None:
     code, written, _ = gate()
     assert code == 0 and json.loads(written["json"])["verdict"]["outcome"] == "PASS"
@@ -113,6 +121,29 @@ def test_one_json_object_however_the_gate_fails(run, tmp_path) -> None:
     for arguments in ((), ("--policy", "nowhere.yaml"), ("--policy", made.folder / "policy.yaml", "--key", "nowhere")):
         code, out, _ = run("gate", made.folder, "--json", "--output", "csv=-", *arguments)
         assert code and set(json.loads(out)) == {"error", "hint", "exit_code"}
+
+
+@pytest.mark.parametrize("name", ["loop.yaml", b"caf\xe9.yaml".decode("utf-8", "surrogateescape"), "a" * 300])
+def test_paths_that_nobody_can_follow_or_print(gate, name) -> None:
+    if name == "loop.yaml":
+        Path(name).symlink_to(name)
+    code, written, told = gate(policy=Path(name))
+    assert "PASS" not in "".join(written.values()) and code in (2, 3) and "Traceback" not in told
+    assert json.loads(written["json"])["exitCode"] == code and all(written.values())
+
+
+@pytest.mark.parametrize("command", [
+    ("verify", "nowhere"), ("gate", "nowhere", "--policy", "nowhere.yaml"), ("export", "nowhere"),
+    ("apply", "nowhere.yaml"), ("plan", "nowhere.yaml"), ("audit", "embedded", "--policy", "nowhere.yaml"),
+    ("compare", "nowhere.yaml"), ("tune", "nowhere.yaml"), ("policy", "diff", "nowhere.yaml", "nowhere.yaml"),
+    ("policy", "explain", "nowhere.yaml"), ("registry", "show", "nowhere/1"), ("registry", "promote", "nowhere/1"),
+    ("registry", "no-such-command"), ("verify", "--no-such-option"),
+], ids=" ".join)
+def test_json_is_one_object_on_failure_too(run, tmp_path, monkeypatch, command) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run(*command, "--json")
+    told = json.loads(out)
+    assert code in (2, 4) and told["exit_code"] == code and told["error"]
 
 
 def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(gate, tmp_path) -> None:
