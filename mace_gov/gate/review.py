@@ -34,6 +34,9 @@ def review(verdict: Verdict, sign_offs: Sequence[SignOff]) -> Review:
         return Review(Outcome.FAIL.exit_code, tuple(_words(one, "rejected") for one in rejected))
     if verdict.exit_code != Outcome.REVIEW.exit_code:
         return Review(verdict.exit_code)
+    if verdict.evidence_policy_digest:
+        return Review(verdict.exit_code, ("no sign-off closes it: those are about the signed verdict, which is under "
+                                          "another policy",))
     open_rules = [finding for finding in verdict.findings if finding.effect is Outcome.REVIEW]
     needed = max((REVIEWERS.get(finding.severity, 1) for finding in open_rules), default=1)
     approved = {one.keyid: one for one in sign_offs}

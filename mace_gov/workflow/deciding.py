@@ -97,7 +97,7 @@ def with_policy(verified: VerifiedEvidence, policy: Policy, signed: Policy) -> V
         said = "the policy that was given asks what the signed one asks, word for word"
     else:
         said = (f"the policy that was given ({policy.content_digest()}) is not the signed one "
-                f"({verified.evidence.policy_digest}) and is decided under anew: {headline(diff(signed, policy))}")
+                f"({verified.evidence.policy_digest}); decided anew under it: {headline(diff(signed, policy))}")
     return also_checked(verified, said, instead_of=ONE_POLICY)
 
 

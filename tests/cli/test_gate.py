@@ -270,7 +270,8 @@ def test_a_rejection_is_about_the_model_and_an_approval_about_its_verdict(run, t
     told = {name: tmp_path / name for name in ("outputs", "markdown", "junit", "sarif")}
     asked = [part for name, path in told.items() for part in ("--output", f"{name}={path}")]
     for policy, approved in ((made.folder / "policy.yaml", 0), (looser, 0), (review, 5)):
-        code = run("gate", made.folder, "--policy", policy, "--registry", made.registry, *asked)[0]
+        code, out, _ = run("gate", made.folder, "--policy", policy, "--registry", made.registry, *asked)
+        assert ("no sign-off closes it" in out) == (code == 5)
         assert code == (1 if decision == "reject" else approved)
         if decision == "reject":
             assert told["outputs"].read_text().startswith("verdict=FAIL\nreasons=")

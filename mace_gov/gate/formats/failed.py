@@ -14,7 +14,7 @@ from mace_gov.gate.formats.junit import to_xml, xml_text
 from mace_gov.gate.formats.outputs import lines
 from mace_gov.gate.formats.rows import Places, one_line
 from mace_gov.gate.formats.sarif import location, log
-from mace_gov.gate.formats.summary import escape
+from mace_gov.gate.formats.summary import escape, fitted
 from mace_gov.gate.formats.table import HEAD, inert
 
 RULE = "GATE"
@@ -26,9 +26,10 @@ def _document(failure: Failure, _: Places) -> str:
 
 
 def _markdown(failure: Failure, _: Places) -> str:
-    lines = [f"## No verdict: {TITLE} (exit {failure.exit_code})", "",
-             *(f"- {escape(line)}" for line in failure.error.splitlines())]
-    return "\n".join([*lines, "", *([escape(failure.hint)] if failure.hint else [])]) + "\n"
+    told = [f"## No verdict: {TITLE} (exit {failure.exit_code})", "",
+            *([escape(failure.hint), ""] if failure.hint else []),
+            *(f"- {escape(line)}" for line in failure.error.splitlines())]
+    return fitted("\n".join(told) + "\n")
 
 
 def _junit(failure: Failure, places: Places) -> str:

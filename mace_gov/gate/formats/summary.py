@@ -17,7 +17,11 @@ CUT = "\n\nCut here: the summary is longer than a job summary may be. The report
 
 def markdown(report: Report, places: Places) -> str:
     """Verdict, every rule with its figures, what else holds, and how to verify it."""
-    text = "\n".join(_lines(report, places)) + "\n"
+    return fitted("\n".join(_lines(report, places)) + "\n")
+
+
+def fitted(text: str) -> str:
+    """``text``, cut at a line's end where it is longer than a job's summary may be."""
     if len(text.encode("utf-8")) <= LIMIT:
         return text
     kept = text.encode("utf-8")[: LIMIT - len(CUT.encode("utf-8"))].decode("utf-8", "ignore")

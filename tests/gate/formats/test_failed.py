@@ -60,3 +60,9 @@ def test_junit_has_one_error() -> None:
 def test_csv_has_one_row_that_is_an_error() -> None:
     [line] = csv.DictReader(io.StringIO(FAILED["csv"](FAILURE, PLACES)))
     assert (line["outcome"], line["weight"], line["rule"]) == ("ERROR", "blocks", "GATE")
+
+
+def test_a_summary_of_ten_thousand_files_fits_a_job_s_page() -> None:
+    long = FAILURE.model_copy(update={"error": "\n".join(f"model/{i:05}: {'x' * 100}" for i in range(20_000))})
+    text = FAILED["markdown"](long, PLACES)
+    assert len(text.encode()) <= 1024 * 1024 and text.startswith("## No verdict") and "Cut here" in text
