@@ -228,6 +228,7 @@ def test_nothing_that_the_checkout_brings_is_run_or_believed(tmp_path: Path, pla
                 for start in ("::stop-commands::", f"::{lines[0].removeprefix('::stop-commands::')}::"))
     commands = [i for i, line in enumerate(lines) if line.startswith("::")]
     assert all(i <= stop or i >= go for i in commands) and lines[commands[-1]].startswith("::error ")
+    assert any("::set-output" in line for line in lines[stop:go]), "what went wrong is told all the same"
 
 
 def test_the_action_writes_and_believes_nothing_behind_a_link(tmp_path: Path, place) -> None:
