@@ -37,8 +37,8 @@ def _outliving(stream: TextIO | None, own: TextIO | None) -> TextIO:
         return stream
     stream.flush()
     file = io.BufferedWriter(_Unheard(stream.fileno(), "w", closefd=False))
-    return io.TextIOWrapper(file, encoding=stream.encoding, errors=stream.errors, line_buffering=stream.line_buffering,
-                            write_through=stream is sys.__stderr__)
+    return io.TextIOWrapper(file, encoding=stream.encoding, errors=stream.errors,
+                            line_buffering=stream.line_buffering or stream.write_through)
 
 
 def flushed() -> bool:

@@ -7,9 +7,7 @@ from datetime import date
 import pytest
 
 from mace_gov.attest.verify import verify
-from mace_gov.audit.metrics.intervals import bounds
 from mace_gov.core.errors import IntegrityError
-from mace_gov.core.proportion import clopper_pearson
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.verdict import Outcome, Verdict
@@ -130,11 +128,3 @@ def test_the_report_names_both_policies(verified) -> None:
     assert report.policy == policy and report.verdict.evidence_policy_digest == verified.evidence.policy_digest
     with pytest.raises(IntegrityError, match="the verdict's policy has digest"):
         compose(policy, verified, factories.verdict(policy_digest=policy.content_digest()), version="nsfw/1")
-
-
-@pytest.mark.parametrize("confidence", [0.6, 0.9, 0.95, 0.999])
-def test_bounds_are_those_of_the_audit(confidence: float) -> None:
-    for n in (0, 1, 7.5, 59, 60, 913.25, 20000):
-        for share in (0, 1e-4, 0.03, 0.5, 0.98, 1):
-            counts = share * n, n, confidence
-            assert clopper_pearson(*counts) == pytest.approx(bounds(*counts), abs=1e-9)
