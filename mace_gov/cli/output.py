@@ -108,7 +108,6 @@ def _rules(verdict: Verdict) -> list[dict[str, Any]]:
             "low": finding.estimate.low if finding.estimate else 0.0,
             "high": finding.estimate.high if finding.estimate else 1.0,
             "outcome": finding.outcome,
-            "reasons": finding.reasons,
         }
         for finding in verdict.findings
     ]
