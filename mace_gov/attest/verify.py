@@ -34,6 +34,8 @@ from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.embedded import MODEL_DIR
 
+ONE_POLICY = "policy.yaml is the file that was signed; no other copy of it was given to compare with"
+"""What is said where no policy was given beside the evidence."""
 VERSION_REF = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}/[1-9][0-9]{0,8}")
 
 
@@ -87,9 +89,12 @@ def verify(
     raise IntegrityError("\n".join([f"no evidence for this model holds: {path}", *refused]))
 
 
-def also_checked(verified: VerifiedEvidence, remark: str) -> VerifiedEvidence:
-    """The same evidence with one more thing that was checked, or that could not be, in words."""
-    return replace(verified, checks=(*verified.checks, remark))
+def also_checked(verified: VerifiedEvidence, remark: str, *, instead_of: str | None = None) -> VerifiedEvidence:
+    """The same evidence with one more thing that was checked, or that could not be, in words.
+
+    ``instead_of`` is a remark that holds no more.
+    """
+    return replace(verified, checks=(*(said for said in verified.checks if said != instead_of), remark))
 
 
 def _version(
@@ -172,7 +177,7 @@ def _verified(signed: Signed, checks: list[str], terms: _Terms, places: list[Pat
     problems = evidence_problems(signed)
     checks.append(f"audit, erasure and lineage speak about the model {evidence.audit.governed_digest}")
     if terms.policy_file is None:
-        checks.append("the policy was not compared with a local file: none was given")
+        checks.append(ONE_POLICY)
     else:
         problems += _policy_problems(terms.policy_file, evidence.policy_file_digest)
         checks.append("the policy is the local file that was given, byte by byte")

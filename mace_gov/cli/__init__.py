@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 
 from mace_gov.cli.app import app
-from mace_gov.cli.ending import end
+from mace_gov.cli.ending import INTERNAL, end
+from mace_gov.cli.streams import flushed, outlive_readers
 from mace_gov.core.terminal import guarded
 
 
 def main() -> None:
     """Console entry point: runs a command and turns every way it can end into one exit code."""
+    outlive_readers()
     with guarded():
         code = end(app)
-    sys.exit(code)
+    sys.exit(code if flushed() else INTERNAL)

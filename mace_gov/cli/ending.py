@@ -11,6 +11,7 @@ from signal import SIGINT
 
 import typer
 
+from mace_gov.cli.outputs import Outputs, in_unicode
 from mace_gov.cli.signals import Interrupted, raise_interrupted
 from mace_gov.core.errors import MaceGovError
 from mace_gov.core.redact import redact
@@ -20,36 +21,48 @@ INTERRUPTED = 130
 
 
 def end(app: typer.Typer) -> int:
-    """Run ``app`` on sys.argv and return the exit code."""
+    """Run ``app`` on sys.argv and return the exit code. What ``--output`` asks for is written however it ends."""
     with raise_interrupted():
         return _end(app)
 
 
 def _end(app: typer.Typer) -> int:
+    outputs = Outputs(sys.argv)
     try:
+        outputs.clear()
         result = app(standalone_mode=False, prog_name="mace-gov")
         if result == INTERRUPTED:  # no command ends with it: so typer tells of a KeyboardInterrupt
-            return _interrupted(Interrupted(SIGINT))
+            raise Interrupted(SIGINT)
         return result if isinstance(result, int) else 0
     except Interrupted as interrupted:
-        return _interrupted(interrupted)
+        message, hint, code = _interrupted(interrupted)
     except MaceGovError as error:
-        return _say(error.message, error.hint, error.exit_code)
+        message, hint, code = error.message, error.hint, error.exit_code
     except KeyboardInterrupt:
-        return _interrupted(Interrupted(SIGINT))
+        message, hint, code = _interrupted(Interrupted(SIGINT))
     except typer.Abort:
-        return _say("aborted", "Run the command again.", INTERRUPTED)
+        message, hint, code = "aborted", "Run the command again.", INTERRUPTED
+    except SystemExit as error:
+        # Commands end by typer.Exit. This is a library that gives up, as Typer and Rich do on a stream they cannot use.
+        message, hint, code = f"a library ended the command ({error.code})", "Run the command again.", INTERNAL
     except Exception as error:
         # Typer's usage errors come from the click that it bundles or depends on; both have these two.
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):
-            return _say(error.format_message(), _usage(error), int(error.exit_code))
-        return _internal(error)
+            # Their 1 would say that the policy is violated.
+            message, hint, code = error.format_message(), _usage(error), max(2, int(error.exit_code))
+        else:
+            message, hint, code = *_internal(error), INTERNAL
+            if os.environ.get("MACE_GOV_DEBUG"):
+                print(redact("".join(traceback.format_exception(error))), file=sys.stderr, end="")
+    message, hint = in_unicode(message), in_unicode(hint)
+    outputs.fail(message, hint, code)
+    return _say(message, hint, code)
 
 
-def _interrupted(interrupted: Interrupted) -> int:
+def _interrupted(interrupted: Interrupted) -> tuple[str, str, int]:
     command = shlex.join(["mace-gov", *sys.argv[1:3]])
-    return _say(f"`{command}` was interrupted ({interrupted.name}); nothing half-written was kept",
-                "Run it again: finished parts are reused.", interrupted.exit_code)
+    return (f"`{command}` was interrupted ({interrupted.name}); nothing half-written was kept",
+            "Run it again: finished parts are reused.", interrupted.exit_code)
 
 
 def _usage(error: Exception) -> str:
@@ -57,14 +70,13 @@ def _usage(error: Exception) -> str:
     return f"See `{context.command_path} --help`." if context is not None else "See `mace-gov --help`."
 
 
-def _internal(error: Exception) -> int:
-    if os.environ.get("MACE_GOV_DEBUG"):
-        print(redact("".join(traceback.format_exception(error))), file=sys.stderr, end="")
+def _internal(error: Exception) -> tuple[str, str]:
+    """What to say of an error that is none of ours, and what to do next."""
     if isinstance(error, OSError):
-        return _say(f"{error.filename or 'a file'}: {error.strerror or error}",
-                    "Check the path, its permissions and the space left.", INTERNAL)
-    return _say(f"internal error: {type(error).__name__}: {error}",
-                "Run again with MACE_GOV_DEBUG=1 to see the traceback, and report it.", INTERNAL)
+        return (f"{error.filename or 'a file'}: {error.strerror or error}",
+                "Check the path, its permissions and the space left.")
+    return (f"internal error: {type(error).__name__}: {error}",
+            "Run again with MACE_GOV_DEBUG=1 to see the traceback, and report it.")
 
 
 def _say(message: str, hint: str, code: int) -> int:

@@ -46,7 +46,8 @@ def gate(
     registry: Registry = Path("registry"),
     as_json: AsJson = False,
 ) -> None:
-    """Verify the evidence, then decide anew against a policy file. The exit code is the decision."""
+    """Verify the evidence, then decide anew against a policy file: what changed in it since is decided where the
+    evidence answers, and is a REVIEW where not. The exit code is the decision."""
     outputs = check_outputs(output, as_json=as_json)
     from mace_gov.cli.output import finish_verified, say_not_compared
     from mace_gov.gate.decide import Terms

@@ -24,7 +24,8 @@ Outputs = Annotated[
     list[str] | None,
     typer.Option(
         "--output",
-        help="FORMAT=FILE: json, markdown, junit, sarif, annotations, csv; - is standard output. May be given again.",
+        help="FORMAT=FILE: json, markdown, junit, sarif, annotations, csv, outputs; - is standard output. May be given "
+             "again.",
     ),
 ]
 Plugins = Annotated[

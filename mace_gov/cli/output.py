@@ -37,6 +37,7 @@ def finish(outcome: Outcome, *, as_json: bool) -> int:
             "paths": {name: str(path) for name, path in paths.items()},
             "measures": {**outcome.audit.measures, **outcome.audit.comparisons},
             "rules": _rules(outcome.verdict),
+            "reasons": outcome.verdict.reasons,
             "review": [*outcome.check.reasons, *outcome.check.remarks],
             "exit_code": outcome.check.exit_code,
         }))
@@ -63,6 +64,7 @@ def finish_verified(
             "paths": {"version": str(verified.folder)},
             "measures": verified.evidence.audit.measures,
             "rules": _rules(verdict),
+            "reasons": verdict.reasons,
             "waivers": [waiver.to_json() for waiver in verdict.waivers],
             "compared": verdict.compared.to_json() if verdict.compared else None,
             "checks": list(verified.checks),

@@ -8,7 +8,7 @@ from mace_gov.documents.base import Document
 from mace_gov.documents.evidence import Evidence
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.release_check import ReleaseCheck
-from mace_gov.documents.sign_off import SignOff
+from mace_gov.documents.sign_off import Decision, SignOff
 from mace_gov.documents.verdict import Outcome, Verdict
 
 
@@ -43,7 +43,21 @@ class Report(Document):
     @property
     def standing(self) -> Outcome:
         """The outcome as it stood when the report was written, after what people and the clock made of the verdict."""
-        return self.release.standing(self.verdict.outcome) if self.release else self.verdict.outcome
+        if self.release:
+            return self.release.standing(self.verdict.outcome)
+        return Outcome.FAIL if self._rejected else self.verdict.outcome
+
+    @property
+    def exit_code(self) -> int:
+        """What a command ended with when the report was written."""
+        if self.release:
+            return self.release.exit_code
+        return Outcome.FAIL.exit_code if self._rejected else self.verdict.exit_code
+
+    @property
+    def _rejected(self) -> bool:
+        """Whether a report from before there was a release check holds a rejection."""
+        return any(one.decision is Decision.REJECT for one in self.sign_offs)
 
     @property
     def headline(self) -> str:

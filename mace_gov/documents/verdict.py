@@ -152,6 +152,8 @@ class Verdict(Document):
     """What a REVIEW ends as; absent: review."""
     blocking: Outcome | None = None
     """The worst of what blocks, where ``fail_on`` leaves something out; absent: the outcome."""
+    evidence_policy_digest: Digest | None = None
+    """The policy that the evidence was made under, where this decision is under another one; absent: the same."""
 
     @property
     def exit_code(self) -> int:

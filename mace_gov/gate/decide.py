@@ -14,6 +14,7 @@ from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.policy import GateSettings, Policy, Severity
 from mace_gov.documents.verdict import Comparison, Finding, Outcome, Regression, Verdict
 from mace_gov.documents.waiver import Waiver
+from mace_gov.gate.changed import Gap, gaps, remeasured
 from mace_gov.gate.regression import compare
 from mace_gov.gate.review import review_due
 from mace_gov.gate.rules import decide_rule, worst
@@ -43,36 +44,45 @@ class Previous:
 
 
 def decide(
-    verified: VerifiedEvidence, policy: Policy, *, today: date | None = None, waivers: Sequence[Waiver] = (),
-    previous: Previous | None = None, compared: Comparison | None = None, terms: Terms | None = None,
-    recalled: str | None = None,
+    verified: VerifiedEvidence, policy: Policy, *, signed: Policy | None = None, today: date | None = None,
+    waivers: Sequence[Waiver] = (), previous: Previous | None = None, compared: Comparison | None = None,
+    terms: Terms | None = None, recalled: str | None = None,
 ) -> Verdict:
     """Decide under ``policy`` on evidence that was verified. The worst of all findings and checks wins.
 
+    ``signed`` is the policy that the evidence was made under, where ``policy`` may be another: then what the evidence
+    answers is decided anew and the rest goes to review, see ``gate.changed``.
     ``today`` is the real date unless given: SOURCE_DATE_EPOCH must not keep a policy or a waiver from falling due.
     ``waivers`` let findings through up to their own limits; ``previous`` adds the comparison with the last compliant
     version, ``compared`` is one that was made and signed before and counts where none is made anew. ``recalled`` says
     that this very model was called back: then it fails.
 
-    Raises IntegrityError when the evidence is about another policy, PolicyError for a waiver that fits nothing,
-    IncompleteError when the trials to compare are not at hand.
+    Raises IntegrityError when the evidence is about another policy than ``signed``, or than ``policy`` without it,
+    PolicyError for a waiver that fits nothing, IncompleteError when the trials to compare are not at hand.
     """
     evidence, digest = verified.evidence, policy.content_digest()
-    if digest != evidence.policy_digest:
+    made_under = signed or policy
+    if (given := made_under.content_digest()) != evidence.policy_digest:
         raise IntegrityError(
-            f"the evidence is about the policy {evidence.policy_digest}, found {digest} "
-            f"({policy.metadata.name} {policy.metadata.version})",
+            f"the evidence is about the policy {evidence.policy_digest}, found {given} "
+            f"({made_under.metadata.name} {made_under.metadata.version})",
             hint="Give the policy that the version was made with, or run `mace-gov apply` with this one.",
         )
     today, audit, own = today or wall_clock().date(), evidence.audit, policy.spec.gate or GateSettings()
+    missing: list[Gap] = []
+    if changed := digest != evidence.policy_digest:
+        missing, audit = gaps(made_under, policy, audit), remeasured(audit, made_under, policy)
+        compared = _under(compared, policy)
     fitting = check(waivers, policy, audit.governed_digest)
-    findings = [
+    found = [
         waive(finding, rule, category, audit, fitting[rule.id], today) if rule.id in fitting else finding
         for category in policy.spec.categories for rule in category.rules
         for finding in [decide_rule(rule, category, audit)]
     ]
+    findings = [_short(finding, missing) for finding in found]
     overall = [*([(Outcome.FAIL, recalled)] if recalled else []), *broken_model(audit),
-               *expired(waivers, policy, today), *reservations(audit, policy, today)]
+               *expired(waivers, policy, today), *reservations(audit, policy, today),
+               *((Outcome.REVIEW, _unanswered(gap)) for gap in missing)]
     compared = compare(verified, previous.verified, policy, previous.version) if previous else compared
     asked = terms or Terms()
     fail_on = asked.fail_on or own.fail_on
@@ -87,7 +97,33 @@ def decide(
         fail_on=fail_on if fail_on is not Severity.LOW else None,
         on_uncertain=on_uncertain if on_uncertain != "review" else None,
         blocking=blocking if blocking is not outcome else None,
+        evidence_policy_digest=evidence.policy_digest if changed else None,
     )
+
+
+def _unanswered(gap: Gap) -> str:
+    return f"not answered by the evidence: {f'{gap.category}: ' if gap.category else ''}{gap.words}"
+
+
+def _short(finding: Finding, missing: Iterable[Gap]) -> Finding:
+    """``finding``, which is no PASS nor waived where its category asks for what was not answered."""
+    own = [_unanswered(gap) for gap in missing if gap.category == finding.category]
+    if not own:
+        return finding
+    return finding.model_copy(update={
+        "outcome": worst([finding.outcome, Outcome.REVIEW]), "reasons": [*finding.reasons, *own], "waiver": None,
+    })
+
+
+def _under(compared: Comparison | None, policy: Policy) -> Comparison | None:
+    """A comparison that was signed, with the severities of another policy."""
+    if compared is None:
+        return None
+    severity = {category.id: category.severity for category in policy.spec.categories}
+    return compared.model_copy(update={"regressions": [
+        each.model_copy(update={"severity": severity.get(each.category, each.severity)})
+        for each in compared.regressions
+    ]})
 
 
 def _returned(compared: Comparison | None) -> list[str]:

@@ -8,7 +8,7 @@ suite together and, adjusted for their number (Holm), for each concept.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -16,6 +16,7 @@ from itertools import accumulate
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.errors import IncompleteError, IntegrityError
 from mace_gov.core.files import read_file
+from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.audit import Trial
 from mace_gov.documents.evidence import Evidence, VerifiedEvidence
 from mace_gov.documents.policy import Category, Policy, Severity, Suite
@@ -30,9 +31,30 @@ TRIALS_BYTES = 2_000_000_000
 """Most that is read of them: some millions of pictures."""
 
 Asked = tuple[str, Suite]
-"""A target in lower case, and the suite that asks for it."""
-Seen = Mapping[Asked, Mapping[tuple[str, int], bool | None]]
-"""Whether each prompt and seed shows the target on the governed model; None is unscored."""
+"""A target's ``phrase_key``, or what ``_whole`` makes of a category's id, and the suite that asks for it."""
+Shows = Mapping[tuple[str, int], bool | None]
+"""Whether each prompt and seed shows what was asked for on the governed model; None is unscored."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the governed model showed when it was asked for what is banned."""
+
+    shows: Mapping[Asked, Shows]
+    """By what was asked for: rows of a prompts file may name a concept, or a category alone."""
+    homes: Mapping[str, str]
+    """Category id by target."""
+    unplaced: Mapping[tuple[str, Suite], int]
+    """Trials that name neither a target nor a category of their evidence, by category and suite."""
+
+    def within(self, category: str, suite: Suite) -> Shows:
+        """Everything that a suite asked of a category, whichever concept its rows name."""
+        own = [key for key, home in self.homes.items() if home == category]
+        return self.of(*(((key, suite)) for key in (*own, _whole(category))))
+
+    def of(self, *asked: Asked) -> Shows:
+        """What was shown for any of ``asked``; of two that share a prompt and seed the last."""
+        return {trial: shown for each in asked for trial, shown in self.shows.get(each, {}).items()}
 
 
 @dataclass(frozen=True)
@@ -60,10 +82,11 @@ def compare(now: VerifiedEvidence, then: VerifiedEvidence, policy: Policy, versi
     Raises IncompleteError when the trials of either are not at hand, IntegrityError when they are not those signed for.
     """
     before, after = (seen(read_trials(verified), verified.evidence) for verified in (then, now))
-    changes = {asked: change(before.get(asked, {}), after[asked]) for asked in after}
+    changes = {asked: _change(asked, before, after) for asked in after.shows}
     found = [regression for category in policy.spec.categories for regression in _of_category(category, changes)]
     found += _single(policy, changes)
     found += _dropped(policy, then.evidence)
+    found += _not_compared(policy, before, after, version)
     return Comparison(
         version=version, governed_digest=then.evidence.audit.governed_digest, evidence_digest=then.evidence_digest,
         prompts=sum(each.prompts for each in changes.values()), regressions=found,
@@ -87,12 +110,38 @@ def read_trials(verified: VerifiedEvidence) -> list[Trial]:
 
 def seen(trials: Iterable[Trial], evidence: Evidence) -> Seen:
     """What the governed model showed when it was asked for what is banned."""
-    targets = {target.id: target.target.casefold() for target in evidence.plan.targets}
-    found: dict[Asked, dict[tuple[str, int], bool | None]] = defaultdict(dict)
+    targets = {target.id: target for target in evidence.plan.targets}
+    shows: dict[Asked, dict[tuple[str, int], bool | None]] = defaultdict(dict)
+    unplaced: Counter[tuple[str, Suite]] = Counter()
+    categories = {target.category for target in evidence.plan.targets}
     for trial in trials:
-        if trial.side == "governed" and trial.suite in SUITES and trial.concept in targets:
-            found[targets[trial.concept], trial.suite][trial.prompt, trial.seed] = trial.present
-    return found
+        if trial.side != "governed" or trial.suite not in SUITES:
+            continue
+        if (target := targets.get(trial.concept)) is not None and target.category == trial.category:
+            key = phrase_key(target.target)
+        elif trial.concept == trial.category and trial.category in categories:
+            key = _whole(trial.category)
+        else:
+            unplaced[trial.category, trial.suite] += 1
+            continue
+        shows[key, trial.suite][trial.prompt, trial.seed] = trial.present
+    homes = {phrase_key(target.target): target.category for target in evidence.plan.targets}
+    return Seen(shows, homes, unplaced)
+
+
+def _whole(category: str) -> str:
+    """The key of a category as a whole, which is no phrase's: those hold no line break."""
+    return f"\n{category}"
+
+
+def _change(asked: Asked, before: Seen, after: Seen) -> Change:
+    """Rows that name a concept now may have named only its category before, and the other way round."""
+    key, suite = asked
+    if key in after.homes:
+        then = before.of((_whole(before.homes.get(key, after.homes[key])), suite), asked)
+    else:
+        then = before.within(key.removeprefix("\n"), suite)
+    return change(then, after.shows[asked])
 
 
 def change(before: Mapping[tuple[str, int], bool | None], after: Mapping[tuple[str, int], bool | None]) -> Change:
@@ -114,8 +163,9 @@ def holm(values: Sequence[float]) -> list[float]:
 
 
 def _of_category(category: Category, changes: Mapping[Asked, Change]) -> Iterable[Regression]:
+    keys = [_whole(category.id), *(phrase_key(concept.target) for concept in category.concepts)]
     for suite in SUITES:
-        own = [each for concept in category.concepts if (each := changes.get((concept.target.casefold(), suite)))]
+        own = [each for key in keys if (each := changes.get((key, suite)))]
         if not own:
             continue
         total = sum(own, Change())
@@ -130,7 +180,7 @@ def _single(policy: Policy, changes: Mapping[Asked, Change]) -> Iterable[Regress
     asked = [
         (category, suite, concept.target, own)
         for category in policy.spec.categories for suite in SUITES for concept in category.concepts
-        if (own := changes.get((concept.target.casefold(), suite))) is not None and own.prompts
+        if (own := changes.get((phrase_key(concept.target), suite))) is not None and own.prompts
     ]
     adjusted = holm([own.p_value for *_, own in asked])
     for (category, suite, target, own), p_value in zip(asked, adjusted, strict=True):
@@ -140,16 +190,41 @@ def _single(policy: Policy, changes: Mapping[Asked, Change]) -> Iterable[Regress
 
 def _dropped(policy: Policy, then: Evidence) -> Iterable[Regression]:
     """What was banned and is no more: nobody asked for it, so nobody knows."""
-    banned = {concept.target.casefold() for _, concept in policy.concepts()}
+    banned = {phrase_key(concept.target) for _, concept in policy.concepts()}
     for target in then.plan.targets:
-        if target.target.casefold() not in banned:
-            # With its category gone nobody says how bad it is: the worst.
-            severity = next((c.severity for c in policy.spec.categories if c.id == target.category), Severity.CRITICAL)
-            yield Regression(
-                category=target.category, severity=severity, suite=Suite.DIRECT,
-                concept=target.target, prompts=0, returned=0, gone=0, p_value=1.0, outcome=Outcome.REVIEW,
-                reason=f"{target.target} was banned and is banned no more",
-            )
+        if phrase_key(target.target) not in banned:
+            yield _open(policy, target.category, Suite.DIRECT, f"{target.target} was banned and is banned no more",
+                        target.target)
+
+
+def _not_compared(policy: Policy, before: Seen, after: Seen, version: str) -> Iterable[Regression]:
+    """Trials of either version that have no place in the comparison, and suites that are asked no more."""
+    for whose, each in ((version, before), ("this version", after)):
+        for (category, suite), count in each.unplaced.items():
+            yield _open(policy, category, suite, f"{category} on {suite}: {count} trials of {whose} are not compared: "
+                                                 "they name no concept and no category that it bans")
+    banned = {phrase_key(concept.target): category.id for category, concept in policy.concepts()}
+    known = {category.id for category in policy.spec.categories}
+
+    def home(key: str, seen: Seen) -> str:
+        return banned.get(key) or seen.homes.get(key, key.removeprefix("\n"))
+
+    now = {(home(key, after), suite) for key, suite in after.shows}
+    for category, suite in dict.fromkeys((home(key, before), suite) for key, suite in before.shows):
+        if (category, suite) not in now:
+            yield _open(policy, category, suite, f"{category} on {suite}: asked of {version} and not of this version")
+    for category, suite in sorted(now):
+        if category not in known:
+            yield _open(policy, category, suite,
+                        f"{category} on {suite}: not compared: the policy bans no such category")
+
+
+def _open(policy: Policy, category: str, suite: Suite, reason: str, concept: str | None = None) -> Regression:
+    """Something that was not compared, which is for a reviewer."""
+    # With its category gone nobody says how bad it is: the worst.
+    severity = next((c.severity for c in policy.spec.categories if c.id == category), Severity.CRITICAL)
+    return Regression(category=category, severity=severity, suite=suite, concept=concept, prompts=0, returned=0, gone=0,
+                      p_value=1.0, outcome=Outcome.REVIEW, reason=reason)
 
 
 def _regression(

@@ -116,6 +116,10 @@ def _verdict(verdict: Verdict, approvals: Sequence[SignOff]) -> Iterator[_Bar]:
     if code != Outcome.REVIEW.exit_code:
         yield _Bar(State.FAILED, f"the verdict is {verdict.outcome}: {'; '.join(why)}", code)
         return
+    if verdict.evidence_policy_digest:
+        yield _Bar(State.REVIEW, "no sign-off closes it: those are about the signed verdict, which is under another "
+                   f"policy; left open: {'; '.join(why)}", code)
+        return
     left = [finding for finding in verdict.findings if finding.effect is Outcome.REVIEW]
     needed = max((REVIEWERS.get(finding.severity, 1) for finding in left), default=1)
     if len(approvals) < needed:

@@ -137,6 +137,14 @@ def list_versions(registry: Path, *, shelf: Shelf = "versions", name: str | None
     return sorted(entries, key=lambda entry: (entry.name, entry.number))
 
 
+def version_numbers(registry: Path, name: str) -> list[int]:
+    """Numbers of the version folders of a name that hold anything, whether it can be read or not, in order."""
+    return sorted(
+        int(path.name) for path in (registry / "versions" / name).glob("*")
+        if _NUMBER.fullmatch(path.name) and (not path.is_dir() or any(path.iterdir()))
+    )
+
+
 def find(registry: Path, reference: str, *, shelf: Shelf = "versions") -> VersionEntry:
     """The version ``NAME/N`` (``registry:NAME/N``, ``NAME/vN``).
 

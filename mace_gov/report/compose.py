@@ -41,6 +41,8 @@ def how_to_verify(
     name = version.replace("/", "-v") if version else "-audit-".join(parts[-2:])
     place, report = shlex.quote(folder), shlex.quote(f"reports/{name}")
     model = shlex.quote(f"{folder}/model") if version else "MODEL_FOLDER"
+    # Of a decision under another policy than the evidence's, that policy does not lie beside the evidence.
+    policy = "POLICY.yaml" if verdict.evidence_policy_digest else f"{place}/policy.yaml"
     return [
         "# Run the commands where the folders registry and reports lie, or write your own paths. "
         f"Get the public key {KEY} by another way than these folders and check its fingerprint. Expected: {keyid}",
@@ -52,7 +54,7 @@ def how_to_verify(
             f"mace-gov verify {report} --key {KEY}",
         ] if signed else ["# This report is unsigned: there is nothing that its own folder could be checked against."]),
         "# Decide again, from the verified evidence and your own copy of the policy.",
-        f"mace-gov gate {place} --policy {place}/policy.yaml --key {KEY}",
+        f"mace-gov gate {place} --policy {policy} --key {KEY}",
         f"# Without mace-gov: the evidence envelope’s digest. Expected: {verdict.evidence_digest}",
         f"sha256sum {report}/evidence.dsse.json",
         f"# Without mace-gov: the model folder’s digest. Expected: {verdict.governed_digest}",
@@ -83,12 +85,13 @@ def compose(
     version's folder (the default is its place below ``registry``); of an absolute path the last four parts are kept.
     ``sign_offs`` are verified decisions on this very verdict, ``release`` says how it stands now, ``signed`` whether
     the pipeline's key is going to sign the report.
-    Raises IntegrityError when policy, evidence and verdict are not about the same policy, model and envelope.
+    Raises IntegrityError when policy, evidence and verdict are not about the same policy, model and envelope; a verdict
+    under another policy than the evidence's names both.
     """
     evidence = verified.evidence
     for what, found, expected in (
-        ("the policy", policy.content_digest(), evidence.policy_digest),
-        ("the verdict's policy", verdict.policy_digest, evidence.policy_digest),
+        ("the policy", policy.content_digest(), verdict.policy_digest),
+        ("the verdict's policy", verdict.evidence_policy_digest or verdict.policy_digest, evidence.policy_digest),
         ("the verdict's model", verdict.governed_digest, evidence.audit.governed_digest),
         ("the verdict's evidence", verdict.evidence_digest, verified.evidence_digest),
     ):

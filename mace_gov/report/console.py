@@ -37,6 +37,8 @@ def next_step(verdict: Verdict, paths: Mapping[str, str], check: ReleaseCheck | 
     look = paths.get("report", "the report")
     if verdict.outcome is Outcome.FAIL:
         return f"see the failed rules in {look}; change the policy's method or its concepts, then apply again"
+    if verdict.evidence_policy_digest:
+        return "mace-gov apply POLICY   (evidence under this policy; sign-offs are about the one that was signed)"
     return f"a person must look: {look}"
 
 

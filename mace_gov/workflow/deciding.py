@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mace_gov.attest.keys import key_folder
+from mace_gov.attest.signed import read_signed
 from mace_gov.attest.statement import POLICY_NAME, version_name
-from mace_gov.core.errors import UsageError
+from mace_gov.attest.verify import ONE_POLICY, also_checked
+from mace_gov.core.errors import IntegrityError, UsageError
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.release_check import State
@@ -17,9 +19,10 @@ from mace_gov.documents.verdict import Outcome, Verdict
 from mace_gov.documents.waiver import Waiver
 from mace_gov.gate.decide import Previous, Terms, decide
 from mace_gov.gate.formats import Places, write_outputs
+from mace_gov.policy.diff import diff, headline
 from mace_gov.policy.load import load_policy
 from mace_gov.policy.waivers import load_waivers
-from mace_gov.record.versions import list_versions
+from mace_gov.record.versions import find, version_folder, version_numbers
 from mace_gov.report.compose import compose
 from mace_gov.report.read import read_report
 from mace_gov.report.render import DOCUMENT
@@ -38,17 +41,18 @@ class Granted:
 
 
 def grant(
-    policy: Policy, *, waivers: Sequence[Path] = (), against: str | None = None, own: int | None = None,
-    key: Path | None, registry: Path,
+    policy: Policy, *, waivers: Sequence[Path] = (), against: str | None = None, name: str | None = None,
+    own: int | None = None, key: Path | None, registry: Path,
 ) -> Granted:
     """Read waivers files, and verify the version to compare with.
 
-    ``against`` is ``last``, ``NAME/N`` or a version's folder; ``last`` may find none. ``own`` is the number of the
-    version that is decided on, if it has one yet. Raises PolicyError for a waiver that matches nothing, UsageError for
-    a version that did not comply, and what ``check`` raises.
+    ``against`` is ``last``, ``NAME/N`` or a version's folder; ``last`` may find none. ``name`` is the governed model's,
+    unless it is the policy's, ``own`` the number of the version that is decided on, if it has one yet. Raises
+    PolicyError for a waiver that matches nothing, UsageError for a version that did not comply, IntegrityError for one
+    that cannot be read, and what ``check`` raises.
     """
     given = [waiver for each in waivers for waiver in load_waivers(each, policy=policy).document.spec.waivers]
-    reference = _last(policy.metadata.name, own, key, registry) if against == "last" else against
+    reference = _last(name or policy.metadata.name, own, key, registry) if against == "last" else against
     return Granted(tuple(given), _compliant(reference, key=key, registry=registry) if reference else None)
 
 
@@ -57,6 +61,9 @@ def gate_path(
     against: str | None = None, terms: Terms | None = None, outputs: Mapping[str, Path] | None = None,
 ) -> tuple[VerifiedEvidence, Verdict, bool]:
     """Verify the evidence, then decide anew against a policy file; None: the one that was signed with the version.
+
+    A policy file that is not the one that was signed is decided under as far as the evidence answers it; what it does
+    not answer is a REVIEW, see ``gate.changed``.
 
     ``waivers`` and ``against``: see ``grant``; without ``against`` a comparison that the signed verdict holds counts
     on. ``outputs`` is a file for each of ``gate.formats.FORMATS`` that is wanted. The last value says whether a key
@@ -67,17 +74,38 @@ def gate_path(
     verified = check(path, key=key, registry=registry, need_verdict=False)
     file = policy or verified.folder / POLICY_NAME
     loaded = loaded or load_policy(file, ended=True)
+    signed = _signed_policy(verified, loaded.policy)
+    if policy:
+        verified = with_policy(verified, loaded.policy, signed)
     place = verified.evidence.lineage
-    own = place.version if place and place.name == loaded.policy.metadata.name else None
-    granted = grant(loaded.policy, waivers=waivers, against=against, own=own, key=key, registry=registry)
-    verdict = decide(verified, loaded.policy, waivers=granted.waivers, previous=granted.previous,
-                     compared=verified.verdict.compared if verified.verdict else None, terms=terms)
+    granted = grant(loaded.policy, waivers=waivers, against=against, key=key, registry=registry,
+                    name=place.name if place else signed.metadata.name, own=place.version if place else None)
+    verdict = decide(verified, loaded.policy, signed=signed if policy else None, waivers=granted.waivers,
+                     previous=granted.previous, terms=terms,
+                     compared=verified.verdict.compared if verified.verdict else None)
     if outputs:
         status = may_release(verified, key=key, registry=registry, verdict=verdict)
         report = compose(loaded.policy, verified, verdict, version=version_name(verified.evidence),
                          sign_offs=verified.sign_offs, release=status)
-        write_outputs(report, Places(_in_repository(file), loaded.rule_places()), outputs)
+        write_outputs(report, Places(in_repository(file), loaded.rule_places()), outputs)
     return verified, verdict, key is not None
+
+
+def with_policy(verified: VerifiedEvidence, policy: Policy, signed: Policy) -> VerifiedEvidence:
+    """``verified`` with a word on the policy that was given beside the ``signed`` one."""
+    if policy.content_digest() == verified.evidence.policy_digest:
+        said = "the policy that was given asks what the signed one asks, word for word"
+    else:
+        said = (f"the policy that was given ({policy.content_digest()}) is not the signed one "
+                f"({verified.evidence.policy_digest}); decided anew under it: {headline(diff(signed, policy))}")
+    return also_checked(verified, said, instead_of=ONE_POLICY)
+
+
+def _signed_policy(verified: VerifiedEvidence, given: Policy) -> Policy:
+    """The policy that the evidence was made under: the one that was given, or else the one beside the evidence."""
+    if given.content_digest() == verified.evidence.policy_digest:
+        return given
+    return load_policy(verified.folder / POLICY_NAME, ended=True).policy
 
 
 def export(path: Path, outputs: Mapping[str, Path], *, policy: Path | None = None) -> Report:
@@ -93,7 +121,7 @@ def export(path: Path, outputs: Mapping[str, Path], *, policy: Path | None = Non
         loaded = load_policy(source)
         if (found := loaded.policy.content_digest()) != report.verdict.policy_digest:
             raise UsageError(f"{file} is about the policy {report.verdict.policy_digest}, found {found} in {source}")
-        places = Places(_in_repository(source), loaded.rule_places())
+        places = Places(in_repository(source), loaded.rule_places())
     write_outputs(report, places, outputs)
     return report
 
@@ -112,26 +140,47 @@ def _compliant(reference: str, *, key: Path | None, registry: Path) -> Previous:
 def _last(name: str, own: int | None, key: Path | None, registry: Path) -> str | None:
     """The version that was released last, as the signed chain says; without one, the last that passed.
 
-    Each only if it may still be released: it may have been recalled or rejected since.
+    Each only if it may still be released: it may have been recalled or rejected since. Raises IntegrityError when a
+    version that it may be cannot be read: what is not known is not left out.
     """
-    if key is None and not key_folder(registry).exists():
+    numbers = [number for number in version_numbers(registry, name) if own is None or number < own]
+    if key is None and not numbers and not key_folder(registry).exists():
         return None  # Nothing was signed here yet.
     pinned = pinned_keys(key, registry)
     log = chain(registry, name, pinned)
-    there = {entry.number: entry for entry in list_versions(registry, name=name)}
-    passed = [number for number, entry in there.items()
-              if entry.outcome is Outcome.PASS and (own is None or number < own)]
-    for number in (log.compliant, *reversed(passed)):
+    for number in (log.compliant, *reversed(numbers)):
         if number is None or number == own:
             continue
-        then = check_entry(there[number], registry, pinned) if number in there else None
-        # One that is gone or does not hold is no reason to compare with less: it is named here, and fails.
-        if then is None or then.released or then.state is State.INVALID:
-            return f"{name}/{number}"
+        reference = f"{name}/{number}"
+        if number == log.compliant and not version_folder(registry, name, number).is_dir():
+            return reference  # One that is gone is no reason to compare with less: it is named, and fails.
+        try:
+            signed = read_signed(version_folder(registry, name, number), pinned, need_verdict=True)
+        except IntegrityError as error:
+            raise IntegrityError(
+                f"{error.message}\nso whether {reference} is the last compliant version is not known",
+                hint=f"Mend {reference}, or say which version to compare with: --against {name}/N.",
+            ) from error
+        passed = signed.summary is not None and signed.summary.verdict.outcome is Outcome.PASS
+        if number != log.compliant and not passed:
+            continue
+        then = check_entry(find(registry, reference), registry, pinned)
+        if then.released or then.state is State.INVALID:
+            return reference
     return None
 
 
-def _in_repository(path: Path) -> str:
-    """``path`` as CI systems link to it: relative to where the command runs; of a file elsewhere the name alone."""
+def in_repository(path: Path) -> str:
+    """``path`` as CI systems link to it: relative to the repository's root; of a file outside of it the name alone.
+
+    The repository is the working folder's, else the file's own; without any, the working folder is its root.
+    """
     full, here = path.resolve(), Path.cwd().resolve()
-    return full.relative_to(here).as_posix() if full.is_relative_to(here) else path.name
+    root = _repository(here) or _repository(full.parent) or here
+    name = full.relative_to(root).as_posix() if full.is_relative_to(root) else path.name
+    return name.encode("utf-8", "replace").decode("utf-8")  # a name may hold bytes that are no UTF-8
+
+
+def _repository(folder: Path) -> Path | None:
+    """The top of the git repository that holds a folder; a worktree's .git is a file."""
+    return next((each for each in (folder, *folder.parents) if (each / ".git").exists()), None)

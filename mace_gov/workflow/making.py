@@ -31,7 +31,7 @@ from mace_gov.policy.load import LoadedPolicy
 from mace_gov.preflight.checks import check_machine, check_plan, model_bytes
 from mace_gov.record.versions import find, highest_number, new_version, version_folder
 from mace_gov.workflow.checking import plan_policy
-from mace_gov.workflow.deciding import Granted, grant
+from mace_gov.workflow.deciding import Granted, grant, with_policy
 from mace_gov.workflow.release_check import check_entry, recalled_models
 from mace_gov.workflow.reporting import refuse_taken, report_place, write_report
 from mace_gov.workflow.standing import chain
@@ -214,6 +214,7 @@ def _attest(
     )
     sign_evidence(folder, evidence, pair, model_files=None if erasure else governed.files)
     verified = verify(folder, key=pair.public, model=elsewhere, need_verdict=False, progress=progress)
+    verified = with_policy(verified, loaded.policy, loaded.policy)
     recalled = recalled_models(registry).get(evidence.audit.governed_digest)
     verdict = decide(verified, loaded.policy, waivers=granted.waivers, previous=granted.previous, recalled=recalled)
     sign_results(folder, verified.evidence, verdict, pair)

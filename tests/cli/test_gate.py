@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,110 @@ def test_schemas_are_printed(run, name):
 def test_an_unknown_schema_is_a_usage_error(run):
     code, _, err = run("policy", "schema", "nothing")
     assert code == 2 and "expected one of: policy, waivers, report" in err
+
+
+def _against_last(run, made, *arguments: object) -> tuple[int, str, str]:
+    return run("gate", made.folder, "--policy", made.folder / "policy.yaml", "--registry", made.registry,
+               "--against", "last", "--json", *arguments)
+
+
+@pytest.mark.parametrize("damage", [
+    lambda folder: (folder / "evidence.dsse.json").write_text("{}"),
+    lambda folder: (folder / "evidence.dsse.json").unlink(),
+    lambda folder: (folder / "verdict.dsse.json").unlink(),
+    lambda folder: (folder / "verdict.dsse.json").write_bytes(
+        (folder.parent / "2" / "verdict.dsse.json").read_bytes().replace(b"A", b"B")),
+    lambda folder: (folder / "evidence.dsse.json").write_bytes(b"\xff\x00"),
+], ids=["empty", "no-evidence", "no-verdict", "forged", "binary"])
+def test_an_earlier_version_that_cannot_be_read_is_not_left_out(run, tmp_path, damage):
+    for number in (1, 2, 3):
+        made = factories.version_folder(tmp_path, number=number, weights=bytes([number]),
+                                        outcome="FAIL" if number == 2 else "PASS")
+    code, out, _ = _against_last(run, made)
+    assert code == 0 and json.loads(out)["compared"]["version"] == "nsfw/1"
+    damage(made.folder.parent / "2")
+    code, out, _ = _against_last(run, made)
+    told = json.loads(out)
+    assert code == 4 and "so whether nsfw/2 is the last compliant version is not known" in told["error"]
+    assert "--against nsfw/N" in told["hint"]
+
+
+def test_the_key_that_is_gone_is_no_reason_to_compare_with_nothing(run, tmp_path):
+    for number in (1, 2):
+        made = factories.version_folder(tmp_path, number=number, weights=bytes([number]))
+    pinned = tmp_path / "pinned.pem"
+    pinned.write_bytes(made.key.read_bytes())
+    shutil.rmtree(made.registry / "keys")
+    assert _against_last(run, made)[0] == 4
+    code, out, _ = _against_last(run, made, "--key", pinned)
+    assert code == 0 and json.loads(out)["compared"]["version"] == "nsfw/1"
+
+
+def test_a_policy_of_another_name_is_compared_with_the_versions_of_the_model_s_own(run, tmp_path):
+    for number in (1, 2):
+        made = factories.version_folder(tmp_path, number=number, weights=bytes([number]))
+    renamed = tmp_path / "renamed.yaml"
+    renamed.write_bytes(factories.policy_yaml(factories.policy(name="renamed")))
+    code, out, _ = run("gate", made.folder, "--policy", renamed, "--registry", made.registry, "--against", "last",
+                       "--json")
+    assert code == 0 and json.loads(out)["compared"]["version"] == "nsfw/1"
+
+
+def test_what_is_said_of_the_policy_is_what_was_done(gate, run, tmp_path):
+    _, out, _ = gate("--output", f"json={tmp_path / 'report.json'}")
+    checks = json.loads((tmp_path / "report.json").read_text())["checks"]
+    assert "ok  the policy that was given asks what the signed one asks, word for word" in out
+    assert not [check for check in checks if "none was given" in check or "no other copy" in check]
+    made = factories.version_folder(tmp_path / "other")
+    assert "no other copy of it was given" in run("verify", made.folder, "--registry", made.registry)[1]
+
+
+def test_files_are_named_from_where_the_repository_begins(run, tmp_path, monkeypatch):
+    made = factories.version_folder(tmp_path)
+    top, outside = tmp_path / "top", tmp_path / "outside.yaml"
+    (top / "models" / "policies").mkdir(parents=True)
+    inside = top / "models" / "policies" / "nsfw.yaml"
+    for path in (inside, outside):
+        path.write_bytes((made.folder / "policy.yaml").read_bytes())
+
+    def uri(policy: Path, here: Path) -> str:
+        monkeypatch.chdir(here)
+        assert run("gate", made.folder, "--policy", policy, "--registry", made.registry, "--on-uncertain", "fail",
+                   "--key", tmp_path / "nothing", "--output", f"sarif={tmp_path / 'gate.sarif'}")[0] == 4
+        [log] = json.loads((tmp_path / "gate.sarif").read_text())["runs"]
+        place = log["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]
+        assert place["uriBaseId"] in log["originalUriBaseIds"] and str(tmp_path) not in json.dumps(
+            log["originalUriBaseIds"])
+        return place["uri"]
+
+    assert uri(inside, top / "models") == "policies/nsfw.yaml"  # no repository: from the working folder
+    (top / ".git").write_text("gitdir: elsewhere")  # as in a worktree
+    for here in (top, top / "models", top / "models" / "policies", tmp_path):
+        assert uri(inside, here) == "models/policies/nsfw.yaml"
+    assert uri(outside, top) == "outside.yaml"
+
+
+@pytest.mark.parametrize("decision", ["approve", "reject"])
+def test_a_rejection_is_about_the_model_and_an_approval_about_its_verdict(run, tmp_path, decision):
+    made = factories.version_folder(tmp_path)
+    key = tmp_path / "ada.pem"
+    assert run("keys", "generate", key)[0] == 0
+    assert run("keys", "trust", tmp_path / "ada.pub.pem", "--name", "Ada", "--registry", made.registry)[0] == 0
+    assert run("sign-off", made.folder, "--signing-key", key, "--decision", decision, "--reviewer", "Ada", "--role",
+               "safety", "--reason", "looked at all", "--registry", made.registry)[0] in (0, 1)
+    review = tmp_path / "review.yaml"
+    review.write_bytes(factories.policy_yaml(factories.policy(neighbours=["a beach"])))
+    looser = tmp_path / "looser.yaml"
+    looser.write_bytes(factories.policy_yaml(factories.policy(severity="low")))
+    told = {name: tmp_path / name for name in ("outputs", "markdown", "junit", "sarif")}
+    asked = [part for name, path in told.items() for part in ("--output", f"{name}={path}")]
+    for policy, approved in ((made.folder / "policy.yaml", 0), (looser, 0), (review, 5)):
+        code, out, _ = run("gate", made.folder, "--policy", policy, "--registry", made.registry, *asked)
+        assert ("no sign-off closes it" in out) == (code == 5)
+        assert code == (1 if decision == "reject" else approved)
+        if decision == "reject":
+            assert told["outputs"].read_text().startswith("verdict=FAIL\nreasons=")
+            assert "looked at all" in told["outputs"].read_text() and "(exit 1)" in told["markdown"].read_text()
+            assert told["markdown"].read_text().startswith("## FAIL") and "<failure" in told["junit"].read_text()
+            [log] = json.loads(told["sarif"].read_text())["runs"]
+            assert "MODEL" in {each["ruleId"] for each in log["results"]}

@@ -136,3 +136,52 @@ def test_holm_keeps_the_order_and_never_falls() -> None:
 def test_a_comparison_survives_the_report_s_own_file(tmp_path: Path) -> None:
     found = _compare(tmp_path, {"nudity": [False] * 8}, {"nudity": [True] * 8})
     assert type(found).from_json(json.loads(found.canonical())) == found
+
+
+def _rows(shown: list[bool | None], concept: str = "explicit.nudity", suite: str = "outside") -> bytes:
+    """Trials as those of a prompts file, whose rows name a concept, or their category alone."""
+    return _trials({concept: shown}, suite).replace(f"a photo of {concept}".encode(), b"a row")
+
+
+@pytest.mark.parametrize(("before", "after"), [
+    ("explicit.nudity", "explicit.nudity"), ("nudity", "explicit.nudity"), ("explicit.nudity", "nudity"),
+])
+def test_rows_that_name_only_their_category_are_compared(tmp_path: Path, before: str, after: str) -> None:
+    then = _version(tmp_path / "then", _rows([False] * 64, before))
+    for number, shown, outcome in ((2, True, Outcome.FAIL), (3, False, Outcome.PASS)):
+        now = _version(tmp_path / str(number), _rows([shown] * 64, after), number)
+        found = compare(now, then, factories.policy(), "nsfw/1")
+        assert found.prompts == 64 and {each.outcome for each in found.regressions} == {outcome}
+        assert found.regressions[0].returned == (64 if shown else 0)
+
+
+def test_rows_by_category_and_by_concept_are_counted_together(tmp_path: Path) -> None:
+    then, now = (_version(tmp_path / str(n), _trials({"nudity": [False] * 9}, "outside") + _rows([shown] * 9), n)
+                 for n, shown in ((1, False), (2, True)))
+    [whole] = compare(now, then, factories.policy(), "nsfw/1").regressions
+    assert (whole.prompts, whole.returned, whole.outcome) == (18, 9, Outcome.FAIL)
+
+
+@pytest.mark.parametrize("whose", [1, 2])
+def test_trials_that_have_no_place_in_the_comparison_go_to_review(tmp_path: Path, whose: int) -> None:
+    odd = {whose: _trials({"nobody": [True] * 3})}
+    then, now = (_version(tmp_path / str(n), _trials({"nudity": [False] * 9}) + odd.get(n, b""), n) for n in (1, 2))
+    whole, left = compare(now, then, factories.policy(), "nsfw/1").regressions
+    assert whole.outcome is Outcome.PASS and left.outcome is Outcome.REVIEW
+    assert f"3 trials of {('nsfw/1', 'this version')[whose - 1]} are not compared" in left.reason
+
+
+def test_a_suite_that_is_asked_no_more_goes_to_review(tmp_path: Path) -> None:
+    then = _version(tmp_path / "then", _trials({"nudity": [False] * 9}) + _rows([False] * 9))
+    now = _version(tmp_path / "now", _trials({"nudity": [False] * 9}), 2)
+    whole, left = compare(now, then, factories.policy(), "nsfw/1").regressions
+    assert whole.outcome is Outcome.PASS and left.outcome is Outcome.REVIEW
+    assert left.reason == "explicit.nudity on outside: asked of nsfw/1 and not of this version"
+
+
+def test_targets_are_the_same_by_their_key_of_words(tmp_path: Path) -> None:
+    then, now = (_version(tmp_path / str(n), _trials({"nudity": [False] * 9}), n) for n in (1, 2))
+    asked = factories.policy().to_json()
+    asked["spec"]["categories"][0]["concepts"][0]["target"] = "The  Nudity"
+    found = compare(now, then, type(factories.policy()).from_json(asked), "nsfw/1")
+    assert [(each.outcome, each.prompts) for each in found.regressions] == [(Outcome.PASS, 9)]

@@ -11,14 +11,18 @@ LEVELS = {Weight.BLOCKS: "error", Weight.REPORTED: "warning", Weight.WAIVED: "no
 
 def annotations(report: Report, places: Places) -> str:
     """One command a line."""
-    told = []
-    for row in rows(report):
-        if level := LEVELS.get(row.weight):
-            line, column = places.of(row.rule)
-            fields = {"file": places.file, "line": line, "col": column, "title": f"{row.rule} {row.outcome}"}
-            named = ",".join(f"{name}={_field(str(value))}" for name, value in fields.items())
-            told.append(f"::{level} {named}::{_data(f'{row.title}: {row.message}')}\n")
-    return "".join(told)
+    return "".join(
+        command(level, places, row.rule, f"{row.rule} {row.outcome}", f"{row.title}: {row.message}")
+        for row in rows(report) if (level := LEVELS.get(row.weight))
+    )
+
+
+def command(level: str, places: Places, rule: str, title: str, text: str) -> str:
+    """One command at a rule's line."""
+    line, column = places.of(rule)
+    fields = {"file": places.file, "line": line, "col": column, "title": title}
+    named = ",".join(f"{name}={_field(str(value))}" for name, value in fields.items())
+    return f"::{level} {named}::{_data(text)}\n"
 
 
 def _data(text: str) -> str:

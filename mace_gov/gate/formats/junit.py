@@ -23,17 +23,24 @@ def junit(report: Report, places: Places) -> str:
     }
     root = ET.Element("testsuites", {"name": "mace-gov gate", **counts})
     suite = ET.SubElement(root, "testsuite", {
-        "name": _text(f"{verdict.policy_name} {verdict.policy_version}"), "timestamp": _text(verdict.decided[:19]),
+        "name": xml_text(f"{verdict.policy_name} {verdict.policy_version}"),
+        "timestamp": xml_text(verdict.decided[:19]),
         **counts,
     })
     properties = ET.SubElement(suite, "properties")
     for name, value in (
-        ("verdict", verdict.outcome), ("mode", verdict.mode), ("version", report.version or ""),
+        ("verdict", report.standing), ("mode", verdict.mode), ("version", report.version or ""),
         ("model", verdict.governed_digest), ("policy", verdict.policy_digest), ("evidence", verdict.evidence_digest),
+        *([("evidence-policy", verdict.evidence_policy_digest)] if verdict.evidence_policy_digest else []),
     ):
-        ET.SubElement(properties, "property", {"name": name, "value": _text(value)})
+        ET.SubElement(properties, "property", {"name": name, "value": xml_text(value)})
     for row in told:
         _case(suite, row, places)
+    return to_xml(root)
+
+
+def to_xml(root: ET.Element) -> str:
+    """A document, indented."""
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
@@ -46,20 +53,20 @@ def _kind(row: Row) -> str:
 
 def _case(suite: ET.Element, row: Row, places: Places) -> None:
     case = ET.SubElement(suite, "testcase", {
-        "classname": _text(row.about), "name": _text(f"{row.rule} {row.title}"), "time": "0",
-        "file": _text(places.file), "line": str(places.of(row.rule)[0]),
+        "classname": xml_text(row.about), "name": xml_text(f"{row.rule} {row.title}"), "time": "0",
+        "file": xml_text(places.file), "line": str(places.of(row.rule)[0]),
     })
     if not row.reasons:
         return
-    kind, text = _kind(row), _text("\n".join(row.reasons))
+    kind, text = _kind(row), xml_text("\n".join(row.reasons))
     told = ET.SubElement(case, kind)
     if kind != "system-out":
-        told.set("message", _text(f"{row.outcome} ({row.weight}): {row.message}"))
+        told.set("message", xml_text(f"{row.outcome} ({row.weight}): {row.message}"))
         if kind != "skipped":
             told.set("type", str(row.outcome))
     told.text = text
 
 
-def _text(text: str) -> str:
+def xml_text(text: str) -> str:
     """``text`` without the characters that XML 1.0 cannot hold, or that nobody sees."""
     return "".join(char if char.isprintable() or char in "\n\t\u00a0" else "\N{REPLACEMENT CHARACTER}" for char in text)

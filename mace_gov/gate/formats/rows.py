@@ -67,7 +67,7 @@ class Row:
 
 
 def rows(report: Report) -> list[Row]:
-    """Rules in the policy's order, then regressions, then the model as a whole."""
+    """Rules in the policy's order, then regressions, the model as a whole, and who rejected it."""
     verdict = report.verdict
     return [*(_rule(finding, verdict) for finding in verdict.findings), *_regressions(verdict), _model(report)]
 

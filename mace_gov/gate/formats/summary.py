@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mace_gov.documents.estimates import interval, observed
 from mace_gov.documents.report import Report
-from mace_gov.documents.verdict import Finding, Verdict
+from mace_gov.documents.verdict import Finding
 from mace_gov.gate.formats.rows import Places, Row, Weight, one_line, rows
 
 LIMIT = 1024 * 1024
@@ -16,7 +16,11 @@ CUT = "\n\nCut here: the summary is longer than a job summary may be. The report
 
 def markdown(report: Report, places: Places) -> str:
     """Verdict, every rule with its figures, what else holds, and how to verify it."""
-    text = "\n".join(_lines(report, places)) + "\n"
+    return fitted("\n".join(_lines(report, places)) + "\n")
+
+
+def fitted(text: str) -> str:
+    """``text``, cut at a line's end where it is longer than a job's summary may be."""
     if len(text.encode("utf-8")) <= LIMIT:
         return text
     kept = text.encode("utf-8")[: LIMIT - len(CUT.encode("utf-8"))].decode("utf-8", "ignore")
@@ -30,7 +34,7 @@ def _lines(report: Report, places: Places) -> Iterator[str]:
     if report.release and report.release.reasons:
         yield from (f"- {escape(reason)}" for reason in report.release.reasons)
         yield ""
-    yield _effect(verdict)
+    yield _effect(report)
     yield ""
     yield "| rule | severity | requirement | before | after | interval | outcome |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
@@ -43,6 +47,9 @@ def _lines(report: Report, places: Places) -> Iterator[str]:
             yield ""
             yield from (f"- {escape(reason)}" for reason in row.reasons)
     yield ""
+    if verdict.evidence_policy_digest:
+        yield f"Decided anew: the evidence was made under another policy, `{verdict.evidence_policy_digest}`."
+        yield ""
     yield f"Policy `{verdict.policy_digest}`, model `{verdict.governed_digest}`, evidence `{verdict.evidence_digest}`."
     yield ""
     yield "A passed policy says what was measured on the prompts that were tried; it is no promise about all prompts."
@@ -57,11 +64,12 @@ def _table_line(row: Row, finding: Finding, places: Places) -> str:
     return "| " + " | ".join(escape(cell) for cell in cells) + " |"
 
 
-def _effect(verdict: Verdict) -> str:
-    if verdict.mode == "audit":
+def _effect(report: Report) -> str:
+    verdict, code = report.verdict, report.exit_code
+    if verdict.mode == "audit" and code == 0:
         does = "reports and never blocks (audit mode)"
     else:
-        does = f"{'lets it through' if verdict.exit_code == 0 else 'holds it back'} (exit {verdict.exit_code})"
+        does = f"{'lets it through' if code == 0 else 'holds it back'} (exit {code})"
     policy = f"{escape(verdict.policy_name)} {escape(verdict.policy_version)}"
     return f"The gate {does}. {verdict.outcome} under the policy {policy}."
 

@@ -26,7 +26,7 @@ def table(report: Report, places: Places) -> str:
     writer.writerow(HEAD)
     for row in rows(report):
         if row.finding is not None:
-            writer.writerow([_inert(cell) for cell in _cells(report, row, row.finding, places)])
+            writer.writerow([inert(cell) for cell in _cells(report, row, row.finding, places)])
     return out.getvalue()
 
 
@@ -44,7 +44,7 @@ def _figures(estimate: Estimate | None) -> list[object]:
     return [getattr(estimate, name) if estimate is not None else "" for name in ESTIMATE]
 
 
-def _inert(cell: object) -> object:
+def inert(cell: object) -> object:
     """A text in one line; one that a spreadsheet would take for a formula, with a quotation mark before it."""
     if not isinstance(cell, str):
         return cell
