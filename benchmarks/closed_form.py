@@ -26,6 +26,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from benchmarks.by_layer import by_layer, concepts_of, outer_products, products
 from mace_gov.core.memory import peak_memory
+from mace_gov.core.progress import Silent
+from mace_gov.core.store import Store
 from mace_gov.diffusion.text import Conditions
 from mace_gov.documents.method import Window
 from mace_gov.documents.plan import ClosedForm, ErasurePlan, LoraSettings, ModelManifest, PreserveSettings, Target
@@ -136,7 +138,7 @@ class MadeUp(KeptReader):
 def keeping(reader: KeptReader) -> Iterator[KeptReader]:
     """The reader, which keeps what it is asked to in an empty folder until the end of the block."""
     with tempfile.TemporaryDirectory() as folder:
-        reader.folder, reader.depends = Path(folder), []
+        reader.folder, reader.store, reader.progress, reader.depends = Path(folder), Store(Path(folder)), Silent(), []
         yield reader
 
 

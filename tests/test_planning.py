@@ -50,7 +50,7 @@ def test_a_governed_base_is_verified_before_it_is_read(tiny_model: Path, tmp_pat
 
     def plan() -> str:
         return plan_verified(
-            made.folder / "policy.yaml", model=ref, revision=None, registry=made.registry)[1].base.digest
+            made.folder / "policy.yaml", model=ref, revision=None, registry=made.registry, judges=False)[1].base.digest
 
     assert plan() == made.evidence.audit.governed_digest
     config = made.folder / "model" / "unet" / "config.json"

@@ -82,7 +82,7 @@ def _lines(path: Path) -> Iterator[TextIO]:
     try:
         with open_file(path) as file:
             if (size := os.fstat(file.fileno()).st_size) > MAX_BYTES:
-                raise UsageError(f"{path}: found {size} bytes, expected at most {MAX_BYTES}")
+                raise UsageError(f"{path}: is larger than {MAX_BYTES:,} bytes: found {size:,}")
             with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as lines:
                 yield lines
     except OSError as error:

@@ -5,20 +5,42 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 
-class _Unheard(io.FileIO):
-    """A stream's file. Once its reader has gone (``| head``), what is written to it goes nowhere, and is no error."""
+class _Outliving:
+    """A standard stream. Once its reader has gone (``| head``), what is written goes nowhere, and is no error.
 
-    def write(self, data: bytes) -> int:  # type: ignore[override]
+    It wraps the text stream, not the file below its buffer: a signal's exception there would leave the buffer to be
+    written twice.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """See ``io.TextIOBase.write``."""
         try:
-            return super().write(data) or 0
+            return self._stream.write(text)
         except BrokenPipeError:
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, self.fileno())
-            os.close(null)
-            return memoryview(data).nbytes
+            self._give_up()
+            return len(text)
+
+    def flush(self) -> None:
+        """See ``io.IOBase.flush``."""
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            self._give_up()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _give_up(self) -> None:
+        """Lead the file to nowhere; what is still in the buffer follows."""
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, self._stream.fileno())
+        os.close(null)
 
 
 def outlive_readers() -> None:
@@ -30,15 +52,10 @@ def outlive_readers() -> None:
     sys.stderr = _outliving(sys.stderr, sys.__stderr__)
 
 
-def _outliving(stream: TextIO | None, own: TextIO | None) -> TextIO:
+def _outliving(stream: TextIO | None, own: TextIO | None) -> Any:
     if stream is None:  # closed before the start
         return _nowhere()
-    if stream is not own or not isinstance(stream, io.TextIOWrapper):
-        return stream
-    stream.flush()
-    file = io.BufferedWriter(_Unheard(stream.fileno(), "w", closefd=False))
-    return io.TextIOWrapper(file, encoding=stream.encoding, errors=stream.errors,
-                            line_buffering=stream.line_buffering or stream.write_through)
+    return _Outliving(stream) if stream is own else stream
 
 
 def flushed() -> bool:

@@ -251,7 +251,7 @@ def test_a_row_that_names_two_concepts_is_refused(tmp_path):
 def test_every_ragged_row_is_named(tmp_path):
     with pytest.raises(UsageError, match="found 3 cells, expected 2(.|\n)*prompts.csv:4: found 1 cells"):
         read(tmp_path, "prompt,concept\na cat,cat,more\na cat,cat\na cat\n")
-    with pytest.raises(UsageError, match="found no file"):
+    with pytest.raises(UsageError, match="is a folder, expected a file"):
         read_prompts([tmp_path], Asking(TWO, LEXICON))
 
 

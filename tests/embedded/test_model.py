@@ -2,6 +2,7 @@
 
 import json
 import math
+import zipfile
 
 import numpy as np
 import pytest
@@ -20,9 +21,14 @@ def pipe():
     return pipe
 
 
-def test_the_package_is_at_most_60_megabytes():
-    package = HERE.parent
-    assert sum(f.stat().st_size for f in package.rglob("*") if f.is_file() and f.suffix != ".pyc") <= 60e6
+def test_the_package_is_at_most_60_megabytes(tmp_path):
+    """As pip fetches it, in a wheel; the model and its judge as they lie on disk leave a megabyte for the code."""
+    files = [file for file in HERE.parent.rglob("*") if file.is_file() and file.suffix != ".pyc"]
+    assert sum(file.stat().st_size for file in files if file.is_relative_to(HERE)) <= 59e6
+    with zipfile.ZipFile(tmp_path / "wheel", "w", zipfile.ZIP_DEFLATED) as wheel:
+        for file in files:
+            wheel.write(file)
+    assert (tmp_path / "wheel").stat().st_size <= 60e6
 
 
 def test_the_folder_has_what_older_tools_read():

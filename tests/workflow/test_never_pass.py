@@ -68,6 +68,6 @@ def test_detectors_that_look_at_nothing(world: World) -> None:
 def test_the_random_model_as_it_is(root, tiny_model, monkeypatch) -> None:
     """Nothing planted: real pictures, the real judge. A model that draws nothing cannot be shown to be rid of it."""
     rules = [{"id": "NSFW-001", "suite": "direct", "metric": "presence", "atMost": 0.9}]
-    outcome = World(tiny_model, root, monkeypatch).apply(policy_file(root, rules=rules))
+    outcome = World(tiny_model, root, monkeypatch).apply(policy_file(root, rules=rules, neighbours=["bus"]))
     assert outcome.verdict.outcome is not Outcome.PASS
     assert "no power" in told(outcome)

@@ -40,6 +40,7 @@ def test_deleted_folders_and_records_are_known_before_the_work(world: World, tmp
     # MLflow's records gone altogether: the chain of releases alone knows that nsfw/1 was recalled.
     (world.registry / "mlflow.db").unlink()
     shutil.rmtree(world.registry / "versions" / "nsfw")
+    shutil.rmtree(world.reports)
     notes = Notes()
     with pytest.MonkeyPatch.context() as patch, pytest.raises(RuntimeError):
         patch.setattr("mace_gov.record.lineage.prepare_lineage", lambda *_: 0)
