@@ -75,8 +75,13 @@ class Lora(Written):
     """Edges of the concept-focal distribution."""
     masks: Literal["attention", "none"] | None = None
     """Where the concept is: the model's own cross-attention, or the whole picture."""
-    init: Literal["random", "focal"] | None = None
-    """``random``: as in the paper. ``focal``: an adapter reads only its concept's own direction, learns the answer."""
+    init: Literal["random", "normal", "focal"] | None = None
+    """How ``a`` begins. ``normal``: with deviation 1/rank, as in the published runs. ``random``: uniform within
+    1/sqrt(d), as peft draws it. ``focal``: at its concept's own direction, held there while ``b`` learns the answer."""
+    end_of_text: bool | None = None
+    """Whether the attention of the end of text and of the padding behind it is suppressed beside the concept's own."""
+    captions: Literal["picture", "step"] | None = None
+    """What is read beside a training picture: the caption that drew it, or one of all templates drawn at each step."""
 
 
 class Preserve(Written):
@@ -85,11 +90,17 @@ class Preserve(Written):
     prior: Literal["general", "none"] | None = None
     """``general``: the second moment of general captions in the model's own text encoder."""
     scale: float | None = Field(default=None, ge=0)
-    """Multiplies the prior's matrix, plainly."""
+    """Multiplies the prior's matrix, plainly: of both stages, unless refineScale is given."""
+    refine_scale: float | None = Field(default=None, ge=0)
+    """Multiplies the prior's matrix in stage 1 alone."""
     concepts: list[Phrase] | None = None
     """Phrases whose captions must keep their outputs."""
     concept_scale: float | None = Field(default=None, ge=0)
-    """Multiplies the named concepts' matrix, plainly."""
+    """Multiplies the named concepts' matrix, plainly: of both stages, unless refineConceptScale is given."""
+    refine_concept_scale: float | None = Field(default=None, ge=0)
+    """Multiplies the named concepts' matrix in stage 1 alone."""
+    prior_size: int | None = Field(default=None, ge=1)
+    """How many captions the prior's matrix counts for, whatever their number; left out, as many as there are."""
     namesake_scale: float | None = Field(default=None, ge=0)
     """Multiplies the matrix of namesakes: banned people's first and last names, joined anew."""
     leak: float | None = Field(default=None, gt=0, lt=1)
@@ -120,6 +131,9 @@ class Method(Written):
 
     name: MethodName = "mace"
     """The eraser."""
+    preset: Literal["paper"] | None = None
+    """What fills the settings that are left out: ``paper`` the published ones whatever the base model is. Without it a
+    base of a published size gets those, a smaller one the settings of the model that ships."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of everything random in the erasure."""
     refine: Refine = Refine()

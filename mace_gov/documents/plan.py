@@ -66,8 +66,12 @@ class LoraSettings(Document):
     """Edges of the concept-focal distribution."""
     masks: Literal["attention", "none"]
     """Mask provider."""
-    init: Literal["random", "focal"] = "random"
-    """How each adapter's a begins: at random and trained, or at the concept's own direction and held."""
+    init: Literal["random", "normal", "focal"] = "random"
+    """How each adapter's a begins: uniform or normal and trained, or at the concept's own direction and held."""
+    end_of_text: Literal[True] | None = None
+    """Whether the end of text and its padding are suppressed too; absent: the concept's own tokens alone."""
+    captions: Literal["step"] | None = None
+    """Whether a caption is drawn from all templates at each step; absent: a picture keeps the one that drew it."""
 
 
 class Target(Document):
@@ -107,10 +111,16 @@ class PreserveSettings(Document):
     """Whether general captions are preserved."""
     scale: float
     """Multiplies P_prior."""
+    refine_scale: float | None = None
+    """Multiplies P_prior in stage 1; absent: as in stage 3."""
+    prior_size: int | None = None
+    """How many captions P_prior counts for; absent: as many as it is made of."""
     concepts: list[Phrase]
     """Named concepts to preserve."""
     concept_scale: float
     """Multiplies P_concepts."""
+    refine_concept_scale: float | None = None
+    """Multiplies P_concepts in stage 1; absent: as in stage 3."""
     namesake_scale: float | None = None
     """Multiplies P_namesakes; None: there are none."""
     leak: float | None = None

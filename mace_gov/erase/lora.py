@@ -14,7 +14,7 @@ from mace_gov.core.errors import NumericalError
 from mace_gov.diffusion.attention import LastLayerReachedError, record_attention
 from mace_gov.diffusion.projections import projections
 from mace_gov.diffusion.text import TextReader
-from mace_gov.documents.plan import ErasurePlan, Target
+from mace_gov.documents.plan import ErasurePlan, LoraSettings, Target
 from mace_gov.erase.masks import PROVIDERS
 from mace_gov.erase.pictures import TrainingPictures, derived_seed, training_templates
 from mace_gov.erase.stacked import StackedLora, stacked
@@ -46,17 +46,19 @@ class Course:
 
     target: Target
     initial: dict[str, torch.Tensor]
-    """a [r, d] by projection: uniform within 1/sqrt(d), as peft draws it."""
+    """a [r, d] by projection, see ``_begin``."""
     states: torch.Tensor
-    """[images, L, d]."""
+    """[captions, L, d]."""
     tokens: torch.Tensor
-    """bool [images, L], true at the tokens to suppress."""
+    """bool [captions, L], true at the tokens to suppress."""
     masks: torch.Tensor
     """bool [images, h, w]."""
     latents: torch.Tensor
     """[images, c, h, w]."""
     order: list[int]
     """Which picture at every step."""
+    read: list[int]
+    """Which caption at every step."""
     timesteps: torch.Tensor
     """[steps]."""
     generator: torch.Generator
@@ -69,22 +71,30 @@ def course(pipe, plan: ErasurePlan, target: Target, pictures: TrainingPictures) 
     """What a target's training will read."""
     settings, reader = target.lora, TextReader.of(pipe)
     generator = torch.Generator().manual_seed(derived_seed(plan.seed, target.id))
-    shape = (settings.rank, reader.width)
-    initial = {
-        name: (torch.rand(shape, generator=generator) * 2 - 1) / reader.width ** 0.5
-        for name in projections(pipe.unet)
-    }
-    prompts = [reader.fill(template, target.target) for template in training_templates(plan, target)]
-    states = torch.stack(list(reader.states(prompts)))  # [images, L, d]
+    initial = {name: _begin(settings, reader.width, generator) for name in projections(pipe.unet)}
+    own, anew = training_templates(plan, target), settings.captions == "step"
+    prompts = [reader.fill(template, target.target) for template in (plan.templates if anew else own)]
+    states = torch.stack(list(reader.states(prompts)))  # [captions, L, d]
     tokens = torch.zeros(states.shape[:2], dtype=torch.bool)
     for row, prompt in zip(tokens, prompts, strict=True):
         row[prompt.positions] = True
+        if settings.end_of_text:
+            row[prompt.used - 1:] = True
+    order = torch.randint(len(own), (settings.steps,), generator=generator).tolist()
+    timesteps = sample_timesteps(settings, len(pipe.scheduler.alphas_cumprod), settings.steps, generator)
+    read = torch.randint(len(prompts), (settings.steps,), generator=generator).tolist() if anew else order
     return Course(
-        target, initial, states, tokens, PROVIDERS[settings.masks](pictures), pictures.latents,
-        order=torch.randint(len(prompts), (settings.steps,), generator=generator).tolist(),
-        timesteps=sample_timesteps(settings, len(pipe.scheduler.alphas_cumprod), settings.steps, generator),
-        generator=generator,
+        target, initial, states, tokens, PROVIDERS[settings.masks](pictures), pictures.latents, order=order, read=read,
+        timesteps=timesteps, generator=generator,
     )
+
+
+def _begin(settings: LoraSettings, width: int, generator: torch.Generator) -> torch.Tensor:
+    """a [r, d] of one projection at the first step: normal with deviation 1/rank, or uniform within 1/sqrt(d)."""
+    shape = (settings.rank, width)
+    if settings.init == "normal":
+        return torch.randn(shape, generator=generator) / settings.rank
+    return (torch.rand(shape, generator=generator) * 2 - 1) / width ** 0.5
 
 
 def train(
@@ -93,7 +103,7 @@ def train(
 ) -> list[Training]:
     """Train one adapter for each target, all in the same forward passes, on a U-Net that is already refined.
 
-    directions: each target's a [rank, d], held while b is trained; without, a begins at random and is trained too.
+    directions: each target's a [rank, d], held while b is trained; without, a begins by chance and is trained too.
     advance: told how many steps are done, each target's counted.
     The targets share rank, steps and learning rate. Adam works element by element and every sample has its own adapter
     and loss, so each target gets what it would get alone, up to rounding. Raises NumericalError when a loss or a weight
@@ -133,7 +143,8 @@ def _loss(unet, record, courses: Sequence[Course], step: int, signal: torch.Tens
     device = unet.device
 
     def gather(what: str) -> torch.Tensor:
-        return torch.stack([getattr(c, what)[c.order[step]] for c in courses]).to(device)
+        at = "read" if what in ("states", "tokens") else "order"
+        return torch.stack([getattr(c, what)[getattr(c, at)[step]] for c in courses]).to(device)
 
     latents = gather("latents")  # [n, c, h, w]
     noise = torch.stack([torch.randn(latents.shape[1:], generator=c.generator) for c in courses]).to(device)

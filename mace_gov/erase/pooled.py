@@ -17,7 +17,7 @@ import torch
 
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ErasurePlan
-from mace_gov.erase.preserve import concept_captions, namesake_captions, prior_captions
+from mace_gov.erase.preserve import prior_captions, weighted_captions
 from mace_gov.erase.refine import solve
 from mace_gov.erase.systems import Factored
 
@@ -33,14 +33,13 @@ def pooled_edit(reader: TextReader, plan: ErasurePlan) -> tuple[torch.Tensor, Fa
         ])
         for part in ("target", "anchor")
     )  # [targets templates, p] each
-    settings, captions = plan.preserve, prior_captions(plan)
-    kept = [(len(source) / max(1, len(captions)), captions), (settings.concept_scale, concept_captions(plan)),
-            (settings.namesake_scale or 0.0, namesake_captions(plan))]
+    captions = prior_captions(plan)
+    named = [(weight, group) for weight, group in weighted_captions(plan) if group != captions]
     preserve = torch.zeros(source.shape[1], source.shape[1], dtype=torch.float64)
-    for scale, group in kept:
+    for weight, group in [(len(source) / max(1, len(captions)), captions), *named]:
         if group:
             vectors = pooled_texts(reader, group)
-            preserve += scale * (vectors.T @ vectors)
+            preserve += weight * (vectors.T @ vectors)
     return solve(source.T @ source, anchor.T @ source, plan.refine, preserve, stage="pooled")
 
 

@@ -1,7 +1,8 @@
 """The preserve term: second moments of what must keep its outputs.
 
 P = sum e e^T over every position of every caption, begin, end and padding included, since cross-attention reads them
-all. It is a sum, not a mean: more captions weigh more, and mu multiplies it plainly.
+all. It is a sum, not a mean: more captions weigh more, and mu multiplies it plainly. Published weights go with a prior
+of some 617,000 captions; ``prior_size`` makes the few here count for as many.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from mace_gov.core.errors import NumericalError
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.core.store import Store
 from mace_gov.diffusion.text import TextReader
+from mace_gov.documents.erasure import Stage
 from mace_gov.documents.plan import ErasurePlan, ModelManifest
 from mace_gov.documents.policy import Kind
 from mace_gov.erase.captions import captions_for, without
@@ -53,15 +55,12 @@ def prior_captions(plan: ErasurePlan) -> list[str]:
 
 
 def concept_captions(plan: ErasurePlan) -> list[str]:
-    """Captions of the concepts that are preserved by name; none where their scale is 0."""
-    kept = plan.preserve.concepts if plan.preserve.concept_scale > 0 else []
-    return [each.replace("{}", phrase, 1) for phrase in kept for each in plan.templates]
+    """Captions of the concepts that are preserved by name, each in every template."""
+    return [each.replace("{}", phrase, 1) for phrase in plan.preserve.concepts for each in plan.templates]
 
 
 def namesake_captions(plan: ErasurePlan) -> list[str]:
-    """A caption for each namesake, the plan's templates in turn; none where their scale is 0."""
-    if not plan.preserve.namesake_scale:
-        return []
+    """A caption for each namesake, the plan's templates in turn."""
     people = namesakes([target.target for target in plan.targets if target.kind is Kind.CELEBRITY])
     return [plan.templates[n % len(plan.templates)].replace("{}", name, 1) for n, name in enumerate(people)]
 
@@ -90,22 +89,36 @@ def _counted(states: Iterable[torch.Tensor], advance: Callable[[int], None]) -> 
         advance(1)
 
 
+def weighted_captions(plan: ErasurePlan, stage: Stage = "fuse") -> list[tuple[float, list[str]]]:
+    """What the preserve term of a stage is made of: mu and its captions, for the prior, the concepts, the namesakes.
+
+    Parts without weight or without captions are left out. Methods of one closed form take stage 3's weights.
+    """
+    kept, first = plan.preserve, stage == "refine"
+    scale = kept.refine_scale if first and kept.refine_scale is not None else kept.scale
+    concepts = kept.refine_concept_scale if first and kept.refine_concept_scale is not None else kept.concept_scale
+    parts: list[tuple[float, list[str]]] = []
+    if kept.prior == "general" and scale > 0 and (captions := prior_captions(plan)):
+        parts.append((scale * (kept.prior_size or len(captions)) / len(captions), captions))
+    if concepts > 0:
+        parts.append((concepts, concept_captions(plan)))
+    if kept.namesake_scale:
+        parts.append((kept.namesake_scale, namesake_captions(plan)))
+    return [(weight, captions) for weight, captions in parts if captions]
+
+
 def preserve_term(
-    reader: TextReader, plan: ErasurePlan, cache: Path | None = None, progress: Progress | None = None
+    reader: TextReader, plan: ErasurePlan, cache: Path | None = None, progress: Progress | None = None,
+    stage: Stage = "fuse",
 ) -> torch.Tensor:
-    """mu P = scale P_prior + conceptScale P_concepts + namesakeScale P_namesakes, [d, d] float64.
+    """mu P = scale P_prior + conceptScale P_concepts + namesakeScale P_namesakes, [d, d] float64, of a stage.
 
     Namesakes stand in one caption each.
     Raises NumericalError when the term is not finite.
     """
-    settings = plan.preserve
     term = torch.zeros(reader.width, reader.width, dtype=torch.float64)
-    if settings.prior == "general" and settings.scale > 0:
-        term += settings.scale * moment_of(reader, plan.base, prior_captions(plan), cache, progress)
-    if captions := concept_captions(plan):
-        term += settings.concept_scale * moment_of(reader, plan.base, captions, cache, progress)
-    if captions := namesake_captions(plan):
-        term += (settings.namesake_scale or 0.0) * moment_of(reader, plan.base, captions, cache, progress)
+    for weight, captions in weighted_captions(plan, stage):
+        term += weight * moment_of(reader, plan.base, captions, cache, progress)
     if not torch.isfinite(term).all():
         raise NumericalError("the preserve matrix is not finite, expected finite text states and scales")
     return term

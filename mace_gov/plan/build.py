@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from mace_gov.core.errors import PolicyError
 from mace_gov.documents.anchors import ChosenAnchor, doubtful_anchors
 from mace_gov.documents.drawable import Ban, ban_of, erase_only_rule, forbidden
-from mace_gov.documents.method import Esd, Lora, Ridge
+from mace_gov.documents.method import Esd, Lora, Method, Ridge
 from mace_gov.documents.plan import (
     ClosedForm,
     ErasurePlan,
@@ -21,7 +21,7 @@ from mace_gov.documents.plan import (
 from mace_gov.documents.policy import Category, Concept, Kind, Policy
 from mace_gov.embedded import vocabulary
 from mace_gov.plan.other_methods import NULLSPACE_LEAK, esd_settings, refine_ridge
-from mace_gov.plan.presets import EMBEDDED, PAPER, PAPER_GENERATION, SMALL_TEXT_WIDTH, Preset
+from mace_gov.plan.presets import EMBEDDED, PAPER_GENERATION, PAPER_LORAS, SMALL_TEXT_WIDTH, Preset, paper
 from mace_gov.plan.templates import templates_for
 
 
@@ -34,11 +34,10 @@ def make_plan(
     on another refinement. Raises PolicyError for a concept without any anchor.
     """
     anchors = {concept.id: _anchor(concept, chosen or {}) for _, concept in policy.concepts()}
-    small = base.text_width < SMALL_TEXT_WIDTH
-    presets = EMBEDDED if small else PAPER
-    leading = leading_kind(policy)
-    preset = presets[leading]
-    method = policy.spec.method
+    method, leading = policy.spec.method, leading_kind(policy)
+    small = base.text_width < SMALL_TEXT_WIDTH and method.preset is None
+    preset = EMBEDDED[leading] if small else paper(leading, len(policy.concepts()))
+    loras = {kind: each.lora for kind, each in EMBEDDED.items()} if small else PAPER_LORAS
     notes = [
         f"preset: {'embedded model' if small else 'paper'}, {leading} settings for refinement, fusion and preservation",
         *(f"preset: {kind} settings for its LoRAs" for kind in sorted({c.kind for c in policy.spec.categories})),
@@ -59,12 +58,11 @@ def make_plan(
             target=concept.target,
             anchor=anchors[concept.id],
             other_names=sorted({*concept.synonyms, *(concept.narrower or [])}) or None,
-            lora=_lora(presets[category.kind], method.lora, drawn=undrawn[concept.id] is None),
+            lora=_lora(loras[category.kind], method.lora, drawn=undrawn[concept.id] is None),
             erase_only=undrawn[concept.id],
         )
         for category, concept in policy.concepts()
     ]
-    preserve = method.preserve
     return ErasurePlan(
         method=method.name,
         seed=method.seed,
@@ -74,15 +72,7 @@ def make_plan(
         templates=templates,
         refine=_closed_form(method.refine, refine_ridge(method.name, preset.refine, small=small)),
         fuse=_closed_form(method.fuse, preset.fuse),
-        preserve=PreserveSettings(
-            prior=preserve.prior if preserve.prior is not None else preset.prior,
-            scale=preserve.scale if preserve.scale is not None else preset.scale,
-            concepts=preserve.concepts or [],
-            concept_scale=preserve.concept_scale if preserve.concept_scale is not None else preset.concept_scale,
-            namesake_scale=(
-                preserve.namesake_scale if preserve.namesake_scale is not None else preset.namesake_scale) or None,
-            leak=(preserve.leak or NULLSPACE_LEAK) if method.name == "nullspace" else None,
-        ),
+        preserve=_preserve(preset, method),
         esd=esd_settings(method.esd or Esd(), small=small) if method.name == "esd" else None,
         exact=True if exact else None,
         generation=generation_settings(base),
@@ -125,9 +115,35 @@ def _closed_form(asked: Ridge, preset: ClosedForm) -> ClosedForm:
     return ClosedForm(ridge=asked.ridge, relative_ridge=asked.relative_ridge)
 
 
-def _lora(preset: Preset, asked: Lora, *, drawn: bool) -> LoraSettings:
+def _preserve(preset: Preset, method: Method) -> PreserveSettings:
+    """A scale that the policy gives counts in both stages, unless it gives stage 1 one of its own."""
+    asked = method.preserve
+
+    def scales(whole: float | None, first: float | None, whole_preset: float, first_preset: float | None
+               ) -> tuple[float, float | None]:
+        if whole is None:
+            return whole_preset, first if first is not None else first_preset
+        return whole, first
+
+    scale, refine_scale = scales(asked.scale, asked.refine_scale, preset.scale, preset.refine_scale)
+    concept_scale, refine_concept_scale = scales(
+        asked.concept_scale, asked.refine_concept_scale, preset.concept_scale, preset.refine_concept_scale)
+    size = asked.prior_size if asked.prior_size or asked.scale is not None else preset.prior_size
+    namesakes = preset.namesake_scale if asked.namesake_scale is None else asked.namesake_scale
+    return PreserveSettings(
+        prior=asked.prior or preset.prior, scale=scale, refine_scale=refine_scale, prior_size=size,
+        concepts=asked.concepts or [], concept_scale=concept_scale, refine_concept_scale=refine_concept_scale,
+        namesake_scale=namesakes or None,
+        leak=(asked.leak or NULLSPACE_LEAK) if method.name == "nullspace" else None,
+    )
+
+
+def _lora(preset: LoraSettings, asked: Lora, *, drawn: bool) -> LoraSettings:
     """Stage 2 settings; a concept that must not be drawn has no training pictures and is refined alone."""
     given = {name: value for name in Lora.model_fields if (value := getattr(asked, name)) is not None}
+    # A plan says these only where they depart from what was done before there was a choice.
+    given |= {name: None for name, usual in (("end_of_text", False), ("captions", "picture"))
+              if given.get(name) == usual}
     if not drawn:
         given["steps"] = 0
-    return preset.lora.model_copy(update=given)
+    return preset.model_copy(update=given)

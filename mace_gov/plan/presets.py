@@ -1,12 +1,15 @@
-"""Settings by kind of concept: the paper's, and the re-tuned ones for the small model that ships with the package.
+"""Settings by kind of concept: the published ones, and the re-tuned ones for the small model that ships.
 
-The paper's are facts from its appendix. Where it publishes lambda = 0, only the prior keeps the system conditioned, and
-users of the authors' program got noise; a small relative ridge stands in, far below the data.
+The published ones are facts from the paper and its runs. There one scale s multiplies the prior and, times a weight w,
+the named concepts: mu P = s (P_prior + w P_concepts) in the fusion. The refinement takes the scale squared. P_prior is
+of some 617,000 captions, and w grows with the number of concepts. Where lambda = 0 is published, only the prior keeps
+the system conditioned, and users of the authors' program got noise: a small relative ridge stands in.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 
 from mace_gov.documents.method import Window
 from mace_gov.documents.plan import ClosedForm, GenerationSettings, LoraSettings
@@ -31,50 +34,61 @@ class Preset:
     """Multiplies the preserved concepts' matrix."""
     namesake_scale: float = 0.0
     """Multiplies the namesakes' matrix, where the policy bans characters; the paper has none."""
+    refine_scale: float | None = None
+    """Multiplies the prior's matrix in stage 1; None: as in stage 3."""
+    refine_concept_scale: float | None = None
+    """Multiplies the preserved concepts' matrix in stage 1; None: as in stage 3."""
+    prior_size: int | None = None
+    """How many captions the prior counts for; None: as many as it is made of."""
 
 
 PAPER_WINDOW = Window(start=200, end=400, gamma=0.05)
 
-_FOCAL = LoraSettings(
-    rank=1, steps=50, learning_rate=1e-4, images=8, sampling="cfis", window=PAPER_WINDOW, masks="attention"
-)
-_FLOOR = ClosedForm(relative_ridge=1e-3)
+PRIOR_SIZE = 617_000
+"""Captions in the published prior: all of COCO's."""
 
-PAPER = {
-    # The published ridges lie between 1e1 and 1e3, tuned by concept; 1e2 is some 0.05 of the mean eigenvalue there.
-    Kind.OBJECT: Preset(
-        lora=_FOCAL.model_copy(update={"learning_rate": 1e-5}),
-        refine=ClosedForm(relative_ridge=0.05),
-        fuse=ClosedForm(relative_ridge=0.05),
-        prior="none",
-        scale=0.0,
-        concept_scale=0.0,
-    ),
-    Kind.CELEBRITY: Preset(
-        lora=_FOCAL,
-        refine=_FLOOR,
-        fuse=_FLOOR,
-        prior="general",
-        scale=1e-4,
-        concept_scale=8e3,
-    ),
-    Kind.EXPLICIT: Preset(
-        lora=_FOCAL.model_copy(update={"steps": 120, "learning_rate": 1e-5, "sampling": "uniform"}),
-        refine=_FLOOR,
-        fuse=_FLOOR,
-        prior="general",
-        scale=7e-7,
-        concept_scale=0.0,
-    ),
-    Kind.STYLE: Preset(
-        lora=_FOCAL.model_copy(update={"masks": "none"}),
-        refine=_FLOOR,
-        fuse=_FLOOR,
-        prior="general",
-        scale=1e-4,
-        concept_scale=8e4,
-    ),
+DOMAIN_WEIGHTS = {
+    Kind.CELEBRITY: {1: 8e3, 10: 8e4, 100: 2e5},
+    Kind.STYLE: {1: 8e4},
 }
+"""w by number of concepts, where it is published. Other kinds name nobody to preserve."""
+
+_SCALES = {Kind.OBJECT: 0.0, Kind.CELEBRITY: 1e-4, Kind.EXPLICIT: 7e-7, Kind.STYLE: 1e-4}
+
+_LORA = LoraSettings(
+    rank=1, steps=50, learning_rate=1e-4, images=8, sampling="cfis", window=PAPER_WINDOW, masks="attention",
+    init="normal", end_of_text=True, captions="step",
+)
+PAPER_LORAS = {
+    Kind.OBJECT: _LORA.model_copy(update={"learning_rate": 1e-5}),
+    Kind.CELEBRITY: _LORA,
+    Kind.EXPLICIT: _LORA.model_copy(update={"steps": 120, "learning_rate": 1e-5, "sampling": "uniform"}),
+    Kind.STYLE: _LORA.model_copy(update={"masks": "none"}),
+}
+"""Stage 2, by kind."""
+
+
+def paper(kind: Kind, concepts: int) -> Preset:
+    """The published settings for so many concepts of a kind. Between published counts the weight is interpolated."""
+    # The published ridges of objects lie between 1e1 and 1e3, tuned by concept; 1e2 is some 0.05 of the mean
+    # eigenvalue there.
+    ridge = ClosedForm(relative_ridge=0.05 if kind is Kind.OBJECT else 1e-3)
+    scale, weight = _SCALES[kind], domain_weight(kind, concepts)
+    return Preset(
+        lora=PAPER_LORAS[kind], refine=ridge, fuse=ridge, prior="general" if scale else "none",
+        scale=scale, concept_scale=scale * weight, refine_scale=scale**2, refine_concept_scale=scale**2 * weight,
+        prior_size=PRIOR_SIZE if scale else None,
+    )
+
+
+def domain_weight(kind: Kind, concepts: int) -> float:
+    """w for so many concepts: log-linear between published counts, constant beyond them; 0 where none is published."""
+    known = sorted(DOMAIN_WEIGHTS.get(kind, {0: 0.0}).items())
+    for (low, before), (high, after) in zip(known, known[1:], strict=False):
+        if low <= concepts <= high:
+            return before * (after / before) ** (math.log(concepts / low) / math.log(high / low))
+    return known[0][1] if concepts < known[0][0] else known[-1][1]
+
 
 EMBEDDED_WINDOW = Window(start=50, end=300, gamma=0.05)
 """Where the embedded model decides what it draws, measured by swapping prompts (training/window.py): little above
@@ -85,15 +99,13 @@ t = 300 matters, for it draws anew from the text at every step."""
 # the anchor's tokens audible, so that the anchor is drawn rather than a blur; and the ridge is large enough to keep the
 # refinement from reading identities out of what little of them leaks into other tokens' states. Tuned on characters.
 EMBEDDED = {
-    kind: replace(
-        preset,
-        lora=preset.lora.model_copy(
-            update={"learning_rate": 2e-2, "window": EMBEDDED_WINDOW, "images": 2, "init": "focal"}
-        ),
+    kind: Preset(
+        lora=lora.model_copy(update={"learning_rate": 2e-2, "window": EMBEDDED_WINDOW, "images": 2, "init": "focal",
+                                     "end_of_text": None, "captions": None}),
         refine=ClosedForm(relative_ridge=0.3), fuse=ClosedForm(relative_ridge=0.01),
         prior="general", scale=2.0, concept_scale=0.5, namesake_scale=1.0,
     )
-    for kind, preset in PAPER.items()
+    for kind, lora in PAPER_LORAS.items()
 }
 
 PAPER_GENERATION = GenerationSettings(steps=50, guidance=7.5, size=512, batch=4)

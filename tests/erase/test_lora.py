@@ -12,8 +12,9 @@ from safetensors.torch import load
 from mace_gov.core.errors import NumericalError
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.projections import projections
-from mace_gov.documents.reuse import derived_seed
-from mace_gov.erase.lora import FILE_NAME, factors, train
+from mace_gov.diffusion.text import TextReader
+from mace_gov.documents.reuse import derived_seed, training_templates
+from mace_gov.erase.lora import FILE_NAME, course, factors, train
 from mace_gov.erase.pictures import TrainingPictures, training_pictures
 from tests import factories
 
@@ -150,3 +151,36 @@ def test_kept_pictures_that_changed_places_or_a_bit_are_drawn_anew_and_said(pipe
     again = training_pictures(pipe, plan, plan.targets, tmp_path, progress=said)
     assert [path.read_bytes() for path in (one, two, three)] == good and "and 2 more" in said.notes[0]
     assert all(torch.equal(first[t.id].latents, again[t.id].latents) for t in plan.targets)
+
+
+def made(pipe, plan_for, **lora):
+    plan = plan_for(lora={"steps": 400, **lora})
+    target = plan.targets[0]
+    return course(pipe, plan, target, training_pictures(pipe, plan, [target])[target.id]), plan
+
+
+def test_a_begins_as_the_settings_say(pipe, plan_for):
+    normal, _ = made(pipe, plan_for, init="normal", rank=2)
+    even, _ = made(pipe, plan_for, init="random", rank=2)
+    spread = torch.cat([a.flatten() for a in normal.initial.values()])
+    assert float(spread.std()) == pytest.approx(1 / 2, rel=0.1)  # deviation 1/rank, over some hundreds of numbers
+    bound = even.states.shape[-1] ** -0.5
+    assert all(float(a.abs().max()) <= bound for a in even.initial.values())
+
+
+def test_the_end_of_text_and_its_padding_are_suppressed_where_asked(pipe, plan_for):
+    own, plan = made(pipe, plan_for)
+    ended, _ = made(pipe, plan_for, end_of_text=True)
+    reader = TextReader.of(pipe)
+    for row, other, template in zip(own.tokens, ended.tokens, training_templates(plan, plan.targets[0]), strict=True):
+        used = reader.fill(template, plan.targets[0].target).used
+        assert not row[used - 1:].any() and other[used - 1:].all()
+        assert torch.equal(row[:used - 1], other[:used - 1])
+
+
+def test_a_caption_of_each_step_is_any_template_and_the_picture_stays_its_own(pipe, plan_for):
+    fixed, plan = made(pipe, plan_for)
+    drawn, _ = made(pipe, plan_for, captions="step")
+    assert fixed.read == fixed.order and len(fixed.states) == len(fixed.latents)
+    assert len(drawn.states) == len(plan.templates) and set(drawn.read) == set(range(len(plan.templates)))
+    assert drawn.order == fixed.order and max(drawn.order) < len(drawn.latents)

@@ -20,7 +20,7 @@ from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.methods.aligned import aligned_pairs
 from mace_gov.erase.methods.base import Erasure, Stopwatch, about, condition_warnings
 from mace_gov.erase.pooled import pooled_edit
-from mace_gov.erase.preserve import concept_captions, namesake_captions, prior_captions, second_moment
+from mace_gov.erase.preserve import second_moment, weighted_captions
 from mace_gov.erase.refine import solve
 
 
@@ -33,13 +33,10 @@ def context(plan: ErasurePlan, pipe, *, cache: Path | None, progress: Progress) 
         raise UsageError(f"{plan.base.family}: found method {plan.method}, expected uce: only its closed form is "
                          "written for joint attention", hint="Set spec.method.name to uce.")
     clock, reader = Stopwatch(), JointReader(pipe)
-    settings = plan.preserve
     with clock.stage("preserve"), working(progress, "reading what is preserved"):
-        prior = prior_captions(plan) if settings.prior == "general" and settings.scale > 0 else []
         preserve = torch.zeros(reader.width, reader.width, dtype=torch.float64)
-        for scale, captions in ((settings.scale, prior), (settings.concept_scale, concept_captions(plan)),
-                                (settings.namesake_scale or 0.0, namesake_captions(plan))):
-            preserve += scale * second_moment(reader.states(captions), reader.width)
+        for weight, captions in weighted_captions(plan):
+            preserve += weight * second_moment(reader.states(captions), reader.width)
     with clock.stage("refine"):
         a, c = torch.zeros_like(preserve), torch.zeros_like(preserve)
         advance = progress.start("editing", len(plan.targets))

@@ -41,7 +41,7 @@ def mace(
     clock = Stopwatch()
     with kept_reader(pipe, plan, cache, progress) as reader:
         with clock.stage("preserve"):
-            preserve = preserve_term(reader, plan, cache, progress)
+            preserve, kept = (preserve_term(reader, plan, cache, progress, stage) for stage in ("refine", "fuse"))
         with clock.stage("refine"):
             refined = refine(reader, plan, preserve, progress.start("refining", len(plan.targets)))
         trained = [target for target in plan.targets if target.lora.steps > 0 and drawable(plan, target)]
@@ -56,7 +56,7 @@ def mace(
                     delta = naive_sum(refined.matrix, learnt)
                 else:
                     delta, system = fuse(refined.matrix, refined.total, _moment(reader, plan), learnt, plan.fuse,
-                                         preserve, progress.start("fusing", len(learnt)))
+                                         kept, progress.start("fusing", len(learnt)))
                     systems.append(system.record)
     delta = ErasureDelta(delta.matrix, delta.left, delta.right, about(plan, fusion if loras else "none"))
     return Erasure(delta, systems, loras, clock.seconds, condition_warnings(systems) + _warnings(plan, loras))
