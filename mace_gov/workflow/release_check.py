@@ -13,7 +13,7 @@ from mace_gov.attest.decisions import home_of, read_decisions
 from mace_gov.attest.keys import registry_trust
 from mace_gov.attest.releases import read_releases, release_folder
 from mace_gov.attest.signed import read_signed
-from mace_gov.attest.statement import POLICY_NAME, REPORT_NAME, version_name
+from mace_gov.attest.statement import EVIDENCE_NAME, POLICY_NAME, REPORT_NAME, version_name
 from mace_gov.attest.trust import Trust
 from mace_gov.core.clock import timestamp, wall_clock
 from mace_gov.core.digest import sha256_file
@@ -114,9 +114,12 @@ def registries_of(folder: Path, registry: Path) -> list[Path]:
 
 
 def _told(verified: VerifiedEvidence, registry: Path) -> ReleaseCheck | None:
-    """What a verified report says of its version, unless the version itself is at hand, and knows it better."""
+    """What a verified report says of its version, unless that very version is at hand, and knows it better."""
+    if not (verified.folder / REPORT_NAME).exists():
+        return None
     name = version_name(verified.evidence)
-    if not (verified.folder / REPORT_NAME).exists() or (name and (registry / "versions" / name).is_dir()):
+    envelope = registry / "versions" / name / EVIDENCE_NAME if name else None
+    if envelope and envelope.is_file() and sha256_file(envelope) == verified.evidence_digest:
         return None
     return read_report(verified.folder / DOCUMENT).release
 

@@ -266,3 +266,33 @@ def test_a_revoked_key_shows_in_the_list(run: Run, made: SignedVersion) -> None:
     (listed,) = json.loads(out)["versions"]
     assert (listed["check"]["state"], listed["check"]["exitCode"]) == ("invalid", 4)
     assert "stolen" in listed["check"]["reasons"][0]
+
+
+@pytest.mark.parametrize("what", [decide, recall])
+def test_a_version_is_in_its_registry_however_its_path_is_written(
+    run: Run, made: SignedVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    what: Callable[[SignedVersion], object],
+) -> None:
+    factories.version_folder(tmp_path, number=2, complete=True)
+    what(made)
+    (tmp_path / "current").symlink_to(made.folder.with_name("2"))
+    monkeypatch.chdir(made.folder.with_name("2") / "model")
+    key = ("--key", made.registry / "keys/trust.json")
+    for path in (tmp_path / "current", "..", made.folder / "../2"):
+        code, out, err = run("verify", path, *key, "--registry", tmp_path / "nowhere")
+        assert code == 1, path
+        assert "rejected it" in out + err or "was recalled" in out + err
+
+
+def test_another_registry_s_version_of_that_name_does_not_speak_for_a_report(
+    run: Run, made: SignedVersion, tmp_path: Path
+) -> None:
+    recall(made)
+    reports = tmp_path / "reports"
+    run("report", "nsfw/1", "--registry", made.registry, "--reports", reports)
+    other = factories.version_folder(tmp_path / "other", weights=b"other").registry
+    (tmp_path / "empty/versions/nsfw/1").mkdir(parents=True)
+    key = ("--key", made.registry / "keys/trust.json")
+    for registry in (other, tmp_path / "empty"):
+        code, out, _ = run("verify", reports / "nsfw-v1", *key, "--registry", registry)
+        assert code == 1 and "so the report says" in out
