@@ -50,10 +50,9 @@ class Outputs:
             return [], []
         given = [value for name, value in values if value and name != "--output"]
         registry = next((value for name, value in values if name == "--registry"), "registry")
-        inside = [os.path.join(registry, name) for name in OF_REGISTRY]
-        folders = [value for value in given if any(os.path.exists(os.path.join(value, name)) for name in SIGNED)]
-        return [os.path.realpath(value) for value in given if os.path.isfile(value)], [
-            os.path.realpath(each) for each in (*inside, *folders)]
+        folders = [Path(value) for value in given if any(Path(value, name).exists() for name in SIGNED)]
+        return [os.path.realpath(value) for value in given if Path(value).is_file()], [
+            os.path.realpath(each) for each in (*(Path(registry, name) for name in OF_REGISTRY), *folders)]
 
     def _refused(self, path: Path) -> bool:
         files, folders = self._signed

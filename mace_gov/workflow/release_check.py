@@ -17,7 +17,7 @@ from mace_gov.attest.statement import EVIDENCE_NAME, POLICY_NAME, REPORT_NAME, v
 from mace_gov.attest.trust import Trust
 from mace_gov.core.clock import timestamp, wall_clock
 from mace_gov.core.digest import sha256_file
-from mace_gov.core.errors import IntegrityError
+from mace_gov.core.errors import IntegrityError, PolicyError
 from mace_gov.documents.evidence import Evidence, VerifiedEvidence
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.release import Action, Release, ReleaseLog
@@ -71,7 +71,7 @@ def check_entry(entry: VersionEntry, registry: Path, trust: Trust) -> ReleaseChe
                       remarks=_superseded(signed.evidence, logs))
         policy = _policy(entry.folder, signed.evidence)
         return check_release(signed.summary.verdict, policy, known, wall_clock().date())
-    except IntegrityError as error:
+    except (IntegrityError, PolicyError) as error:  # one version that cannot be read does not hide the others
         return _nothing(State.INVALID, error.exit_code, error.message)
 
 
