@@ -102,7 +102,8 @@ def _people(known: Known) -> Iterator[_Bar]:
         if one.decision is Decision.REJECT and (own is None or one.signed >= own.signed):
             name = one.resource_uri.removeprefix("mace-gov:")
             yield _Bar(State.REJECTED, f"{_words(one, 'rejected')} (of this very model, as {name})", always=True)
-    for one in _last_words(known.unverified):
+    # Anybody can write that a key took its rejection back where nobody checks its signature.
+    for one in known.unverified:
         if one.decision is Decision.REJECT:
             yield _Bar(State.REVIEW, f"a sign-off that could not be checked rejects it, in the name of {one.reviewer}: "
                        "give the trust file that pins the reviewers' keys", Outcome.REVIEW.exit_code, always=True)

@@ -162,3 +162,9 @@ def test_what_was_not_compared_takes_as_many_reviewers_as_its_severity(severity:
     made = verdict("REVIEW", findings=[], compared=compared)
     assert ask(made, sign_offs=[ADA]).released is (needed == 1)
     assert ask(made, sign_offs=[ADA, BOB]).released
+
+
+def test_a_rejection_that_cannot_be_checked_is_not_taken_back_by_what_cannot_be_checked() -> None:
+    found = ask(verdict("PASS"), unverified=[NO, sign_off("Eve")])
+    assert found.exit_code == 5 and "could not be checked rejects it" in found.reasons[0]
+    assert ask(verdict("PASS"), unverified=[sign_off("Eve")]).released
