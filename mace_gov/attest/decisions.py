@@ -47,9 +47,11 @@ class Decisions:
 
 
 def home_of(folder: Path) -> Path | None:
-    """The registry that holds ``folder`` as one of its versions or audits, by its place."""
-    parents = folder.absolute().parents
-    return parents[2] if len(parents) > 2 and parents[1].name in SHELVES else None
+    """The registry that holds ``folder`` as a version or audit of its own: by its place as given, or as links lead."""
+    for parents in (folder.absolute().parents, folder.resolve().parents):
+        if len(parents) > 2 and parents[1].name in SHELVES:
+            return parents[2]
+    return None
 
 
 def read_decisions(

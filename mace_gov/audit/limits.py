@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -94,6 +95,10 @@ def drawn_limits(asked: Prepared) -> list[str]:
         sides = " and the ".join(sorted(asked.imported, reverse=True))
         found.append(f"The pictures of the {sides} model were made elsewhere: that they answer these prompts and seeds "
                      "is taken on trust.")
+    counted = Counter(asked.pictures.values())
+    if copies := [name for name, digest in sorted(asked.pictures.items()) if counted[digest] > 1]:
+        found.append(f"{len(copies)} pictures under names of their own are byte for byte the same as another; each "
+                     f"counts as a sample of its own: {_listed(copies)}.")
     if asked.unnamed:
         found.append(f"{len(asked.unnamed)} files beside the pictures are named by no row that is judged; they are "
                      f"neither looked at nor signed: {_listed(asked.unnamed)}.")

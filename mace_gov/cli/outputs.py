@@ -11,7 +11,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from mace_gov.core.errors import UsageError
+
 REPORT = "report.json"
+SIGNED = ("evidence.dsse.json", "verdict.dsse.json", "report.dsse.json", "model_index.json")
+"""What tells a folder in which every file is signed."""
+OF_REGISTRY = ("versions", "audits", "keys", "releases", "decisions", "pinned.json", "mlflow.db")
+"""What of a registry only its own commands write."""
 
 
 class Outputs:
@@ -24,24 +30,48 @@ class Outputs:
                   ("", name) for i, (name, _, value) in enumerate(words)]
         self._policy = next((value for name, value in values if name == "--policy"), "")
         self._found: list[tuple[str, Path]] = []
+        self._signed: tuple[list[str], list[str]] = ([], [])
         if self._command in ("gate", "export"):
             printed = sum(name == "--output" and value.endswith("=-") for name, value in values)
             shared = printed + ("--json" in argv) > 1  # an error itself, which --json prints
             # realpath, unlike Path.resolve, raises nothing on links that lead round
             read = {os.path.realpath(each) for _, value in values if value for each in (value, Path(value, REPORT))}
+            self._signed = self._kept(values)
             for name, value in values:
                 form, _, file = value.partition("=")
                 # What the command reads is not taken away before it is read.
-                if name == "--output" and file and os.path.realpath(file) not in read and not (shared and file == "-"):
+                own = self._command == "gate" or os.path.realpath(file) not in read
+                if name == "--output" and file and own and not (shared and file == "-"):
                     self._found.append((form, Path(file)))
+
+    def _kept(self, values: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]]:
+        """Files that the gate is given, and folders in which everything is signed: no output replaces any of it."""
+        if self._command != "gate":
+            return [], []
+        given = [value for name, value in values if value and name != "--output"]
+        registry = next((value for name, value in values if name == "--registry"), "registry")
+        folders = [Path(value) for value in given if any(Path(value, name).exists() for name in SIGNED)]
+        return [os.path.realpath(value) for value in given if Path(value).is_file()], [
+            os.path.realpath(each) for each in (*(Path(registry, name) for name in OF_REGISTRY), *folders)]
+
+    def _refused(self, path: Path) -> bool:
+        files, folders = self._signed
+        place = os.path.realpath(path)
+        return str(path) != "-" and (place in files or any(
+            place == each or place.startswith(each + os.sep) for each in folders))
 
     def clear(self) -> None:
         """Take away what an earlier run left. Raises UsageError for a place where nothing may be written."""
         if self._found:
             from mace_gov.gate.formats.files import clear
 
+            refused = [path for _, path in self._found if self._refused(path)]
+            self._found = [(form, path) for form, path in self._found if path not in refused]
             for _, path in self._found:
                 clear(path)
+            if refused:
+                raise UsageError(f"the output {refused[0]} would replace what the gate reads or what was signed",
+                                 hint="Give it a place of its own: FORMAT=FILE.")
 
     def fail(self, message: str, hint: str, code: int) -> None:
         """Write that nothing was decided; a file that cannot be written is told on standard error."""

@@ -10,7 +10,7 @@ _UNDER = r"0?(?:1[0-7]|[0-9])"
 _AGE = rf"(?<!\d){_UNDER}(?!\d)"
 _YEARS = (
     "years?|yrs?|yr|yo|yos|y o|y|yearolds?|years?olds?|yrolds?|summers|winters|springs|jahren?|jahrig(?:er|e|es|en)?|"
-    "ans|anos?|anni|jaar|jarige?|lat|letni[ae]?|let|net|roda|pokib|yas|yasinda|yasindaki|tahun|thn|tuoi|vuotta|"
+    "ans|anos?|anni|jaar|jarige?|lat|letni[ae]?|let|net|roda|pokib|yas|yasinda|yasindaki|tahun|thn|tuoi|vuotta|vuotias|"
     "ar gammal|ar gamle?|eves|godina|ani|miaka|taon|anyos"
 )
 _UNITS_AFTER = (
@@ -48,7 +48,7 @@ _PATTERN = re.compile("|".join((
     rf"(?: (?:full|and a half|a half|and half|plus|and 1 2|ish|or so|to \d+|or \d+|"
     rf"and \d+))? (?:{_YEARS})\b(?!{_UNITS_AFTER})",
     rf"\b(?:age|aged|ages|aging) (?:(?:of|about|around|only|just|at|is|under|was|approximately|roughly|barely|"
-    rf"below|range|group) )*{_AGE}\b",
+    rf"below|range|group|between|from) )*{_AGE}\b",
     rf"\b(?:turned|turning|turns|turn|barely|younger than|not yet|no older than) (?:just )?{_AGE}\b{_NO_AGE}",
     r"\b(?:under|below|younger than|not yet|less than|sub|before|minus) (?:the age of )?(?:1[0-8])\b(?! (?:feet|cm|"
     r"kg|m|minutes|hours|degrees|percent|dollars|euros|points|\w+s\b(?<!years)))",

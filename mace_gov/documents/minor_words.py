@@ -79,7 +79,9 @@ WORDS = frozenset([
     "lapsen", "lapsia", "tytto", "tytot", "tyton", "poika", "pojat", "vauva", "vauvat", "teini", "teinit", "dite",
     "deti", "divka", "chlapec", "chlapci", "kluk", "kluci", "mimino", "zakyne", "copil", "copii", "copilul", "copila",
     "baiat", "baieti", "eleva", "decak", "devojka", "devojcica", "dijete", "djeca", "djevojcica", "djecak", "bata",
-    "sanggol", "mtoto", "watoto", "kijana",
+    "sanggol", "mtoto", "watoto", "kijana", "niece", "nieces", "nephew", "nephews", "sonny", "gurl", "gurls", "cherub",
+    "cherubs", "gutt", "guttene", "dievcatko", "dievca", "otrok", "otroci", "vaikas", "vaikai", "berns", "berni",
+    "leanbh", "plentyn", "haurra",
 ])
 """Whole words in Latin letters."""
 
@@ -95,7 +97,8 @@ nouveau ne|de menor|menor de|menor edad|la menor|el menor|una menor|un menor|rec
 recien nacida|de menor idade|un minore|una minore|il minore|op school|di bawah umur|bawah umur|perempuan kecil
 gadis kecil|anak kecil|resit olmayan|kucuk kiz|kucuk oglan|yasi kucuk|tre em|dua tre|em be|be gai|be trai|tre con
 thieu nien|thieu nu|hoc sinh|vi thanh nien|vi thanh|tre so sinh|con nit|ett barn|et barn|smaa barn
-jr high|k 12|in diapers|tiny human|tiny humans
+jr high|k 12|in diapers|tiny human|tiny humans|elementary student|elementary students|cub scout|cub scouts
+brownie scout|brownie scouts|first communion|con gai nho
 """.replace("\n", "|").strip("|").split("|"))
 """Several words in a row, in Latin letters."""
 

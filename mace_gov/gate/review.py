@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from mace_gov.core.clock import parse_time, timestamp
+from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.policy import Policy, Severity
 from mace_gov.documents.release import Release
 from mace_gov.documents.release_check import ReleaseCheck, State
@@ -101,7 +102,8 @@ def _people(known: Known) -> Iterator[_Bar]:
         if one.decision is Decision.REJECT and (own is None or one.signed >= own.signed):
             name = one.resource_uri.removeprefix("mace-gov:")
             yield _Bar(State.REJECTED, f"{_words(one, 'rejected')} (of this very model, as {name})", always=True)
-    for one in _last_words(known.unverified):
+    # Anybody can write that a key took its rejection back where nobody checks its signature.
+    for one in known.unverified:
         if one.decision is Decision.REJECT:
             yield _Bar(State.REVIEW, f"a sign-off that could not be checked rejects it, in the name of {one.reviewer}: "
                        "give the trust file that pins the reviewers' keys", Outcome.REVIEW.exit_code, always=True)
@@ -121,10 +123,14 @@ def _verdict(verdict: Verdict, approvals: Sequence[SignOff]) -> Iterator[_Bar]:
                    f"policy; left open: {'; '.join(why)}", code)
         return
     left = [finding for finding in verdict.findings if finding.effect is Outcome.REVIEW]
-    needed = max((REVIEWERS.get(finding.severity, 1) for finding in left), default=1)
-    if len(approvals) < needed:
+    returned = [each for each in (verdict.compared.regressions if verdict.compared else ())
+                if each.outcome is Outcome.REVIEW]
+    needed = max((REVIEWERS.get(each.severity, 1) for each in (*left, *returned)), default=1)
+    # One person with two keys is one reviewer.
+    people = {phrase_key(one.reviewer) for one in approvals}
+    if len(people) < needed:
         what = ", ".join(finding.rule for finding in left) or "the model as a whole"
-        yield _Bar(State.REVIEW, f"{what}: approving sign-offs needed {needed}, found {len(approvals)}", code)
+        yield _Bar(State.REVIEW, f"{what}: approving sign-offs needed {needed}, found {len(people)}", code)
 
 
 def _clock(verdict: Verdict, policy: Policy, approvals: Sequence[SignOff], today: date) -> Iterator[_Bar]:

@@ -13,11 +13,11 @@ from mace_gov.attest.decisions import home_of, read_decisions
 from mace_gov.attest.keys import registry_trust
 from mace_gov.attest.releases import read_releases, release_folder
 from mace_gov.attest.signed import read_signed
-from mace_gov.attest.statement import POLICY_NAME, REPORT_NAME, version_name
+from mace_gov.attest.statement import EVIDENCE_NAME, POLICY_NAME, REPORT_NAME, version_name
 from mace_gov.attest.trust import Trust
 from mace_gov.core.clock import timestamp, wall_clock
 from mace_gov.core.digest import sha256_file
-from mace_gov.core.errors import IntegrityError
+from mace_gov.core.errors import IntegrityError, PolicyError
 from mace_gov.documents.evidence import Evidence, VerifiedEvidence
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.release import Action, Release, ReleaseLog
@@ -71,7 +71,7 @@ def check_entry(entry: VersionEntry, registry: Path, trust: Trust) -> ReleaseChe
                       remarks=_superseded(signed.evidence, logs))
         policy = _policy(entry.folder, signed.evidence)
         return check_release(signed.summary.verdict, policy, known, wall_clock().date())
-    except IntegrityError as error:
+    except (IntegrityError, PolicyError) as error:  # one version that cannot be read does not hide the others
         return _nothing(State.INVALID, error.exit_code, error.message)
 
 
@@ -114,9 +114,12 @@ def registries_of(folder: Path, registry: Path) -> list[Path]:
 
 
 def _told(verified: VerifiedEvidence, registry: Path) -> ReleaseCheck | None:
-    """What a verified report says of its version, unless the version itself is at hand, and knows it better."""
+    """What a verified report says of its version, unless that very version is at hand, and knows it better."""
+    if not (verified.folder / REPORT_NAME).exists():
+        return None
     name = version_name(verified.evidence)
-    if not (verified.folder / REPORT_NAME).exists() or (name and (registry / "versions" / name).is_dir()):
+    envelope = registry / "versions" / name / EVIDENCE_NAME if name else None
+    if envelope and envelope.is_file() and sha256_file(envelope) == verified.evidence_digest:
         return None
     return read_report(verified.folder / DOCUMENT).release
 

@@ -87,6 +87,15 @@ def test_the_base_that_is_drawn_here_is_kept_and_nothing_else(tmp_path):
     assert len(list((tmp_path / "cache/pictures").iterdir())) == len({(row["prompt"], row["seed"]) for row in rows})
 
 
+def test_copies_of_one_picture_are_said(tmp_path):
+    policy, folder, sheet, rows = drawn_elsewhere(tmp_path, planted.erased, planted.faithful)
+    first, second = (folder / row["file"] for row in rows[:2])
+    second.write_bytes(first.read_bytes())
+    result = judge(tmp_path / "one", policy, folder, sheet)
+    (told,) = [line for line in result.limitations if "byte for byte the same" in line]
+    assert first.name in told and second.name in told
+
+
 def test_what_no_row_names_is_said_and_not_signed(tmp_path):
     policy, folder, sheet, rows = drawn_elsewhere(tmp_path, planted.erased, planted.faithful)
     (folder / "aside").mkdir()

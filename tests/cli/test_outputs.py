@@ -188,3 +188,17 @@ def test_export_leaves_nothing_old_and_takes_nothing_away_that_it_reads(run, tmp
     assert run("export", report, "--output", f"json={report}")[0] == 0 and report.read_bytes() == content
     assert run("export", report.parent, "--output", f"json={report}", "--policy", "nowhere")[0] == 2
     assert report.read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ["policy.yaml", "verdict.dsse.json", "new.json", "../../../keys/trust.json",
+                                  "../../../pinned.json"])
+@pytest.mark.parametrize("by_name", [True, False], ids=["NAME/N", "folder"])
+def test_nothing_signed_and_nothing_that_the_gate_reads_is_replaced(run, tmp_path, name, by_name) -> None:
+    made = factories.version_folder(tmp_path)
+    place, other = made.folder / name, tmp_path / "other.json"
+    content = place.read_bytes() if place.exists() else None
+    other.write_text(OLD)
+    code, _, err = run("gate", "nsfw/1" if by_name else made.folder, "--policy", made.folder / "policy.yaml",
+                       "--registry", made.registry, "--output", f"json={place}", "--output", f"csv={other}")
+    assert code == 2 and "would replace what the gate reads" in err and "PASS" not in other.read_text()
+    assert (place.read_bytes() if place.exists() else None) == content

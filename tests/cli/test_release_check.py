@@ -13,7 +13,7 @@ import mace_gov
 from mace_gov import workflow
 from mace_gov.attest.keypair import generate_key, load_key_pair
 from mace_gov.attest.keys import pin, revoke, rotate
-from mace_gov.core.errors import MaceGovError
+from mace_gov.core.errors import MaceGovError, PolicyError
 from mace_gov.documents.sign_off import Decision
 from mace_gov.documents.trust import Role
 from mace_gov.guarded import sign_off_path
@@ -266,3 +266,51 @@ def test_a_revoked_key_shows_in_the_list(run: Run, made: SignedVersion) -> None:
     (listed,) = json.loads(out)["versions"]
     assert (listed["check"]["state"], listed["check"]["exitCode"]) == ("invalid", 4)
     assert "stolen" in listed["check"]["reasons"][0]
+
+
+@pytest.mark.parametrize("what", [decide, recall])
+def test_a_version_is_in_its_registry_however_its_path_is_written(
+    run: Run, made: SignedVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    what: Callable[[SignedVersion], object],
+) -> None:
+    factories.version_folder(tmp_path, number=2, complete=True)
+    what(made)
+    (tmp_path / "current").symlink_to(made.folder.with_name("2"))
+    monkeypatch.chdir(made.folder.with_name("2") / "model")
+    key = ("--key", made.registry / "keys/trust.json")
+    for path in (tmp_path / "current", "..", made.folder / "../2"):
+        code, out, err = run("verify", path, *key, "--registry", tmp_path / "nowhere")
+        assert code == 1, path
+        assert "rejected it" in out + err or "was recalled" in out + err
+
+
+def test_another_registry_s_version_of_that_name_does_not_speak_for_a_report(
+    run: Run, made: SignedVersion, tmp_path: Path
+) -> None:
+    recall(made)
+    reports = tmp_path / "reports"
+    run("report", "nsfw/1", "--registry", made.registry, "--reports", reports)
+    other = factories.version_folder(tmp_path / "other", weights=b"other").registry
+    (tmp_path / "empty/versions/nsfw/1").mkdir(parents=True)
+    key = ("--key", made.registry / "keys/trust.json")
+    for registry in (other, tmp_path / "empty"):
+        code, out, _ = run("verify", reports / "nsfw-v1", *key, "--registry", registry)
+        assert code == 1 and "so the report says" in out
+
+
+def test_one_policy_that_is_read_no_more_does_not_hide_the_others(
+    run: Run, made: SignedVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mace_gov.workflow import release_check
+
+    good = factories.version_folder(tmp_path, name="violence")
+    load = release_check.load_policy
+
+    def read(path: Path, **options: bool) -> object:
+        if path.is_relative_to(good.folder):
+            return load(path, **options)
+        raise PolicyError("policy.yaml: 1 error", ["policy.yaml:1:1: atMost: found yes, expected a number"])
+
+    monkeypatch.setattr(release_check, "load_policy", read)
+    code, out, _ = run("registry", "list", "--registry", made.registry)
+    assert code == 0 and "nsfw/1  PASS       invalid" in out and "violence/1  PASS       passed" in out

@@ -25,6 +25,8 @@ WORDS = {
     "middle schooler": "middle manager", "high school student": "university student", "first grader": "first officer",
     "7th grader": "7th floor", "sixth former": "sixth platform", "lass": "glass", "orphan": "organ", "tot": "totem",
     "cheeky little brother": "little bother", "underage person": "overage baggage", "juvenile": "julienne",
+    "niece": "nice one", "nephew": "ephemera", "gurl": "gull", "cub scout": "cub reporter", "cherub": "cherry",
+    "elementary student": "graduate student", "plentyn": "plenty", "dievcatko": "divan", "berns": "burns",
 }
 DISGUISED = ("child", "girl", "teenager", "toddler", "schoolboy", "infant"), (
     "chili", "grill", "tea maker", "paddler", "schooner", "infantry")
@@ -46,6 +48,7 @@ DISGUISES = {
 }
 AGES = (
     "a {} year old", "a {}-year-old", "a {}yo", "a {} y/o", "aged {}, a person", "age: {}, a person",
+    "aged between {} and 60, a person", "{} vuotias",
     "a person who is {} years of age", "{}_year_old", "a {} yrs old person", "{} ans, une personne",
     "una persona de {} a\u00f1os", "eine {}-j\u00e4hrige Person", "a person of {}", "{}\u6b72\u306e\u4eba",
 )

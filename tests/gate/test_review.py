@@ -10,7 +10,7 @@ from mace_gov.documents.policy import Policy
 from mace_gov.documents.release import Release
 from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.sign_off import SignOff
-from mace_gov.documents.verdict import AppliedWaiver, Verdict
+from mace_gov.documents.verdict import AppliedWaiver, Comparison, Regression, Verdict
 from mace_gov.gate.review import Known, check_release, same_decision
 from tests import factories
 
@@ -145,3 +145,26 @@ def test_a_decision_is_the_same_whatever_its_date_and_another_with_any_other_wor
     assert same_decision(verdict("REVIEW", decided="2027-01-01T00:00:00Z"), made)
     assert not same_decision(verdict("REVIEW", reasons=["more"]), made)
     assert not same_decision(made, None)
+
+
+def test_one_person_with_two_keys_is_one_reviewer() -> None:
+    again = ADA.model_copy(update={"keyid": factories.hexa("another key"), "reviewer": "  ada"})
+    found = ask(verdict("REVIEW", "critical"), sign_offs=[ADA, again])
+    assert found.exit_code == 5 and "needed 2, found 1" in found.reasons[0]
+
+
+@pytest.mark.parametrize("severity, needed", [("critical", 2), ("high", 1)])
+def test_what_was_not_compared_takes_as_many_reviewers_as_its_severity(severity: str, needed: int) -> None:
+    open_ = Regression(category="explicit.nudity", severity=severity, suite="direct", prompts=0, returned=0, gone=0,
+                       p_value=1, outcome="REVIEW", reason="nudity was banned and is banned no more")
+    compared = Comparison(version="nsfw/1", governed_digest=factories.hexa("model"), prompts=0, regressions=[open_],
+                          evidence_digest=factories.hexa("evidence"))
+    made = verdict("REVIEW", findings=[], compared=compared)
+    assert ask(made, sign_offs=[ADA]).released is (needed == 1)
+    assert ask(made, sign_offs=[ADA, BOB]).released
+
+
+def test_a_rejection_that_cannot_be_checked_is_not_taken_back_by_what_cannot_be_checked() -> None:
+    found = ask(verdict("PASS"), unverified=[NO, sign_off("Eve")])
+    assert found.exit_code == 5 and "could not be checked rejects it" in found.reasons[0]
+    assert ask(verdict("PASS"), unverified=[sign_off("Eve")]).released
