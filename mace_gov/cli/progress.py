@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 
 from rich.console import Group
 from rich.live import Live
@@ -48,18 +49,23 @@ class Pace:
     def left(self) -> float | None:
         """Seconds left; None as long as they cannot be told.
 
-        The time before the first mark is no measure of the others, for it holds what is loaded and compiled.
+        The time before the first mark is no measure of the others, for it holds what is loaded and compiled. Steps that
+        come in bursts, as pictures of a batch do, are measured from the first of one burst to the first of another.
         """
         if len(self._marks) < 2 or self.finished:
             return None
-        last, done = self._marks[-1]
-        since = last - max(WINDOW, (last - self.begun) / 2)
-        start = next((mark for mark in self._marks if mark[0] >= since), self._marks[-2])
-        start = self._marks[-2] if start is self._marks[-1] else start
-        if done <= start[1]:
+        now = self._marks[-1][0]
+        since = now - max(WINDOW, (now - self.begun) / 2)
+        marks = [mark for mark in self._marks if mark[0] >= since]
+        marks = marks if len(marks) > 1 else [self._marks[-2], self._marks[-1]]
+        gaps = [after[0] - before[0] for before, after in pairwise(marks)]
+        usual = (sum(gaps) - max(gaps)) / max(1, len(gaps) - 1)  # without the longest, which may be a halt
+        bursts = [marks[0], *(mark for mark, gap in zip(marks[1:], gaps, strict=True) if gap >= usual / 2)]
+        first, last = bursts[1 if len(bursts) > 2 else 0], bursts[-1]  # the window may begin within a burst
+        if last[1] <= first[1]:
             return None
-        each = (last - start[0]) / (done - start[1])
-        left = each * (self.total - done) - (self._clock() - last)
+        each = (last[0] - first[0]) / (last[1] - first[1])
+        left = each * (self.total - self.done) - (self._clock() - now)
         return left if left > 0 else None
 
 

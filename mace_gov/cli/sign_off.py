@@ -40,5 +40,5 @@ def sign_off(
                                "resource_uri": verified.resource_uri}))
         return
     typer.echo(f"signed  {decision} of {verified.resource_uri}, verdict {verdict}: {written}")
-    typer.echo("next: put it in the version's folder sign-offs/, if it is not there; "
-               "`mace-gov report` writes the report anew with it")
+    filed = "" if written.is_relative_to(registry) else "put it in the version's folder sign-offs/; "
+    typer.echo(f"next: {filed}`mace-gov report` writes the report anew with it")

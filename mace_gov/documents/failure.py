@@ -17,6 +17,6 @@ class Failure(Document):
     hint: str = ""
     """What to do next."""
     exit_code: int
-    """2 usage or policy, 3 incomplete or internal, 4 integrity, 1 recalled, 130 interrupted."""
+    """2 usage or policy, 3 incomplete or internal, 4 integrity, 1 recalled, 130, 143 or 129 interrupted."""
     policy_name: str
     """The policy's name as far as it is known: that of its file otherwise."""

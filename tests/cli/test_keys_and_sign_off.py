@@ -130,3 +130,14 @@ def test_a_private_key_is_made_where_git_ignores_it(run: Run, tmp_path: Path) ->
                            capture_output=True).stdout
     assert "team/keys/pipeline.pub.pem" in shown and "team/keys/pipeline.pem" not in shown
     assert "team/keys/model.pem" not in shown
+
+
+def test_a_sign_off_that_lies_beside_a_report_alone_says_where_it_must_go(run: Run, tmp_path: Path) -> None:
+    made = factories.version_folder(tmp_path, complete=True)
+    report = factories.report_folder(tmp_path, made)
+    assert run("keys", "generate", tmp_path / "ada.pem")[0] == 0
+    typed = ("sign-off", report, "--signing-key", tmp_path / "ada.pem", "--decision", "approve", "--reviewer", "Ada",
+             "--role", "safety", "--reason", "looked", "--key", made.key, "--registry")
+    _, here, _ = run(*typed, made.registry)
+    code, elsewhere, _ = run(*typed, tmp_path / "an auditor's")
+    assert (code, "put it in" in here, "put it in the version's folder" in elsewhere) == (0, False, True)

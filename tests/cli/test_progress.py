@@ -58,6 +58,22 @@ def test_what_was_at_hand_does_not_make_the_rest_look_quick(clock: Clock) -> Non
     assert pace.left() == pytest.approx(300, rel=0.2)
 
 
+def test_pictures_that_come_in_batches_do_not_look_quick(clock: Clock) -> None:
+    pace = Pace(320, clock)
+    for batch in range(1, 17):
+        for picture in range(16):
+            advance(pace, clock, 0.25 if picture else 36.25)  # a batch of 16 in 40 s
+            if batch > 3 and picture == 15:
+                assert pace.left() == pytest.approx((20 - batch) * 40, rel=0.1)
+
+
+def test_a_halt_does_not_make_the_rest_look_slow(clock: Clock) -> None:
+    pace = Pace(300, clock)
+    for step in range(100):
+        advance(pace, clock, 120 if step == 90 else 1)
+    assert pace.left() == pytest.approx(200 * 2, rel=0.5)
+
+
 def test_a_task_that_is_late_says_nothing_rather_than_nought(clock: Clock) -> None:
     pace = Pace(3, clock)
     advance(pace, clock, 1)
