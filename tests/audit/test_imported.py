@@ -43,13 +43,18 @@ HEADER = "file,base_file,prompt,seed,concept\n"
     ("a.png,x.png,a cat,7,cat\na.png,,a cat,7,big dog\n", "prompts.csv:3: found file = 'a.png' for"),
     ("a.png,,a cat,7,cat\na.png,,a cat,8,cat\n", "prompts.csv:3: found file = 'a.png', which .*prompts.csv:2 names"),
     ("a.png,,a cat,7,cat\n./a.png,,one cat,7,cat\n", "prompts.csv:3: found file = 'a.png', which"),
-    ("a.png,x.png,a cat,7,cat\nb.png,x.png,a cat,8,cat\n", "prompts.csv:3: found base_file = 'x.png', which"),
     (",,a cat,7,cat\n", "prompts.csv:2: found no file"),
     ("a.png,x.png,a cat,7,cat\nb.png,,a cat,8,cat\n", "a base_file for 1 of 2 pictures.*'b.png' has none"),
 ])
 def test_a_row_s_picture_is_its_own(tmp_path, rows, said):
     with pytest.raises(UsageError, match=said):
         read_prompts([table(tmp_path, HEADER + rows)], Asking(TWO, LEXICON), pictures=True)
+
+
+def test_one_picture_of_the_base_may_stand_for_several_wordings(tmp_path):
+    rows = "a.png,x.png,a cat,7,cat\nb.png,x.png,\"a cat, as others ask\",7,cat\n"
+    found = read_prompts([table(tmp_path, HEADER + rows)], Asking(TWO, LEXICON), pictures=True)
+    assert len(found.probes) == 2 and {names["base"] for names in found.pictures.values()} == {"x.png"}
 
 
 def test_one_picture_answers_several_questions_about_it(tmp_path):

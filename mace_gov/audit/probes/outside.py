@@ -150,7 +150,7 @@ class _Reader:
                            *(concept.translations or {}).values())
         }
         self._answered: dict[tuple[str, int], str] = {}
-        self._answers: dict[tuple[Side, str], tuple[tuple[str, int], str]] = {}
+        self._answers: dict[str, tuple[tuple[str, int], str]] = {}
         self._about = lru_cache(REMEMBERED)(self._of_concept)
         self._kept = lru_cache(REMEMBERED)(self._survivor)
 
@@ -239,11 +239,12 @@ class _Reader:
         if known != names:
             raise ValueError(f"found {_listed(names)} for the prompt and seed that {where} answers with "
                              f"{_listed(known)}, expected the same")
-        for side, name in names.items():
-            other, where = self._answers.setdefault((side, name), (want, row.where))
-            if other != want:
-                raise ValueError(f"found {FILES[side]} = '{name}', which {where} names for another prompt or seed, "
-                                 "expected a picture of its own")
+        # One picture of the base may stand for several wordings; of the model that is judged each is a sample.
+        name = names["governed"]
+        other, where = self._answers.setdefault(name, (want, row.where))
+        if other != want:
+            raise ValueError(f"found {FILES['governed']} = '{name}', which {where} names for another prompt or seed, "
+                             "expected a picture of its own")
 
 
 def _listed(names: dict[Side, str]) -> str:
