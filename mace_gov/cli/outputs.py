@@ -50,8 +50,10 @@ class Outputs:
             return [], []
         given = [value for name, value in values if value and name != "--output"]
         registry = next((value for name, value in values if name == "--registry"), "registry")
-        folders = [Path(value) for value in given if any(Path(value, name).exists() for name in SIGNED)]
-        return [os.path.realpath(value) for value in given if Path(value).is_file()], [
+        # os.path, unlike pathlib, raises nothing on names that are too long.
+        folders = [Path(value) for value in given
+                   if any(os.path.exists(Path(value, name)) for name in SIGNED)]  # noqa: PTH110
+        return [os.path.realpath(value) for value in given if os.path.isfile(value)], [  # noqa: PTH113
             os.path.realpath(each) for each in (*(Path(registry, name) for name in OF_REGISTRY), *folders)]
 
     def _refused(self, path: Path) -> bool:

@@ -25,8 +25,8 @@ from mace_gov.record.versions import new_version
 def wait(registry: Path, slow: bool = False):
     with progress() as shown, new_version(registry, "nsfw") as (number, folder), working(shown, "waiting"):
         (folder / "model").mkdir()
-        print("ready", flush=True)
         try:
+            print("ready", flush=True)
             time.sleep(60)
         finally:
             if slow:
