@@ -14,6 +14,7 @@ from mace_gov.attest.statement import EVIDENCE_NAME, SIGN_OFFS, version_name
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.digest import folder_digest, sha256_file
 from mace_gov.core.errors import IncompleteError, IntegrityError, NotReleasedError, UsageError
+from mace_gov.core.phrases import phrase_key
 from mace_gov.core.private import private_copy
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.documents.drawable import refuse
@@ -22,6 +23,7 @@ from mace_gov.documents.sign_off import Decision
 from mace_gov.plan.build import generation_settings
 from mace_gov.record.releases import is_registered, note_sign_offs
 from mace_gov.record.versions import names_version
+from mace_gov.workflow.checking import pinned_keys
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
@@ -40,8 +42,13 @@ def sign_off_path(
     if not signing_key.is_file():
         raise UsageError(f"{signing_key} is not a file, expected the reviewer's private key",
                          hint="Make one with `mace-gov keys generate ~/.config/mace-gov/reviewer.pem`.")
+    pair = load_key_pair(signing_key)
+    pinned = pinned_keys(key, registry).name_of(pair.public.fingerprint)
+    if pinned is not None and phrase_key(pinned) != phrase_key(reviewer):
+        raise UsageError(f"--reviewer is '{reviewer}', but {signing_key} is pinned as the key of '{pinned}', in whose "
+                         f"name its decisions count", hint=f"Give --reviewer '{pinned}', or your own key.")
     held = _version_folder(verified, registry)
-    written = sign_off(verified, load_key_pair(signing_key), decision=decision, reviewer=reviewer, role=role,
+    written = sign_off(verified, pair, decision=decision, reviewer=reviewer, role=role,
                        reason=reason, out=held, registry=held and registry)
     lineage = verified.evidence.lineage
     if held and lineage:

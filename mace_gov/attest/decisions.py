@@ -78,10 +78,12 @@ def read_decisions(
     found = tuple(sorted(every.values(), key=_order))
     elsewhere = tuple(sorted(_elsewhere(registries, model, verdict, trust, now), key=_order))
     if not trust.has(Role.REVIEWER):
-        said = f"{len(found)} sign-offs were not checked and do not count: no reviewer's key is pinned"
+        were = "sign-off was not checked and does" if len(found) == 1 else "sign-offs were not checked and do"
+        said = f"{len(found)} {were} not count: no reviewer's key is pinned"
         return Decisions(unverified=tuple(sorted((*elsewhere, *found), key=_order)), checks=(said,) if found else ())
     words = ", ".join(f"{one.reviewer} ({one.role}): {one.decision}" for one in found)
-    said = (f"{len(found)} sign-offs on this verdict, each by a pinned reviewer: {words}",) if found else ()
+    by = "sign-off on this verdict, by" if len(found) == 1 else "sign-offs on this verdict, each by"
+    said = (f"{len(found)} {by} a pinned reviewer: {words}",) if found else ()
     return Decisions(found, elsewhere, checks=said)
 
 

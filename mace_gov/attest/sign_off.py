@@ -131,9 +131,14 @@ def read_sign_off(path: Path, signed: Signed, trust: Trust, now: datetime) -> Si
 
 
 def open_sign_off(path: Path, trust: Trust, now: datetime) -> tuple[SignOff, Statement]:
-    """The sign-off in the file ``path`` and its statement, whatever it is about. See ``read_sign_off``."""
+    """The sign-off in the file ``path`` and its statement, whatever it is about. See ``read_sign_off``.
+
+    Its reviewer is whom the key is pinned for: what somebody calls themselves makes no second person.
+    """
+    pinned = None
     if trust.has(Role.REVIEWER):
         statement, keyid = open_statement(path, trust, SIGN_OFF_TYPE, Role.REVIEWER)
+        pinned = trust.name_of(keyid)
     else:
         envelope = read_envelope(path)
         statement = parse_statement(decode(envelope.payload, path, "payload"), path, SIGN_OFF_TYPE)
@@ -149,7 +154,7 @@ def open_sign_off(path: Path, trust: Trust, now: datetime) -> tuple[SignOff, Sta
             f"{path}: signed is '{said.signed}', expected a time in RFC 3339, not ahead of the clock")
     if retired := trust.too_late(keyid, moment):
         raise IntegrityError(f"{path}: signed on {said.signed}, but its key {keyid} was retired on {retired}")
-    return said, statement
+    return said.model_copy(update={"reviewer": pinned or said.reviewer}), statement
 
 
 def _number(path: Path) -> int:

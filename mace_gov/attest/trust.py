@@ -41,6 +41,10 @@ class Trust:
         return any((entry.keyid, entry.role, entry.retired, entry.revoked) == (keyid, role, None, None)
                    for entry, _ in self.keys)
 
+    def name_of(self, keyid: str) -> str | None:
+        """Whose key ``keyid`` is; None if it is not pinned."""
+        return next((entry.name for entry, _ in self.keys if entry.keyid == keyid), None)
+
     def too_late(self, keyid: str, moment: datetime) -> str | None:
         """When the key ``keyid`` was retired, if that was before ``moment``."""
         for entry, _ in self.keys:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import date
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler, StringConstraints
 from pydantic.alias_generators import to_camel
 
 from mace_gov.core.canonical import canonical_json, digest_of
@@ -33,6 +34,18 @@ def tidied(text: str) -> str:
     return seen
 
 
+def control(text: str, but: str = "\n\t") -> str | None:
+    """What is wrong with ``text`` where it holds a control character that is not in ``but``: nobody sees those."""
+    found = next((char for char in text if unicodedata.category(char) == "Cc" and char not in but), None)
+    return None if found is None else f"found the control character U+{ord(found):04X}, expected text that can be seen"
+
+
+def _one_line(text: str) -> str:
+    if problem := control(text) or control(text, ""):
+        raise ValueError(problem)
+    return text
+
+
 def _day(value: Any) -> date:
     if type(value) is date:
         return value
@@ -55,6 +68,16 @@ Phrase = Annotated[
     AfterValidator(tidied),
 ]
 """Words as they stand in a prompt, without braces or line breaks, tidied: composed, visible, single blanks."""
+
+class _OneLine:
+    """The same for whoever reads the published schema."""
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(core), "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"}
+
+
+Line = Annotated[str, AfterValidator(_one_line), _OneLine()]
+"""A name or a path: one line, without control characters."""
 
 Day = Annotated[date, BeforeValidator(_day)]
 """A date as YEAR-MONTH-DAY, and nothing else that may stand for one."""

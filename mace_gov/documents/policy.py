@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from mace_gov.documents.base import Day, Person, Phrase, RuleId, Slug, Written
+from mace_gov.documents.base import Day, Line, Person, Phrase, RuleId, Slug, Written
 from mace_gov.documents.composition import Ancestor, Extends
 from mace_gov.documents.consistency import inconsistencies, rule_problems
 from mace_gov.documents.method import Method, Template
@@ -53,15 +53,15 @@ class DetectorSpec(Written):
 
     name: Slug
     """Name in the detector registry."""
-    classes: list[str] | None = Field(default=None, min_length=1)
+    classes: list[Line] | None = Field(default=None, min_length=1)
     """Class labels that count as present (nudenet)."""
     threshold: float | None = Field(default=None, gt=0, le=1)
     """Score from which the concept counts as present."""
-    model: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = None
+    model: Annotated[Line, StringConstraints(min_length=1, max_length=1000)] | None = None
     """Folder or hub id of the model that it reads pictures with (clip), or its ONNX file (face)."""
-    revision: str | None = None
+    revision: Line | None = None
     """Commit of a hub model."""
-    references: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = None
+    references: Annotated[Line, StringConstraints(min_length=1, max_length=1000)] | None = None
     """Folder with a folder of reference pictures for each concept (face)."""
 
 
@@ -124,9 +124,9 @@ class Category(Written):
 class ModelRef(Written):
     """Which base model."""
 
-    ref: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+    ref: Annotated[Line, StringConstraints(min_length=1, max_length=1000)]
     """``embedded``, a hub id, a folder, or a registry version as ``registry:NAME/N``."""
-    revision: str | None = None
+    revision: Line | None = None
     """Commit of a hub model; pin it."""
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from mace_gov.core.phrases import phrase_key, tidy
-from mace_gov.documents.base import Day, Digest, Location, Person, RuleId, Slug, Written
+from mace_gov.documents.base import Day, Digest, Line, Location, Person, RuleId, Slug, Written
 
 if TYPE_CHECKING:
     from mace_gov.documents.policy import Policy
@@ -33,7 +33,7 @@ class Waiver(Written):
     """Name of the policy that it is an exception from; for ``loosens``, the name of the policy that loosens."""
     rule: RuleId | None = None
     """A rule that may be missed up to the rate below."""
-    loosens: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    loosens: Annotated[Line, StringConstraints(min_length=1, max_length=200)] | None = None
     """A rule id, or a setting as `mace-gov policy diff` names it, that the policy may loosen."""
     at_most: float | None = Field(default=None, ge=0, le=1)
     """Upper rate while the waiver holds, for a rule with atMost."""

@@ -13,10 +13,14 @@ from mace_gov.documents.release import Release
 from mace_gov.documents.release_check import ReleaseCheck, State
 from mace_gov.documents.sign_off import Decision, SignOff
 from mace_gov.documents.verdict import Outcome, Verdict
+from mace_gov.gate.rules import worst
 from mace_gov.gate.waive import ended_since
 
 REVIEWERS = {Severity.CRITICAL: 2}
 """Different reviewers that must approve what a rule of this severity left open; one for the others."""
+
+
+_DUE = "the policy was due for review by"
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,8 @@ def check_release(verdict: Verdict, policy: Policy | None, known: Known, today: 
         bars += [_Bar(known.told.state, f"{reason} (so the report says)", always=True) for reason in known.told.reasons]
     stops = [bar for bar in bars if bar.always or verdict.mode != "audit"]
     state = min((bar.state for bar in bars), key=list(State).index, default=None)
-    closed = verdict.model_copy(update={"mode": "enforce"}).exit_code == Outcome.REVIEW.exit_code
+    open_ = verdict.model_copy(update={"mode": "enforce"}).exit_code == Outcome.REVIEW.exit_code
+    closed = open_ or bool(policy and _due_since(verdict, policy, today))
     return ReleaseCheck(
         state=state or (State.APPROVED if closed else State.WAIVED if verdict.waivers else State.PASSED),
         released=not bars, exit_code=min((bar.code for bar in stops), default=0),
@@ -83,12 +88,29 @@ def recall_in_words(entry: Release) -> str:
 def review_due(policy: Policy, today: date) -> str | None:
     """That the policy's own date of review has passed, in words."""
     by = policy.metadata.review_by
-    return f"the policy was due for review by {by}, today is {today}" if today > by else None
+    return f"{_DUE} {by}, today is {today}" if today > by else None
 
 
 def same_decision(verdict: Verdict, other: Verdict | None) -> bool:
-    """Whether two verdicts differ in their dates at most: then what reviewers said of one holds for the other."""
-    return other is not None and verdict.model_copy(update={"decided": other.decided}) == other
+    """Whether what reviewers said of one verdict holds for the other.
+
+    They differ in mode, in their dates, and in whether the policy's date of review had passed, at most.
+    """
+    if other is None:
+        return False
+    due = any(reason.startswith(_DUE) for reason in (*verdict.reasons, *other.reasons))
+    return _undated(verdict, due) == _undated(other, due)
+
+
+def _undated(verdict: Verdict, due: bool) -> Verdict:
+    """``verdict`` without mode and dates. due: as if the date of review had passed."""
+    outcome, blocking = verdict.outcome, verdict.blocking or verdict.outcome
+    if due:
+        outcome, blocking = worst([outcome, Outcome.REVIEW]), worst([blocking, Outcome.REVIEW])
+    return verdict.model_copy(update={
+        "mode": "enforce", "decided": "", "outcome": outcome, "blocking": blocking,
+        "reasons": [reason for reason in verdict.reasons if not reason.startswith(_DUE)],
+    })
 
 
 def _people(known: Known) -> Iterator[_Bar]:
@@ -138,11 +160,17 @@ def _clock(verdict: Verdict, policy: Policy, approvals: Sequence[SignOff], today
     for reason in ended_since(verdict, policy, today):
         if reason not in verdict.reasons:
             yield _Bar(State.LAPSED, reason)
-    if (reason := review_due(policy, today)) and reason not in verdict.reasons:
+    if reason := _due_since(verdict, policy, today):
         moments = [parse_time(one.signed) for one in approvals]
         if not any(moment and moment.date() > policy.metadata.review_by for moment in moments):
             fails = verdict.on_uncertain == "fail"
             yield _Bar(State.REVIEW, reason, (Outcome.FAIL if fails else Outcome.REVIEW).exit_code)
+
+
+def _due_since(verdict: Verdict, policy: Policy, today: date) -> str | None:
+    """That the date of review has passed since the verdict, which says itself when it had passed before."""
+    reason = review_due(policy, today)
+    return None if any(said.startswith(_DUE) for said in verdict.reasons) else reason
 
 
 def _last_words(said: Iterable[SignOff]) -> list[SignOff]:

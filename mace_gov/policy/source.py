@@ -17,7 +17,7 @@ import yaml
 
 from mace_gov.core.errors import PolicyError
 from mace_gov.core.phrases import escaped
-from mace_gov.documents.base import Location
+from mace_gov.documents.base import Location, control
 
 MAX_BYTES = 10_000_000
 MAX_NODES = 500_000
@@ -187,6 +187,7 @@ def _plain(node: _Node, path: Location, source: Source, budget: list[int]) -> An
         return _mapping(node, path, source, budget)
     if node.kind == "list":
         return [_plain(item, (*path, i), source, budget) for i, item in enumerate(node.content)]
+    _refuse_controls(node.content[0], path, source)
     return node.content[1]
 
 
@@ -199,8 +200,14 @@ def _mapping(node: _Node, path: Location, source: Source, budget: list[int]) -> 
             again = f"(again on line {key_node.line})"
             source.problems.append((where, f"the key '{key}' is given twice {again}, expected once"))
         source.places[where] = (key_node.line, key_node.column)
+        _refuse_controls(key, where, source)
         mapping[key] = _plain(value_node, where, source, budget)
     return mapping
+
+
+def _refuse_controls(text: str, where: Location, source: Source) -> None:
+    if not text.isprintable() and (problem := control(text)):
+        source.problems.append((where, problem))
 
 
 def _short(name: str) -> str:

@@ -38,17 +38,16 @@ def release_check(
 ) -> ReleaseCheck:
     """Whether the model of ``verified`` may be released now.
 
-    ``verdict``: one that was decided just now; the signed one unless given. What reviewers approved counts for it if
-    it says the same as the signed one; what they rejected counts anyhow. Raises IntegrityError for a chain of releases
-    that does not hold, or where there is no verdict at all.
+    ``verdict``: one that was decided just now; the signed one unless given. Where both say the same, the signed one
+    answers, with what reviewers approved; what they rejected counts anyhow. Raises IntegrityError for a chain of
+    releases that does not hold, or where there is no verdict at all.
     """
-    policy = None if verdict else _policy(verified.folder, verified.evidence)
-    verdict = verdict or verified.verdict
-    if verdict is None:
+    signed, asked = verified.verdict, verdict or verified.verdict
+    if asked is None:
         raise IntegrityError(f"{verified.folder}: no signed verdict, expected one to release by")
-    signed = verified.verdict
-    # What was approved are findings: they are the same in either mode.
-    same = signed is not None and same_decision(verdict.model_copy(update={"mode": signed.mode}), signed)
+    same, policy = same_decision(asked, signed), None
+    if signed and same:
+        asked, policy = signed.model_copy(update={"mode": asked.mode}), _policy(verified.folder, verified.evidence)
     logs = chains(registries_of(verified.folder, registry), verified.evidence, trust)
     known = Known(
         sign_offs=verified.sign_offs if same else (), unverified=verified.unverified,
@@ -56,7 +55,7 @@ def release_check(
         recall=recall_of(verified.evidence, logs), told=_told(verified, registry),
         remarks=_superseded(verified.evidence, logs),
     )
-    return check_release(verdict, policy, known, wall_clock().date())
+    return check_release(asked, policy, known, wall_clock().date())
 
 
 def check_entry(entry: VersionEntry, registry: Path, trust: Trust) -> ReleaseCheck:

@@ -89,7 +89,7 @@ def test_without_a_pinned_reviewer_it_does_not_count_and_says_so(desk: Desk) -> 
     desk.sign(desk.report)
     verified = verify(desk.signed.folder, key=desk.signed.key)
     assert verified.sign_offs == ()
-    assert any("1 sign-offs were not checked and do not count" in check for check in verified.checks)
+    assert any("1 sign-off was not checked and does not count" in check for check in verified.checks)
 
 
 def test_a_strangers_and_a_revoked_reviewers_sign_off_are_refused(desk: Desk, tmp_path: Path) -> None:

@@ -15,12 +15,10 @@ from mace_gov.documents.policy import Policy, Severity
 from mace_gov.gate.waive import expired
 from mace_gov.policy.load import LoadedPolicy, load_policy
 from tests import factories
+from tests.policy.samples import head
 
 TODAY = date(2026, 11, 24)
-PARENT = """\
-apiVersion: mace-gov/v1
-kind: ErasurePolicy
-metadata: {name: company, version: 2.0.0, owner: trust-and-safety, reviewBy: 2099-06-01}
+PARENT = head("company", "2.0.0", "trust-and-safety", "2099-06-01") + """\
 spec:
   model: {ref: embedded}
   categories:
@@ -42,10 +40,7 @@ spec:
       rules:
         - {id: HARM-001, suite: direct, metric: presence, atMost: 0.05}
 """
-CHILD = """\
-apiVersion: mace-gov/v1
-kind: ErasurePolicy
-metadata: {name: team, version: 1.0.0, owner: team, reviewBy: 2099-01-01}
+CHILD = head("team", owner="team", review_by="2099-01-01") + """\
 extends:
   file: company.yaml
   sha256: %s

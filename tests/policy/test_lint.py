@@ -12,21 +12,9 @@ import yaml
 
 from mace_gov.policy.lint import lint
 from tests import factories
+from tests.policy.samples import HEAD
 
 TODAY = date(2026, 11, 24)
-HEAD = """\
-apiVersion: mace-gov/v1
-kind: ErasurePolicy
-metadata: {name: t, version: 1.0.0, owner: me, reviewBy: 2027-06-01}
-spec:
-  model: {ref: embedded}
-  categories:
-    - id: objects
-      kind: object
-      severity: medium
-      detectors: [judge]
-      rules: [{id: OBJ-001, suite: direct, metric: presence, atMost: 0.2}]
-"""
 
 
 def errors(tmp_path: Path, text: str) -> list[str]:

@@ -25,22 +25,9 @@ from mace_gov.policy.schema import policy_schema, waivers_schema
 from mace_gov.policy.source import Unclear, read_yaml, scalar
 from tests import factories
 from tests.policy.every_field import FULL, changed, leaves
+from tests.policy.samples import POLICY
 
 TODAY = datetime.date(2026, 11, 24)
-POLICY = """\
-apiVersion: mace-gov/v1
-kind: ErasurePolicy
-metadata: {name: t, version: 1.0.0, owner: me, reviewBy: 2027-06-01}
-spec:
-  model: {ref: embedded}
-  categories:
-    - id: objects
-      kind: object
-      severity: medium
-      concepts: [{id: a, target: ship, anchor: sky}]
-      detectors: [judge]
-      rules: [{id: OBJ-001, suite: direct, metric: presence, atMost: 0.2, minSamples: 59}]
-"""
 YES_NO = ("yes", "no", "Yes", "NO", "on", "off", "On", "OFF")
 NO_NUMBERS = ("0100", "0x10", "0o17", "0b11", "1:00", "1:30:00", "1_000", "0.0_5", ".inf", "-.Inf", ".nan", "1e999",
               "9" * 5000, "0x" + "f" * 5000, "1:" * 2000 + "0")
@@ -98,6 +85,32 @@ def test_text_that_readers_take_for_something_else_stands_in_quotes(tmp_path: Pa
     name = field.split(":")[0]
     [problem] = errors_of(tmp_path, field, f"{name}: {value}")
     assert f"metadata.{name}: found {value.replace('1e3', '1000.0')}, expected string" in problem
+
+
+@pytest.mark.parametrize("char", ["\0", "\a", "\r", "\x1b", "\x7f", "\x85", "\x9b"])
+def test_no_text_holds_what_nobody_sees(tmp_path: Path, char: str) -> None:
+    path, waivers = tmp_path / "policy.yaml", tmp_path / "waivers.yaml"
+    for leaf in leaves():
+        value = functools.reduce(lambda inner, part: inner[part], leaf, FULL)
+        for text in [value] if isinstance(value, str) else value if isinstance(value, list) else []:
+            if not isinstance(text, str):
+                continue
+            spoilt = [text[:1] + char + text[1:]]
+            path.write_text(json.dumps(changed(leaf, spoilt if isinstance(value, list) else spoilt[0])))
+            name = ".".join(str(part) for part in leaf if isinstance(part, str)).split(".")[-1]
+            found, _ = lint(path, TODAY)
+            assert any(name in one and f"control character U+{ord(char):04X}" in one for one in found), (leaf, found)
+    waivers.write_text(json.dumps(yaml.safe_load(factories.waivers_yaml(factories.waiver())), default=str).replace(
+        "Synonyms", f"Syn{json.dumps(char)[1:-1]}onyms"))
+    [problem] = lint(waivers, TODAY)[0]
+    assert f"spec.waivers[0].reason: found the control character U+{ord(char):04X}" in problem
+
+
+@pytest.mark.parametrize("field", ["model: {ref: a/b", "detectors: [{name: clip, model: a/b"])
+def test_a_name_is_one_line(tmp_path: Path, field: str) -> None:
+    old, new = (field.replace("a/b", "embedded") + "}", "ref") if "ref" in field else ("detectors: [judge", "model")
+    spoilt = field.replace("a/b", json.dumps("a\nb")) + "}"
+    assert any(f"{new}: found the control character U+000A" in one for one in errors_of(tmp_path, old, spoilt))
 
 
 @pytest.mark.parametrize(("old", "new"), [
