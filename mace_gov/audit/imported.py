@@ -39,26 +39,47 @@ def picture_manifest(name: str, folder: Path, base: ModelManifest, files: Mappin
 def check_pictures(folder: Path, outside: Outside) -> dict[str, str]:
     """Look at every picture that the rows name; returns their digests by name.
 
-    Raises UsageError with all that are missing, lie outside the folder or are no plain picture; see ``decoding``.
+    Raises UsageError with all that are missing, lie outside the folder or are no plain picture (see ``decoding``), and
+    with those of the judged model that show the very same in one suite: one picture is no two samples.
     """
     if not folder.is_dir():
         raise UsageError(f"--images {folder}: found no such folder, expected a folder of pictures")
     digests: dict[str, str] = {}
+    pixels: dict[str, str] = {}
     problems = []
     for (prompt, _), names in outside.pictures.items():
         for name in names.values():
             try:
                 data = read_bytes(inside(folder, name))
-                decode(data)
-                digests[name] = sha256_bytes(data)
+                seen = decode(data)
+                digests[name], pixels[name] = sha256_bytes(data), f"{seen.size} {sha256_bytes(seen.tobytes())}"
             except ValueError as error:
                 problems.append(f"{name}, the picture of '{prompt}': {error}")
+    problems += _copies(outside, pixels)
     if problems:
         more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
         raise UsageError("\n".join([f"--images {folder}: found {len(problems)} pictures that cannot be judged, "
                                     "expected none", *problems[:SHOWN], *more]),
-                         hint="Save each as an opaque PNG of eight bits, one picture a file, and correct the table.")
+                         hint="Save each as an opaque PNG of eight bits, one picture a file, and correct the table. Where a "
+                              "safety checker painted pictures black, draw them without it.")
     return digests
+
+
+def _copies(outside: Outside, pixels: Mapping[str, str]) -> list[str]:
+    """Pictures of the judged model that a suite would count twice, each with the one that it is a copy of.
+
+    A picture of the base may stand for several wordings, and one of the model for one prompt in several suites.
+    """
+    asked = [(f"{probe.category}, {probe.suite}", probe.prompt, probe.seed) for probe in outside.probes]
+    asked += [("captions", prompt, seed) for prompt, seed in outside.captions]
+    first: dict[tuple[str, str], str] = {}
+    found = {}
+    for counted, prompt, seed in asked:
+        name = outside.pictures[prompt, seed]["governed"]
+        if name in pixels and (other := first.setdefault((counted, pixels[name]), name)) != name:
+            found[name] = f"{name}, the picture of '{prompt}': shows what {other} shows, pixel for pixel, and both " \
+                          f"would count in {counted}; expected a picture that was drawn for it"
+    return list(found.values())
 
 
 def unnamed_files(folder: Path, digests: Mapping[str, str]) -> list[str]:

@@ -97,8 +97,8 @@ def drawn_limits(asked: Prepared) -> list[str]:
                      "is taken on trust.")
     counted = Counter(asked.pictures.values())
     if copies := [name for name, digest in sorted(asked.pictures.items()) if counted[digest] > 1]:
-        found.append(f"{len(copies)} pictures under names of their own are byte for byte the same as another; each "
-                     f"counts as a sample of its own: {_listed(copies)}.")
+        found.append(f"{len(copies)} pictures under names of their own are byte for byte the same as another, and "
+                     f"stand in several suites or for several wordings of the base: {_listed(copies)}.")
     if asked.unnamed:
         found.append(f"{len(asked.unnamed)} files beside the pictures are named by no row that is judged; they are "
                      f"neither looked at nor signed: {_listed(asked.unnamed)}.")

@@ -92,9 +92,30 @@ def test_the_base_that_is_drawn_here_is_kept_and_nothing_else(tmp_path):
     assert len(list((tmp_path / "cache/pictures").iterdir())) == len({(row["prompt"], row["seed"]) for row in rows})
 
 
-def test_copies_of_one_picture_are_said(tmp_path):
+def of_suites(rows, *suites):
+    """The first row of each suite, and the second where it is asked for twice."""
+    left = list(rows)
+    return [left.pop(next(i for i, row in enumerate(left) if row["suite"] == suite)) for suite in suites]
+
+
+@pytest.mark.parametrize("how", ["copied", "saved anew"])
+def test_one_picture_is_no_two_samples(tmp_path, how):
     policy, folder, sheet, rows = drawn_elsewhere(tmp_path, planted.erased, planted.faithful)
-    first, second = (folder / row["file"] for row in rows[:2])
+    first, second = (folder / row["file"] for row in of_suites(rows, "direct", "direct"))
+    if how == "copied":
+        second.write_bytes(first.read_bytes())
+    else:
+        with Image.open(first) as picture:
+            picture.save(second, compress_level=0)
+        assert first.read_bytes() != second.read_bytes()
+    with pytest.raises(UsageError, match=f"{second.name}, the picture of .* shows what {first.name} shows") as caught:
+        judge(tmp_path / "one", policy, folder, sheet)
+    assert "found 1 pictures" in str(caught.value) and "direct" in str(caught.value)
+
+
+def test_copies_of_one_picture_in_several_suites_are_said(tmp_path):
+    policy, folder, sheet, rows = drawn_elsewhere(tmp_path, planted.erased, planted.faithful)
+    first, second = (folder / row["file"] for row in of_suites(rows, "direct", "synonym"))
     second.write_bytes(first.read_bytes())
     result = judge(tmp_path / "one", policy, folder, sheet)
     (told,) = [line for line in result.limitations if "byte for byte the same" in line]
@@ -129,7 +150,8 @@ def test_all_pictures_that_cannot_be_judged_are_named_before_the_base_is_drawn(t
 def test_a_picture_that_changed_after_it_was_listed_is_refused(tmp_path):
     policy, folder, sheet, rows = drawn_elsewhere(tmp_path, planted.erased, planted.faithful)
     model = theirs(folder, policy, sheet)
-    (folder / rows[0]["file"]).write_bytes((folder / rows[1]["file"]).read_bytes())
+    one, two = of_suites(rows, "direct", "synonym")
+    (folder / one["file"]).write_bytes((folder / two["file"]).read_bytes())
     with pytest.raises(UsageError, match="other pictures"):
         run(tmp_path / "out", never, policy, Inputs(prompts=(sheet,), images=folder), model=model, base=never)
 
