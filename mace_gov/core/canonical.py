@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from mace_gov.core.digest import sha256_bytes
+
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def canonical_json(value: Any) -> bytes:
@@ -19,7 +23,7 @@ def digest_of(value: Any) -> str:
 
 
 def strict_json(data: bytes) -> Any:
-    """Parse JSON, refusing a duplicate key, NaN and infinity: two readers must never see two things.
+    """Parse JSON, refusing a duplicate key, NaN, infinity and half a character: two readers must never see two things.
 
     Raises ValueError.
     """
@@ -36,6 +40,11 @@ def strict_json(data: bytes) -> Any:
         raise ValueError(f"{name} is not JSON")
 
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=pairs, parse_constant=constant)
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=pairs, parse_constant=constant)
+        if _SURROGATE.search(data):
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        return value
+    except UnicodeEncodeError as error:
+        raise ValueError("half of a surrogate pair is no character") from error
     except RecursionError as error:
         raise ValueError("nested too deeply") from error

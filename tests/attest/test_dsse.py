@@ -122,7 +122,9 @@ def test_the_spare_bits_of_base64_are_not_free(pair: KeyPair, tmp_path: Path) ->
 
 def test_strict_json_refuses_what_two_readers_could_read_differently() -> None:
     assert strict_json(b'{"a":{"b":[1,2.5,null]}}') == {"a": {"b": [1, 2.5, None]}}
-    for text in (b'{"a":1,"a":1}', b'{"x":{"a":1,"a":2}}', b'[NaN]', b'[Infinity]', b"[-Infinity]", b"\xef\xbb\xbf{}"):
+    assert strict_json(b'["\\ud83d\\ude00", "\\\\ud800"]') == ["\U0001f600", "\\ud800"]
+    for text in (b'{"a":1,"a":1}', b'{"x":{"a":1,"a":2}}', b'[NaN]', b'[Infinity]', b"[-Infinity]", b"\xef\xbb\xbf{}",
+                 b'["\\ud800"]', b'{"\\uDFFF":1}', b'["\\ude00\\ud83d"]'):
         with pytest.raises(ValueError):
             strict_json(text)
 
