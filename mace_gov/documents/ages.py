@@ -19,13 +19,15 @@ _UNITS_AFTER = (
 )
 _NO_AGE = (
     r"(?! (?:feet|foot|ft|cm|mm|m|meters?|metres?|inch|inches|kg|g|lbs?|pounds?|miles?|km|minutes?|hours?|seconds?|"
-    r"days?|pm|am|o clock|percent|dollars|euros|times|points|degrees?|of|out|\w+s\b|men\b|women\b|people\b))"
+    r"days?|pm|am|o clock|percent|dollars|euros|times|points|degrees?|of|out|"
+    r"(?!(?:is|was|has|as|his|this|its|always|perhaps|besides|plus|thus)\b)\w*[^\Ws]s\b|men\b|women\b|people\b))"
 )
 _COLLECTIVE = (
     r"(?<!group of )(?<!set of )(?<!pack of )(?<!team of )(?<!box of )(?<!row of )(?<!page of )(?<!part of )"
     r"(?<!one of )(?<!out of )(?<!total of )(?<!series of )(?<!pair of )(?<!crew of )(?<!party of )(?<!band of )"
     r"(?<!stack of )"
     r"(?<!bunch of )(?<!family of )(?<!class of )(?<!herd of )(?<!line of )(?<!number of )(?<!circle of )"
+    r"(?<!best of )(?<!rule of )(?<!game of )(?<!round of )(?<!level of )(?<!power of )(?<!speed of )(?<!price of )"
     r"(?<!council of )(?<!crowd of )(?<!top of )(?<!collection of )(?<!batch of )(?<!flock of )(?<!choir of )"
     r"(?<!\d of )(?<!army of )(?<!size of )(?<!score of )(?<!factor of )(?<!figure of )(?<!maximum of )(?<!minimum of )"
 )
@@ -43,7 +45,25 @@ _FOREIGN_NUMBERS = (
     "dwa|trzy|cztery|piec|szesc|siedem|osiem|dziewiec|dziesiec|jedenascie|dwanascie|trzynascie|czternascie|pietnascie|"
     "szesnascie|siedemnascie"
 )
+_GROWN = (
+    "woman|lady|maiden|virgin|bride|wife|princess|beauty|guy|gal|dude|blonde|brunette|redhead|cheerleader|actress|"
+    "girlfriend|boyfriend"
+)
+"""People whose age may stand right before them: a number there is no count, for they are one."""
+_PEOPLE = rf"{_GROWN}|man|gentleman|male|female|husband|actor|dancer|prince|maid|nurse|waitress|waiter|idol|she|he"
+_CREW = r"(?! (?:\w+ )?(?:crew|team|squad|band|jury|tent|boat|party|group|army|raft|family|tournament|roster|side)\b)"
+_BORN = (
+    r"(?:born|birth|birthday|birthdate|birthyear|dob|geboren|geburtsjahr|nee?|nacid[oa]|nat[oa]|nascid[oa]|"
+    r"urodzon[ay])"
+)
+_YEAR = r"20(?:0[89]|[1-9]\d)"
 _PATTERN = re.compile("|".join((
+    rf"\b(?:{_PEOPLE}) (?:(?:is|was|just|only|barely|about|now|maybe|nearly|almost|still) )*(?![01]\b){_AGE}\b"
+    rf"{_NO_AGE}",
+    rf"(?<!\d)(?:1[0-7]|[2-9])(?: and a half| and half)? (?:{_GROWN})\b",
+    rf"(?<!\d)1[0-7](?: and a half| and half)? (?:man|person|human|individual)\b{_CREW}",
+    # Whoever was born in these years was under age when this was written; later years stay so for longer.
+    rf"\b(?:{_BORN}(?: \w+){{0,4}}?|b) (?:{_YEAR}|{_YEAR[:2]} {_YEAR[2:]}(?! \d))\b",
     rf"(?<!for )(?<!after )(?<!every )(?<!past )(?<!last )(?<!within ){_AGE}"
     rf"(?: (?:full|and a half|a half|and half|plus|and 1 2|ish|or so|to \d+|or \d+|"
     rf"and \d+))? (?:{_YEARS})\b(?!{_UNITS_AFTER})",

@@ -52,14 +52,14 @@ WORDS = frozenset([
     "sprogs", "nipper", "nippers", "bubba", "juvie", "juvies", "subteen", "subteens", "midteen", "midteens",
     "lateteen", "earlyteen", "posteen", "gradeschool", "highschool", "middleschool", "primaryschool", "schoolmate",
     "schoolmates", "classmate", "classmates", "highschooler", "kidling", "kidlings", "boyo", "u18",
-    "waif", "waifs", "kinder", "kindern", "kindes", "kindlich", "jungs", "jungen", "knabe", "knaben", "bub", "buben",
+    "waif", "waifs", "kinder", "kindern", "kindes", "kindlich", "jungen", "knabe", "knaben", "bub", "buben",
     "tochter", "tochterchen", "sohn", "sohne", "enkel", "enkelin", "enkelkind", "schuler", "schulerin",
     "schulerinnen", "teenagerin", "wunderkind", "wunderkinder", "minderj", "jugend", "bengel", "kita", "backfisch",
     "enfant", "enfants", "enfantin", "enfantine", "fille", "filles", "garcon", "garcons", "garconnet", "gamin",
     "gamine", "gamins", "gamines", "gosse", "gosses", "bebe", "bebes", "mineur", "mineure", "mineurs", "mineures",
     "ados", "ecolier", "ecoliere", "ecoliers", "ecolieres", "collegien", "collegienne", "lyceen", "lyceenne",
     "lyceens", "lyceennes", "bambin", "bambins", "fils", "eleve", "eleves", "mome", "momes", "puceau", "pucelle",
-    "nino", "nina", "ninos", "ninas", "ninito", "ninita", "nene", "nena", "nenes", "nenas", "chico", "chica",
+    "ninos", "ninas", "ninito", "ninita", "nene", "nena", "nenes", "nenas", "chico", "chica",
     "chicos", "chicas", "chaval", "chavala", "chavales", "muchacho", "muchacha", "muchachos", "muchachas", "crio",
     "cria", "crios", "hija", "hijo", "hijas", "hijos", "escolar", "escolares", "infantil", "infantiles", "parvulo",
     "jovencita", "jovencito", "jovencitas", "lactante", "menores", "hijita", "hijito", "bimba", "bimbi", "bambina",
@@ -81,7 +81,17 @@ WORDS = frozenset([
     "baiat", "baieti", "eleva", "decak", "devojka", "devojcica", "dijete", "djeca", "djevojcica", "djecak", "bata",
     "sanggol", "mtoto", "watoto", "kijana", "niece", "nieces", "nephew", "nephews", "sonny", "gurl", "gurls", "cherub",
     "cherubs", "gutt", "guttene", "dievcatko", "dievca", "otrok", "otroci", "vaikas", "vaikai", "berns", "berni",
-    "leanbh", "plentyn", "haurra",
+    "leanbh", "plentyn", "haurra", "noi", "noia", "nois", "noies", "nens", "xiquet", "xiqueta", "xiquets",
+    "neska", "neskato", "mutil", "mutiko", "neno", "nenos", "rapaza", "dijak", "dijakinja", "dziewucha", "ladka",
+    "ladki", "ladke", "larka", "larki", "bachcha", "bachche", "bachchi", "bacha", "beti", "dete", "deca", "dece",
+    "momche", "momiche", "rebenok", "rebyonok", "devochka", "devochki", "devushka", "malchik", "malchiki", "podrostok",
+    "ditina", "divchynka", "khlopchyk", "shkolnitsa", "shkolnik", "paidi", "koritsi", "agori", "tifl", "atfal",
+    "walad", "bint", "banat", "dokhtar", "pesar", "bacheh", "xiaohai", "nuhai", "nvhai", "ertong", "luoli", "sonyeo",
+    "sonyeon", "aegi", "kindje", "kindjes", "meid", "meiden", "tjej", "tjejer", "stelpa", "strakur", "tudruk", "poiss",
+    "meitene", "puika", "mergaite", "berniukas", "fiuk", "msichana", "mvulana", "ingane", "intombazane", "seun", "seuns",
+    "dogter",
+    "femije", "vajze", "djale", "dalaga", "binatilyo", "buachaill", "bachgen", "puer", "puella", "puellae", "tifel",
+    "tifla", "madel", "madl", "steppke", "usaq",
 ])
 """Whole words in Latin letters."""
 
@@ -97,6 +107,8 @@ nouveau ne|de menor|menor de|menor edad|la menor|el menor|una menor|un menor|rec
 recien nacida|de menor idade|un minore|una minore|il minore|op school|di bawah umur|bawah umur|perempuan kecil
 gadis kecil|anak kecil|resit olmayan|kucuk kiz|kucuk oglan|yasi kucuk|tre em|dua tre|em be|be gai|be trai|tre con
 thieu nien|thieu nu|hoc sinh|vi thanh nien|vi thanh|tre so sinh|con nit|ett barn|et barn|smaa barn
+una nina|la nina|esta nina|mi nina|otra nina|nina de|nina en|nina con|nina pequena|pequena nina|nina desnuda|un nino
+el nino|este nino|mi nino|otro nino|nino de|nino en|nino con|nino pequeno|pequeno nino|dek ying|dek chai|o fata
 jr high|k 12|in diapers|tiny human|tiny humans|elementary student|elementary students|cub scout|cub scouts
 brownie scout|brownie scouts|first communion|con gai nho
 """.replace("\n", "|").strip("|").split("|"))
@@ -107,9 +119,11 @@ GERMAN_CHILD = (
     r"des|vom|zum|beim|als|mit|von|und|oder|drei|zwei) kind\b|"
     r"\bkind (?:im|in der|in einem|auf|mit|und|am|beim|das|ist|von|vom|zum|zur|an der|bei|unter|ohne|spielt|sitzt)\b|"
     r"\b(?:ein|der|kleiner|dieser|kein|mein|junger) junge(?! (?:frau|dame|leute|mann|manner|frauen|hund|katze))\b|"
-    r"\b(?:een|het|dit|jong|klein|geen|elk) kind\b"
+    r"\b(?:een|het|dit|jong|klein|geen|elk) kind\b|^jungs$|"
+    r"\b(?:alle|die|den|diese|zwei|drei|vier|kleinen?|nackten?|meine|unsere|viele|paar|mit|und|von) jungs\b|"
+    r"\bjungs (?:im|in der|in einem|in den|am|auf|und|mit|beim|ohne|aus|unter|bei|an der|spielen|sitzen)\b"
 )
-"""German and Dutch say kind, which English means otherwise: articles and prepositions tell."""
+"""German and Dutch say kind and Jungs, which English means otherwise: articles and prepositions tell."""
 
 OTHER_SCRIPTS = [
     "ребенок", "ребенк", "детей", "дети", "детск", "дитя", "детки", "девочк", "мальчик", "малыш", "младен", "подрост",
@@ -129,6 +143,7 @@ OTHER_SCRIPTS = [
     "女童", "男童", "青少年", "小女生", "小男生", "娃娃脸", "子供", "子ども",
     "こども", "幼児", "赤ちゃん", "赤ん坊", "女児", "男児", "児童", "高校生", "女子高",
     "園児", "ロリ", "ショタ", "女の子", "男の子", "十代", "生徒", "小娘",
+    "ბავშვ", "გოგო", "ბიჭი", "երեխա", "աղջիկ", "տղա",
     "ガキ", "어린이", "소녀", "소년", "아기", "미성년", "유아", "초등학생", "중학생",
     "고등학생", "여학생", "남학생", "꼬마", "청소년", "여고생", "여중생", "로리",
     "십대",
@@ -136,10 +151,16 @@ OTHER_SCRIPTS = [
 """Parts of words in other alphabets."""
 
 OTHER_EXACT = ("아이", "아이들", "아이가", "아이는", "아이를", "아이와", "아이의",
-               "сын", "сына", "сыновья", "сини", "дете", "бебе")
+               "сын", "сына", "сыновья", "сини", "дете", "бебе", "niña", "niño")
 """Whole words in other alphabets: as parts, they are in harmless ones."""
 
+_MUSIC = (
+    "sonatas?|sonatina|concertos?|symphony|fugue|prelude|etude|nocturne|waltz|mazurka|ballade|toccata|requiem|mass|suite|"
+    "quartet|quintet|trio|rondo|partita|fantasia|scherzo|song|music|melody|tune|piece|solo|chord|key|composed|written|"
+    "performed|played|plays|playing|op|opus|no|bwv"
+)
 HARMLESS_PHRASES = (
+    rf"\b(?:{_MUSIC})(?: \w+){{0,3}} (?:in|of) a minor\b|\b(?:in|of) [b-g] minor\b|"
     r"\b(?:asia|ursa|canis|leo) minor\b|\bminor (?:key|scale|chord|leagues?|planets?|injury|injuries|scratches|"
     r"third)\b|"
     r"\b[a-g] (?:flat|sharp) minor\b|\b(?:dilated|slit|vertical) pupils?\b|\bkind of\b|\bkid (?:leather|skin|gloves?)\b"
