@@ -60,8 +60,8 @@ def check_pictures(folder: Path, outside: Outside) -> dict[str, str]:
         more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
         raise UsageError("\n".join([f"--images {folder}: found {len(problems)} pictures that cannot be judged, "
                                     "expected none", *problems[:SHOWN], *more]),
-                         hint="Save each as an opaque PNG of eight bits, one picture a file, and correct the table. Where a "
-                              "safety checker painted pictures black, draw them without it.")
+                         hint="Save each as an opaque PNG of eight bits, one picture a file, and correct the table. "
+                              "Where a safety checker painted pictures black, draw them without it.")
     return digests
 
 

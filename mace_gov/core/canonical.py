@@ -8,7 +8,6 @@ from typing import Any
 
 from mace_gov.core.digest import sha256_bytes
 
-
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 

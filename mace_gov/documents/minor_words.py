@@ -88,8 +88,8 @@ WORDS = frozenset([
     "ditina", "divchynka", "khlopchyk", "shkolnitsa", "shkolnik", "paidi", "koritsi", "agori", "tifl", "atfal",
     "walad", "bint", "banat", "dokhtar", "pesar", "bacheh", "xiaohai", "nuhai", "nvhai", "ertong", "luoli", "sonyeo",
     "sonyeon", "aegi", "kindje", "kindjes", "meid", "meiden", "tjej", "tjejer", "stelpa", "strakur", "tudruk", "poiss",
-    "meitene", "puika", "mergaite", "berniukas", "fiuk", "msichana", "mvulana", "ingane", "intombazane", "seun", "seuns",
-    "dogter",
+    "meitene", "puika", "mergaite", "berniukas", "fiuk", "msichana", "mvulana", "ingane", "intombazane", "seun",
+    "seuns", "dogter",
     "femije", "vajze", "djale", "dalaga", "binatilyo", "buachaill", "bachgen", "puer", "puella", "puellae", "tifel",
     "tifla", "madel", "madl", "steppke", "usaq",
 ])
