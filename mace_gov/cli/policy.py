@@ -65,7 +65,7 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Say in words what the second policy bans more, tightens and loosens."""
-    from mace_gov.core.phrases import escaped
+    from mace_gov.core.terminal import printable
     from mace_gov.policy.diff import diff as compare
     from mace_gov.policy.diff import headline
     from mace_gov.policy.load import load_policy
@@ -78,7 +78,7 @@ def diff(
     else:
         typer.echo(headline(changes))
         for change in changes:
-            typer.echo(escaped(f"  {change.effect:8}  {change.subject}: {change.words}"))
+            typer.echo(printable(f"  {change.effect:8}  {change.subject}: {change.words}"))
     raise typer.Exit(1 if looser and exit_code else 0)
 
 
@@ -86,7 +86,7 @@ def diff(
 def explain(policy: PolicyPath, as_json: AsJson = False) -> None:
     """Say in words what a policy bans, what must survive and what passing takes."""
     from mace_gov.cli.explain import explanation
-    from mace_gov.core.phrases import escaped
+    from mace_gov.core.terminal import printable
     from mace_gov.policy.load import load_policy
 
     loaded = load_policy(policy)
@@ -94,7 +94,7 @@ def explain(policy: PolicyPath, as_json: AsJson = False) -> None:
         typer.echo(json.dumps(loaded.policy.to_json()))
         return
     for line in explanation(loaded.policy):
-        typer.echo(escaped(line))
+        typer.echo(printable(line))
 
 
 @app.command()

@@ -66,17 +66,6 @@ def phrase_key(text: str) -> str:
     return _ARTICLES.sub("", " ".join(_JOINTS.sub(" ", key).split()))
 
 
-def escaped(text: str) -> str:
-    r"""``text`` for a terminal or a log: what does not print, such as control characters, stands as its escape.
-
-    >>> escaped("\x1b[31mred")
-    '\\x1b[31mred'
-    """
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
-
-
 def skeleton(text: str) -> str:
     """What a text looks like: lower case, Latin where letters look Latin, plain digits, no accents, nothing invisible.
 

@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from mace_gov.core.errors import PolicyError, UsageError
-from mace_gov.core.phrases import escaped
+from mace_gov.core.terminal import printable
 from mace_gov.policy import preflight
 from mace_gov.policy.advice import advice
 from mace_gov.policy.load import load_file
@@ -29,11 +29,11 @@ def lint(path: Path, today: date, plugins: Collection[str] = ()) -> tuple[list[s
         if found := preflight.problems(loaded.policy, plugins):
             raise fail(path, loaded.source, found)
     except PolicyError as error:
-        return list(error.problems) or [escaped(error.message)], []
+        return list(error.problems) or [printable(error.message)], []
     except UsageError as error:
-        return [escaped(error.message)], []
+        return [printable(error.message)], []
     warnings = []
     for where, message in (*advice(loaded.policy, today), *preflight.warnings(loaded.policy)):
         line, column = loaded.source.place(where)
-        warnings.append(escaped(f"{path}:{line}:{column}: warning: {message}"))
+        warnings.append(printable(f"{path}:{line}:{column}: warning: {message}"))
     return [], warnings

@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.errors import PolicyError, UsageError
 from mace_gov.core.files import read_file as read_bytes
-from mace_gov.core.phrases import escaped
+from mace_gov.core.terminal import printable
 from mace_gov.documents.base import Document, Location
 from mace_gov.policy.source import Source, Unclear, read_yaml
 
@@ -104,11 +104,11 @@ def fail(path: Path, source: Source, problems: Iterable[Problem], elsewhere: Seq
     placed = sorted(((source.place(where), f"{dotted(where)}: {message}") for where, message in known),
                     key=lambda each: each[0])
     lines = [_line(f"{path}:{line}:{column}: {said}") for (line, column), said in placed] + list(elsewhere)
-    return PolicyError(escaped(f"{path}: {len(lines)} {'error' if len(lines) == 1 else 'errors'}"), lines)
+    return PolicyError(printable(f"{path}: {len(lines)} {'error' if len(lines) == 1 else 'errors'}"), lines)
 
 
 def _line(text: str) -> str:
-    return escaped(text if len(text) <= LONGEST_LINE else text[:LONGEST_LINE - 3] + "...")
+    return printable(text if len(text) <= LONGEST_LINE else text[:LONGEST_LINE - 3] + "...")
 
 
 def dotted(where: Location) -> str:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from mace_gov.core.errors import PolicyError
-from mace_gov.core.phrases import escaped
+from mace_gov.core.terminal import printable
 from mace_gov.documents.base import Location, control
 
 MAX_BYTES = 10_000_000
@@ -211,7 +211,7 @@ def _refuse_controls(text: str, where: Location, source: Source) -> None:
 
 
 def _short(name: str) -> str:
-    return escaped(name if len(name) <= 60 else name[:57] + "...")
+    return printable(name if len(name) <= 60 else name[:57] + "...")
 
 
 def _at(mark: Any, message: str) -> _NotPlainError:

@@ -46,14 +46,14 @@ def test_what_fails_names_at_least_one_error(run, write, change) -> None:
 
 
 def test_no_command_prints_what_would_steer_a_terminal(run, write) -> None:
-    steering = write("esc.yaml", "  description: No", '  description: "\\e[31mred\\u202e"\n#')
+    steering = write("esc.yaml", "  description: No", '  description: "\\u2066red\\u202e"\n#')
     code, out, _ = run("policy", "explain", steering)
-    assert code == 0 and r"\x1b[31mred\u202e" in out and "\x1b" not in out and "\u202e" not in out
-    model = write("model.yaml", "{ref: embedded}", '{ref: "\\e[1mx"}')
+    assert code == 0 and r"\u2066red\u202e" in out and "\u2066" not in out and "\u202e" not in out
+    model = write("model.yaml", "{ref: embedded}", '{ref: "\\u202ex"}')
     code, out, _ = run("policy", "diff", NSFW, model, "--exit-code")
-    assert code == 1 and r"model.ref: \x1b[1mx, was embedded" in out and "\x1b" not in out
+    assert code == 1 and r"model.ref: \u202ex, was embedded" in out and "\u202e" not in out
     code, out, err = run("policy", "lint", write("key.yaml", "mode: enforce", '"\\e[2J": enforce'))
-    assert code == 2 and r"\x1b[2J" in err and "\x1b" not in err + out
+    assert code == 2 and r"\u001b[2J" in err and "\x1b" not in err + out
 
 
 @pytest.mark.parametrize(("change", "subject"), [

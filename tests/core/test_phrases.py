@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mace_gov.core.phrases import escaped, phrase_key, tidy, visible
+from mace_gov.core.phrases import phrase_key, tidy, visible
 
 
 @pytest.mark.parametrize(("first", "second"), [
@@ -32,14 +32,6 @@ def test_tidying_keeps_case_accents_and_hyphens() -> None:
 
 def test_a_character_that_this_version_of_unicode_does_not_know_stays() -> None:
     assert tidy("a\u0378b") == "a\u0378b"
-
-
-@pytest.mark.parametrize(("text", "shown"), [
-    ("plain \u00e9", "plain \u00e9"), ("\x1b[31m", r"\x1b[31m"), ("a\nb", r"a\nb"), ("\u202e", r"\u202e"),
-    ("\U000e0041\ud800", r"\U000e0041\ud800"),
-])
-def test_what_does_not_print_is_shown_as_its_escape(text: str, shown: str) -> None:
-    assert escaped(text) == shown and shown.isprintable()
 
 
 def test_invisible_characters_are_gone_and_blanks_stay() -> None:
