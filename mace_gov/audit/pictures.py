@@ -114,14 +114,18 @@ def diffusion_drawer(device: str | None) -> Drawer:
     def drawer(
         model: ModelManifest, prompts: Sequence[str], seeds: Sequence[int], settings: GenerationSettings
     ) -> Iterator[Image.Image]:
+        from mace_gov.diffusion.exact import exact_files
         from mace_gov.diffusion.generate import draw
         from mace_gov.diffusion.load import load_pipeline
 
-        pipe = load_pipeline(model.path, device=device)
-        try:
-            yield from draw(pipe, prompts, seeds, settings)
-        finally:
-            del pipe
-            gc.collect()
+        with exact_files(model) as (folder, unchanged):
+            pipe = load_pipeline(folder, device=device)
+            try:
+                for picture in draw(pipe, prompts, seeds, settings):
+                    unchanged()  # weights may be read from their file as late as they are used
+                    yield picture
+            finally:
+                del pipe
+                gc.collect()
 
     return drawer

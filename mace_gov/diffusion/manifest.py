@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,6 @@ from mace_gov.core.atomic import new_folder
 from mace_gov.core.digest import folder_digest, folder_files, sha256_file
 from mace_gov.core.errors import ModelError, UsageError
 from mace_gov.core.lazy import require
-from mace_gov.core.private import private_copy
 from mace_gov.diffusion.contents import INDEX_NAME, PICKLES, loaded_files, problems, read_json, weight_files
 from mace_gov.diffusion.families import PIPELINES, Anatomy, anatomy, denoiser_folder, text_encoders
 from mace_gov.diffusion.hub import fetch
@@ -211,31 +208,3 @@ def _is_embedded(folder: Path, files: dict[str, str]) -> bool:
     if len(ours) != len(theirs) or [p.stat().st_size for p in ours] != [p.stat().st_size for p in theirs]:
         return False
     return all(files.get(p.relative_to(folder).as_posix()) == sha256_file(o) for p, o in zip(theirs, ours, strict=True))
-
-
-def check_unchanged(manifest: ModelManifest) -> None:
-    """Raise ModelError when the folder no longer holds what the manifest says (read before weights are used)."""
-    folder = Path(manifest.path)
-    found = _loaded(folder) | {name: sha256_file(folder / name) for name in manifest.files
-                               if (folder / name).is_file()}
-    names = manifest.files.keys() | found.keys()
-    changed = sorted(name for name in names if manifest.files.get(name) != found.get(name))
-    if changed:
-        raise ModelError(f"base model {manifest.path} changed since it was planned: {', '.join(changed[:5])}",
-                         hint="Plan again from the model as it is now, or restore its files.")
-
-
-@contextmanager
-def exact_copy(manifest: ModelManifest) -> Iterator[Path]:
-    """A private copy of a model's files, each as the manifest says. Raises ModelError when one is not, or is gone."""
-    with ExitStack() as stack:
-        try:
-            copy, found = stack.enter_context(
-                private_copy({name: Path(manifest.path, name) for name in manifest.files}))
-        except OSError as error:
-            raise ModelError(
-                f"base model {manifest.path}: {error.filename} cannot be read: {error.strerror}") from error
-        if changed := sorted(name for name, digest in manifest.files.items() if found[name] != digest):
-            raise ModelError(f"base model {manifest.path} changed while it was read: {', '.join(changed[:5])}",
-                             hint="Run the command again when nobody writes there.")
-        yield copy

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -84,14 +85,19 @@ def replaced(name: str, old: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
     return cast
 
 
+def remarks(base: Path, index: Mapping[str, Any]) -> dict[str, Path]:
+    """Texts of a model's folder by relative path, loaded or not. index: its model_index.json."""
+    folders = (base, *(base / part for part in parts_of(index)))
+    return {path.relative_to(base).as_posix(): path for folder in folders if folder.is_dir()
+            for path in folder.iterdir()
+            if path.suffix in TEXT and not path.name.startswith(".") and path.is_file()}
+
+
 def _copy(base: Path, out: Path) -> None:
     """What is loaded but for the denoiser's weights, and the texts beside it: licences, remarks."""
     wanted = {name: path for name, path in loaded_files(base).items()
-              if path.suffix != ".safetensors" or name.split("/")[0] not in DENOISERS}
-    for folder in (base, *(base / part for part in parts_of(read_json(base / "model_index.json")))):
-        if folder.is_dir():
-            wanted |= {path.relative_to(base).as_posix(): path for path in folder.iterdir()
-                       if path.suffix in TEXT and not path.name.startswith(".") and path.is_file()}
+              if path.suffix != ".safetensors" or name.split("/")[0] not in DENOISERS} | remarks(
+                  base, read_json(base / "model_index.json"))
     for name, source in wanted.items():
         target = out / name
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -13,9 +13,9 @@ from mace_gov.core.environment import environment_facts
 from mace_gov.core.errors import UsageError
 from mace_gov.core.lazy import lookup
 from mace_gov.core.progress import Progress, Silent, working
+from mace_gov.diffusion.exact import Unchanged, exact_files
 from mace_gov.diffusion.families import JOINT
 from mace_gov.diffusion.load import load_pipeline
-from mace_gov.diffusion.manifest import check_unchanged
 from mace_gov.diffusion.projections import denoiser, pooled_projection, projections
 from mace_gov.diffusion.save import save_governed
 from mace_gov.diffusion.text import TextReader
@@ -45,11 +45,20 @@ def erase(
     for name in ("model", "delta", "loras"):
         if (out / name).exists():
             raise UsageError(f"{out / name} exists already, expected a new place", hint="Give another folder.")
-    with working(progress, "re-hashing the base model"):
-        check_unchanged(plan.base)
+    with ExitStack() as stack:
+        with working(progress, "re-hashing the base model"):
+            base, unchanged = stack.enter_context(exact_files(plan.base, texts=True))
+        return _erase(plan, base, unchanged, out, cache, device, progress)
+
+
+def _erase(
+    plan: ErasurePlan, base: Path, unchanged: Unchanged, out: Path, cache: Path | None, device: str | None,
+    progress: Progress,
+) -> ErasureRecord:
+    """``erase`` from the files in ``base``, of which ``unchanged`` says at the end whether they were left alone."""
     clock = Stopwatch()
     with clock.stage("load"), working(progress, "loading the base model"):
-        pipe = load_pipeline(plan.base.path, device=device)
+        pipe = load_pipeline(base, device=device)
     result = compute(plan, pipe, cache=cache, progress=progress)
     layers = projections(denoiser(pipe)) | (pooled_projection(denoiser(pipe)) if result.delta.pooled else {})
     pristine = {name: layer.weight.detach().cpu().clone() for name, layer in layers.items()}
@@ -61,11 +70,12 @@ def erase(
         result.delta.write(delta / delta_file.FILE_NAME)
         written = delta_file.read_delta(delta / delta_file.FILE_NAME)
         weights = written.apply(pristine)
-        save_governed(Path(plan.base.path), model, {f"{name}.weight": weight for name, weight in weights.items()})
+        save_governed(base, model, {f"{name}.weight": weight for name, weight in weights.items()})
         for lora in result.loras:
             write_bytes(loras / lora.concept / FILE_NAME, lora.weights)
         files = folder_files(model)
         delta_digest = sha256_file(delta / delta_file.FILE_NAME)
+        unchanged()
     return ErasureRecord(
         plan_digest=plan.content_digest(),
         base_digest=plan.base.digest,

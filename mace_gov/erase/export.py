@@ -14,8 +14,8 @@ from safetensors.torch import save
 from mace_gov.core.atomic import new_folder, write_bytes
 from mace_gov.core.errors import ModelError, UsageError
 from mace_gov.diffusion.contents import weight_files
+from mace_gov.diffusion.exact import exact_copy
 from mace_gov.diffusion.families import JOINT
-from mace_gov.diffusion.manifest import exact_copy
 from mace_gov.diffusion.projections import CONTEXT
 from mace_gov.diffusion.save import DENOISERS, save_governed
 from mace_gov.diffusion.single_file import pack

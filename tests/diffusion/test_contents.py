@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from mace_gov.core.errors import ModelError
 from mace_gov.diffusion.contents import REDIRECTS, weight_files
+from mace_gov.diffusion.exact import exact_copy
 from mace_gov.diffusion.load import load_pipeline
-from mace_gov.diffusion.manifest import exact_copy, read_manifest
+from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.diffusion.save import save_governed
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
@@ -162,7 +163,7 @@ def test_a_copy_of_another_content_than_the_manifests_is_refused(model: Path) ->
     with exact_copy(manifest) as copy:
         assert read_manifest(str(copy)).digest == manifest.digest
     (model / UNET).write_bytes(b"other")
-    with pytest.raises(ModelError, match=f"changed while it was read: {UNET}"), exact_copy(manifest):
+    with pytest.raises(ModelError, match=f"changed since it was planned: {UNET}"), exact_copy(manifest):
         pass
     (model / UNET).unlink()
     os.mkfifo(model / UNET)
