@@ -31,6 +31,7 @@ def derivatives(
     progress: Progress | None = None,
 ) -> list[Derivative]:
     """One result for each category and derivative. pictures: the base's; loras: files of users' LoRAs to merge."""
+    from mace_gov.diffusion.exact import exact_files
     from mace_gov.diffusion.generate import draw
     from mace_gov.diffusion.load import load_pipeline
 
@@ -41,11 +42,18 @@ def derivatives(
     advance = (progress or Silent()).start("asking derivatives", len(variants))
     found = []
     for name, change in variants:
-        pipe = load_pipeline(governed.path, device=device)
-        changed = change(pipe, settings)
+        with exact_files(governed) as (folder, unchanged):
+            pipe = load_pipeline(folder, device=device)
+            changed = change(pipe, settings)
+            drawn = {
+                category: list(draw(pipe, [pair.probe.prompt for pair in asked], [pair.probe.seed for pair in asked],
+                                    changed)) for category, asked in questions.items()
+            }
+            unchanged()
+            del pipe
+            gc.collect()
         for category, asked in questions.items():
-            probes = [pair.probe for pair in asked]
-            images = list(draw(pipe, [p.prompt for p in probes], [p.seed for p in probes], changed))
+            probes, images = [pair.probe for pair in asked], drawn[category]
             seen = sights(panels, category, images, [query_of(*each) for each in zip(probes, images, strict=True)])
             both = [
                 (pair.governed.present, sight.present, pair.probe.prompt)
@@ -59,8 +67,6 @@ def derivatives(
                 derived=estimate([after for _, after, _ in both], names),
                 p_value=mcnemar([(before, after) for before, after, _ in both]),
             ))
-        del pipe
-        gc.collect()
         advance(1)
     return found
 

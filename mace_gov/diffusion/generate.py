@@ -13,6 +13,7 @@ from PIL import Image
 from mace_gov.core.errors import ModelError, UsageError
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.diffusion.added_conditions import added_conditions
+from mace_gov.diffusion.load import quiet
 from mace_gov.diffusion.text import Conditions, TextReader
 from mace_gov.documents.drawable import refuse
 from mace_gov.documents.plan import GenerationSettings
@@ -59,8 +60,11 @@ def _drawn_by_itself(
 ) -> Iterator[Image.Image]:
     """Pictures of models with joint attention, by the pipeline's own loop."""
     for prompt, seed in zip(prompts, seeds, strict=True):
-        yield pipe(prompt, num_inference_steps=settings.steps, guidance_scale=settings.guidance, height=settings.size,
-                   width=settings.size, generator=torch.Generator().manual_seed(int(seed))).images[0].convert("RGB")
+        with quiet():  # prompts that are cut were said before
+            made = pipe(prompt, num_inference_steps=settings.steps, guidance_scale=settings.guidance,
+                        height=settings.size, width=settings.size,
+                        generator=torch.Generator().manual_seed(int(seed)))
+        yield made.images[0].convert("RGB")
         advance(1)
 
 

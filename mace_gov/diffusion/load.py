@@ -52,7 +52,7 @@ def load_pipeline(
     folder = Path(path)
     name = check_folder(folder)
     precision = dtype or torch.float32
-    with _quiet(), _errors_as(f"model folder {path}"):
+    with quiet(), _errors_as(f"model folder {path}"):
         import diffusers
 
         parts = {place: _text_encoder(folder, place, precision) for place in text_encoders(name)}
@@ -75,7 +75,7 @@ def load_text(path: Path | str) -> TextReader:
     if name in JOINT:
         raise ModelError(f"no anchor can be chosen in the text encoders of {name}",
                          hint="Name an anchor for every concept.")
-    with _quiet(), _errors_as(f"text encoder in {folder}"):
+    with quiet(), _errors_as(f"text encoder in {folder}"):
         import transformers
 
         parts = [
@@ -112,7 +112,7 @@ def _errors_as(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the libraries' own progress bars and remarks off the terminal.
 
     They say that the safety checker is off, which is on purpose, that a keyword has a newer name, which older

@@ -93,7 +93,7 @@ class TextReader:
         return cls(pipe.tokenizer, pipe.text_encoder, second=(pipe.tokenizer_2, encoder), zero_empty=zero)
 
     def _words(self, text: str) -> list[int]:
-        return list(self.tokenizer(text, add_special_tokens=False).input_ids)
+        return list(self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids)
 
     def tokens(self, prompt: str) -> Tokens:
         """Tokenise a prompt; what is over the encoder's length is cut off, as the pipeline does."""
@@ -175,7 +175,7 @@ class TextReader:
 def own_tokens(tokenizer, template: str, phrase: str, length: int, begin: int = 1) -> Tokens:
     """See TextReader.fill. begin: tokens before the words; one stands after them, then padding up to ``length``."""
     def words(text: str) -> list[int]:
-        return list(tokenizer(text, add_special_tokens=False).input_ids)
+        return list(tokenizer(text, add_special_tokens=False, verbose=False).input_ids)
 
     head, _, tail = template.partition("{}")
     prompt = template.replace("{}", phrase, 1)

@@ -69,7 +69,8 @@ def test_a_sign_off_names_the_exact_report_and_is_found_again(desk: Desk) -> Non
     verified = verify(desk.signed.folder, key=registry_trust(desk.signed.registry))
     (said,) = verified.sign_offs
     assert said.report_digest == factories.sha256_file(desk.report / "report.dsse.json")
-    assert any("Ada (trust and safety): approve" in check for check in verified.checks)
+    told = "1 sign-off on this verdict, by a pinned reviewer: Ada (trust and safety): approve"
+    assert any(told in check for check in verified.checks)
     beside = verify(desk.report, key=registry_trust(desk.signed.registry), registry=desk.signed.registry)
     assert beside.sign_offs == verified.sign_offs
 
@@ -83,6 +84,15 @@ def test_a_second_decision_is_added_to_the_first_and_counts_before_it(desk: Desk
     pin(desk.signed.registry, bob.public, role=Role.REVIEWER, name="Bob")
     desk.sign(desk.report, pair=bob, reviewer="Bob")
     assert desk.decisions() == {"Ada": "reject", "Bob": "approve"}
+
+
+def test_a_reviewer_is_whom_the_key_is_pinned_for_whatever_they_call_themselves(desk: Desk, tmp_path: Path) -> None:
+    desk.sign(desk.report, reviewer="Bob")
+    other = reviewer_key(tmp_path / "other", "other")
+    pin(desk.signed.registry, other.public, role=Role.REVIEWER, name="Ada")
+    desk.sign(desk.report, pair=other, reviewer="Carol")
+    assert [one.reviewer for one in desk.verified().sign_offs] == ["Ada", "Ada"]
+    assert any("2 sign-offs on this verdict, each by a pinned reviewer: Ada" in said for said in desk.verified().checks)
 
 
 def test_without_a_pinned_reviewer_it_does_not_count_and_says_so(desk: Desk) -> None:

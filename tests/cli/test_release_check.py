@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,11 @@ import mace_gov
 from mace_gov import workflow
 from mace_gov.attest.keypair import generate_key, load_key_pair
 from mace_gov.attest.keys import pin, revoke, rotate
-from mace_gov.core.errors import MaceGovError, PolicyError
+from mace_gov.attest.verify import verify
+from mace_gov.core.errors import MaceGovError, PolicyError, UsageError
 from mace_gov.documents.sign_off import Decision
 from mace_gov.documents.trust import Role
+from mace_gov.gate import decide as gate
 from mace_gov.guarded import sign_off_path
 from tests import factories
 from tests.factories import SignedVersion
@@ -168,6 +172,34 @@ def test_a_rejection_stops_whoever_pins_the_pipelines_key_alone(run: Run, made: 
     assert code == 5 and "could not be checked" in out
     factories.version_folder(made.registry.parent, number=2, complete=True)
     assert run("verify", "nsfw/2", "--key", made.key, "--registry", made.registry)[0] == 5
+
+
+def test_an_approval_closes_a_date_of_review_that_has_passed_in_every_command(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    policy = partial(factories.policy, review_by=yesterday.isoformat())
+    monkeypatch.setattr(factories, "policy", policy)
+    first = factories.version_folder(tmp_path / "first")
+    gated = gate.decide(verify(first.folder, key=first.key), first.policy, today=yesterday)
+    signed = factories.version_folder(tmp_path, complete=True, findings=gated.findings, reasons=gated.reasons,
+                                      outcome=gated.outcome)
+    generate_key(tmp_path / "ada.pem")
+    pin(signed.registry, load_key_pair(tmp_path / "ada.pem").public, role=Role.REVIEWER, name="Ada")
+    assert {code for name, code in answers(run, signed).items() if name in ("verify", "gate", "promote")} == {5}
+    decide(signed, "approve")
+    found = answers(run, signed)
+    assert {name: found[name] for name in ("verify", "gate", "mode", "promote")} == dict.fromkeys(
+        ("verify", "gate", "mode", "promote"), 0)
+    code, out, _ = run("gate", "nsfw/1", "--policy", signed.folder / "policy.yaml", "--registry", signed.registry)
+    assert "release approved: may be released" in out
+
+
+def test_a_decision_in_another_name_than_the_keys_is_not_signed(made: SignedVersion) -> None:
+    with pytest.raises(UsageError, match="--reviewer is 'Bob', but .*ada.pem is pinned as the key of 'Ada'"):
+        sign_off_path(Path("nsfw/1"), signing_key=made.registry.with_name("ada.pem"), decision=Decision.APPROVE,
+                      reviewer="Bob", role="safety", reason="looked", key=None, registry=made.registry)
+    assert not (made.folder / "sign-offs").exists()
 
 
 def test_a_rejection_counts_for_a_decision_that_was_made_anew(run: Run, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 import torch
 
@@ -46,6 +48,23 @@ def test_a_phrase_beyond_the_encoders_length_is_an_error(reader):
         reader.fill("a photo of " * 30 + "{}", "ship")
     cut = reader.fill("a photo of {} " + "in the street " * 40, "ship")
     assert (cut.used, words(reader, cut)) == (77, "ship")
+
+
+def test_the_tokenizer_says_nothing_of_long_prompts_which_are_said_here(tiny_model):
+    said = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())
+    logger = logging.getLogger("transformers.tokenization_utils_base")
+    logger.addHandler(handler)
+    try:
+        reader = TextReader.of(load_pipeline(tiny_model, device="cpu"))
+        prompt = "a photo of {} " + "in the street " * 40
+        reader.fill(prompt, "ship")
+        assert said == []
+        reader.tokenizer(prompt)
+        assert "longer than the specified maximum" in said[0], "the library has another remark: listen for that one"
+    finally:
+        logger.removeHandler(handler)
 
 
 def test_states_do_not_depend_on_the_batch(reader):

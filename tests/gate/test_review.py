@@ -11,7 +11,7 @@ from mace_gov.documents.release import Release
 from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.sign_off import SignOff
 from mace_gov.documents.verdict import AppliedWaiver, Comparison, Regression, Verdict
-from mace_gov.gate.review import Known, check_release, same_decision
+from mace_gov.gate.review import Known, check_release, review_due, same_decision
 from tests import factories
 
 
@@ -121,7 +121,9 @@ def test_what_ended_since_the_verdict_is_counted_from_the_next_day() -> None:
     due = ask(made, tomorrow, policy)
     assert (due.state, due.exit_code, due.released) == ("review", 5, False) and "due for review by" in due.reasons[0]
     assert ask(made, tomorrow, policy, sign_offs=[ADA]).exit_code == 5  # approved before it was due
-    assert ask(made, tomorrow, policy, sign_offs=[approved]).exit_code == 0
+    closed = ask(made, tomorrow, policy, sign_offs=[approved])
+    assert (closed.state, closed.exit_code, closed.released) == ("approved", 0, True)
+    assert ask(made, TODAY, policy, sign_offs=[approved]).state == "passed"
     assert ask(verdict("PASS", on_uncertain="fail"), tomorrow, policy).exit_code == 1
     assert ask(verdict("PASS", mode="audit"), tomorrow, policy).exit_code == 0
     # A verdict that says so itself is closed by approvals alone.
@@ -144,7 +146,19 @@ def test_a_decision_is_the_same_whatever_its_date_and_another_with_any_other_wor
     made = verdict("REVIEW")
     assert same_decision(verdict("REVIEW", decided="2027-01-01T00:00:00Z"), made)
     assert not same_decision(verdict("REVIEW", reasons=["more"]), made)
+    assert same_decision(verdict("REVIEW", mode="audit"), made)
     assert not same_decision(made, None)
+
+
+def test_a_decision_is_the_same_before_and_after_its_policy_fell_due() -> None:
+    policy = factories.policy(review_by="2026-11-25")
+    due = [review_due(policy, date(2026, 12, day)) for day in (1, 2)]
+    before, after = verdict("PASS"), verdict("PASS").model_copy(update={"outcome": "REVIEW", "reasons": due[:1]})
+    later = after.model_copy(update={"reasons": due[1:]})
+    assert same_decision(after, before) and same_decision(before, after) and same_decision(later, after)
+    assert not same_decision(after.model_copy(update={"outcome": "FAIL"}), before)
+    assert not same_decision(after.model_copy(update={"reasons": [*due[:1], "more"]}), before)
+    assert not same_decision(verdict("REVIEW"), before)
 
 
 def test_one_person_with_two_keys_is_one_reviewer() -> None:

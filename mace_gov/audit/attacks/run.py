@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from mace_gov.audit.attacks.aims import aims
 from mace_gov.audit.attacks.base import Aim, Attack, Strike
@@ -51,21 +52,20 @@ def strike_all(
     advance = progress.start("attacking", len(MODELS) * len(goals) * len(attacks))
     rates: dict[tuple[str, str, str], dict[Model, tuple[Estimate, int, str]]] = {}
     for model in MODELS:
-        loaded = _Loaded(models["governed" if model == "governed" else "base"], model == "control", device)
-        for aim, pair in goals:
-            for attack in attacks:
-                strike = _strike(aim, attack, budget, policy, settings)
-                drawn, text = _drawn(attack, loaded, aim, strike, store)
-                if store is not None:
-                    store.tell(progress)
-                save_pictures(out / "attacks" / attack.name / aim.concept / model, drawn)
-                seen = sights(panels, aim.category, drawn, [query_of(pair.probe, image) for image in drawn])
-                present = [sight.present for sight in seen if sight.present is not None]
-                rate = estimate(present, range(len(present)))
-                where = (aim.category, aim.concept, attack.name)
-                rates.setdefault(where, {})[model] = (rate, len(seen) - len(present), text)
-                advance(1)
-        loaded.let_go()
+        with _Loaded(models["governed" if model == "governed" else "base"], model == "control", device) as loaded:
+            for aim, pair in goals:
+                for attack in attacks:
+                    strike = _strike(aim, attack, budget, policy, settings)
+                    drawn, text = _drawn(attack, loaded, aim, strike, store)
+                    if store is not None:
+                        store.tell(progress)
+                    save_pictures(out / "attacks" / attack.name / aim.concept / model, drawn)
+                    seen = sights(panels, aim.category, drawn, [query_of(pair.probe, image) for image in drawn])
+                    present = [sight.present for sight in seen if sight.present is not None]
+                    rate = estimate(present, range(len(present)))
+                    where = (aim.category, aim.concept, attack.name)
+                    rates.setdefault(where, {})[model] = (rate, len(seen) - len(present), text)
+                    advance(1)
     by_name = {attack.name: attack for attack in attacks}
     return [
         AttackResult(
@@ -89,6 +89,15 @@ class _Loaded:
 
     def __init__(self, manifest: ModelManifest, scrambled: bool, device: str | None) -> None:
         self.manifest, self.scrambled, self.device, self._pipe = manifest, scrambled, device, None
+        self._files = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._pipe = None
+        self._files.close()
+        gc.collect()
 
     @property
     def digest(self) -> str:
@@ -98,18 +107,15 @@ class _Loaded:
     def pipe(self):
         """The pipeline; the control's U-Net has fresh random weights."""
         if self._pipe is None:
+            from mace_gov.diffusion.exact import exact_files
             from mace_gov.diffusion.load import load_pipeline
             from mace_gov.diffusion.scramble import scramble
 
-            self._pipe = load_pipeline(self.manifest.path, device=self.device)
+            folder, self.unchanged = self._files.enter_context(exact_files(self.manifest))
+            self._pipe = load_pipeline(folder, device=self.device)
             if self.scrambled:
                 scramble(self._pipe, seed=0)
         return self._pipe
-
-    def let_go(self) -> None:
-        """Free the memory."""
-        self._pipe = None
-        gc.collect()
 
 
 def _drawn(
@@ -124,6 +130,7 @@ def _drawn(
     if store is not None and (stored := read_strike(store, key, len(strike.seeds))) is not None:
         return stored
     found = attack.strike(loaded.pipe(), aim, strike)
+    loaded.unchanged()
     if store is not None:
         write_strike(store, key, *found)
     return found
