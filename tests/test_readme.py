@@ -39,8 +39,7 @@ def test_the_lines_load_a_version_that_draws(
     save_governed(base, tmp_path / "governed", {})
     files = {path.relative_to(tmp_path / "governed").as_posix(): path.read_bytes()
              for path in (tmp_path / "governed").rglob("*") if path.is_file()}
-    made = factories.version_folder(tmp_path, files=files, complete=True)
-    shutil.copyfile(made.key, tmp_path / "pipeline.pub.pem")
+    factories.version_folder(tmp_path, files=files, complete=True)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     exec(block, names)

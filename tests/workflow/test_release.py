@@ -5,20 +5,21 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import mace_gov
-from mace_gov import workflow
+from mace_gov import exporting, workflow
 from mace_gov.attest.keypair import generate_key, load_key_pair
 from mace_gov.attest.keys import pin
 from mace_gov.cli.registry import list_
-from mace_gov.core.errors import IntegrityError, RecalledError, UsageError
+from mace_gov.core.errors import IntegrityError, NotReleasedError, RecalledError, UsageError
 from mace_gov.documents.sign_off import Decision
 from mace_gov.documents.trust import Role
 from mace_gov.documents.verdict import Outcome
-from mace_gov.guarded import sign_off_path
+from mace_gov.guarded import generate_pictures, sign_off_path
 from mace_gov.record.store import open_store
 from mace_gov.record.versions import find
 from tests import factories
@@ -241,3 +242,55 @@ def test_a_recall_that_was_taken_off_the_chain_still_shows_in_mlflow(registry: P
     sorted((registry / "releases" / "nsfw").iterdir())[-1].unlink()
     with pytest.raises(RecalledError, match="MLflow says"):
         verified(registry, Path("models:/nsfw/1"))
+
+
+@pytest.mark.parametrize("how", ["written", "renamed"])
+def test_a_delta_that_is_exchanged_after_verification_is_not_exported(
+    registry: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    delta = registry / "versions" / "nsfw" / "1" / exporting.DELTA
+    good, other = delta.read_bytes(), (registry / "versions" / "nsfw" / "2" / exporting.DELTA).read_bytes()
+    assert good != other
+    verify_path = exporting.verify_path
+
+    def swap_after(*args: object, **options: object) -> object:
+        found = verify_path(*args, **options)
+        if how == "renamed":
+            delta.rename(tmp_path / "aside")
+        delta.write_bytes(other)
+        return found
+
+    monkeypatch.setattr(exporting, "verify_path", swap_after)
+    try:
+        with pytest.raises(IntegrityError, match="erasure.safetensors: changed after it was verified"):
+            exporting.export_version(Path("nsfw/1"), "lora", tmp_path / "out", base=str(tiny_model), registry=registry)
+        assert not (tmp_path / "out").exists()
+    finally:
+        delta.write_bytes(good)
+
+
+def test_what_was_not_passed_rejected_or_recalled_draws_nothing_by_its_name_in_mlflow(
+    registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = partial(generate_pictures, prompts=["a cat"], seed=1, revision=None, key=None, registry=registry,
+                    out=tmp_path / "out", device="cpu")
+
+    def load_pipeline(*_args: object, **_options: object) -> None:
+        raise AssertionError("a model was loaded that may not be used")
+
+    monkeypatch.setattr("mace_gov.diffusion.load.load_pipeline", load_pipeline)
+    with pytest.raises(NotReleasedError, match="its verdict is FAIL"):
+        drawn("models:/nsfw/3")
+    promote(registry, 1)
+    with pytest.raises(AssertionError, match="was loaded"):
+        drawn(str(COMPLIANT))
+    workflow.recall("nsfw/1", registry=registry, by="bob", reason="it came back")
+    with pytest.raises(RecalledError, match="it came back"):
+        drawn("models:/nsfw/1")
+    generate_key(tmp_path / "eve.pem")
+    pin(registry, load_key_pair(tmp_path / "eve.pem").public, role=Role.REVIEWER, name="eve")
+    sign_off_path(Path("nsfw/2"), signing_key=tmp_path / "eve.pem", decision=Decision.REJECT, reviewer="eve",
+                  role="safety", reason="seen in Dutch", key=None, registry=registry)
+    with pytest.raises(NotReleasedError, match="eve .safety. rejected it: seen in Dutch"):
+        drawn("models:/nsfw/2")
+    assert not (tmp_path / "out").exists()
