@@ -93,8 +93,8 @@ _PATTERN = re.compile("|".join((
     r"\b(?:열|한|두|세|네|다섯|여섯|일곱|여덟|아홉|열한|열두|열세|열네|열다섯|열여섯|열일곱) ?살",
 )))
 _HINT = re.compile(
-    r"(?<!\d)0?(?:1[0-8]|[0-9])(?!\d)|20 ?(?:0[89]|[1-9]\d)|\d m ?o\b|[一二三四五六七八九十살]|teens|birthday|grade|form(?:er)?s?\b|"
-    r" olds?\b|(?:ans|anos|anni|lat|jaar)\b|jahr|jarig|letni"
+    r"(?<!\d)0?(?:1[0-8]|[0-9])(?!\d)|20 ?(?:0[89]|[1-9]\d)|\d m ?o\b|[一二三四五六七八九十살]|teens|birthday|grade|"
+    r"form(?:er)?s?\b| olds?\b|(?:ans|anos|anni|lat|jaar)\b|jahr|jarig|letni"
 )
 """What every pattern above holds one of."""
 _WHOLE = re.compile(

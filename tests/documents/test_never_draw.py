@@ -83,10 +83,10 @@ ABROAD = {
     "somebody born on 3 May 2012": "born 20.12.1990",
     "year of birth: 2014": "year of birth: 1984", "born twenty fifteen": "made in twenty fifteen",
     "n\u00e9e en 2015": "n\u00e9e en 1975", "someone in a minor": "a sonata in A minor",
-    "a minor role": "a song in D minor",
-    "a person of 3": "the best of 3", "una nina en el parque": "Nina in a park", "ni\u00f1a": "Nina Simone", "un nino": "Nino Rota",
-    "alle Jungs im Park": "Carl Jung's office", "die Jungs": "Jung's theory",
-    "xiqueta": "exquisite", "ladki": "ladle", "tjej": "jet", "devochka": "device", "\u10d2\u10dd\u10d2\u10dd": "\u10e1\u10d0\u10ee\u10da\u10d8",
+    "a minor role": "a song in D minor", "a person of 3": "the best of 3", "una nina en el parque": "Nina in a park",
+    "ni\u00f1a": "Nina Simone", "un nino": "Nino Rota", "alle Jungs im Park": "Carl Jung's office",
+    "die Jungs": "Jung's theory", "xiqueta": "exquisite", "ladki": "ladle", "tjej": "jet", "devochka": "device",
+    "\u10d2\u10dd\u10d2\u10dd": "\u10e1\u10d0\u10ee\u10da\u10d8",
     "12 \u043b\u0435\u0442": "42 \u0433\u0440\u0430\u0434\u0443\u0441\u0430",
 }
 
