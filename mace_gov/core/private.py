@@ -46,10 +46,10 @@ class Held:
     _before: dict[str, tuple[int, tuple[int, ...]]]
 
     def refuse_changes(self) -> None:
-        """Raise OSError, with the file's name, when one was written to since it was opened."""
+        """Raise OSError, with the file's name, when one was written to since it was opened, or may have been."""
         for name, (descriptor, before) in self._before.items():
             if _state(descriptor) != before:
-                raise OSError(errno.EBUSY, "was written to while it was in use", name)
+                raise OSError(errno.EBUSY, "was written to, moved or given another mode while it was in use", name)
 
 
 @contextmanager
@@ -57,8 +57,8 @@ def held_open(sources: Mapping[str, Path]) -> Iterator[Held]:
     """Files by relative path, hashed and kept open for the block: what ``private_copy`` does, without its space.
 
     An exchanged file or folder does not reach an open file, and what is written to it shows in its times, which nobody
-    but the system sets; ask ``refuse_changes`` before what was read is believed. Where the system does not show open
-    files below /proc they are copied. Raises what ``private_copy`` does.
+    but the system sets (a new name or mode shows there, too): ask ``refuse_changes`` before what was read is believed.
+    Where the system does not show open files below /proc they are copied. Raises what ``private_copy`` does.
     """
     if not _OPEN_FILES.is_dir():
         with private_copy(sources) as (folder, digests):

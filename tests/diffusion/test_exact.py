@@ -47,7 +47,7 @@ def test_a_file_that_is_written_to_is_noticed_though_its_old_bytes_are_put_back(
             with (model / UNET).open("r+b") as file:
                 file.write(data)
         os.utime(model / UNET, ns=(times.st_atime_ns, times.st_mtime_ns))
-        with pytest.raises(ModelError, match=f"{UNET}: was written to while it was in use"):
+        with pytest.raises(ModelError, match=f"{UNET}: was written to, moved or"):
             unchanged()
 
 
