@@ -77,7 +77,7 @@ def forbidden(kind: Kind, prompt: str, ban: Ban = NOBODY) -> str | None:
 
 @lru_cache(maxsize=65_536)
 def _forbidden(explicit: bool, prompt: str, ban: Ban) -> str | None:
-    said = read(prompt, _HARMLESS)
+    said = _read(prompt)
     if names_minor(prompt, said) and (explicit or _SEXUAL.found(prompt, said.words)):
         return MINORS
     people, others, words = ban.lists
@@ -106,9 +106,14 @@ def refuse(prompts: Iterable[str]) -> None:
 
 def names_minor(text: str, said: Reading | None = None) -> bool:
     """Whether a text names somebody under age, in whichever spelling. said: its reading, where it is known."""
-    said = said or read(text, _HARMLESS)
+    said = said or _read(text)
     return _YOUNG.found(text, said.words) or any(map(says_age, said.numbers)) or any(
-        map(_GERMAN_CHILD.search, said.words))
+        _GERMAN_CHILD.search(view) for view in said.words if any(part in view for part in minors.GERMAN_CHILD_HINTS))
+
+
+def _read(text: str) -> Reading:
+    lower = text.lower()
+    return read(text, _HARMLESS if any(part in lower for part in minors.HARMLESS_HINTS) else None)
 
 
 def erase_only_rule(category: Category, concept: Concept, ban: Ban = NOBODY) -> str | None:

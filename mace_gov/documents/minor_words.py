@@ -126,6 +126,8 @@ GERMAN_CHILD = (
     r"\bjungs (?:im|in der|in einem|in den|am|auf|und|mit|beim|ohne|aus|unter|bei|an der|spielen|sitzen)\b"
 )
 """German and Dutch kind, German Jungs and Spanish nina mean otherwise in English: the words beside them tell."""
+GERMAN_CHILD_HINTS = ("kind", "jung", "nina", "nino")
+"""What each of them holds one of."""
 
 OTHER_SCRIPTS = [
     "ребенок", "ребенк", "детей", "дети", "детск", "дитя", "детки", "девочк", "мальчик", "малыш", "младен", "подрост",
@@ -167,3 +169,5 @@ HARMLESS_PHRASES = (
     r"\b[a-g] (?:flat|sharp) minor\b|\b(?:dilated|slit|vertical) pupils?\b|\bkind of\b|\bkid (?:leather|skin|gloves?)\b"
 )
 """What is taken out of a text before it is read."""
+HARMLESS_HINTS = ("minor", "pupil", "kind", "kid")
+"""What each of them holds one of."""
