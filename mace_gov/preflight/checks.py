@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from mace_gov.audit.detectors.registry import DETECTORS, known_detectors
+from mace_gov.audit.detectors.plugin import load
+from mace_gov.audit.detectors.registry import DETECTORS, known_detectors, setting_problem
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.base import Probe
 from mace_gov.audit.probes.lexicon import (
@@ -22,7 +23,7 @@ from mace_gov.audit.probes.lexicon import (
 from mace_gov.audit.probes.suites import build_probes
 from mace_gov.core.errors import IncompleteError, MissingExtraError, PolicyError, UsageError
 from mace_gov.documents.base import Location
-from mace_gov.documents.detector_info import INFOS, looks_at
+from mace_gov.documents.detector_info import CLIP, INFOS
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.policy import Category, DetectorSpec, Kind, Policy, Suite
 from mace_gov.embedded import judge_classes, vocabulary
@@ -37,10 +38,20 @@ JUDGE = "mace_gov.audit.detectors.judge:JudgeDetector"
 
 
 def check_policy(loaded: LoadedPolicy, plugins: Sequence[str] = ()) -> None:
-    """What needs no model. Raises PolicyError with every problem, UsageError for a plugin that cannot be."""
-    names = known_detectors(plugins).keys() - DETECTORS.keys()
-    found = [*preflight.problems(loaded.policy, names), *_files(loaded.policy)]
+    """What needs no model. Raises PolicyError with every problem, UsageError for a plugin that cannot be, or load."""
+    known = known_detectors(plugins)
+    brought = {name: target for name, target in known.items() if name not in DETECTORS}
+    found = [*preflight.problems(loaded.policy, brought), *_files(loaded.policy), *_plugins(loaded.policy, brought)]
     if found:
+        raise fail(loaded.path, loaded.source, found)
+
+
+def check_sight(loaded: LoadedPolicy, side: int) -> None:
+    """That every rule has a detector that can look at pictures of this side, in pixels, for it.
+
+    Raises PolicyError that names every rule that has none, and what to add.
+    """
+    if found := preflight.unseen(loaded.policy, side):
         raise fail(loaded.path, loaded.source, found)
 
 
@@ -71,12 +82,6 @@ def check_plan(
 def plan_notes(policy: Policy, plan: ErasurePlan) -> list[str]:
     """Warnings for the plan: rules that cannot pass on this model, and packages that are missing on this machine."""
     found = [f"warning: {message}" for where, message in preflight.warnings(policy) if "erase-only by" not in message]
-    for category in policy.spec.categories:
-        left = [spec for spec in category.detectors if spec.name != "judge" or plan.base.image_size <= SMALL_SIDE]
-        for rule in category.rules if len(left) < len(category.detectors) else ():
-            if not any(looks_at(spec, category, rule) for spec in left):
-                found.append(f"warning: {rule.id}: the judge does not know this model's pictures, and no other "
-                             f"detector sees what the {rule.suite} suite needs; the gate will ask for review")
     missing = [error.message for error in missing_packages(policy)]
     return list(dict.fromkeys([*found, *(f"warning: {message}" for message in missing)]))
 
@@ -133,6 +138,16 @@ def _files(policy: Policy) -> Iterator[Problem]:
                     yield (*at, "model"), f"found no CLIP model in {folder}, expected a folder with config.json"
 
 
+def _plugins(policy: Policy, brought: Mapping[str, str]) -> Iterator[Problem]:
+    """What is wrong with the detectors from outside that the policy names; they are loaded, and not made."""
+    targets = {spec.name: load(brought[spec.name]) for category in policy.spec.categories
+               for spec in category.detectors if spec.name in brought}
+    for i, category in enumerate(policy.spec.categories):
+        for j, spec in enumerate(category.detectors):
+            if spec.name in targets and (problem := setting_problem(spec, targets[spec.name])):
+                yield ("spec", "categories", i, "detectors", j), f"detector {spec.name}: {problem}"
+
+
 def _face(category: Category, spec: DetectorSpec, at: Location) -> Iterator[Problem]:
     if spec.model and not Path(spec.model).expanduser().is_file():
         yield (*at, "model"), f"found no file {spec.model}, expected the ONNX file of a face-embedding network"
@@ -167,7 +182,7 @@ def _judge(policy: Policy, plan: ErasurePlan) -> Iterator[Problem]:
             rules = [rule.id for rule in category.rules if (rule.suite.banned if banned else rule.suite is Suite.NEAR)]
             told = f"{_some(rules)} cannot pass" if rules else "its pictures have no score"
             yield where, (f"the judge does not know '{phrase}', so {told}: expected one of the phrases that the "
-                          "embedded model draws, or another detector in its place")
+                          f"embedded model draws, or in the judge's place another detector, as {CLIP}")
 
 
 def _some(names: Collection[str], most: int = 5) -> str:
