@@ -64,7 +64,7 @@ INFOS = {
     "face": DetectorInfo(
         settings=("model", "references"), needs=("model", "references", "threshold"), package=("onnxruntime", "face"),
         bans=(Kind.CELEBRITY, Kind.OBJECT, Kind.EXPLICIT), keeps=(Suite.NEAR,),
-        example="{name: face, model: faces.onnx, references: faces, threshold: 0.4}"),
+        example="{name: face, model: networks, references: faces, threshold: 0.4}"),
     "always-present": DetectorInfo(classes=None),
     "always-absent": DetectorInfo(classes=None),
 }

@@ -33,6 +33,8 @@ from mace_gov.policy.reading import Problem, fail
 
 REFERENCE_FILES = (".png", ".jpg", ".jpeg", ".webp")
 """What the detector face reads."""
+FACE_NETWORKS = ("detection.onnx", "embedding.onnx")
+"""Files of a folder that the detector face reads its networks from."""
 JUDGE = "mace_gov.audit.detectors.judge:JudgeDetector"
 """The judge that ships; a planted one knows other words."""
 
@@ -149,8 +151,12 @@ def _plugins(policy: Policy, brought: Mapping[str, str]) -> Iterator[Problem]:
 
 
 def _face(category: Category, spec: DetectorSpec, at: Location) -> Iterator[Problem]:
-    if spec.model and not Path(spec.model).expanduser().is_file():
-        yield (*at, "model"), f"found no file {spec.model}, expected the ONNX file of a face-embedding network"
+    place = Path(spec.model or ".").expanduser()
+    if place.is_dir() and (gone := [name for name in FACE_NETWORKS if not (place / name).is_file()]):
+        yield (*at, "model"), f"found no {', no '.join(gone)} in {place}, expected {' and '.join(FACE_NETWORKS)}"
+    elif spec.model and not place.exists():
+        yield (*at, "model"), (f"found no {spec.model}, expected the ONNX file of a face-embedding network, or a "
+                               f"folder with {' and '.join(FACE_NETWORKS)}")
     if not spec.references:
         return
     folder = Path(spec.references).expanduser()
