@@ -18,6 +18,7 @@ from mace_gov.core.errors import DetectorError
 from mace_gov.core.redact import redact
 from mace_gov.documents.audit import DetectorCard
 from mace_gov.documents.detector import Calibration
+from mace_gov.documents.detector_info import INFOS
 from mace_gov.documents.policy import Category, DetectorSpec, Policy
 
 CHUNK = 64
@@ -79,7 +80,12 @@ def _checked(scores: Sequence[float], expected: int) -> list[float | None]:
 
 
 def calibrated(card: DetectorCard, calibration: Calibration) -> bool:
-    """Whether a calibration is of this very detector: name, version, weights, threshold and classes."""
+    """Whether a calibration is of this very detector: name, version, weights, threshold and classes.
+
+    Never of one that chooses among the words of a policy, which no table of labels knows.
+    """
+    if card.classes is None and card.name in INFOS and INFOS[card.name].rivals:
+        return False
     return (card.name, card.version, card.weights_digest, card.threshold, card.classes) == (
         calibration.detector, calibration.version, calibration.weights_digest, calibration.threshold,
         calibration.classes,

