@@ -273,7 +273,7 @@ def test_page_needs_no_files():
     assert "The audit kept no pictures for the report." in page(report, {})
 
 
-def test_a_detector_that_looks_at_one_side_only_says_so():
+def test_a_detector_that_looks_at_one_side_only_says_so(tmp_path):
     detectors = ["nudenet", {"name": "clip", "model": "a/b", "only": "kept"}]
-    text = Checker(page(factories.report(policy=factories.policy(detectors=detectors)), {})).text
+    text = Checker(rendered(tmp_path, factories.report(policy=factories.policy(detectors=detectors)))).text
     assert "looked for by nudenet, clip (kept only)." in text
