@@ -117,6 +117,12 @@ def test_lint_refuses_a_policy_for_small_pictures_on_a_large_model_and_passes_it
     assert run("policy", "lint", mended, "--model", "embedded")[0] == 0
 
 
+@pytest.mark.parametrize("name", sorted((ROOT / "policies/stable-diffusion").glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("side", [32, 512, 1024])
+def test_the_policies_for_stable_diffusion_are_ready_for_pictures_of_any_size(name, side):
+    assert lint(name, TODAY, (), side) == ([], [])
+
+
 @pytest.mark.parametrize("command", [["plan"], ["apply"], ["tune"], ["compare"]], ids=" ".join)
 def test_every_command_that_works_refuses_before_it(command, sd14, tmp_path, run):
     """The folder has no weights: what is refused first is what no detector can see."""
