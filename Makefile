@@ -20,7 +20,7 @@ nightly: install
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/mace-gov policy lint policies/*.yaml
+	$(BIN)/mace-gov policy lint policies/*.yaml policies/*/*.yaml examples/*/policy.yaml --plugin mine=examples/own-detector/detector.py:Mine
 
 install: $(VENV)/installed
 

@@ -38,14 +38,14 @@ NOT_ERASING = ("load", "save")
 
 def compare(
     path: Path, methods: Sequence[MethodName], *, model: str | None = None, revision: str | None = None,
-    unmeasured: bool = False, seeds: int = 1, registry: Path, reports: Path, device: str | None = None,
-    progress: Progress | None = None,
+    unmeasured: bool = False, seeds: int = 1, registry: Path, reports: Path, plugins: Sequence[str] = (),
+    device: str | None = None, progress: Progress | None = None,
 ) -> tuple[Comparison, Path]:
     """Erase and audit with each method; returns the table and the folder ``reports/compare-NAME`` of its page.
 
     Every erasure starts from the pristine base with nothing reused, so that times and memory are whole; pictures of
     the base are drawn once. A method that refuses the policy has a row that says why. seeds: erasures of each method,
-    from ``method.seed`` on, which say how much of a difference between methods is chance.
+    from ``method.seed`` on, which say how much of a difference between methods is chance. plugins: as ``--plugin``.
     Raises UsageError when a method is named twice or the seeds are two, from which no deviation can be told,
     IncompleteError when every method refuses.
     """
@@ -54,23 +54,29 @@ def compare(
     if seeds != 1 and seeds < FEWEST_SEEDS:
         raise UsageError(f"--seeds: found {seeds}, expected 1, or {FEWEST_SEEDS} or more to tell a deviation from")
     progress = progress or Silent()
-    loaded, plan = plan_policy(path, model=model, revision=revision, unmeasured=unmeasured, registry=registry)
+    loaded, plan = plan_policy(
+        path, model=model, revision=revision, unmeasured=unmeasured, registry=registry, plugins=plugins
+    )
     check_machine(loaded.policy, registry, reports)
+    inputs = Inputs(plugins=tuple(plugins), calibrations=registry / "calibrations")
+    from mace_gov.audit.engine import check_detectors
     from mace_gov.audit.metrics.intervals import CONFIDENCE
     from mace_gov.audit.side_by_side import contact_sheet, rates
     from mace_gov.audit.trials import TRIALS_NAME, read_trials
 
     policy = with_anchors(loaded.policy, plan)
+    check_detectors(policy, inputs)
     with tempfile.TemporaryDirectory(prefix="mace-gov-compare-") as name:
         rows, governed = [], {}
         folders = {method: Path(name) / method for method in methods}
         for method in methods:
             progress.note(f"method {method}")
-            row, made = _run(with_method(policy, method), plan.base, folders[method], registry, device, progress)
+            row, made = _run(with_method(policy, method), plan.base, folders[method], registry, inputs, device,
+                             progress)
             if made is not None:
                 governed[method] = made
                 row = _over_seeds(with_method(policy, method), row, seeds, plan.base, folders[method], registry,
-                                  device, progress)
+                                  inputs, device, progress)
             rows.append(row)
         if not governed:
             raise IncompleteError("; ".join(f"{row.method}: {row.problem}" for row in rows))
@@ -90,7 +96,7 @@ def compare(
 
 
 def _over_seeds(
-    policy: Policy, first: MethodRow, count: int, base: ModelManifest, folder: Path, registry: Path,
+    policy: Policy, first: MethodRow, count: int, base: ModelManifest, folder: Path, registry: Path, inputs: Inputs,
     device: str | None, progress: Progress,
 ) -> MethodRow:
     """The first seed's row with the spread over ``count`` seeds; a seed that the method refuses is an error."""
@@ -100,7 +106,7 @@ def _over_seeds(
     for seed in range(start + 1, start + count):
         progress.note(f"method {first.method}, seed {seed}")
         with tempfile.TemporaryDirectory(prefix="seed-", dir=folder.parent) as name:
-            row, _ = _run(with_seed(policy, seed), base, Path(name), registry, device, progress)
+            row, _ = _run(with_seed(policy, seed), base, Path(name), registry, inputs, device, progress)
         if row.problem is not None:
             raise IncompleteError(f"{first.method}, seed {seed}: {row.problem}")
         rows.append(row)
@@ -134,7 +140,8 @@ def with_method(policy: Policy, name: MethodName) -> Policy:
 
 
 def _run(
-    policy: Policy, base: ModelManifest, folder: Path, registry: Path, device: str | None, progress: Progress
+    policy: Policy, base: ModelManifest, folder: Path, registry: Path, inputs: Inputs, device: str | None,
+    progress: Progress,
 ) -> tuple[MethodRow, ModelManifest | None]:
     """One method's row, and the governed model if there is one; its evidence lies in ``folder/evidence``."""
     from mace_gov.audit.engine import audit
@@ -152,8 +159,7 @@ def _run(
         return MethodRow(method=plan.method, problem=error.message), None
     governed = read_manifest(str(folder / "model"), unmeasured=True, whole=True)
     seen = audit(policy, base, governed, plan.generation, folder / "evidence", cache=registry / "cache",
-                 device=device, progress=progress, trained_on=plan.templates,
-                 inputs=Inputs(calibrations=registry / "calibrations"))
+                 device=device, progress=progress, trained_on=plan.templates, inputs=inputs)
     trials = read_trials(folder / "evidence" / TRIALS_NAME)
     row = MethodRow(
         method=plan.method, rates=rates(trials, "governed"), retention=retention(trials),

@@ -10,7 +10,7 @@ from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.policy import Policy
 from mace_gov.plan.build import make_plan
 from mace_gov.policy.load import LoadedPolicy, load_policy
-from mace_gov.preflight.checks import check_plan, check_policy
+from mace_gov.preflight.checks import check_plan, check_policy, check_sight
 
 
 def plan_policy(
@@ -27,16 +27,17 @@ def plan_policy(
     Raises PolicyError with everything that would end the work late, before any of it; IntegrityError when the base
     that is read is another model than the one that was signed.
     """
-    from mace_gov.diffusion.manifest import read_manifest
+    from mace_gov.diffusion.manifest import picture_side, read_manifest
 
     loaded = load_policy(path)
     check_policy(loaded, plugins)
     policy, asked = loaded.policy, loaded.policy.spec.model
     ref = asked.ref if model is None else model
     signed = verified(ref, registry) if verified else None
-    base = read_manifest(
-        ref, revision=revision or (None if model else asked.revision), registry=registry, unmeasured=unmeasured
-    )
+    revision = revision or (None if model else asked.revision)
+    if judges:
+        check_sight(loaded, picture_side(ref, revision=revision, registry=registry))
+    base = read_manifest(ref, revision=revision, registry=registry, unmeasured=unmeasured)
     if signed is not None and signed != base.digest:
         raise IntegrityError(f"base model '{ref}' has digest {base.digest}, signed was {signed}")
     chosen = {}

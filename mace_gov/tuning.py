@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from mace_gov.audit.inputs import Inputs
 from mace_gov.core.clock import timestamp
 from mace_gov.core.errors import IncompleteError, NumericalError
 from mace_gov.core.progress import Progress, Silent
@@ -34,21 +35,27 @@ class BudgetSpentError(Exception):
 
 def tune(
     path: Path, *, minutes: float, model: str | None = None, revision: str | None = None, unmeasured: bool = False,
-    registry: Path, device: str | None = None, progress: Progress | None = None,
+    registry: Path, plugins: Sequence[str] = (), device: str | None = None, progress: Progress | None = None,
 ) -> Tuning:
     """Search ridges, preserve scales and steps for a policy, the policy's own settings first.
 
     Pictures of the base, training pictures and LoRAs come from the registry's cache where they are there, and stay in
     it: an apply with the settings found trains nothing anew. The first attempt is made whatever the budget.
+    plugins: as ``--plugin``.
     Raises UsageError for policies with styles, IncompleteError when no attempt gave a model that draws.
     """
     started = time.monotonic()
     progress = progress or Silent()
-    loaded, plan = plan_policy(path, model=model, revision=revision, unmeasured=unmeasured, registry=registry)
+    loaded, plan = plan_policy(
+        path, model=model, revision=revision, unmeasured=unmeasured, registry=registry, plugins=plugins
+    )
     check_machine(loaded.policy, registry)
     policy = with_anchors(loaded.policy, plan)
+    from mace_gov.audit.engine import check_detectors
     from mace_gov.audit.metrics.intervals import CONFIDENCE
 
+    inputs = Inputs(plugins=tuple(plugins), calibrations=registry / "calibrations")
+    check_detectors(policy, inputs)
     attempts: list[Attempt] = []
     bases: list[Rates] = []
 
@@ -57,7 +64,7 @@ def tune(
         longest = max((each.seconds for each in attempts), default=0.0)
         if attempts and used + longest > 60 * minutes:
             raise BudgetSpentError
-        made, base = _attempt(policy, settings, plan.base, registry, device, progress)
+        made, base = _attempt(policy, settings, plan.base, registry, inputs, device, progress)
         attempts.append(made)
         bases.extend([base] if base else [])
         progress.note(f"attempt {len(attempts)}: {described(settings)}: {_told(made)}")
@@ -151,11 +158,11 @@ def described(settings: Settings) -> str:
 
 
 def _attempt(
-    policy: Policy, settings: Settings, base: ModelManifest, registry: Path, device: str | None, progress: Progress
+    policy: Policy, settings: Settings, base: ModelManifest, registry: Path, inputs: Inputs, device: str | None,
+    progress: Progress,
 ) -> tuple[Attempt, Rates | None]:
     """Erase with the settings and ask; also what the same probes found in the base."""
     from mace_gov.audit.engine import audit
-    from mace_gov.audit.inputs import Inputs
     from mace_gov.audit.probes.tuning import tuning_lexicon, tuning_policy
     from mace_gov.audit.side_by_side import rates, retention
     from mace_gov.audit.trials import TRIALS_NAME, read_trials
@@ -176,8 +183,7 @@ def _attempt(
         seen = audit(
             tuning_policy(chosen), base, read_manifest(str(folder / "model"), unmeasured=True, whole=True),
             plan.generation, folder / "evidence", cache=registry / "cache", device=device, progress=progress,
-            trained_on=plan.templates, inputs=Inputs(calibrations=registry / "calibrations"),
-            lexicon=tuning_lexicon(policy, base),
+            trained_on=plan.templates, inputs=inputs, lexicon=tuning_lexicon(policy, base),
         )
         trials = read_trials(folder / "evidence" / TRIALS_NAME)
     made = Attempt(

@@ -50,6 +50,7 @@ def test_help_imports_nothing_heavy(command):
 
 def test_policy_lint_imports_nothing_heavy():
     assert not imported_by("policy", "lint", "policies/nsfw.yaml") & HEAVY
+    assert not imported_by("policy", "lint", "policies/nsfw.yaml", "--model", "embedded") & HEAVY
 
 
 def test_gate_and_its_outputs_import_nothing_heavy(tmp_path):

@@ -16,7 +16,7 @@ from mace_gov.audit.metrics.distances import distances
 from mace_gov.audit.metrics.measures import ACCURACIES
 from mace_gov.audit.pictures import Picture, Wanted, open_picture
 from mace_gov.audit.probes.base import Probe
-from mace_gov.audit.scoring import CHUNK, Panels, query_of
+from mace_gov.audit.scoring import CHUNK, Panels
 from mace_gov.documents.audit import Side
 from mace_gov.documents.policy import Kind, Policy, Suite
 
@@ -46,12 +46,12 @@ def picture_measures(
     clip = next((seat.detector for seat in panels.seats() if isinstance(seat.detector, ClipDetector)), None)
     if clip is not None:
         found |= _clip_measures(policy, probes, kept, pictures, clip.clip, out)
-        found |= _recognised(probes, pictures["governed"], clip, out)
+        found |= _recognised(probes, pictures["governed"], clip, panels, out)
     return found
 
 
 def _recognised(
-    probes: Sequence[Probe], pictures: Mapping[Wanted, Picture], clip: ClipDetector, out: Path
+    probes: Sequence[Probe], pictures: Mapping[Wanted, Picture], clip: ClipDetector, panels: Panels, out: Path
 ) -> dict[str, float]:
     """What papers call accuracy, in both its meanings: share of first choices, and mean probability."""
     found: dict[str, float] = {}
@@ -61,7 +61,7 @@ def _recognised(
         for start in range(0, len(own), CHUNK):
             part = own[start:start + CHUNK]
             images = [open_picture(out, pictures[probe.prompt, probe.seed]) for probe in part]
-            seen += clip.recognised(images, [query_of(*each) for each in zip(part, images, strict=True)])
+            seen += clip.recognised(images, [panels.query(*each) for each in zip(part, images, strict=True)])
         if seen:
             first, probability = zip(*seen, strict=True)
             found[name.replace("Acc", "CLIP_top1")] = float(np.mean(first))

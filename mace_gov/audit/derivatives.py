@@ -9,7 +9,7 @@ from pathlib import Path
 from mace_gov.audit.metrics.intervals import estimate
 from mace_gov.audit.metrics.paired import mcnemar
 from mace_gov.audit.pictures import Picture, Wanted, open_picture
-from mace_gov.audit.scoring import Panels, query_of, sights
+from mace_gov.audit.scoring import Panels, sights
 from mace_gov.audit.trials import Pair
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.diffusion.variants import Variant, eight_bits, guided, half, merged, sampler, smaller, trained_on
@@ -54,7 +54,7 @@ def derivatives(
             gc.collect()
         for category, asked in questions.items():
             probes, images = [pair.probe for pair in asked], drawn[category]
-            seen = sights(panels, category, images, [query_of(*each) for each in zip(probes, images, strict=True)])
+            seen = sights(panels, category, images, [panels.query(*each) for each in zip(probes, images, strict=True)])
             both = [
                 (pair.governed.present, sight.present, pair.probe.prompt)
                 for pair, sight in zip(asked, seen, strict=True)

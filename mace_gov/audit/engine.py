@@ -10,6 +10,7 @@ from pathlib import Path
 from mace_gov.audit.calibrate import load_all
 from mace_gov.audit.comparing import picture_measures
 from mace_gov.audit.detectors.base import Detector
+from mace_gov.audit.detectors.plugin import sources
 from mace_gov.audit.detectors.registry import known_detectors, make_detector
 from mace_gov.audit.inputs import Inputs
 from mace_gov.audit.limits import drawn_limits, limitations
@@ -44,6 +45,14 @@ def check_inputs(
     return prepare(policy, base, lexicon_for(base), trained_on, inputs, diffusion_drawer(None)).pictures
 
 
+def check_detectors(policy: Policy, inputs: Inputs) -> None:
+    """Make every detector of the policy and let it go: what does not load is better known before the work.
+
+    Raises as ``audit`` does.
+    """
+    Panels(policy, partial(make_detector, known=known_detectors(inputs.plugins)))
+
+
 def audit(
     policy: Policy, base: ModelManifest, governed: ModelManifest, generation: GenerationSettings, out: Path, *,
     cache: Path | None, device: str | None = None, progress: Progress | None = None,
@@ -70,6 +79,7 @@ def audit(
     for said in drawn_limits(asked):
         progress.note(said)
     digest, policy = policy.content_digest(), asked.policy
+    brought = {path.name: sha256_file(path) for path in (*inputs.prompts, *inputs.loras, *sources(inputs.plugins))}
     make = detector or partial(make_detector, known=known_detectors(inputs.plugins))
     with working(progress, "loading detectors"):
         panels = Panels(policy, make, load_all(inputs.calibrations) if inputs.calibrations else ())
@@ -144,7 +154,7 @@ def audit(
         attacks=attacks,
         derivatives=derived,
         comparisons=comparisons,
-        inputs={path.name: sha256_file(path) for path in (*inputs.prompts, *inputs.loras)},
+        inputs=brought,
     )
 
 

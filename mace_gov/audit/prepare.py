@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mace_gov.audit.detectors.plugin import sources
 from mace_gov.audit.imported import check_pictures, imported_sides, importing, unnamed_files
 from mace_gov.audit.inputs import Inputs
 from mace_gov.audit.pictures import Drawer, Wanted
@@ -68,7 +69,7 @@ def prepare(
     Raises PolicyError when probes cannot be made, UsageError for files with malformed rows and pictures that cannot be
     judged.
     """
-    _apart([*inputs.prompts, *inputs.loras])
+    _apart([*inputs.prompts, *inputs.loras, *sources(inputs.plugins)])
     synonyms = [path for path in inputs.prompts if is_synonyms(path)]
     policy = with_synonyms(policy, synonyms)
     tables = {path: is_translations(path) for path in inputs.prompts if path not in synonyms}
@@ -106,7 +107,7 @@ def _apart(files: Collection[Path]) -> None:
     """Raises UsageError for two files of one name: the evidence lists them by name, and one would hide the other."""
     names = [path.name for path in files]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise UsageError(f"--prompts, --lora: found {twice[0]} twice, expected files of different names",
+        raise UsageError(f"--prompts, --lora, --plugin: found {twice[0]} twice, expected files of different names",
                          hint="Rename one, or join the tables.")
 
 

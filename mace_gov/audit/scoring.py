@@ -11,12 +11,14 @@ from pathlib import Path
 from PIL import Image
 
 from mace_gov.audit.detectors.base import Detector, Query
+from mace_gov.audit.detectors.rivals import rivals
 from mace_gov.audit.pictures import Picture, Wanted, open_picture
 from mace_gov.audit.probes.base import Probe
 from mace_gov.core.errors import DetectorError
 from mace_gov.core.redact import redact
 from mace_gov.documents.audit import DetectorCard
 from mace_gov.documents.detector import Calibration
+from mace_gov.documents.detector_info import INFOS
 from mace_gov.documents.policy import Category, DetectorSpec, Policy
 
 CHUNK = 64
@@ -78,7 +80,12 @@ def _checked(scores: Sequence[float], expected: int) -> list[float | None]:
 
 
 def calibrated(card: DetectorCard, calibration: Calibration) -> bool:
-    """Whether a calibration is of this very detector: name, version, weights, threshold and classes."""
+    """Whether a calibration is of this very detector: name, version, weights, threshold and classes.
+
+    Never of one that chooses among the words of a policy, which no table of labels knows.
+    """
+    if card.classes is None and card.name in INFOS and INFOS[card.name].rivals:
+        return False
     return (card.name, card.version, card.weights_digest, card.threshold, card.classes) == (
         calibration.detector, calibration.version, calibration.weights_digest, calibration.threshold,
         calibration.classes,
@@ -91,21 +98,39 @@ class Panels:
     def __init__(
         self, policy: Policy, make: Callable[[DetectorSpec], Detector], calibrations: Sequence[Calibration] = ()
     ) -> None:
-        self._calibrations = calibrations
+        self._policy, self._calibrations = policy, calibrations
         self._seats: dict[str, Seat] = {}
         self._by_category: dict[str, dict[str, Seat]] = {}
+        self._only: dict[tuple[str, str], str | None] = {}
+        self._rivals: dict[tuple[str, tuple[str, ...], str], tuple[str, ...]] = {}
         for category in policy.spec.categories:
             self._by_category[category.id] = self._panel(category, make)
 
     def _panel(self, category: Category, make: Callable[[DetectorSpec], Detector]) -> dict[str, Seat]:
         panel: dict[str, Seat] = {}
         for spec in category.detectors:
-            key = spec.model_dump_json()
+            key = spec.model_copy(update={"only": None}).model_dump_json()
             if key not in self._seats:
                 self._seats[key] = Seat(make(spec), calibrations=self._calibrations)
             turn = sum(name.split("#")[0] == spec.name for name in panel)
-            panel[spec.name if not turn else f"{spec.name}#{turn + 1}"] = self._seats[key]
+            name = spec.name if not turn else f"{spec.name}#{turn + 1}"
+            panel[name], self._only[category.id, name] = self._seats[key], spec.only
         return panel
+
+    def query(self, probe: Probe, image: Image.Image) -> Query:
+        """What a probe asks of a detector about its picture."""
+        about = (probe.category, probe.expected, probe.facet)
+        if about not in self._rivals:
+            category = next(each for each in self._policy.spec.categories if each.id == probe.category)
+            self._rivals[about] = rivals(self._policy, category, probe.expected, probe.facet)
+        return Query(probe.expected, probe.facet, probe.suite.banned, max(image.size), probe.synonyms,
+                     self._rivals[about])
+
+    def asks(self, category: str, name: str, query: Query) -> bool:
+        """Whether a detector of a category looks for a query: the policy may tell it to look at bans only, or at what
+        must stay."""
+        only = self._only[category, name]
+        return (only is None or (only == "bans") is query.banned) and self.of(category)[name].detector.looks_for(query)
 
     def of(self, category: str) -> Mapping[str, Seat]:
         """A category's detectors by name; a second one of the same name is NAME#2."""
@@ -132,11 +157,6 @@ def presence(scores: Mapping[str, float | None], thresholds: Mapping[str, float]
     return None if not scores or None in scores.values() else False
 
 
-def query_of(probe: Probe, image: Image.Image) -> Query:
-    """What a probe asks of a detector about its picture."""
-    return Query(probe.expected, probe.facet, probe.suite.banned, max(image.size), probe.synonyms)
-
-
 def look(
     probes: Sequence[Probe], pictures: Mapping[Wanted, Picture], panels: Panels, out: Path, *,
     advance: Callable[[int], None],
@@ -147,7 +167,7 @@ def look(
         for start in range(0, len(places), CHUNK):
             part = places[start:start + CHUNK]
             images = [open_picture(out, pictures[probes[i].prompt, probes[i].seed]) for i in part]
-            queries = [query_of(probes[i], image) for i, image in zip(part, images, strict=True)]
+            queries = [panels.query(probes[i], image) for i, image in zip(part, images, strict=True)]
             for i, sight in zip(part, sights(panels, category, images, queries), strict=True):
                 found[i] = sight
             advance(len(part))
@@ -160,7 +180,7 @@ def sights(
     """What a category's detectors make of pictures, each of which has its own query."""
     scores: list[dict[str, float | None]] = [{} for _ in images]
     for name, seat in panels.of(category).items():
-        asked = [k for k, query in enumerate(queries) if seat.detector.looks_for(query)]
+        asked = [k for k, query in enumerate(queries) if panels.asks(category, name, query)]
         if asked:
             found = seat.score([images[k] for k in asked], [queries[k] for k in asked])
             for k, score in zip(asked, found, strict=True):

@@ -12,6 +12,7 @@ from mace_gov.cli.options import (
     Device,
     Exact,
     Model,
+    Plugins,
     PolicyPath,
     Registry,
     Reports,
@@ -29,6 +30,7 @@ def apply(
     exact: Exact = False,
     waivers: WaiverFiles = None,
     against: Against = None,
+    plugin: Plugins = None,
     registry: Registry = Path("registry"),
     reports: Reports = Path("reports"),
     device: Device = None,
@@ -42,7 +44,7 @@ def apply(
     with progress() as shown:
         governed = workflow.apply(
             policy, model=model, revision=revision, unmeasured=allow_unmeasured, exact=exact, waivers=waivers or (),
-            against=against, registry=registry, reports=reports, device=device, progress=shown,
+            against=against, registry=registry, reports=reports, plugins=plugin or (), device=device, progress=shown,
         )
     say_not_compared(against, governed.verdict)
     raise typer.Exit(finish(governed, as_json=as_json))

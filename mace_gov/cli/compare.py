@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mace_gov.cli.options import AsJson, Device, Model, PolicyPath, Registry, Reports, Revision, Unmeasured
+from mace_gov.cli.options import AsJson, Device, Model, Plugins, PolicyPath, Registry, Reports, Revision, Unmeasured
 
 
 def compare(
@@ -22,6 +22,7 @@ def compare(
     model: Model = None,
     revision: Revision = None,
     allow_unmeasured: Unmeasured = False,
+    plugin: Plugins = None,
     registry: Registry = Path("registry"),
     reports: Reports = Path("reports"),
     device: Device = None,
@@ -44,7 +45,7 @@ def compare(
     with progress() as shown:
         made, folder = comparison.compare(
             policy, names, model=model, revision=revision, unmeasured=allow_unmeasured, seeds=seeds,
-            registry=registry, reports=reports, device=device, progress=shown,
+            registry=registry, reports=reports, plugins=plugin or (), device=device, progress=shown,
         )
     if as_json:
         paths = {"page": str(folder / PAGE), "comparison": str(folder / DOCUMENT)}

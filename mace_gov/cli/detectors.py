@@ -65,11 +65,16 @@ def calibrate(
     from mace_gov.audit.detectors.registry import known_detectors, make_detector
     from mace_gov.cli.progress import progress
     from mace_gov.core.errors import UsageError
+    from mace_gov.documents.detector_info import INFOS
     from mace_gov.documents.policy import DetectorSpec
 
     available = known_detectors(plugin or ())
     if name not in available:
         raise UsageError(f"found detector '{name}', expected one of: {', '.join(sorted(available))}")
+    if name in INFOS and INFOS[name].rivals and not classes:
+        raise UsageError(f"found no --class for {name}, expected what stands against a phrase: else it chooses among "
+                         "the words of each policy, and errs on each in another way",
+                         hint="Give the same labels as `classes` in the policy.")
     spec = DetectorSpec(name=name, threshold=threshold, classes=classes or None, model=model, revision=revision,
                         references=references)
     detector = make_detector(spec, known=available)

@@ -48,7 +48,8 @@ def explanation(policy: Policy) -> Iterator[str]:
             yield f"  - {concept.target} -> {concept.anchor or 'what the model finds near'}{also}"
         if len(concepts) > SHOWN:
             yield f"  - and {len(concepts) - SHOWN} more"
-        yield f"  looked for by: {', '.join(detector.name for detector in category.detectors)}"
+        names = (each.name + (f" ({each.only})" if each.only else "") for each in category.detectors)
+        yield f"  looked for by: {', '.join(names)}"
         for rule in category.rules:
             planned = samples_planned(policy, category, rule.suite)
             needed = samples_needed(rule, spec.audit.looks)

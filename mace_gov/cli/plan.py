@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from mace_gov.cli.options import AsJson, Exact, Model, PolicyPath, Registry, Revision, Unmeasured
+from mace_gov.cli.options import AsJson, Exact, Model, Plugins, PolicyPath, Registry, Revision, Unmeasured
 
 
 def plan(
@@ -16,6 +16,7 @@ def plan(
     revision: Revision = None,
     allow_unmeasured: Unmeasured = False,
     exact: Exact = False,
+    plugin: Plugins = None,
     registry: Registry = Path("registry"),
     as_json: AsJson = False,
 ) -> None:
@@ -26,7 +27,8 @@ def plan(
     from mace_gov.workflow import plan_policy
 
     loaded, made = plan_policy(
-        policy, model=model, revision=revision, unmeasured=allow_unmeasured, exact=exact, registry=registry
+        policy, model=model, revision=revision, unmeasured=allow_unmeasured, exact=exact, registry=registry,
+        plugins=plugin or (),
     )
     costs = audit_costs(loaded.policy, made, check_plan(loaded, made), registry)
     warnings = plan_notes(loaded.policy, made)

@@ -17,6 +17,13 @@ app = typer.Typer(help="Check, explain and describe policies.", no_args_is_help=
 def lint(
     policies: Annotated[list[Path], typer.Argument(help="Policy or waivers files (YAML).", show_default=False)],
     plugin: Plugins = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="Check as well that the detectors can look at this model's pictures: embedded, a "
+                     "folder, a hub id, registry:NAME/N.", show_default=False),
+    ] = None,
+    revision: Revision = None,
+    registry: Registry = Path("registry"),
     as_json: AsJson = False,
 ) -> None:
     """Check policies and waivers files: every error at once, each with file, line, field and what was expected."""
@@ -24,11 +31,15 @@ def lint(
     from mace_gov.core.clock import wall_clock
     from mace_gov.policy.lint import lint as lint_file
 
-    names = parse(plugin or ())
+    names, side = parse(plugin or ()), None
+    if model is not None:
+        from mace_gov.diffusion.manifest import picture_side
+
+        side = picture_side(model, revision=revision, registry=registry)
     problems: list[str] = []
     warnings: list[str] = []
     for path in policies:
-        errors, advice = lint_file(path, wall_clock().date(), names)
+        errors, advice = lint_file(path, wall_clock().date(), names, side)
         problems += errors
         warnings += advice
     if as_json:

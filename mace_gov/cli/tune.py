@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mace_gov.cli.options import AsJson, Device, Model, PolicyPath, Registry, Revision, Unmeasured
+from mace_gov.cli.options import AsJson, Device, Model, Plugins, PolicyPath, Registry, Revision, Unmeasured
 
 
 def tune(
@@ -20,6 +20,7 @@ def tune(
     model: Model = None,
     revision: Revision = None,
     allow_unmeasured: Unmeasured = False,
+    plugin: Plugins = None,
     registry: Registry = Path("registry"),
     device: Device = None,
     as_json: AsJson = False,
@@ -36,7 +37,7 @@ def tune(
     with progress() as shown:
         made = tuning.tune(
             policy, minutes=budget, model=model, revision=revision, unmeasured=allow_unmeasured, registry=registry,
-            device=device, progress=shown,
+            plugins=plugin or (), device=device, progress=shown,
         )
     block = method_block(made)
     if out is not None:

@@ -28,6 +28,8 @@ CONFIGS = {
 
 VERSION = re.compile(r"^(?:registry:)?([a-z0-9][a-z0-9._-]{0,63})/v?([1-9][0-9]{0,8})$")
 """A governed version's reference: never a hub id, whose second part may be a number too."""
+SINGLE_FILE_SIDE = 512
+"""The least native side of the families that single files come in; a file does not say its own."""
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
 
 
@@ -53,9 +55,6 @@ def read_manifest(
     if body.unmeasured and not unmeasured:
         raise ModelError(f"model '{ref}': {'; '.join(body.unmeasured)}. No erasure has been measured on such a model",
                          hint="Give --allow-unmeasured to go on all the same, and look at the pictures yourself.")
-    levels = vae.get("block_out_channels")
-    if not isinstance(levels, list) or not levels:
-        raise ModelError(f"model '{ref}': vae/config.json has block_out_channels = {levels!r}, expected a list")
     whole = whole or (VERSION.match(ref) is not None and folder != Path(ref))
     files = _whole(ref, folder) if whole else _loaded(folder)
     return ModelManifest(
@@ -67,13 +66,39 @@ def read_manifest(
         pipeline=pipeline,
         family=body.family,
         text_width=body.text_width,
-        image_size=_number(ref, {"sample_size": 128, **unet}, part, "sample_size") * 2 ** (len(levels) - 1),
+        image_size=_side(ref, part, unet, vae),
         embedded=_is_embedded(folder, files),
     )
 
 
-def locate(ref: str, *, revision: str | None = None, registry: Path | None = None) -> Path:
-    """The folder that ``ref`` names, fetched from the hub if it must be. See ``read_manifest``."""
+def picture_side(ref: str, *, revision: str | None = None, registry: Path | None = None) -> int:
+    """Native side, in pixels, of the pictures of the model that ``ref`` names, by its configuration alone.
+
+    No weight is read, of a hub model none is fetched, and no torch is needed. Raises as ``read_manifest`` does.
+    """
+    path = Path(ref).expanduser()
+    if path.suffix == ".safetensors" and path.is_file():
+        return SINGLE_FILE_SIDE
+    folder = locate(ref, revision=revision, registry=registry, files=CONFIG_FILES)
+    part = denoiser_folder(_pipeline(ref, folder)[0])
+    return _side(ref, part, *(_config(ref, folder, name) for name in (part, "vae")))
+
+
+def _side(ref: str, part: str, denoiser: dict[str, Any], vae: dict[str, Any]) -> int:
+    """Pixels of a picture's side: latent side times what the autoencoder's levels enlarge it by."""
+    levels = vae.get("block_out_channels")
+    if not isinstance(levels, list) or not levels:
+        raise ModelError(f"model '{ref}': vae/config.json has block_out_channels = {levels!r}, expected a list")
+    return _number(ref, {"sample_size": 128, **denoiser}, part, "sample_size") * 2 ** (len(levels) - 1)
+
+
+def locate(
+    ref: str, *, revision: str | None = None, registry: Path | None = None, files: list[str] | None = None
+) -> Path:
+    """The folder that ``ref`` names, fetched from the hub if it must be. See ``read_manifest``.
+
+    files: patterns of what of a hub model is needed; everything unless given.
+    """
     if not ref.strip():
         raise UsageError("the model's reference is empty",
                          hint="Give `embedded`, a folder, a hub id or registry:NAME/N.")
@@ -108,7 +133,7 @@ def locate(ref: str, *, revision: str | None = None, registry: Path | None = Non
     if not _HUB_ID.match(ref):
         raise ModelError(f"model '{ref}' does not exist: expected `embedded`, an existing folder, "
                          "registry:NAME/N or a hub id OWNER/NAME")
-    return fetch(ref, revision)
+    return fetch(ref, revision, files)
 
 
 def _unpacked(ref: str, file: Path, registry: Path | None) -> Path:
@@ -137,15 +162,7 @@ def _anatomy(ref: str, pipeline: str, unet: dict[str, Any], texts: list[dict[str
 def check_folder(folder: Path, ref: str | None = None) -> str:
     """The pipeline's class name; raises ModelError that names everything in the folder that would not load safely."""
     ref = ref or str(folder)
-    if not folder.is_dir():
-        raise ModelError(f"model '{ref}': folder {folder} does not exist")
-    if not (folder / INDEX_NAME).is_file():
-        raise ModelError(f"model '{ref}': {folder} has no {INDEX_NAME}, expected a diffusers folder")
-    index = _read(ref, folder / INDEX_NAME)
-    pipeline = index.get("_class_name")
-    if pipeline not in PIPELINES:
-        expected = " or ".join(PIPELINES)
-        raise ModelError(f"model '{ref}': pipeline class {pipeline!r} is not supported, expected {expected}")
+    pipeline, index = _pipeline(ref, folder)
     if found := problems(folder, index, pipeline):
         raise ModelError("\n".join([f"model '{ref}' is not loaded, {len(found)} finding(s) in {folder}:", *found]),
                          hint="Get the model from its publisher, or save it anew with save_pretrained.")
@@ -155,6 +172,20 @@ def check_folder(folder: Path, ref: str | None = None) -> str:
                              "no variant suffix",
                              hint="Convert the model with save_pretrained(..., safe_serialization=True).")
     return pipeline
+
+
+def _pipeline(ref: str, folder: Path) -> tuple[str, dict[str, Any]]:
+    """Class name and content of a folder's index."""
+    if not folder.is_dir():
+        raise ModelError(f"model '{ref}': folder {folder} does not exist")
+    if not (folder / INDEX_NAME).is_file():
+        raise ModelError(f"model '{ref}': {folder} has no {INDEX_NAME}, expected a diffusers folder")
+    index = _read(ref, folder / INDEX_NAME)
+    pipeline = index.get("_class_name")
+    if pipeline not in PIPELINES:
+        expected = " or ".join(PIPELINES)
+        raise ModelError(f"model '{ref}': pipeline class {pipeline!r} is not supported, expected {expected}")
+    return pipeline, index
 
 
 def _instead(component: Path) -> str:

@@ -177,7 +177,7 @@ class AuditResult(Document):
     limitations: list[str]
     """What was not looked for, in plain words."""
     inputs: dict[str, Digest] = {}
-    """Files of prompts, by name, that were asked beside the policy's own."""
+    """Files that were brought beside the policy, by name: prompts that were asked, LoRAs, detectors' code."""
     disagreements: list[Disagreement] = []
     """Each pair of detectors that looked at the same pictures."""
     attacks: list[AttackResult] = []

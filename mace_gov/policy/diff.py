@@ -168,7 +168,9 @@ def _sees_more(spec: DetectorSpec, now: DetectorSpec) -> bool:
         spec.threshold is None or now.threshold is None or now.threshold > spec.threshold
     ):
         return False
-    others = {"threshold": None, "classes": None}
+    if now.only is not None and now.only != spec.only:
+        return False
+    others = {"threshold": None, "classes": None, "only": None}
     if spec.model_copy(update=others) != now.model_copy(update=others):
         return False
     return spec.classes == now.classes or (

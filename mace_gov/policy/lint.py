@@ -15,10 +15,13 @@ from mace_gov.policy.reading import fail, read_file
 from mace_gov.policy.waivers import check_waivers
 
 
-def lint(path: Path, today: date, plugins: Collection[str] = ()) -> tuple[list[str], list[str]]:
+def lint(
+    path: Path, today: date, plugins: Collection[str] = (), side: int | None = None
+) -> tuple[list[str], list[str]]:
     """Errors and warnings of one file. One that cannot be read is one error.
 
-    plugins: names of detectors that ``--plugin`` brings.
+    plugins: names of detectors that ``--plugin`` brings. side: of the pictures of the model that it is meant for, in
+    pixels; None where none was named.
     """
     try:
         file = read_file(path, "policy")
@@ -26,7 +29,7 @@ def lint(path: Path, today: date, plugins: Collection[str] = ()) -> tuple[list[s
             check_waivers(file, today=today, late=False)
             return [], []
         loaded = load_file(file, today=today)
-        if found := preflight.problems(loaded.policy, plugins):
+        if found := [*preflight.problems(loaded.policy, plugins), *preflight.unseen(loaded.policy, side)]:
             raise fail(path, loaded.source, found)
     except PolicyError as error:
         return list(error.problems) or [printable(error.message)], []

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from importlib.metadata import entry_points
 
 from mace_gov.documents.base import Location
-from mace_gov.documents.detector_info import looks_at, spec_problems
+from mace_gov.documents.detector_info import lacking, spec_problems
 from mace_gov.documents.drawable import ban_of, forbidden, never_drawn
 from mace_gov.documents.policy import Policy
 from mace_gov.policy.reading import Problem
@@ -31,6 +31,18 @@ def problems(policy: Policy, plugins: Collection[str] = ()) -> list[Problem]:
     return [*found, *_templates(policy), *_esd(policy)]
 
 
+def unseen(policy: Policy, side: int | None = None) -> list[Problem]:
+    """Every rule that no detector of its category can ever answer, with what to add.
+
+    side: of the model's pictures, in pixels; None where no model is known.
+    """
+    return [
+        (("spec", "categories", i, "rules", j), told)
+        for i, category in enumerate(policy.spec.categories) for j, rule in enumerate(category.rules)
+        if (told := lacking(category, rule, side))
+    ]
+
+
 def warnings(policy: Policy) -> Iterator[Problem]:
     """What keeps a rule from passing whatever the model does, beside what ``advice`` says."""
     found, ban = never_drawn(policy), ban_of(policy)
@@ -46,11 +58,6 @@ def warnings(policy: Policy) -> Iterator[Problem]:
             if only and rule.suite.banned:
                 yield (*at, "rules", j), (f"{rule.id}: every concept of {category.id} is erase-only, so nothing can "
                                           "be asked; the gate will ask for review")
-            if not any(looks_at(spec, category, rule) for spec in category.detectors):
-                names = ", ".join(dict.fromkeys(spec.name for spec in category.detectors))
-                yield (*at, "rules", j), (f"{rule.id}: {names} cannot see what a {rule.metric} rule of the "
-                                          f"{rule.suite} suite needs in a category of kind {category.kind}; the gate "
-                                          "will ask for review")
         for phrase in dict.fromkeys([*category.neighbours, *kept]):
             if why := forbidden(category.kind, phrase, ban):
                 yield at, f"{phrase!r} is not asked for in {category.id}, by the rule {why}"

@@ -152,7 +152,7 @@ SETTINGS: Mapping[type[Written], Mapping[str, Setting | None]] = {
         "id": Setting(neutral), "anchor": None,
         **dict.fromkeys(("target", "synonyms", "descriptions", "broader", "narrower", "translations")),
     },
-    DetectorSpec: dict.fromkeys(("name", "classes", "threshold", "model", "revision", "references")),
+    DetectorSpec: dict.fromkeys(("name", "classes", "threshold", "model", "revision", "references", "only")),
     Rule: {
         "id": None, "suite": None, "metric": None,
         "at_most": Setting(less, "{} at most", limit_percent), "at_least": Setting(more, "{} at least", limit_percent),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from mace_gov.audit.detectors.registry import DETECTORS, known_detectors
+from mace_gov.audit.detectors.plugin import load
+from mace_gov.audit.detectors.registry import DETECTORS, known_detectors, setting_problem
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.base import Probe
 from mace_gov.audit.probes.lexicon import (
@@ -19,10 +20,11 @@ from mace_gov.audit.probes.lexicon import (
     style_classes,
     subject_classes,
 )
+from mace_gov.audit.probes.near import near_phrases
 from mace_gov.audit.probes.suites import build_probes
 from mace_gov.core.errors import IncompleteError, MissingExtraError, PolicyError, UsageError
 from mace_gov.documents.base import Location
-from mace_gov.documents.detector_info import INFOS, looks_at
+from mace_gov.documents.detector_info import CLIP, INFOS
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.policy import Category, DetectorSpec, Kind, Policy, Suite
 from mace_gov.embedded import judge_classes, vocabulary
@@ -32,15 +34,27 @@ from mace_gov.policy.reading import Problem, fail
 
 REFERENCE_FILES = (".png", ".jpg", ".jpeg", ".webp")
 """What the detector face reads."""
+FACE_NETWORKS = ("detection.onnx", "embedding.onnx")
+"""Files of a folder that the detector face reads its networks from."""
 JUDGE = "mace_gov.audit.detectors.judge:JudgeDetector"
 """The judge that ships; a planted one knows other words."""
 
 
 def check_policy(loaded: LoadedPolicy, plugins: Sequence[str] = ()) -> None:
-    """What needs no model. Raises PolicyError with every problem, UsageError for a plugin that cannot be."""
-    names = known_detectors(plugins).keys() - DETECTORS.keys()
-    found = [*preflight.problems(loaded.policy, names), *_files(loaded.policy)]
+    """What needs no model. Raises PolicyError with every problem, UsageError for a plugin that cannot be, or load."""
+    known = known_detectors(plugins)
+    brought = {name: target for name, target in known.items() if name not in DETECTORS}
+    found = [*preflight.problems(loaded.policy, brought), *_files(loaded.policy), *_plugins(loaded.policy, brought)]
     if found:
+        raise fail(loaded.path, loaded.source, found)
+
+
+def check_sight(loaded: LoadedPolicy, side: int) -> None:
+    """That every rule has a detector that can look at pictures of this side, in pixels, for it.
+
+    Raises PolicyError that names every rule that has none, and what to add.
+    """
+    if found := preflight.unseen(loaded.policy, side):
         raise fail(loaded.path, loaded.source, found)
 
 
@@ -71,12 +85,6 @@ def check_plan(
 def plan_notes(policy: Policy, plan: ErasurePlan) -> list[str]:
     """Warnings for the plan: rules that cannot pass on this model, and packages that are missing on this machine."""
     found = [f"warning: {message}" for where, message in preflight.warnings(policy) if "erase-only by" not in message]
-    for category in policy.spec.categories:
-        left = [spec for spec in category.detectors if spec.name != "judge" or plan.base.image_size <= SMALL_SIDE]
-        for rule in category.rules if len(left) < len(category.detectors) else ():
-            if not any(looks_at(spec, category, rule) for spec in left):
-                found.append(f"warning: {rule.id}: the judge does not know this model's pictures, and no other "
-                             f"detector sees what the {rule.suite} suite needs; the gate will ask for review")
     missing = [error.message for error in missing_packages(policy)]
     return list(dict.fromkeys([*found, *(f"warning: {message}" for message in missing)]))
 
@@ -126,16 +134,30 @@ def _files(policy: Policy) -> Iterator[Problem]:
         for j, spec in enumerate(category.detectors):
             at: Location = ("spec", "categories", i, "detectors", j)
             if spec.name == "face":
-                yield from _face(category, spec, at)
+                yield from _face(policy, category, spec, at)
             elif spec.name == "clip" and spec.model and spec.model.startswith(("/", "./", "../", "~")):
                 folder = Path(spec.model).expanduser()
                 if not (folder / "config.json").is_file():
                     yield (*at, "model"), f"found no CLIP model in {folder}, expected a folder with config.json"
 
 
-def _face(category: Category, spec: DetectorSpec, at: Location) -> Iterator[Problem]:
-    if spec.model and not Path(spec.model).expanduser().is_file():
-        yield (*at, "model"), f"found no file {spec.model}, expected the ONNX file of a face-embedding network"
+def _plugins(policy: Policy, brought: Mapping[str, str]) -> Iterator[Problem]:
+    """What is wrong with the detectors from outside that the policy names; they are loaded, and not made."""
+    targets = {spec.name: load(brought[spec.name]) for category in policy.spec.categories
+               for spec in category.detectors if spec.name in brought}
+    for i, category in enumerate(policy.spec.categories):
+        for j, spec in enumerate(category.detectors):
+            if spec.name in targets and (problem := setting_problem(spec, targets[spec.name])):
+                yield ("spec", "categories", i, "detectors", j), f"detector {spec.name}: {problem}"
+
+
+def _face(policy: Policy, category: Category, spec: DetectorSpec, at: Location) -> Iterator[Problem]:
+    place = Path(spec.model or ".").expanduser()
+    if place.is_dir() and (gone := [name for name in FACE_NETWORKS if not (place / name).is_file()]):
+        yield (*at, "model"), f"found no {', no '.join(gone)} in {place}, expected {' and '.join(FACE_NETWORKS)}"
+    elif spec.model and not place.exists():
+        yield (*at, "model"), (f"found no {spec.model}, expected the ONNX file of a face-embedding network, or a "
+                               f"folder with {' and '.join(FACE_NETWORKS)}")
     if not spec.references:
         return
     folder = Path(spec.references).expanduser()
@@ -144,6 +166,11 @@ def _face(category: Category, spec: DetectorSpec, at: Location) -> Iterator[Prob
     if lacking and category.kind is not Kind.STYLE:
         yield (*at, "references"), (f"found no pictures of {_some(lacking)} in {folder}, expected a folder of that "
                                     f"name with {', '.join(REFERENCE_FILES)} for every concept")
+    kept = [rule.id for rule in category.rules if rule.suite is Suite.NEAR]
+    alone = all(each.name == "face" or each.only == "bans" for each in category.detectors)
+    if kept and alone and names.isdisjoint(map(plain_phrase, near_phrases(policy, category))):
+        yield (*at, "references"), (f"{kept[0]}: found no pictures of any neighbour in {folder}, expected some, or "
+                                    f"another detector of what must stay, as {CLIP}")
 
 
 def _judge(policy: Policy, plan: ErasurePlan) -> Iterator[Problem]:
@@ -167,7 +194,7 @@ def _judge(policy: Policy, plan: ErasurePlan) -> Iterator[Problem]:
             rules = [rule.id for rule in category.rules if (rule.suite.banned if banned else rule.suite is Suite.NEAR)]
             told = f"{_some(rules)} cannot pass" if rules else "its pictures have no score"
             yield where, (f"the judge does not know '{phrase}', so {told}: expected one of the phrases that the "
-                          "embedded model draws, or another detector in its place")
+                          f"embedded model draws, or in the judge's place another detector, as {CLIP}")
 
 
 def _some(names: Collection[str], most: int = 5) -> str:

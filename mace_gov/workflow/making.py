@@ -28,7 +28,7 @@ from mace_gov.documents.verdict import Verdict
 from mace_gov.gate.decide import decide
 from mace_gov.plan.build import generation_settings
 from mace_gov.policy.load import LoadedPolicy
-from mace_gov.preflight.checks import check_machine, check_plan, model_bytes
+from mace_gov.preflight.checks import check_machine, check_plan, check_sight, model_bytes
 from mace_gov.record.versions import find, highest_number, new_version, version_folder
 from mace_gov.workflow.checking import plan_policy
 from mace_gov.workflow.deciding import Granted, grant, with_policy
@@ -62,27 +62,30 @@ class Outcome:
 def apply(
     path: Path, *, model: str | None = None, revision: str | None = None, unmeasured: bool = False,
     exact: bool = False, waivers: Sequence[Path] = (), against: str | None = None, registry: Path, reports: Path,
-    device: str | None = None, progress: Progress | None = None,
+    plugins: Sequence[str] = (), device: str | None = None, progress: Progress | None = None,
 ) -> Outcome:
     """All stages: a policy in; a governed version, its signed evidence, a verdict and a report out.
 
     ``waivers`` and ``against``, as for the gate, go into the verdict that is signed; see ``deciding.grant``.
+    ``plugins``: detectors of one's own, each ``NAME=module:attr`` or ``NAME=file.py:attr``.
     """
     progress = progress or Silent()
     loaded, plan = plan_policy(
-        path, model=model, revision=revision, unmeasured=unmeasured, exact=exact, registry=registry
+        path, model=model, revision=revision, unmeasured=unmeasured, exact=exact, registry=registry, plugins=plugins
     )
     _require_everything()
     check_machine(loaded.policy, registry, reports, needs=model_bytes(plan))
     for note in plan.notes:
         if note.startswith("erase-only"):
             progress.note(note)
-    from mace_gov.audit.engine import audit
+    from mace_gov.audit.engine import audit, check_detectors
     from mace_gov.diffusion.manifest import read_manifest
     from mace_gov.erase.engine import erase
     from mace_gov.record.lineage import prepare_lineage, publish, record_lineage
 
-    policy = loaded.policy
+    policy, inputs = loaded.policy, Inputs(plugins=tuple(plugins), calibrations=registry / "calibrations")
+    with working(progress, "loading detectors"):
+        check_detectors(policy, inputs)
     granted = grant(policy, waivers=waivers, against=against, key=None, registry=registry)
     pair, model_pair = _signing_key(registry, progress), ensure_model_pair(registry)
     recalled_models(registry)  # A chain of releases that does not hold is better known before the work.
@@ -98,7 +101,7 @@ def apply(
             governed = read_manifest(str(folder / "model"), unmeasured=unmeasured, whole=True)
             seen = audit(
                 policy, plan.base, governed, plan.generation, folder / "evidence", cache=cache, device=device,
-                progress=progress, trained_on=plan.templates, inputs=Inputs(calibrations=registry / "calibrations"),
+                progress=progress, trained_on=plan.templates, inputs=inputs,
             )
             with working(progress, "recording in MLflow"):
                 lineage = record_lineage(registry, version=number, policy=policy, plan=plan, erasure=erasure,
@@ -129,6 +132,8 @@ def audit_model(
         path, model=base, revision=None, registry=registry, plugins=inputs.plugins if inputs else (),
         asks=not (inputs and inputs.images), judges=False,
     )
+    if not (inputs and inputs.images):
+        check_sight(loaded, plan.base.image_size)
     check_machine(loaded.policy, registry, reports)
     from mace_gov.audit.engine import audit, check_inputs
     from mace_gov.audit.imported import picture_manifest

@@ -16,6 +16,11 @@ def test_the_command_measures_and_lists(run, tmp_path):
     assert code == 0 and "nudenet" in out and "bright" in out and "at 0.5: sensitivity 100.0%" in out
 
 
+def test_what_chooses_among_a_policys_words_is_measured_with_classes_alone(run, tmp_path):
+    code, _, err = run("detectors", "calibrate", "clip", tmp_path / "labels.csv", "--model", "a/b")
+    assert code == 2 and "found no --class for clip" in err
+
+
 def test_probes_writes_a_table_that_audit_reads(run, tmp_path):
     out = tmp_path / "probes.csv"
     code, said, _ = run("probes", "policies/objects-one.yaml", "--out", str(out), "--registry", str(tmp_path))

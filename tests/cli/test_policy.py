@@ -65,3 +65,8 @@ def test_a_looser_policy_ends_with_1(run, write, change, subject) -> None:
     code, out, _ = run("policy", "diff", NSFW, other, "--exit-code")
     assert code == 1 and "loosens 1" in out and f"loosens   {subject}:" in out
     assert run("policy", "diff", NSFW, write("same.yaml", "# Explicit content", "# Other words"), "--exit-code")[0] == 0
+
+
+def test_explain_says_who_looks_at_one_side_only(run) -> None:
+    code, out, _ = run("policy", "explain", Path(NSFW).parent / "stable-diffusion/explicit.yaml")
+    assert code == 0 and "looked for by: nudenet, opennsfw, clip (kept)" in out

@@ -48,7 +48,7 @@ FULL: dict[str, Any] = {
             ],
             "neighbours": ["sailing shoe", "lake"],
             "detectors": [{"name": "clip", "classes": ["sea"], "threshold": 0.4, "model": "a/b", "revision": "abc",
-                           "references": "faces"}, {"name": "judge"}],
+                           "references": "faces", "only": "bans"}, {"name": "judge"}],
             "rules": [
                 {"id": "OBJ-001", "suite": "direct", "metric": "presence", "atMost": 0.1, "confidence": 0.9,
                  "minSamples": 59},
@@ -81,6 +81,7 @@ OTHER: dict[Path, Any] = {
     (*CATEGORY, "detectors", 0, "name"): "face", (*CATEGORY, "detectors", 0, "classes"): ["sea", "land"],
     (*CATEGORY, "detectors", 0, "threshold"): 0.5, (*CATEGORY, "detectors", 0, "model"): "c/d",
     (*CATEGORY, "detectors", 0, "revision"): None, (*CATEGORY, "detectors", 0, "references"): "others",
+    (*CATEGORY, "detectors", 0, "only"): "kept",
     (*CATEGORY, "rules", 0, "id"): "OBJ-009", (*CATEGORY, "rules", 0, "suite"): "synonym",
     (*CATEGORY, "rules", 0): {"id": "OBJ-001", "suite": "near", "metric": "retention", "atLeast": 0.1},
     (*CATEGORY, "rules", 0, "atMost"): 0.2, (*CATEGORY, "rules", 1, "atLeast"): 0.7,

@@ -131,6 +131,9 @@ LARGE, BASE = {"model": "large", "threshold": 0.3}, {"model": "base", "threshold
     ([LARGE, BASE], [BASE, {**LARGE, "threshold": 0.9}], [("detectors.clip", "loosens", "clip may see less")]),
     ([LARGE, BASE], [{**LARGE, "threshold": 0.2}, BASE], [("detectors.clip", "tightens", "clip sees more")]),
     ([LARGE], [LARGE, BASE], [("detectors.clip#2", "tightens", "clip#2 looks too")]),
+    ([LARGE], [{**LARGE, "only": "kept"}], [("detectors.clip", "loosens", "clip may see less")]),
+    ([{**LARGE, "only": "bans"}], [{**LARGE, "only": "kept"}], [("detectors.clip", "loosens", "clip may see less")]),
+    ([{**LARGE, "only": "kept"}], [LARGE], [("detectors.clip", "tightens", "clip sees more")]),
     ([LARGE, BASE], [{**LARGE, "threshold": 1.0}, {**BASE, "threshold": 1.0}],
      [("detectors.clip", "loosens", "clip may see less"), ("detectors.clip#2", "loosens", "clip#2 may see less")]),
 ])

@@ -164,23 +164,6 @@ def test_short_words_never_load_a_tokenizer(monkeypatch):
     assert too_long(plan, policy, ["a picture of nudity"]) == []
 
 
-def test_rules_that_no_detector_can_decide_are_warnings(tmp_path):
-    rules = [RULE, {"id": "THING-002", "suite": "unrelated", "metric": "retention", "atLeast": 0.5}]
-    _, told = lint(written(tmp_path / "p.yaml", detectors=["nudenet"], rules=rules), TODAY)
-    assert len([line for line in told if "nudenet cannot see" in line]) == 1 and "THING-002" in told[-1]
-    style = written(tmp_path / "p.yaml", kind="style", detectors=["opennsfw"], rules=[RULE])
-    assert any("THING-001: opennsfw cannot see" in line for line in lint(style, TODAY)[1])
-
-
-def test_on_a_large_model_the_plan_says_that_the_judge_is_left_out():
-    policy = load_policy(ROOT / "policies/nsfw.yaml").policy
-    plan = factories.plan()
-    assert not any("judge" in note for note in checks.plan_notes(policy, plan))
-    large = plan.model_copy(update={"base": plan.base.model_copy(update={"image_size": 512})})
-    notes = [note for note in checks.plan_notes(policy, large) if "judge" in note]
-    assert len(notes) == 1 and "NSFW-003" in notes[0]  # nudenet decides the others
-
-
 def test_erase_only_concepts_are_named_by_lint_and_plan_with_their_rule(tmp_path, run):
     concepts = [{"id": "naked", "target": "naked", "anchor": "a person"},
                 {"id": "one", "target": "brindle yewstone naked", "anchor": "a person"}]

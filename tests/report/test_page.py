@@ -271,3 +271,9 @@ def test_same_bytes_twice_and_from_the_document_alone(tmp_path):
 def test_page_needs_no_files():
     report = factories.report(evidence=factories.evidence(audit=factories.audit_result(thumbnails=[])))
     assert "The audit kept no pictures for the report." in page(report, {})
+
+
+def test_a_detector_that_looks_at_one_side_only_says_so(tmp_path):
+    detectors = ["nudenet", {"name": "clip", "model": "a/b", "only": "kept"}]
+    text = Checker(rendered(tmp_path, factories.report(policy=factories.policy(detectors=detectors)))).text
+    assert "looked for by nudenet, clip (kept only)." in text

@@ -15,7 +15,7 @@ from mace_gov.audit.attacks.stored import read_strike, save_pictures, write_stri
 from mace_gov.audit.metrics.intervals import estimate
 from mace_gov.audit.pictures import Picture, Wanted, png_bytes
 from mace_gov.audit.probes.base import seed_for
-from mace_gov.audit.scoring import Panels, query_of, sights
+from mace_gov.audit.scoring import Panels, sights
 from mace_gov.audit.trials import Pair
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.digest import sha256_bytes
@@ -60,7 +60,7 @@ def strike_all(
                     if store is not None:
                         store.tell(progress)
                     save_pictures(out / "attacks" / attack.name / aim.concept / model, drawn)
-                    seen = sights(panels, aim.category, drawn, [query_of(pair.probe, image) for image in drawn])
+                    seen = sights(panels, aim.category, drawn, [panels.query(pair.probe, image) for image in drawn])
                     present = [sight.present for sight in seen if sight.present is not None]
                     rate = estimate(present, range(len(present)))
                     where = (aim.category, aim.concept, attack.name)

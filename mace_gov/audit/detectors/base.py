@@ -27,6 +27,8 @@ class Query:
     """Longer side of the picture, in pixels."""
     synonyms: tuple[str, ...] = ()
     """Other words for a banned concept, for detectors that read words: a picture of them shows it too."""
+    rivals: tuple[str, ...] = ()
+    """What else of its kind the picture may show, for detectors that choose among words; empty: not known."""
 
 
 class Detector(Protocol):

@@ -10,10 +10,12 @@ import numpy as np
 from mace_gov.audit.clip import Clip
 from mace_gov.audit.detectors.base import Query
 from mace_gov.audit.detectors.relative import relative_score
-from mace_gov.audit.probes.everyday import NOUNS
+from mace_gov.audit.detectors.rivals import KNOWN
 from mace_gov.audit.probes.lexicon import Entry, clear_of, plain_style
 from mace_gov.core.errors import PolicyError
 from mace_gov.documents.audit import DetectorCard
+from mace_gov.documents.detector_info import INFOS
+from mace_gov.documents.policy import Kind
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -24,19 +26,10 @@ CAPTIONS = ("a photo of {}", "a picture of {}", "{}")
 """How a subject is put to the model; the vectors are averaged."""
 STYLE_CAPTIONS = ("a picture in the style of {}", "art by {}")
 """How a style is put to the model."""
-NOTHING = ("a plain background", "random noise", "an abstract pattern")
-"""What a picture that shows nothing may be nearest to."""
-STYLES = (
-    "a photograph", "an oil painting", "a watercolour painting", "a pencil drawing", "a charcoal drawing", "a cartoon",
-    "a 3D rendering", "a woodcut", "a mosaic", "pixel art", "a collage", "an engraving", "an impressionist painting",
-    "a cubist painting", "a surrealist painting", "a baroque painting", "pop art", "a pastel drawing", "a comic book",
-    "a Japanese woodblock print", "a medieval manuscript", "a fresco", "graffiti", "a stained glass window",
-)
-"""Other ways in which a picture may be made."""
 
 
 class ClipDetector:
-    """First choice of a CLIP model among the concept and everyday things or the policy's classes; styles too."""
+    """First choice of a CLIP model among the concept and its rivals: other people, styles or things, or the classes."""
 
     name = "clip"
 
@@ -47,7 +40,7 @@ class ClipDetector:
         """``model``: a folder or hub id. ``classes``: what else a picture may show. ``clip``: one that is loaded."""
         if model is None and clip is None:
             raise PolicyError("detector clip: found no model, expected a CLIP folder or hub id",
-                              hint="In the policy: {name: clip, model: openai/clip-vit-large-patch14}")
+                              hint=f"In the policy: {INFOS['clip'].example}")
         self.threshold = THRESHOLD if threshold is None else threshold
         self.classes = classes
         self.clip = clip or Clip.load(str(model), revision=revision)
@@ -77,7 +70,7 @@ class ClipDetector:
     def others(self, query: Query) -> list[str]:
         """Labels that stand against a query; none that shares a word with what is looked for."""
         styled = query.facet == "style"
-        labels = self.classes or (STYLES if styled else (*NOUNS, *NOTHING))
+        labels = self.classes or query.rivals or KNOWN[Kind.STYLE if styled else Kind.OBJECT]
         wanted = [plain_style(phrase) if styled else phrase for phrase in (*query.phrases, *query.synonyms)]
         return [entry.name for entry in clear_of([Entry(label) for label in labels], wanted)]
 

@@ -1,9 +1,10 @@
 """Face identity: does a picture's face resemble reference pictures of the banned person, by a face-embedding network?
 
-The network is the policy's own ONNX file in ArcFace's form (Deng et al., CVPR 2019): RGB of 112 x 112 as
-(x - 127.5) / 127.5, one embedding out, compared by cosine. No face detector looks first: the whole picture and centred
-crops are compared, so a small face far from the centre is missed, and one that is turned or lit unlike the references
-scores low. Calibrate it on pictures of the kind that it will see.
+The networks are the policy's own ONNX files. The one that embeds is in ArcFace's form (Deng et al., CVPR 2019): RGB of
+112 x 112 as (x - 127.5) / 127.5, or as it is where the network begins by subtracting and multiplying, as SFace does;
+one embedding out, compared by cosine. With one that detects beside it, every face is found and turned upright first.
+Without it, or where no face is found, the whole picture and centred crops are compared, so that a small face far from
+the centre is missed, and one that is turned scores low. Calibrate it on pictures of the kind that it will see.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import numpy as np
 from PIL import Image
 
 from mace_gov.audit.decoding import read_picture
+from mace_gov.audit.detectors.aligned_faces import SIDE, FaceFinder
 from mace_gov.audit.detectors.base import Query
+from mace_gov.audit.detectors.onnx_file import normalises
 from mace_gov.audit.probes.lexicon import plain_phrase
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.digest import sha256_bytes, sha256_file
@@ -24,12 +27,12 @@ from mace_gov.core.errors import DetectorError, PolicyError
 from mace_gov.core.lazy import require
 from mace_gov.documents.audit import DetectorCard
 
-SIDE = 112
-"""Side of the network's input."""
 CROPS = (1.0, 0.75, 0.5)
 """Centred squares beside the whole picture, as shares of its shorter side."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 """What a reference may be; other files of its folder are left alone."""
+DETECTION, EMBEDDING = "detection.onnx", "embedding.onnx"
+"""Files of a folder with both networks."""
 
 
 class FaceDetector:
@@ -41,20 +44,28 @@ class FaceDetector:
         self, *, threshold: float | None = None, classes: list[str] | None = None, model: str | None = None,
         references: str | None = None,
     ) -> None:
-        """``model``: an ONNX file. ``references``: a folder with one folder of face pictures for each concept."""
+        """``model``: the ONNX file of the network that embeds, or a folder with both. ``references``: a folder with one
+        folder of face pictures for each concept."""
         if classes is not None:
             raise PolicyError("detector face: found classes, expected none: it knows the people of its references")
         given = {"model": model, "references": references, "threshold": threshold}
         if missing := [name for name, value in given.items() if value is None]:
             raise PolicyError(
                 f"detector face: found no {', no '.join(missing)}, expected all of: {', '.join(given)}",
-                hint="In the policy: {name: face, model: arcface.onnx, references: faces, threshold: 0.4}",
+                hint="In the policy: {name: face, model: networks, references: faces, threshold: 0.4}",
             )
         self.threshold = float(threshold)
         self._files = reference_files(Path(str(references)).expanduser())
-        self._session, weights = _load(Path(str(model)).expanduser())
-        self._digest = digest_of({"model": weights, "references": {
-            name: [sha256_file(path) for path in paths] for name, paths in self._files.items()}})
+        place = Path(str(model)).expanduser()
+        self._session, data = _load(place / EMBEDDING if place.is_dir() else place)
+        self._plain = normalises(data)
+        told: dict[str, object] = {"model": sha256_bytes(data), "references": {
+            name: [sha256_file(path) for path in paths] for name, paths in self._files.items()}}
+        self._finder: FaceFinder | None = None
+        if place.is_dir():
+            found = _read(place / DETECTION)
+            self._finder, told["detection"] = FaceFinder(found, str(place / DETECTION)), sha256_bytes(found)
+        self._digest = digest_of(told)
         self._known: dict[str, np.ndarray] = {}
 
     def looks_for(self, query: Query) -> bool:
@@ -65,8 +76,21 @@ class FaceDetector:
     def score(self, images: Sequence[Image.Image], queries: Sequence[Query]) -> list[float]:
         """The best similarity for each picture. Raises DetectorError for a concept without references."""
         wanted = [np.concatenate([self._references(phrase) for phrase in query.phrases]) for query in queries]
-        seen = [np.stack([self._embedding(crop) for crop in crops(image)]) for image in images]
+        seen = [np.stack([self._embedding(each) for each in self._faces(image.convert("RGB"))]) for image in images]
         return [min(1.0, max(0.0, float((ours @ theirs.T).max()))) for ours, theirs in zip(seen, wanted, strict=True)]
+
+    def _faces(self, picture: Image.Image) -> list[Image.Image]:
+        """What of an RGB picture is compared."""
+        return (self._finder.faces(picture) if self._finder else []) or list(crops(picture))
+
+    def _reference(self, path: Path) -> Image.Image:
+        """What of a reference is compared: its largest face. Raises DetectorError where none is found."""
+        picture = open_reference(path).convert("RGB")
+        if self._finder is None:
+            return picture
+        if not (faces := self._finder.faces(picture)):
+            raise DetectorError(f"face: found no face in the reference {path}, expected one, with some room around it")
+        return faces[0]
 
     def _references(self, phrase: str) -> np.ndarray:
         """Unit vectors [references, d] of a concept, embedded when it is first asked for."""
@@ -74,13 +98,14 @@ class FaceDetector:
         if name not in self._files:
             raise DetectorError(f"face: found no references of '{phrase}', expected a folder of that name")
         if name not in self._known:
-            self._known[name] = np.stack([self._embedding(open_reference(path)) for path in self._files[name]])
+            self._known[name] = np.stack([self._embedding(self._reference(path)) for path in self._files[name]])
         return self._known[name]
 
     def _embedding(self, picture: Image.Image) -> np.ndarray:
         """Unit vector [d] of an RGB picture."""
         small = picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-        pixels = (np.asarray(small, dtype=np.float32) - 127.5) / 127.5  # [112, 112, 3]
+        pixels = np.asarray(small, dtype=np.float32)  # [112, 112, 3]
+        pixels = pixels if self._plain else (pixels - 127.5) / 127.5
         try:
             outputs = self._session.run(None, {self._session.get_inputs()[0].name: pixels.transpose(2, 0, 1)[None]})
         except Exception as error:  # onnxruntime's exceptions share no base
@@ -94,14 +119,15 @@ class FaceDetector:
         return vector[0] / length
 
     def card(self) -> DetectorCard:
-        """onnxruntime's version, one digest for network and references; its quality has not been measured here."""
-        return DetectorCard(name=self.name, version=f"onnxruntime {version_of('onnxruntime') or 'unknown'}",
-                            weights_digest=self._digest, threshold=self.threshold)
+        """The libraries' versions, one digest for networks and references; its quality has not been measured here."""
+        version = f"onnxruntime {version_of('onnxruntime') or 'unknown'}"
+        if self._finder is not None:
+            version += f", opencv {version_of('opencv-python-headless') or 'unknown'}"
+        return DetectorCard(name=self.name, version=version, weights_digest=self._digest, threshold=self.threshold)
 
 
-def crops(image: Image.Image) -> Iterator[Image.Image]:
-    """The whole picture, then its centred squares, RGB."""
-    picture = image.convert("RGB")
+def crops(picture: Image.Image) -> Iterator[Image.Image]:
+    """The whole picture, then its centred squares."""
     yield picture
     for share in CROPS:
         side = max(1, round(share * min(picture.size)))
@@ -131,11 +157,18 @@ def open_reference(path: Path) -> Image.Image:
         raise DetectorError(f"face: the reference {path} does not load: {error}") from error
 
 
-def _load(path: Path):
-    """A session for the network and the digest of its file, from the same bytes. Raises DetectorError."""
-    runtime = require("onnxruntime", "face")
+def _read(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
+    except OSError as error:
+        raise DetectorError(f"face: the model {path} does not load: {error.strerror}",
+                            hint=f"Give one ONNX file, or a folder with {DETECTION} and {EMBEDDING}.") from error
+
+
+def _load(path: Path):
+    """A session for the network that embeds, and the bytes of its file, which it is from. Raises DetectorError."""
+    runtime, data = require("onnxruntime", "face"), _read(path)
+    try:
         session = runtime.InferenceSession(data, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no base; none may cross the border
         raise DetectorError(f"face: the model {path} does not load: {type(error).__name__}: {error}",
@@ -150,4 +183,4 @@ def _load(path: Path):
             f"face: found a model {path} of inputs {shapes} ({', '.join(each.type for each in inputs)}) and "
             f"{len(outputs)} outputs, expected one input [1, 3, {SIDE}, {SIDE}] (tensor(float)) and one output"
         )
-    return session, sha256_bytes(data)
+    return session, data

@@ -70,6 +70,22 @@ def parse(plugins: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def sources(plugins: Iterable[str]) -> list[Path]:
+    """The file that each ``--plugin`` argument's code comes from, where it is one. Raises UsageError as ``parse``."""
+    found: dict[Path, None] = {}
+    for target in parse(plugins).values():
+        place = target.rpartition(":")[0]
+        if not place.endswith(".py"):
+            try:
+                spec = importlib.util.find_spec(place)
+            except (ImportError, ValueError):  # load says what is wrong with it
+                spec = None
+            place = spec.origin if spec and spec.has_location and spec.origin else ""
+        if place and Path(place).is_file():
+            found[Path(place)] = None
+    return list(found)
+
+
 def load(target: str) -> Any:
     """What a target names. Raises UsageError when there is no such file, module or attribute."""
     place, _, attribute = target.rpartition(":")

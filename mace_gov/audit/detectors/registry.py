@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mace_gov.core.errors import PolicyError, UsageError
 from mace_gov.documents.policy import DetectorSpec
@@ -49,13 +49,25 @@ def make_detector(spec: DetectorSpec, *, known: Mapping[str, str] | None = None)
     known = known_detectors() if known is None else known
     if spec.name not in known:
         raise PolicyError(f"detectors: found '{spec.name}', expected one of: {', '.join(sorted(known))}")
-    given = {"model": spec.model, "revision": spec.revision, "references": spec.references}
-    settings = {name: value for name, value in given.items() if value is not None}
     target = load(known[spec.name])
+    if problem := setting_problem(spec, target):
+        raise PolicyError(f"detector {spec.name}: {problem}")
     if not inspect.isclass(target):
-        if settings:
-            raise PolicyError(f"detector {spec.name}: found {', '.join(settings)}, expected none: it is a callable")
         return CallableDetector(spec.name, target, threshold=spec.threshold, classes=spec.classes)
-    if unknown := sorted(settings.keys() - inspect.signature(target).parameters.keys()):
-        raise PolicyError(f"detector {spec.name}: found {', '.join(unknown)}, expected none: it takes no such setting")
-    return target(threshold=spec.threshold, classes=spec.classes, **settings)
+    return target(threshold=spec.threshold, classes=spec.classes, **_settings(spec))
+
+
+def setting_problem(spec: DetectorSpec, target: Any) -> str | None:
+    """What is wrong with a detector's settings, given what its name leads to; None if nothing is."""
+    if not callable(target):
+        return f"found {type(target).__name__}, expected a class or a callable"
+    settings = _settings(spec)
+    if not inspect.isclass(target):
+        return f"found {', '.join(settings)}, expected none: it is a callable" if settings else None
+    unknown = sorted(settings.keys() - inspect.signature(target).parameters.keys())
+    return f"found {', '.join(unknown)}, expected none: it takes no such setting" if unknown else None
+
+
+def _settings(spec: DetectorSpec) -> dict[str, str]:
+    given = {"model": spec.model, "revision": spec.revision, "references": spec.references}
+    return {name: value for name, value in given.items() if value is not None}

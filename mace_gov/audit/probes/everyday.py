@@ -21,3 +21,28 @@ windmill, zebra
 
 NOUNS = tuple(noun.strip() for noun in _LIST.split(","))
 """Nouns in alphabetical order."""
+
+_BOATS = ("boat", "canoe", "sailboat")
+KINDS = {
+    "animal": (
+        "bear", "bee", "bird", "butterfly", "camel", "cat", "cow", "crab", "deer", "dog", "dolphin", "duck", "eagle",
+        "elephant", "fish", "fox", "frog", "giraffe", "goat", "hippopotamus", "horse", "iguana", "kangaroo", "ladybug",
+        "lion", "lizard", "lobster", "monkey", "octopus", "ostrich", "owl", "panda", "parrot", "penguin", "pig",
+        "rabbit", "rooster", "sheep", "snail", "squirrel", "starfish", "swan", "tiger", "turtle", "whale", "zebra"),
+    "bird": ("duck", "eagle", "ostrich", "owl", "parrot", "penguin", "rooster", "swan"),
+    "boat": _BOATS, "ship": _BOATS, "vessel": _BOATS, "watercraft": _BOATS,
+    "aircraft": ("airplane", "balloon", "helicopter", "rocket"),
+    "vehicle": ("airplane", "bicycle", "bus", "fire truck", "helicopter", "motorcycle", "tractor", "train", "wagon"),
+    "building": ("barn", "castle", "church", "house", "lighthouse", "windmill"),
+    "flower": ("rose", "sunflower"),
+    "fruit": ("apple", "banana", "grapes", "lemon", "orange", "peach", "pear", "pineapple", "strawberry", "tomato",
+              "watermelon"),
+    "vegetable": ("cabbage", "carrot", "corn", "garlic", "onion", "pumpkin", "tomato"),
+    "insect": ("bee", "butterfly", "ladybug"),
+    "musical instrument": ("accordion", "drum", "guitar", "harp", "piano", "trumpet", "violin"),
+    "tool": ("axe", "broom", "hammer", "scissors", "shovel"),
+    "weapon": ("axe",),
+    "shoe": ("boot",), "clock": ("watch",), "lizard": ("iguana",), "plant": ("cactus", "flower", "palm tree", "rose"),
+    "furniture": ("armchair", "bed", "bench", "chair", "desk", "sofa", "table"),
+}
+"""Nouns above that are kinds of something: a picture of one shows that, too."""

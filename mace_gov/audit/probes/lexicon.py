@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mace_gov.audit.probes.everyday import NOUNS
+from mace_gov.documents.detector_info import SMALL_SIDE
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Policy
-
-SMALL_SIDE = 64
-"""Pictures of at most this side come from the embedded model or one of its kind: no published model is that small."""
 
 
 def plain_phrase(phrase: str) -> str:
