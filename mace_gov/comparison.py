@@ -54,7 +54,8 @@ def compare(
     if seeds != 1 and seeds < FEWEST_SEEDS:
         raise UsageError(f"--seeds: found {seeds}, expected 1, or {FEWEST_SEEDS} or more to tell a deviation from")
     progress = progress or Silent()
-    loaded, plan = plan_policy(path, model=model, revision=revision, unmeasured=unmeasured, registry=registry)
+    loaded, plan = plan_policy(path, model=model, revision=revision, unmeasured=unmeasured, registry=registry,
+                               erases=False)
     check_machine(loaded.policy, registry, reports)
     from mace_gov.audit.metrics.intervals import CONFIDENCE
     from mace_gov.audit.side_by_side import contact_sheet, rates

@@ -15,14 +15,14 @@ from mace_gov.preflight.checks import check_plan, check_policy
 
 def plan_policy(
     path: Path, *, model: str | None, revision: str | None, registry: Path, unmeasured: bool = False,
-    exact: bool = False, plugins: Sequence[str] = (), asks: bool = True, judges: bool = True,
+    exact: bool = False, plugins: Sequence[str] = (), asks: bool = True, judges: bool = True, erases: bool = True,
     verified: Callable[[str, Path], str | None] | None = None,
 ) -> tuple[LoadedPolicy, ErasurePlan]:
     """Load a policy and fill in every setting for the base model; its text encoder chooses anchors that are missing.
 
     unmeasured: take a base of a kind on which no erasure has been measured. exact: reuse no LoRA that was trained on
-    another refinement. plugins: ``--plugin`` arguments. asks, judges: whether an audit's questions and its detectors
-    follow, so that what they would meet is checked, too. verified: verifies a base that is a governed version before it
+    another refinement. plugins: ``--plugin`` arguments. asks, judges, erases: whether an audit's questions, its
+    detectors and the erasure itself follow, so that what they would meet is checked, too. verified: verifies a base that is a governed version before it
     is read, and gives its signed digest; ``workflow.plan_policy`` has it.
     Raises PolicyError with everything that would end the work late, before any of it; IntegrityError when the base
     that is read is another model than the one that was signed.
@@ -45,7 +45,7 @@ def plan_policy(
 
         chosen = choose_anchors(policy, base)
     plan = make_plan(policy, base, chosen=chosen, exact=exact)
-    check_plan(loaded, plan, asks=asks, judges=judges)
+    check_plan(loaded, plan, asks=asks, judges=judges, erases=erases)
     return loaded, plan
 
 

@@ -23,6 +23,7 @@ from mace_gov.audit.probes.suites import build_probes
 from mace_gov.core.errors import IncompleteError, MissingExtraError, PolicyError, UsageError
 from mace_gov.documents.base import Location
 from mace_gov.documents.detector_info import INFOS, looks_at
+from mace_gov.documents.family_info import family_info, untried
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.policy import Category, DetectorSpec, Kind, Policy, Suite
 from mace_gov.embedded import judge_classes, vocabulary
@@ -45,11 +46,12 @@ def check_policy(loaded: LoadedPolicy, plugins: Sequence[str] = ()) -> None:
 
 
 def check_plan(
-    loaded: LoadedPolicy, plan: ErasurePlan, *, asks: bool = True, judges: bool = True
+    loaded: LoadedPolicy, plan: ErasurePlan, *, asks: bool = True, judges: bool = True, erases: bool = True
 ) -> list[Probe]:
     """What needs the base model's files. Returns what the audit will ask.
 
-    asks: whether the policy's own questions follow; judges: whether its detectors look at the answers.
+    asks: whether the policy's own questions follow; judges: whether its detectors look at the answers; erases: whether
+    its method runs.
     Raises PolicyError with every problem.
     """
     from mace_gov.diffusion.lengths import too_long
@@ -63,6 +65,8 @@ def check_plan(
     found += too_long(plan, policy, [probe.prompt for probe in probes if probe.suite is not Suite.OBFUSCATION])
     if judges:
         found += _judge(policy, plan)
+    if erases:
+        found += _method(policy, plan)
     if found:
         raise fail(loaded.path, loaded.source, found)
     return probes
@@ -78,6 +82,7 @@ def plan_notes(policy: Policy, plan: ErasurePlan) -> list[str]:
                 found.append(f"warning: {rule.id}: the judge does not know this model's pictures, and no other "
                              f"detector sees what the {rule.suite} suite needs; the gate will ask for review")
     missing = [error.message for error in missing_packages(policy)]
+    found += [f"audit: {said}" for said in [untried(plan.base.family)] if said]
     return list(dict.fromkeys([*found, *(f"warning: {message}" for message in missing)]))
 
 
@@ -144,6 +149,16 @@ def _face(category: Category, spec: DetectorSpec, at: Location) -> Iterator[Prob
     if lacking and category.kind is not Kind.STYLE:
         yield (*at, "references"), (f"found no pictures of {_some(lacking)} in {folder}, expected a folder of that "
                                     f"name with {', '.join(REFERENCE_FILES)} for every concept")
+
+
+def _method(policy: Policy, plan: ErasurePlan) -> Iterator[Problem]:
+    """A method that does not run on the base model's family."""
+    info = family_info(plan.base.family)
+    if plan.method not in info.methods:
+        given = "method" in policy.spec.model_fields_set and "name" in policy.spec.method.model_fields_set
+        yield ("spec", "method", "name") if given else ("spec",), (
+            f"the method {plan.method} does not run on {plan.base.ref}, which is of the family {plan.base.family}, "
+            f"expected method: {{name: {info.methods[0]}}}: {info.why}")
 
 
 def _judge(policy: Policy, plan: ErasurePlan) -> Iterator[Problem]:
