@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mace_gov.core.errors import IntegrityError
-from mace_gov.documents.plan import ErasurePlan
+from mace_gov.documents.plan import ErasurePlan, SegmenterSettings
 from mace_gov.documents.policy import Policy
 from mace_gov.plan.build import make_plan
 from mace_gov.policy.load import LoadedPolicy, load_policy
@@ -22,8 +22,8 @@ def plan_policy(
 
     unmeasured: take a base of a kind on which no erasure has been measured. exact: reuse no LoRA that was trained on
     another refinement. plugins: ``--plugin`` arguments. asks, judges, erases: whether an audit's questions, its
-    detectors and the erasure itself follow, so that what they would meet is checked, too. verified: verifies a base that is a governed version before it
-    is read, and gives its signed digest; ``workflow.plan_policy`` has it.
+    detectors and the erasure itself follow, so that what they would meet is checked, too. verified: verifies a base
+    that is a governed version before it is read, and gives its signed digest; ``workflow.plan_policy`` has it.
     Raises PolicyError with everything that would end the work late, before any of it; IntegrityError when the base
     that is read is another model than the one that was signed.
     """
@@ -44,9 +44,18 @@ def plan_policy(
         from mace_gov.erase.anchors import choose_anchors
 
         chosen = choose_anchors(policy, base)
-    plan = make_plan(policy, base, chosen=chosen, exact=exact)
+    plan = make_plan(policy, base, chosen=chosen, exact=exact, segmenter=named_segmenter(policy))
     check_plan(loaded, plan, asks=asks, judges=judges, erases=erases)
     return loaded, plan
+
+
+def named_segmenter(policy: Policy) -> SegmenterSettings | None:
+    """The segmenter that a policy names, by content. Raises ModelError when there is none there, or it is not safe."""
+    if policy.spec.method.segmenter is None:
+        return None
+    from mace_gov.diffusion.segmenters import read_segmenter
+
+    return read_segmenter(policy.spec.method.segmenter)
 
 
 def with_anchors(policy: Policy, plan: ErasurePlan) -> Policy:

@@ -55,8 +55,9 @@ def audit(
     trained_on: the erasure's templates, which probes avoid. inputs: what the user brings beside the policy. drawer,
     detector and lexicon are seams: how pictures are drawn, detectors made, and what the model is known to draw.
 
-    Raises UsageError when ``out`` is not empty, a file has malformed rows or a tier cannot run on a model, PolicyError when probes cannot be made or
-    a detector is unknown, IncompleteError when a model or a detector does not load or pictures are missing.
+    Raises UsageError when ``out`` is not empty, a file has malformed rows or a tier cannot run on a model, PolicyError
+    when probes cannot be made or a detector is unknown, IncompleteError when a model or a detector does not load or
+    pictures are missing.
     """
     if out.exists() and any(out.iterdir()):
         raise UsageError(f"evidence folder {out} is not empty, expected a new one")

@@ -40,6 +40,9 @@ REDIRECTS = frozenset({
 ADAPTERS = ("adapter_config.json",)
 """Files that make a loader read another model than the one in the folder, and put an adapter on it."""
 
+BACKBONES = frozenset({"use_timm_backbone", "use_pretrained_backbone"})
+"""Keys by which a detector's configuration has weights of another model fetched, be they in its own file or not."""
+
 LARGEST_JSON = 64 * 2**20
 
 
@@ -116,6 +119,24 @@ def problems(folder: Path, index: Mapping[str, Any], pipeline: str) -> list[str]
                 found.append(f"{name}: is neither a file nor a folder")
             elif path.is_file() and path.name.endswith("config.json"):
                 found += [f"{name}: {problem}" for problem in _config_problems(path, part, pipeline)]
+    return found
+
+
+def network_problems(folder: Path) -> list[str]:
+    """The same for the folder of one network that transformers loads by a class that is chosen here."""
+    found = [f"{name}: is code or can hold it, expected configurations and safetensors weights alone"
+             for name in _code(folder)]
+    found += [f"{name}: puts an adapter on the model, expected its weights alone"
+              for name in ADAPTERS if (folder / name).exists()]
+    for path in sorted(folder.glob("*config.json")):
+        try:
+            keys = _keys(read_json(path)) & (REDIRECTS | BACKBONES)
+        except ValueError as error:
+            found.append(f"{path.name}: {error}")
+            continue
+        found += [f"{path.name}: has {key}, which leads a loader to other code or weights" for key in sorted(keys)]
+    if not weight_files(folder):
+        found.append("has no weights as safetensors, expected model.safetensors, or shards with their index")
     return found
 
 

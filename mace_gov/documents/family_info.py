@@ -1,4 +1,4 @@
-"""What runs on which family of models: erasers, and the audit's tiers. Preflight, plan, audit and report read it here."""
+"""What runs on which family of models: erasers, and the audit's tiers. Preflight, plan, audit and report read it."""
 
 from __future__ import annotations
 

@@ -165,13 +165,15 @@ def test_more_training_reads_both_encoders_and_the_pooled_text(folder):
 def audited(out, base, **inputs):
     """Planted pictures answer the questions; attacks and derivatives run on the model itself."""
     policy = planted.small_policy(policy={"detectors": ("always-present",)}, prompts=1, unrelated=8)
+    drawer = planted.drawer({base.digest: planted.faithful})
     return audit(policy, base, base.model_copy(update={"ref": "governed"}), SETTINGS, out, cache=None, device="cpu",
-                 lexicon=planted.LEXICON, inputs=Inputs(**inputs), drawer=planted.drawer({base.digest: planted.faithful}))
+                 lexicon=planted.LEXICON, inputs=Inputs(**inputs), drawer=drawer)
 
 
 def test_every_tier_runs_on_two_encoders(tmp_path, folder, monkeypatch):
     monkeypatch.setattr(run_module, "PICTURES", 1)
     monkeypatch.setattr(derivatives, "STEPS", 1)
+    monkeypatch.setattr(derivatives, "PROMPTS", 1)
     result = audited(tmp_path / "out", read_manifest(str(folder)), tiers=frozenset(TIERS), budget=1)
     assert {found.tier for found in result.attacks} == {"transferred", "adaptive", "text-free"}
     assert len(result.derivatives) == 8 and not any("can be tried on models" in each for each in result.limitations)
@@ -214,7 +216,7 @@ def test_the_command_refuses_tiers_before_the_work_and_needs_leave_for_the_famil
 
 def test_a_method_that_does_not_run_on_the_family_is_refused_by_plan_with_its_line(tmp_path, joint, run):
     path = written(tmp_path / "p.yaml")
-    with pytest.raises(PolicyError, match=r"p.yaml:\d+:\d+.*method mace does not run on .*expected method: {name: uce}"):
+    with pytest.raises(PolicyError, match=r"p.yaml:\d+:\d+.*method mace does not run on .*method: {name: uce}"):
         plan_policy(path, model=str(joint), revision=None, registry=tmp_path, unmeasured=True)
     given = written(tmp_path / "given.yaml", spec={"method": {"name": "esd"}})
     with pytest.raises(PolicyError, match=r"method.name.*method esd does not run on"):
