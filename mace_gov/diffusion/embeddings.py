@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import torch
 
@@ -53,7 +53,7 @@ class WordVectors:
         """What a U-Net reads of token ids [n, L]; ``vectors`` [k, d] stand at positions ``at`` .. ``at + k``."""
         ended = ids == self.reader.tokenizer.eos_token_id  # the end of text, and padding where it is the same token
         used = torch.where(ended.any(1), ended.int().argmax(1) + 1, ids.shape[1])
-        with self._replaced(vectors, at) if vectors is not None else ExitStack():
+        with self._replaced(vectors, at) if vectors is not None else nullcontext():
             return self.reader.read(ids, used)
 
     def words(self, ids: Sequence[int]) -> str:

@@ -83,7 +83,8 @@ def recognise_file(file: Path) -> str:
         if first is None:
             raise ModelError(f"{file} holds no U-Net of Stable Diffusion, expected names like {key.format(1)}",
                              hint=LORA_HINT if any("lora" in name.lower() for name in names) else None)
-        channels = handle.get_slice("model.diffusion_model.input_blocks.0.0.weight").get_shape()[1]
+        begin = "model.diffusion_model.input_blocks.0.0.weight"
+        channels = handle.get_slice(begin).get_shape()[1] if begin in names else PICTURE_CHANNELS
         if channels != PICTURE_CHANNELS:
             raise ModelError(
                 f"{file}: its U-Net reads {channels} channels, expected {PICTURE_CHANNELS}: inpainting, depth and "
@@ -113,6 +114,8 @@ def unpack(file: Path, configs: Path, family: str, out: Path) -> None:
         for component in COMPONENTS[family]:
             wanted = _shapes(configs / component)
             table = places(family, component, list(wanted), _config(configs / component))
+            if component == "unet":
+                _refuse_more(handle, file, table, COMPONENTS[family][component])
             found = dict(_found(handle, file, wanted, _where(handle, family, component, table)))
             stem = "diffusion_pytorch_model" if component in ("unet", "vae") else "model"
             (out / component).mkdir(exist_ok=True)
@@ -156,6 +159,16 @@ def _prediction(file: Path, handle, family: str) -> str | None:
     raise ModelError(f"{file} does not say what it predicts ({told}), expected {' or '.join(PREDICTIONS)}",
                      hint="Weights do not tell. Convert it to a diffusers folder whose scheduler has the right "
                           "prediction_type, or write modelspec.prediction_type into the file's metadata.")
+
+
+def _refuse_more(handle, file: Path, table: Mapping[str, Place], prefix: str) -> None:
+    """Raises ModelError for weights of a U-Net that would be left out: it would be another model without them."""
+    known = {place.name for place in table.values()}
+    more = sorted(name for name in handle.keys() if name.startswith(prefix) and name not in known)  # noqa: SIM118
+    if more:
+        raise ModelError(f"{file} has {len(more)} weights of its U-Net that the published model has not, such as "
+                         f"{more[0]}: text or images reach it in another way, or its shape is another",
+                         hint="Give the model as a diffusers folder, whose configuration says what it is.")
 
 
 def _where(handle, family: str, component: str, table: Mapping[str, Place]) -> Mapping[str, Place]:

@@ -29,7 +29,7 @@ class FamilyInfo:
 
 _JOINT = FamilyInfo(
     methods=("uce",), tiers=("static",),
-    why="the others are written for a U-Net that reads text by cross-attention alone",
+    why="its text enters by joint attention, where cross-attention is needed",
 )
 FAMILIES: dict[Family, FamilyInfo] = {
     "sd1": FamilyInfo(), "sd2": FamilyInfo(), "sdxl": FamilyInfo(), "sd3": _JOINT, "flux": _JOINT,

@@ -144,6 +144,7 @@ def test_what_the_file_predicts_is_what_the_folder_predicts(packed, tmp_path):
 @pytest.mark.parametrize(("change", "told"), [
     (lambda t: t.pop(f"{UNET}out.2.weight"), "has no weight model.diffusion_model.out.2.weight"),
     (lambda t: t.update({f"{UNET}out.2.bias": torch.zeros(9)}), r"has shape \(9,\), expected \(4,\)"),
+    (lambda t: t.update({f"{UNET}label_emb.0.0.weight": torch.zeros(9)}), "has 1 weights of its U-Net that the publ"),
 ])
 def test_weights_that_do_not_fit_are_refused(tiny_model, tmp_path, change, told):
     pack(tiny_model, "sd1", tmp_path / "model.safetensors")
