@@ -271,3 +271,15 @@ def test_same_bytes_twice_and_from_the_document_alone(tmp_path):
 def test_page_needs_no_files():
     report = factories.report(evidence=factories.evidence(audit=factories.audit_result(thumbnails=[])))
     assert "The audit kept no pictures for the report." in page(report, {})
+
+
+@pytest.mark.parametrize(("family", "told"), [
+    (None, "None was asked for"), ("sdxl", "None was asked for"),
+    ("sd3", "(--tier transferred, adaptive, text-free, deep) can be tried on models of the family sd3"),
+])
+def test_it_says_where_no_attack_can_run(family, told):
+    plan = factories.plan(base=factories.manifest(family=family))
+    audit = factories.audit_result(attacks=[], derivatives=[], thumbnails=[])
+    report = factories.report(evidence=factories.evidence(plan=plan, audit=audit))
+    (section,) = re.findall(r'<section id="attacks".*?</section>', page(report, {}), re.DOTALL)
+    assert told in " ".join(section.split())
