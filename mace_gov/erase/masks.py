@@ -68,9 +68,11 @@ _LOADED: WeakKeyDictionary = WeakKeyDictionary()
 
 def _segmenter(pipe, plan: ErasurePlan) -> Segments:
     """The plan's, loaded once for as long as the pipeline is held."""
-    if pipe not in _LOADED:
-        _LOADED[pipe] = GroundedSegmenter.load(plan.segmenter, pipe.unet.device)
-    return _LOADED[pipe]
+    asked, loaded = _LOADED.get(pipe, (None, None))
+    if asked != plan.segmenter:
+        loaded = GroundedSegmenter.load(plan.segmenter, pipe.unet.device)
+        _LOADED[pipe] = plan.segmenter, loaded
+    return loaded
 
 
 PROVIDERS: dict[str, MaskProvider] = {"attention": attention_masks, "segmenter": segmenter_masks, "none": no_masks}

@@ -22,9 +22,11 @@ from mace_gov.erase.methods.mace import mace
 from mace_gov.erase.pictures import TrainingPictures
 from mace_gov.erase.segmenter import GroundedSegmenter
 from mace_gov.planning import plan_policy
+from tests.cli.conftest import run
 from tests.erase.tiny_segmenter import build_detector, build_segmenter
 from tests.preflight.test_checks import written
 
+__all__ = ["run"]
 PICTURES = [Image.fromarray(np.random.default_rng(n).integers(0, 256, (48, 48, 3), dtype=np.uint8)) for n in range(2)]
 CPU = torch.device("cpu")
 
@@ -121,7 +123,12 @@ def test_where_nothing_is_found_the_attention_s_mask_stands_and_nowhere_at_all_i
 def test_a_lora_is_trained_inside_the_segmenter_s_masks(plan_for, folders, base_pipe):
     made = mace(planned(plan_for, folders), base_pipe, cache=None, progress=Silent())
     assert made.loras[0].coverage is not None
-    assert isinstance(module._LOADED[base_pipe], GroundedSegmenter)
+    asked, loaded = module._LOADED[base_pipe]
+    assert isinstance(loaded, GroundedSegmenter)
+    plan = planned(plan_for, folders, segmenter=asked)
+    assert module._segmenter(base_pipe, plan) is loaded
+    other = plan.model_copy(update={"segmenter": asked.model_copy(update={"threshold": 0.5})})
+    assert module._segmenter(base_pipe, other).threshold == 0.5
 
 
 def test_a_lora_is_reused_only_where_the_same_networks_made_its_masks(plan_for, folders):
@@ -185,12 +192,14 @@ def test_a_weight_that_the_file_lacks_is_not_made_up(folders, tmp_path):
         GroundedSegmenter.load(read_segmenter(asked((copy, folders[1]))), CPU)
 
 
-def test_the_plan_names_the_networks_by_content_and_the_policy_s_mistakes_have_a_line(folders, tmp_path):
+def test_the_plan_names_the_networks_by_content_and_the_policy_s_mistakes_have_a_line(folders, tmp_path, run):
     method = {"segmenter": {"detector": str(folders[0]), "segmenter": str(folders[1])}}
     _, plan = plan_policy(written(tmp_path / "p.yaml", spec={"method": method}), model=None, revision=None,
                           registry=tmp_path)
     assert plan.segmenter == read_segmenter(asked(folders)) and plan.segmenter.threshold == 0.3
     assert plan.targets[0].lora.masks == "segmenter"
+    code, said, _ = run("plan", tmp_path / "p.yaml", "--registry", tmp_path)
+    assert code == 0 and f"sha256:{plan.segmenter.detector_digest}, score 0.3 or more" in said
     for wrong, told in (
         ({**method, "lora": {"masks": "attention"}}, "found method.segmenter beside masks: attention"),
         ({"lora": {"masks": "segmenter"}}, "masks: segmenter needs method.segmenter"),
