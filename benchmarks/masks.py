@@ -115,8 +115,9 @@ def compared(heat: np.ndarray, true: np.ndarray) -> dict[str, float]:
     """IoU of every mask with the true one."""
     every = otsu_mask(heat)
     mask = largest_component(every)
-    return {"attention": overlap(mask, true), "all components": overlap(every, true),
-            "disc of its area": overlap(disc(len(true), int(mask.sum())), true),
+    own, round_ = overlap(mask, true), overlap(disc(len(true), int(mask.sum())), true)
+    return {"attention": own, "all components": overlap(every, true),
+            "disc of its area": round_, "more than the disc": own - round_,
             "whole picture": overlap(np.ones_like(true), true), "true area": float(true.mean()),
             "mask's area": float(mask.mean())}
 
