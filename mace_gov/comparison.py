@@ -22,7 +22,7 @@ from mace_gov.documents.comparison import Comparison, MethodRow, Spread
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Policy
 from mace_gov.plan.build import make_plan
-from mace_gov.planning import with_anchors
+from mace_gov.planning import named_segmenter, with_anchors
 from mace_gov.preflight.checks import check_machine
 from mace_gov.report.comparison import render_comparison
 from mace_gov.workflow import plan_policy
@@ -55,7 +55,7 @@ def compare(
         raise UsageError(f"--seeds: found {seeds}, expected 1, or {FEWEST_SEEDS} or more to tell a deviation from")
     progress = progress or Silent()
     loaded, plan = plan_policy(
-        path, model=model, revision=revision, unmeasured=unmeasured, registry=registry, plugins=plugins
+        path, model=model, revision=revision, unmeasured=unmeasured, registry=registry, plugins=plugins, erases=False
     )
     check_machine(loaded.policy, registry, reports)
     inputs = Inputs(plugins=tuple(plugins), calibrations=registry / "calibrations")
@@ -150,7 +150,7 @@ def _run(
     from mace_gov.diffusion.manifest import read_manifest
     from mace_gov.erase.engine import erase
 
-    plan = make_plan(policy, base)
+    plan = make_plan(policy, base, segmenter=named_segmenter(policy))
     try:
         with peak_memory() as peak:
             record = erase(plan, folder, cache=None, device=device, progress=progress)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mace_gov.core.errors import IntegrityError
-from mace_gov.documents.plan import ErasurePlan
+from mace_gov.documents.plan import ErasurePlan, SegmenterSettings
 from mace_gov.documents.policy import Policy
 from mace_gov.plan.build import make_plan
 from mace_gov.policy.load import LoadedPolicy, load_policy
@@ -15,15 +15,15 @@ from mace_gov.preflight.checks import check_plan, check_policy, check_sight
 
 def plan_policy(
     path: Path, *, model: str | None, revision: str | None, registry: Path, unmeasured: bool = False,
-    exact: bool = False, plugins: Sequence[str] = (), asks: bool = True, judges: bool = True,
+    exact: bool = False, plugins: Sequence[str] = (), asks: bool = True, judges: bool = True, erases: bool = True,
     verified: Callable[[str, Path], str | None] | None = None,
 ) -> tuple[LoadedPolicy, ErasurePlan]:
     """Load a policy and fill in every setting for the base model; its text encoder chooses anchors that are missing.
 
     unmeasured: take a base of a kind on which no erasure has been measured. exact: reuse no LoRA that was trained on
-    another refinement. plugins: ``--plugin`` arguments. asks, judges: whether an audit's questions and its detectors
-    follow, so that what they would meet is checked, too. verified: verifies a base that is a governed version before it
-    is read, and gives its signed digest; ``workflow.plan_policy`` has it.
+    another refinement. plugins: ``--plugin`` arguments. asks, judges, erases: whether an audit's questions, its
+    detectors and the erasure itself follow, so that what they would meet is checked, too. verified: verifies a base
+    that is a governed version before it is read, and gives its signed digest; ``workflow.plan_policy`` has it.
     Raises PolicyError with everything that would end the work late, before any of it; IntegrityError when the base
     that is read is another model than the one that was signed.
     """
@@ -45,9 +45,18 @@ def plan_policy(
         from mace_gov.erase.anchors import choose_anchors
 
         chosen = choose_anchors(policy, base)
-    plan = make_plan(policy, base, chosen=chosen, exact=exact)
-    check_plan(loaded, plan, asks=asks, judges=judges)
+    plan = make_plan(policy, base, chosen=chosen, exact=exact, segmenter=named_segmenter(policy))
+    check_plan(loaded, plan, asks=asks, judges=judges, erases=erases)
     return loaded, plan
+
+
+def named_segmenter(policy: Policy) -> SegmenterSettings | None:
+    """The segmenter that a policy names, by content. Raises ModelError when there is none there, or it is not safe."""
+    if policy.spec.method.segmenter is None:
+        return None
+    from mace_gov.diffusion.segmenters import read_segmenter
+
+    return read_segmenter(policy.spec.method.segmenter)
 
 
 def with_anchors(policy: Policy, plan: ErasurePlan) -> Policy:

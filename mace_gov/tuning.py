@@ -21,7 +21,7 @@ from mace_gov.documents.plan import ErasurePlan, ModelManifest
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.tuning import Attempt, Settings, Tuning
 from mace_gov.plan.build import make_plan
-from mace_gov.planning import with_anchors
+from mace_gov.planning import named_segmenter, with_anchors
 from mace_gov.preflight.checks import check_machine
 from mace_gov.workflow import plan_policy
 
@@ -172,7 +172,7 @@ def _attempt(
     started = time.monotonic()
     method = with_settings(policy.spec.method, settings)
     chosen = policy.model_copy(update={"spec": policy.spec.model_copy(update={"method": method})})
-    plan = make_plan(chosen, base)
+    plan = make_plan(chosen, base, segmenter=named_segmenter(chosen))
     with tempfile.TemporaryDirectory(prefix="mace-gov-tune-") as name:
         folder = Path(name)
         try:

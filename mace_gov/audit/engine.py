@@ -18,7 +18,7 @@ from mace_gov.audit.measuring import all_measurements, all_measures, all_power, 
 from mace_gov.audit.metrics.broken import broken_check
 from mace_gov.audit.metrics.disagreement import disagreements
 from mace_gov.audit.pictures import Drawer, Picture, Wanted, diffusion_drawer, draw_side, open_picture
-from mace_gov.audit.prepare import prepare
+from mace_gov.audit.prepare import check_tiers, prepare
 from mace_gov.audit.probes.lexicon import Lexicon, lexicon_for
 from mace_gov.audit.scoring import Panels, look
 from mace_gov.audit.stopping import decided, rounds, standing
@@ -64,12 +64,14 @@ def audit(
     trained_on: the erasure's templates, which probes avoid. inputs: what the user brings beside the policy. drawer,
     detector and lexicon are seams: how pictures are drawn, detectors made, and what the model is known to draw.
 
-    Raises UsageError when ``out`` is not empty or a file has malformed rows, PolicyError when probes cannot be made or
-    a detector is unknown, IncompleteError when a model or a detector does not load or pictures are missing.
+    Raises UsageError when ``out`` is not empty, a file has malformed rows or a tier cannot run on a model, PolicyError
+    when probes cannot be made or a detector is unknown, IncompleteError when a model or a detector does not load or
+    pictures are missing.
     """
     if out.exists() and any(out.iterdir()):
         raise UsageError(f"evidence folder {out} is not empty, expected a new one")
     progress, inputs = progress or Silent(), inputs or Inputs()
+    check_tiers(governed, inputs)
     asked = prepare(
         policy, base, lexicon or lexicon_for(base), trained_on, inputs, drawer or diffusion_drawer(device)
     )

@@ -11,6 +11,7 @@ from mace_gov.audit.scoring import Seat
 from mace_gov.audit.trials import Pair
 from mace_gov.documents.attack import AttackResult
 from mace_gov.documents.drawable import never_drawn
+from mace_gov.documents.family_info import untried
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Kind, Policy, Suite
 
@@ -84,6 +85,8 @@ def limitations(
     if base.embedded:
         found.append("The embedded model draws emoji; its explicit and violent concepts are harmless stand-ins. "
                      "Passing here shows that the pipeline works, and says nothing about another model.")
+    if unknown := untried(base.family):
+        found.append(unknown)
     asked = {pair.probe.suite for pair in pairs}
     return [*found, *_attacked(attacks), _untried(asked, bool(attacks)), *ALWAYS]
 

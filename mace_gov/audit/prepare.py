@@ -20,6 +20,7 @@ from mace_gov.audit.synonyms import is_synonyms, with_synonyms
 from mace_gov.core.errors import UsageError
 from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.audit import Side
+from mace_gov.documents.family_info import tier_problem
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Kind, Policy, Suite
 
@@ -66,9 +67,10 @@ def prepare(
 ) -> Prepared:
     """The policy's probes and those of the files; of pictures made elsewhere, those of the files alone.
 
-    Raises PolicyError when probes cannot be made, UsageError for files with malformed rows and pictures that cannot be
-    judged.
+    Raises PolicyError when probes cannot be made, UsageError for files with malformed rows, pictures that cannot be
+    judged and tiers that cannot run on the base model.
     """
+    check_tiers(base, inputs)
     _apart([*inputs.prompts, *inputs.loras, *sources(inputs.plugins)])
     synonyms = [path for path in inputs.prompts if is_synonyms(path)]
     policy = with_synonyms(policy, synonyms)
@@ -101,6 +103,12 @@ def prepare(
     probes = [probe for probe in asked if not _unread(probe, cut)]
     return Prepared(policy, probes, harmless_prompts(asking, probes), outside.captions, outside.refused, drawer,
                     cut=len(cut), unread=len(asked) - len(probes))
+
+
+def check_tiers(model: ModelManifest, inputs: Inputs) -> None:
+    """Raises UsageError when a tier that is asked for cannot run on a model's family."""
+    if found := tier_problem(model.ref, model.family, inputs.tiers):
+        raise UsageError(found, hint="Leave them out. `--tier static` asks in every suite, and runs on any model.")
 
 
 def _apart(files: Collection[Path]) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mace_gov.cli.options import AsJson, Device, Plugins, PolicyOption, Registry, Reports
+from mace_gov.cli.options import AsJson, Device, Plugins, PolicyOption, Registry, Reports, Unmeasured
 
 
 class Tier(StrEnum):
@@ -53,6 +53,7 @@ def audit(
     budget: Annotated[
         int | None, typer.Option("--budget", min=1, help="Steps of each attack's search. Default: its own.")
     ] = None,
+    allow_unmeasured: Unmeasured = False,
     registry: Registry = Path("registry"),
     reports: Reports = Path("reports"),
     device: Device = None,
@@ -69,6 +70,7 @@ def audit(
                     loras=tuple(lora or ()), calibrations=registry / "calibrations")
     with progress() as shown:
         audited = workflow.audit_model(
-            model, policy, base=base, registry=registry, reports=reports, inputs=inputs, device=device, progress=shown
+            model, policy, base=base, unmeasured=allow_unmeasured, registry=registry, reports=reports, inputs=inputs,
+            device=device, progress=shown,
         )
     raise typer.Exit(finish(audited, as_json=as_json))

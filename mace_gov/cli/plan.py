@@ -46,6 +46,9 @@ def plan(
     typer.echo(
         f"sampler   {made.generation.steps} steps, guidance {made.generation.guidance:g}, {made.generation.size} px"
     )
+    if masks := made.segmenter:
+        typer.echo(f"masks     {masks.detector}  sha256:{masks.detector_digest}, score {masks.threshold:g} or more; "
+                   f"{masks.segmenter}  sha256:{masks.segmenter_digest}")
     for target in made.targets:
         lora = target.lora
         typer.echo(

@@ -21,7 +21,8 @@ def probes(
     from mace_gov import workflow
     from mace_gov.audit.export import write_probes
 
-    loaded, plan = workflow.plan_policy(policy, model=model, revision=revision, registry=registry, judges=False)
+    loaded, plan = workflow.plan_policy(policy, model=model, revision=revision, registry=registry, judges=False,
+                                        erases=False)
     count = write_probes(out, loaded.policy, plan.base, plan.templates)
     typer.echo(f"wrote {count} probes to {out}")
     typer.echo(f"next: draw them, then mace-gov audit NAME --policy {policy} --prompts {out} --images FOLDER")

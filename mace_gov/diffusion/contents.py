@@ -6,6 +6,7 @@ file changes a model without changing its digest, and none runs code.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -37,8 +38,14 @@ REDIRECTS = frozenset({
 })
 """Keys by which a configuration makes a loader import other code or read other weights than those of its folder."""
 
+UNMERGED = (".lora_A.", ".lora_B.", ".base_layer.", ".lora_magnitude_vector.")
+"""In names of weights that a LoRA stands beside rather than in: loaders leave it out, and make up what it covers."""
+
 ADAPTERS = ("adapter_config.json",)
 """Files that make a loader read another model than the one in the folder, and put an adapter on it."""
+
+BACKBONES = frozenset({"use_timm_backbone", "use_pretrained_backbone"})
+"""Keys by which a detector's configuration has weights of another model fetched, be they in its own file or not."""
 
 LARGEST_JSON = 64 * 2**20
 
@@ -116,6 +123,45 @@ def problems(folder: Path, index: Mapping[str, Any], pipeline: str) -> list[str]
                 found.append(f"{name}: is neither a file nor a folder")
             elif path.is_file() and path.name.endswith("config.json"):
                 found += [f"{name}: {problem}" for problem in _config_problems(path, part, pipeline)]
+        found += _unmerged(component)
+    return found
+
+
+def _unmerged(component: Path) -> Iterator[str]:
+    for path in weight_files(component):
+        loose = [name for name in _tensor_names(path) if any(mark in name for mark in UNMERGED)]
+        if loose:
+            yield (f"{component.name}/{path.name}: has weights of adapters that are not merged, such as {loose[0]}; "
+                   "expected pipe.fuse_lora() and pipe.unload_lora_weights() before save_pretrained")
+
+
+def _tensor_names(path: Path) -> list[str]:
+    """Names in a safetensors file's header; none when it cannot be read, which its loader will say."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > LARGEST_JSON:
+            return []
+        try:
+            return list(json.loads(file.read(length)))
+        except ValueError:
+            return []
+
+
+def network_problems(folder: Path) -> list[str]:
+    """The same for the folder of one network that transformers loads by a class that is chosen here."""
+    found = [f"{name}: is code or can hold it, expected configurations and safetensors weights alone"
+             for name in _code(folder)]
+    found += [f"{name}: puts an adapter on the model, expected its weights alone"
+              for name in ADAPTERS if (folder / name).exists()]
+    for path in sorted(folder.glob("*config.json")):
+        try:
+            keys = _keys(read_json(path)) & (REDIRECTS | BACKBONES)
+        except ValueError as error:
+            found.append(f"{path.name}: {error}")
+            continue
+        found += [f"{path.name}: has {key}, which leads a loader to other code or weights" for key in sorted(keys)]
+    if not weight_files(folder):
+        found.append("has no weights as safetensors, expected model.safetensors, or shards with their index")
     return found
 
 

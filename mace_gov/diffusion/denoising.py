@@ -8,6 +8,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from mace_gov.diffusion import generate
+from mace_gov.diffusion.text import Conditions
+
 
 @torch.no_grad()
 def encode_pictures(pipe, images: Sequence[Image.Image], size: int) -> torch.Tensor:
@@ -23,10 +26,10 @@ def levels_of(pipe) -> torch.Tensor:
     return pipe.scheduler.alphas_cumprod.to(pipe.unet.device)
 
 
-def predict(pipe, noisy: torch.Tensor, steps: torch.Tensor, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(noise, clean latents) that the U-Net sees in ``noisy`` [n, c, h, w] at steps [n] under states [n, L, d]."""
+def predict(pipe, noisy: torch.Tensor, steps: torch.Tensor, text: Conditions) -> tuple[torch.Tensor, torch.Tensor]:
+    """(noise, clean latents) that the U-Net sees in ``noisy`` [n, c, h, w] at steps [n], told n prompts."""
     level = levels_of(pipe)[steps].view(-1, 1, 1, 1)
-    seen = pipe.unet(noisy, steps, encoder_hidden_states=states, return_dict=False)[0]
+    seen = generate.predict(pipe, noisy, steps, text)
     if pipe.scheduler.config.prediction_type == "v_prediction":
         return (level.sqrt() * seen + (1 - level).sqrt() * noisy, level.sqrt() * noisy - (1 - level).sqrt() * seen)
     return seen, (noisy - (1 - level).sqrt() * seen) / level.sqrt()
@@ -43,9 +46,9 @@ def drawn_batch(
 
 
 def denoising_loss(
-    pipe, latents: torch.Tensor, states: torch.Tensor, steps: torch.Tensor, noise: torch.Tensor
+    pipe, latents: torch.Tensor, text: Conditions, steps: torch.Tensor, noise: torch.Tensor
 ) -> torch.Tensor:
     """Mean squared error of the noise that the U-Net sees, for clean latents [n, c, h, w] noised to steps [n]."""
     level = levels_of(pipe)[steps].view(-1, 1, 1, 1)
-    seen, _ = predict(pipe, level.sqrt() * latents + (1 - level).sqrt() * noise, steps, states)
+    seen, _ = predict(pipe, level.sqrt() * latents + (1 - level).sqrt() * noise, steps, text)
     return torch.nn.functional.mse_loss(seen, noise)

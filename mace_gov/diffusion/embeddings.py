@@ -1,22 +1,30 @@
-"""Token embeddings as variables: text-encoder states of prompts whose words are vectors, with gradients to them."""
+"""Token embeddings as variables: what a U-Net reads of prompts whose words are vectors, with gradients to them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import torch
 
 from mace_gov.core.phrases import phrase_key
-from mace_gov.diffusion.text import TextReader
+from mace_gov.diffusion.text import Conditions, TextReader
 
 
 class WordVectors:
-    """A pipeline's text encoder, fed with token ids of which some positions are replaced by vectors."""
+    """A pipeline's text encoders, fed with token ids of which some positions are replaced by vectors.
+
+    A word's vector is its embeddings in all encoders, side by side: d is the sum of their widths.
+    """
 
     def __init__(self, pipe) -> None:
         self.reader = TextReader.of(pipe)
-        self.encoder = self.reader.encoder
-        self.table = self.encoder.get_input_embeddings().weight.detach()  # [vocabulary, d]
+        self.encoders = [each for each in (self.reader.encoder, self.reader.second) if each is not None]
+        tables = [each.get_input_embeddings().weight.detach() for each in self.encoders]
+        self.widths = [table.shape[1] for table in tables]
+        self.table = torch.cat(tables, 1)  # [vocabulary, d]
+        self.spread = torch.cat([table.std().expand(table.shape[1]) for table in tables])
+        """[d]: how far apart words are, in each encoder's own measure."""
 
     def ids(self, prompt: str) -> torch.Tensor:
         """Token ids [L] of a prompt, with begin, end and padding."""
@@ -38,24 +46,31 @@ class WordVectors:
 
     def nearest(self, vectors: torch.Tensor, among: torch.Tensor) -> torch.Tensor:
         """Ids [n] of the tokens in ``among`` whose embeddings are nearest to vectors [n, d], by cosine."""
-        known = torch.nn.functional.normalize(self.table[among], dim=-1)
-        return among[(torch.nn.functional.normalize(vectors, dim=-1) @ known.T).argmax(-1)]
+        known = torch.nn.functional.normalize(self.table[among] / self.spread, dim=-1)
+        return among[(torch.nn.functional.normalize(vectors / self.spread, dim=-1) @ known.T).argmax(-1)]
 
-    def states(self, ids: torch.Tensor, vectors: torch.Tensor | None = None, at: int = 0) -> torch.Tensor:
-        """States [n, L, d] of token ids [n, L]; ``vectors`` [k, d] stand at positions ``at`` .. ``at + k``."""
-        if vectors is None:
-            return self.encoder(ids)[0].float()
-
-        def replace(module, arguments, embedded: torch.Tensor) -> torch.Tensor:
-            middle = vectors.to(embedded.dtype).expand(len(embedded), -1, -1)
-            return torch.cat([embedded[:, :at], middle, embedded[:, at + len(vectors):]], 1)
-
-        hook = self.encoder.get_input_embeddings().register_forward_hook(replace)
-        try:
-            return self.encoder(ids)[0].float()
-        finally:
-            hook.remove()
+    def conditions(self, ids: torch.Tensor, vectors: torch.Tensor | None = None, at: int = 0) -> Conditions:
+        """What a U-Net reads of token ids [n, L]; ``vectors`` [k, d] stand at positions ``at`` .. ``at + k``."""
+        ended = ids == self.reader.tokenizer.eos_token_id  # the end of text, and padding where it is the same token
+        used = torch.where(ended.any(1), ended.int().argmax(1) + 1, ids.shape[1])
+        with self._replaced(vectors, at) if vectors is not None else nullcontext():
+            return self.reader.read(ids, used)
 
     def words(self, ids: Sequence[int]) -> str:
         """Token ids as text."""
         return self.reader.tokenizer.decode(list(ids), skip_special_tokens=True).strip()
+
+    @contextmanager
+    def _replaced(self, vectors: torch.Tensor, at: int) -> Iterator[None]:
+        """Each encoder reads its own part of the vectors in the place of its embeddings."""
+        def replacing(own: torch.Tensor):
+            def replace(_module, _arguments, embedded: torch.Tensor) -> torch.Tensor:
+                middle = own.to(embedded.device, embedded.dtype).expand(len(embedded), -1, -1)
+                return torch.cat([embedded[:, :at], middle, embedded[:, at + len(own):]], 1)
+
+            return replace
+
+        with ExitStack() as hooks:
+            for encoder, own in zip(self.encoders, vectors.split(self.widths, -1), strict=True):
+                hooks.callback(encoder.get_input_embeddings().register_forward_hook(replacing(own)).remove)
+            yield

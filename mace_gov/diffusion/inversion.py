@@ -7,6 +7,7 @@ from itertools import pairwise
 import torch
 
 from mace_gov.diffusion.denoising import levels_of, predict
+from mace_gov.diffusion.text import Conditions
 
 
 def ladder(pipe, steps: int) -> list[int]:
@@ -17,14 +18,14 @@ def ladder(pipe, steps: int) -> list[int]:
 
 
 @torch.no_grad()
-def walk(pipe, latents: torch.Tensor, states: torch.Tensor, path: list[int]) -> torch.Tensor:
-    """Latents [n, c, h, w] taken along ``path`` by the deterministic DDIM step, under states [n, L, d], unguided."""
+def walk(pipe, latents: torch.Tensor, text: Conditions, path: list[int]) -> torch.Tensor:
+    """Latents [n, c, h, w] taken along ``path`` by the deterministic DDIM step, told n prompts, unguided."""
     levels = levels_of(pipe)
     for now, after in pairwise(path):
         step = torch.full((len(latents),), max(now, after) if now < 0 else now, device=latents.device)
         level = levels[now] if now >= 0 else torch.ones((), device=latents.device)
         # on the first rung the picture is clean: the noise is read as if it stood one rung higher
-        noise, clean = predict(pipe, latents, step, states)
+        noise, clean = predict(pipe, latents, step, text)
         if now < 0:
             clean = latents
         further = levels[after] if after >= 0 else torch.ones_like(level)

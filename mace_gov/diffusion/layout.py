@@ -38,6 +38,13 @@ COMPONENTS = {
 }
 """By family and component folder: what every name of it begins with in a single file."""
 
+OTHER_PREFIXES = {
+    ("sd1", "text_encoder"): ("cond_stage_model.transformer.",),
+    ("sd2", "text_encoder"): ("conditioner.embedders.0.model.",),
+    ("sdxl", "text_encoder"): ("conditioner.embedders.0.transformer.",),
+}
+"""Under which else merges and distilled models keep a component."""
+
 OPEN_CLIP = {("sd2", "text_encoder"), ("sdxl", "text_encoder_2")}
 """Text encoders that single files hold under OpenCLIP's names; the others keep their own."""
 

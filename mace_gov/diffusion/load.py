@@ -52,7 +52,7 @@ def load_pipeline(
     folder = Path(path)
     name = check_folder(folder)
     precision = dtype or torch.float32
-    with quiet(), _errors_as(f"model folder {path}"):
+    with quiet(), errors_as(f"model folder {path}"):
         import diffusers
 
         parts = {place: _text_encoder(folder, place, precision) for place in text_encoders(name)}
@@ -64,7 +64,7 @@ def load_pipeline(
         module.requires_grad_(False).eval()
     if name not in JOINT:
         complete(pipe)
-    with _errors_as(f"model folder {path}"):  # a weight that its file lacks shows here
+    with errors_as(f"model folder {path}"):  # a weight that its file lacks shows here
         return pipe.to(pick_device(device))
 
 
@@ -75,7 +75,7 @@ def load_text(path: Path | str) -> TextReader:
     if name in JOINT:
         raise ModelError(f"no anchor can be chosen in the text encoders of {name}",
                          hint="Name an anchor for every concept.")
-    with quiet(), _errors_as(f"text encoder in {folder}"):
+    with quiet(), errors_as(f"text encoder in {folder}"):
         import transformers
 
         parts = [
@@ -104,7 +104,8 @@ def _text_encoder(folder: Path, place: str, dtype: torch.dtype):
 
 
 @contextmanager
-def _errors_as(what: str) -> Iterator[None]:
+def errors_as(what: str) -> Iterator[None]:
+    """What a loader of another library raises becomes a ModelError that names ``what`` does not load."""
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from mace_gov.core.atomic import new_folder
@@ -13,18 +14,11 @@ from mace_gov.core.lazy import require
 from mace_gov.diffusion.contents import INDEX_NAME, PICKLES, loaded_files, problems, read_json, weight_files
 from mace_gov.diffusion.families import PIPELINES, Anatomy, anatomy, denoiser_folder, text_encoders
 from mace_gov.diffusion.hub import fetch
+from mace_gov.diffusion.published import write_published
 from mace_gov.documents.plan import ModelManifest, portable_ref
 
-UNPACKED = "-2"
+UNPACKED = "-3"
 """Tells folders from those that an earlier release unpacked by other rules."""
-
-CONFIG_FILES = ["*.json", "*.txt"]
-CONFIGS = {
-    "sd1": "stable-diffusion-v1-5/stable-diffusion-v1-5",
-    "sd2": "stabilityai/stable-diffusion-2-1",
-    "sdxl": "stabilityai/stable-diffusion-xl-base-1.0",
-}
-"""Where a single file's configuration and tokenizers come from: it holds weights alone."""
 
 VERSION = re.compile(r"^(?:registry:)?([a-z0-9][a-z0-9._-]{0,63})/v?([1-9][0-9]{0,8})$")
 """A governed version's reference: never a hub id, whose second part may be a number too."""
@@ -146,9 +140,9 @@ def _unpacked(ref: str, file: Path, registry: Path | None) -> Path:
     folder = registry / "cache" / "models" / f"{sha256_file(file)}{UNPACKED}"
     if not folder.is_dir():
         family = recognise_file(file)
-        configs = fetch(CONFIGS[family], None, CONFIG_FILES)
-        with new_folder(folder) as scratch:
-            unpack(file, configs, family, scratch)
+        with TemporaryDirectory() as configs, new_folder(folder) as scratch:
+            write_published(family, Path(configs))  # the file holds weights alone
+            unpack(file, Path(configs), family, scratch)
     return folder
 
 

@@ -40,7 +40,7 @@ class Conditions:
     def __len__(self) -> int:
         return len(self.states)
 
-    def __getitem__(self, part: slice) -> Conditions:
+    def __getitem__(self, part: slice | torch.Tensor) -> Conditions:
         return Conditions(self.states[part], None if self.pooled is None else self.pooled[part])
 
     def repeated(self, count: int) -> Conditions:
@@ -163,9 +163,15 @@ class TextReader:
     @torch.no_grad()
     def _read(self, prompts: Sequence[Tokens]) -> Conditions:
         ids = torch.tensor([p.ids for p in prompts], device=self.encoder.device)
+        return self.read(ids, torch.tensor([p.used for p in prompts], device=ids.device))
+
+    def read(self, ids: torch.Tensor, used: torch.Tensor) -> Conditions:
+        """Conditions of token ids [n, L], with gradients. used [n]: positions of each up to and with the end of text.
+        """
         if self.second is None:
             return Conditions(self.encoder(ids)[0].float())  # [n, L, d]
-        padded = torch.tensor([p.ids[:p.used] + (self.second_padding,) * (len(p.ids) - p.used) for p in prompts])
+        beyond = torch.arange(ids.shape[1], device=ids.device) >= used[:, None]
+        padded = ids.masked_fill(beyond, self.second_padding)
         one = self.encoder(ids, output_hidden_states=True)
         other = self.second(padded.to(self.second.device), output_hidden_states=True)
         states = [each.hidden_states[-2].float() for each in (one, other)]

@@ -86,7 +86,7 @@ def trained_on(images: Sequence[Image.Image], prompts: Sequence[str], *, steps: 
 
     def change(pipe, settings: GenerationSettings) -> GenerationSettings:
         latents = encode_pictures(pipe, images, settings.size)
-        states = TextReader.of(pipe).encode(list(prompts))
+        text = TextReader.of(pipe).conditions(list(prompts))
         chance = torch.Generator().manual_seed(0)
         weights = list(pipe.unet.parameters())
         for weight in weights:
@@ -95,7 +95,7 @@ def trained_on(images: Sequence[Image.Image], prompts: Sequence[str], *, steps: 
         for _ in range(steps):
             picked, times, noise = drawn_batch(pipe, latents, min(4, len(latents)), chance)
             optimizer.zero_grad()
-            denoising_loss(pipe, latents[picked], states[picked], times, noise).backward()
+            denoising_loss(pipe, latents[picked], text[picked], times, noise).backward()
             optimizer.step()
         for weight in weights:
             weight.requires_grad_(False)

@@ -56,6 +56,16 @@ def window_problems(window: Any) -> list[str]:
     return [f"start must be below end, found {start} and {end}"] if late else []
 
 
+def segmenter_problems(method: Any) -> list[str]:
+    """What contradicts itself in the plain data of a method about where masks come from."""
+    masks, named = _get(_get(method, "lora"), "masks"), _get(method, "segmenter") is not None
+    if masks == "segmenter" and not named:
+        return ["masks: segmenter needs method.segmenter with a detector and a segmenter"]
+    if named and masks in ("attention", "none"):
+        return [f"found method.segmenter beside masks: {masks}, expected masks: segmenter, or none of the two"]
+    return []
+
+
 def _twice(data: Any) -> Found:
     """Ids, targets, words and detectors that stand twice where they must stand once."""
     seen: dict[tuple[str, Any], Location] = {}
@@ -146,6 +156,7 @@ def _settings(data: Any) -> Found:
         yield from ((("spec", "method", name), message) for message in ridge_problems(_get(method, name)))
     for message in window_problems(_get(_get(method, "lora"), "window")):
         yield ("spec", "method", "lora", "window"), message
+    yield from ((("spec", "method"), message) for message in segmenter_problems(method))
 
 
 def _categories(data: Any) -> Iterator[tuple[Location, Any]]:

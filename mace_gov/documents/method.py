@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from mace_gov.documents.base import Phrase, Written, tidied
-from mace_gov.documents.consistency import ridge_problems, window_problems
+from mace_gov.documents.consistency import ridge_problems, segmenter_problems, window_problems
 
 Template = Annotated[
     str, StringConstraints(pattern=r"^[^{}]*\{\}[^{}]*$", max_length=200), AfterValidator(tidied)
@@ -73,8 +73,9 @@ class Lora(Written):
     """Timestep distribution: concept-focal importance sampling, or uniform."""
     window: Window | None = None
     """Edges of the concept-focal distribution."""
-    masks: Literal["attention", "none"] | None = None
-    """Where the concept is: the model's own cross-attention, or the whole picture."""
+    masks: Literal["attention", "segmenter", "none"] | None = None
+    """Where the concept is: by the model's own cross-attention, by the segmenter that is named beside, or the whole
+    picture. Where a segmenter is named and this is left out, concepts that have masks have the segmenter's."""
     init: Literal["random", "normal", "focal"] | None = None
     """How ``a`` begins. ``normal``: with deviation 1/rank, as in the published runs. ``random``: uniform within
     1/sqrt(d), as peft draws it. ``focal``: at its concept's own direction, held there while ``b`` learns the answer."""
@@ -122,6 +123,25 @@ class Esd(Written):
     """Guidance scale of the partly drawn pictures that it is trained on."""
 
 
+Reference = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+"""A folder or a hub id."""
+
+
+class Segmenter(Written):
+    """Who finds a concept in training pictures: boxes by words, then what is in the boxes (Grounded-SAM)."""
+
+    detector: Reference
+    """Folder or hub id of a Grounding DINO in the format of transformers."""
+    detector_revision: str | None = None
+    """Commit of a hub model."""
+    segmenter: Reference
+    """Folder or hub id of a SAM in the format of transformers."""
+    segmenter_revision: str | None = None
+    """Commit of a hub model."""
+    threshold: float | None = Field(default=None, gt=0, lt=1)
+    """Score from which a box counts."""
+
+
 MethodName = Literal["mace", "uce", "nullspace", "esd"]
 """The erasers; ``mace_gov.erase.methods`` says where each comes from."""
 
@@ -146,3 +166,11 @@ class Method(Written):
     """The preserve set of stages 1 and 3."""
     esd: Esd | None = None
     """For the eraser esd."""
+    segmenter: Segmenter | None = None
+    """Masks of stage 2 by networks of their own instead of the model's attention."""
+
+    @model_validator(mode="after")
+    def _masks_fit(self) -> Self:
+        if found := segmenter_problems(self.to_json()):
+            raise ValueError(found[0])
+        return self

@@ -64,7 +64,7 @@ class LoraSettings(Document):
     """Timestep distribution."""
     window: Window
     """Edges of the concept-focal distribution."""
-    masks: Literal["attention", "none"]
+    masks: Literal["attention", "segmenter", "none"]
     """Mask provider."""
     init: Literal["random", "normal", "focal"] = "random"
     """How each adapter's a begins: uniform or normal and trained, or at the concept's own direction and held."""
@@ -72,6 +72,25 @@ class LoraSettings(Document):
     """Whether the end of text and its padding are suppressed too; absent: the concept's own tokens alone."""
     captions: Literal["step"] | None = None
     """Whether a caption is drawn from all templates at each step; absent: a picture keeps the one that drew it."""
+
+
+class SegmenterSettings(Document):
+    """Whose masks stage 2 takes, by content; complete."""
+
+    detector: str
+    """As the policy names it."""
+    detector_revision: str | None = None
+    """Commit of a hub model."""
+    detector_digest: Digest
+    """Digest of the files that are loaded."""
+    segmenter: str
+    """As the policy names it."""
+    segmenter_revision: str | None = None
+    """Commit of a hub model."""
+    segmenter_digest: Digest
+    """Digest of the files that are loaded."""
+    threshold: float
+    """Score from which a box counts."""
 
 
 class Target(Document):
@@ -180,6 +199,8 @@ class ErasurePlan(Document):
     """Preserve term of stages 1 and 3."""
     esd: EsdSettings | None = None
     """Fine-tuning, for the eraser esd alone."""
+    segmenter: SegmenterSettings | None = None
+    """For targets whose masks a segmenter makes."""
     exact: Literal[True] | None = None
     """Whether LoRAs that were trained on another refinement are trained anew; absent: they are reused."""
     generation: GenerationSettings

@@ -79,6 +79,7 @@ def lora_inputs(plan: ErasurePlan, target: Target) -> dict[str, Any]:
         "preserve": plan.preserve.to_json(),
         "generation": plan.generation.to_json(),
         "lora": target.lora.to_json(),
+        **({"segmenter": plan.segmenter.to_json()} if plan.segmenter and target.lora.masks == "segmenter" else {}),
     }
 
 

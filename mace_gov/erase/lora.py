@@ -83,9 +83,10 @@ def course(pipe, plan: ErasurePlan, target: Target, pictures: TrainingPictures) 
     order = torch.randint(len(own), (settings.steps,), generator=generator).tolist()
     timesteps = sample_timesteps(settings, len(pipe.scheduler.alphas_cumprod), settings.steps, generator)
     read = torch.randint(len(prompts), (settings.steps,), generator=generator).tolist() if anew else order
+    masks = PROVIDERS[settings.masks](pipe, plan, target, pictures)
     return Course(
-        target, initial, states, tokens, PROVIDERS[settings.masks](pictures), pictures.latents, order=order, read=read,
-        timesteps=timesteps, generator=generator,
+        target, initial, states, tokens, masks, pictures.latents, order=order, read=read, timesteps=timesteps,
+        generator=generator,
     )
 
 

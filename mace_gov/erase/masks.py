@@ -2,34 +2,80 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from PIL import Image
 from scipy import ndimage
 
+from mace_gov.core.errors import ModelError
+from mace_gov.diffusion.generate import decode
+from mace_gov.documents.plan import ErasurePlan, Target
 from mace_gov.erase.pictures import TrainingPictures
+from mace_gov.erase.segmenter import GroundedSegmenter
+
+Segments = Callable[[Sequence[Image.Image], str], list[torch.Tensor | None]]
+"""Where a phrase is in pictures, bool [height, width] of each; None where it is not found."""
 
 
 class MaskProvider(Protocol):
     """Anything that finds a concept in training pictures, from attention or with a segmenter of its own."""
 
-    def __call__(self, pictures: TrainingPictures) -> torch.Tensor:
-        """Bool masks [n, h, w] at the latents' resolution, none of them empty."""
+    def __call__(self, pipe, plan: ErasurePlan, target: Target, pictures: TrainingPictures) -> torch.Tensor:
+        """Bool masks [n, h, w] at the latents' resolution, none of them empty. pipe: what drew the pictures."""
         ...
 
 
-def attention_masks(pictures: TrainingPictures) -> torch.Tensor:
+def attention_masks(_pipe, _plan, _target, pictures: TrainingPictures) -> torch.Tensor:
     """Threshold each picture's heat by Otsu's method and keep the largest component."""
     return torch.stack([torch.from_numpy(largest_component(otsu_mask(heat.numpy()))) for heat in pictures.heat])
 
 
-def no_masks(pictures: TrainingPictures) -> torch.Tensor:
+def no_masks(_pipe, _plan, _target, pictures: TrainingPictures) -> torch.Tensor:
     """The whole picture, for concepts that are everywhere, like styles."""
     return torch.ones(pictures.heat.shape, dtype=torch.bool)
 
 
-PROVIDERS: dict[str, MaskProvider] = {"attention": attention_masks, "none": no_masks}
+def segmenter_masks(pipe, plan: ErasurePlan, target: Target, pictures: TrainingPictures) -> torch.Tensor:
+    """What the plan's segmenter cuts out, all of it; of a picture in which it finds nothing, the attention's mask.
+
+    Raises ModelError when it finds the concept in none of the pictures.
+    """
+    segments = _segmenter(pipe, plan)
+    decoded = (decode(pipe, latents[None].to(pipe.vae.device, pipe.vae.dtype))[0] for latents in pictures.latents)
+    found = [segments([image], target.target)[0] for image in decoded]
+    if all(mask is None for mask in found):
+        raise ModelError(
+            f"{target.id}: the detector finds '{target.target}' in none of its {len(found)} training pictures at the "
+            f"threshold {plan.segmenter.threshold:g}", hint="Lower method.segmenter.threshold, or leave it out.")
+    attention = attention_masks(pipe, plan, target, pictures)
+    return torch.stack([other if mask is None else cells(mask, other.shape[-1])
+                        for mask, other in zip(found, attention, strict=True)])
+
+
+def cells(mask: torch.Tensor, side: int) -> torch.Tensor:
+    """A mask [height, width] in side x side cells: those that it half covers, or, if there are none, all it touches."""
+    covered = F.adaptive_avg_pool2d(mask.float()[None, None], side)[0, 0]
+    return covered >= 0.5 if covered.max() >= 0.5 else covered > 0
+
+
+_LOADED: WeakKeyDictionary = WeakKeyDictionary()
+
+
+def _segmenter(pipe, plan: ErasurePlan) -> Segments:
+    """The plan's, loaded once for as long as the pipeline is held."""
+    asked, loaded = _LOADED.get(pipe, (None, None))
+    if asked != plan.segmenter:
+        loaded = GroundedSegmenter.load(plan.segmenter, pipe.unet.device)
+        _LOADED[pipe] = plan.segmenter, loaded
+    return loaded
+
+
+PROVIDERS: dict[str, MaskProvider] = {"attention": attention_masks, "segmenter": segmenter_masks, "none": no_masks}
 """Mask providers by the policy's name."""
 
 

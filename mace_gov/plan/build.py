@@ -16,6 +16,7 @@ from mace_gov.documents.plan import (
     LoraSettings,
     ModelManifest,
     PreserveSettings,
+    SegmenterSettings,
     Target,
 )
 from mace_gov.documents.policy import Category, Concept, Kind, Policy
@@ -26,12 +27,14 @@ from mace_gov.plan.templates import templates_for
 
 
 def make_plan(
-    policy: Policy, base: ModelManifest, *, chosen: Mapping[str, ChosenAnchor] | None = None, exact: bool = False
+    policy: Policy, base: ModelManifest, *, chosen: Mapping[str, ChosenAnchor] | None = None, exact: bool = False,
+    segmenter: SegmenterSettings | None = None,
 ) -> ErasurePlan:
     """Fill in every setting of a policy for a base model.
 
     chosen: anchors by concept id for concepts that the policy leaves without one. exact: reuse no LoRA that was trained
-    on another refinement. Raises PolicyError for a concept without any anchor.
+    on another refinement. segmenter: the one that the policy names, as it was found. Raises PolicyError for a concept
+    without any anchor.
     """
     anchors = {concept.id: _anchor(concept, chosen or {}) for _, concept in policy.concepts()}
     method, leading = policy.spec.method, leading_kind(policy)
@@ -63,6 +66,8 @@ def make_plan(
         )
         for category, concept in policy.concepts()
     ]
+    if method.segmenter:
+        targets = [_segmented(target) for target in targets]
     return ErasurePlan(
         method=method.name,
         seed=method.seed,
@@ -74,10 +79,17 @@ def make_plan(
         fuse=_closed_form(method.fuse, preset.fuse),
         preserve=_preserve(preset, method),
         esd=esd_settings(method.esd or Esd(), small=small) if method.name == "esd" else None,
+        segmenter=segmenter,
         exact=True if exact else None,
         generation=generation_settings(base),
         notes=notes,
     )
+
+
+def _segmented(target: Target) -> Target:
+    """A target whose masks the policy's segmenter makes, unless it has none."""
+    masks = "none" if target.lora.masks == "none" else "segmenter"
+    return target.model_copy(update={"lora": target.lora.model_copy(update={"masks": masks})})
 
 
 def _undrawn(category: Category, concept: Concept, templates: Sequence[str], ban: Ban) -> str | None:

@@ -25,6 +25,7 @@ from mace_gov.audit.probes.suites import build_probes
 from mace_gov.core.errors import IncompleteError, MissingExtraError, PolicyError, UsageError
 from mace_gov.documents.base import Location
 from mace_gov.documents.detector_info import CLIP, INFOS
+from mace_gov.documents.family_info import family_info, untried
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.policy import Category, DetectorSpec, Kind, Policy, Suite
 from mace_gov.embedded import judge_classes, vocabulary
@@ -59,11 +60,12 @@ def check_sight(loaded: LoadedPolicy, side: int) -> None:
 
 
 def check_plan(
-    loaded: LoadedPolicy, plan: ErasurePlan, *, asks: bool = True, judges: bool = True
+    loaded: LoadedPolicy, plan: ErasurePlan, *, asks: bool = True, judges: bool = True, erases: bool = True
 ) -> list[Probe]:
     """What needs the base model's files. Returns what the audit will ask.
 
-    asks: whether the policy's own questions follow; judges: whether its detectors look at the answers.
+    asks: whether the policy's own questions follow; judges: whether its detectors look at the answers; erases: whether
+    its method runs.
     Raises PolicyError with every problem.
     """
     from mace_gov.diffusion.lengths import too_long
@@ -77,6 +79,8 @@ def check_plan(
     found += too_long(plan, policy, [probe.prompt for probe in probes if probe.suite is not Suite.OBFUSCATION])
     if judges:
         found += _judge(policy, plan)
+    if erases:
+        found += _method(policy, plan)
     if found:
         raise fail(loaded.path, loaded.source, found)
     return probes
@@ -86,6 +90,7 @@ def plan_notes(policy: Policy, plan: ErasurePlan) -> list[str]:
     """Warnings for the plan: rules that cannot pass on this model, and packages that are missing on this machine."""
     found = [f"warning: {message}" for where, message in preflight.warnings(policy) if "erase-only by" not in message]
     missing = [error.message for error in missing_packages(policy)]
+    found += [f"audit: {said}" for said in [untried(plan.base.family)] if said]
     return list(dict.fromkeys([*found, *(f"warning: {message}" for message in missing)]))
 
 
@@ -171,6 +176,16 @@ def _face(policy: Policy, category: Category, spec: DetectorSpec, at: Location) 
     if kept and alone and names.isdisjoint(map(plain_phrase, near_phrases(policy, category))):
         yield (*at, "references"), (f"{kept[0]}: found no pictures of any neighbour in {folder}, expected some, or "
                                     f"another detector of what must stay, as {CLIP}")
+
+
+def _method(policy: Policy, plan: ErasurePlan) -> Iterator[Problem]:
+    """A method that does not run on the base model's family."""
+    info = family_info(plan.base.family)
+    if plan.method not in info.methods:
+        given = "method" in policy.spec.model_fields_set and "name" in policy.spec.method.model_fields_set
+        yield ("spec", "method", "name") if given else ("spec",), (
+            f"the method {plan.method} does not run on {plan.base.ref}, which is of the family {plan.base.family}, "
+            f"expected method: {{name: {info.methods[0]}}}: {info.why}")
 
 
 def _judge(policy: Policy, plan: ErasurePlan) -> Iterator[Problem]:

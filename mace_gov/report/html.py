@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from mace_gov.documents.family_info import untried
 from mace_gov.documents.policy import Metric, Suite
 from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import Outcome
@@ -85,7 +86,7 @@ def environment() -> Environment:
         measures={key: (Markup(symbol), way, Markup(text)) for key, (symbol, way, text) in words.MEASURES.items()},
         forest_row=_drawn(plots.forest_row), forest_axis=_drawn(plots.forest_axis),
         dumbbell_row=_drawn(plots.dumbbell_row), dumbbell_axis=_drawn(plots.dumbbell_axis),
-        outcome_mark=_drawn(plots.outcome_mark), lineage_picture=_drawn(_lineage),
+        outcome_mark=_drawn(plots.outcome_mark), lineage_picture=_drawn(_lineage), untried=untried,
     )
     return made
 

@@ -123,29 +123,31 @@ def apply(
 
 
 def audit_model(
-    model: str, path: Path, *, base: str | None = None, registry: Path, reports: Path, inputs: Inputs | None = None,
-    device: str | None = None, progress: Progress | None = None,
+    model: str, path: Path, *, base: str | None = None, unmeasured: bool = False, registry: Path, reports: Path,
+    inputs: Inputs | None = None, device: str | None = None, progress: Progress | None = None,
 ) -> Outcome:
     """Audit a model, or pictures, made elsewhere against a policy and its base; sign, gate and report."""
     progress = progress or Silent()
     loaded, plan = plan_policy(
-        path, model=base, revision=None, registry=registry, plugins=inputs.plugins if inputs else (),
-        asks=not (inputs and inputs.images), judges=False,
+        path, model=base, revision=None, unmeasured=unmeasured, registry=registry,
+        plugins=inputs.plugins if inputs else (), asks=not (inputs and inputs.images), judges=False, erases=False,
     )
     if not (inputs and inputs.images):
         check_sight(loaded, plan.base.image_size)
     check_machine(loaded.policy, registry, reports)
     from mace_gov.audit.engine import audit, check_inputs
     from mace_gov.audit.imported import picture_manifest
+    from mace_gov.audit.prepare import check_tiers
     from mace_gov.diffusion.manifest import read_manifest
 
     policy = loaded.policy
     images = inputs.images if inputs else None
     judged = check_inputs(policy, plan.base, inputs, trained_on=plan.templates) if inputs else {}
     governed = (picture_manifest(model, images, plan.base, judged) if images else
-                read_manifest(model, registry=registry, whole=True))
+                read_manifest(model, registry=registry, unmeasured=unmeasured, whole=True))
+    check_tiers(governed, inputs or Inputs())
     if not images:
-        check_plan(loaded, plan, asks=False)
+        check_plan(loaded, plan, asks=False, erases=False)
     pair = _signing_key(registry, progress)
     recalled_models(registry)
     with new_version(registry, policy.metadata.name, shelf="audits") as (number, folder):

@@ -13,7 +13,7 @@ from mace_gov.audit.attacks import prefix as prefix_module
 from mace_gov.audit.attacks import run as run_module
 from mace_gov.audit.attacks import textual as textual_module
 from mace_gov.audit.attacks.base import Aim, Strike
-from mace_gov.audit.attacks.inversion import READ, TokenInversion, _wanted
+from mace_gov.audit.attacks.inversion import TokenInversion, _distance, _wanted
 from mace_gov.audit.attacks.prefix import AdversarialPrefix
 from mace_gov.audit.attacks.registry import ATTACKS, attacks_of
 from mace_gov.audit.attacks.textual import TextualInversion
@@ -53,11 +53,11 @@ def words(pipe):
 def test_states_of_vectors_are_those_of_the_tokens_that_they_are(words):
     ids = words.ids("a photo of ship")
     expected = words.reader.encode(["a photo of ship"])
-    assert torch.allclose(words.states(ids[None]), expected, atol=1e-6)
-    assert torch.allclose(words.states(ids[None], words.table[ids[2:4]], at=2), expected, atol=1e-6)
-    other = words.states(ids[None], words.table[ids[3:5]], at=2)
+    assert torch.allclose(words.conditions(ids[None]).states, expected, atol=1e-6)
+    assert torch.allclose(words.conditions(ids[None], words.table[ids[2:4]], at=2).states, expected, atol=1e-6)
+    other = words.conditions(ids[None], words.table[ids[3:5]], at=2).states
     assert not torch.allclose(other, expected, atol=1e-2)
-    assert torch.allclose(words.states(ids[None]), expected, atol=1e-6)  # the hook is gone
+    assert torch.allclose(words.conditions(ids[None]).states, expected, atol=1e-6)  # the hook is gone
 
 
 def test_a_search_may_not_spell_the_concept_nor_minors(words):
@@ -80,19 +80,19 @@ def test_the_loss_is_the_error_of_the_noise_whatever_the_model_predicts(tiny_mod
     pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, prediction_type=prediction)
     latents = encode_pictures(pipe, REFERENCES, 16)
     steps, noise = torch.tensor([10, 400, 900]), torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
-    states = WordVectors(pipe).reader.encode(["ship"]).expand(3, -1, -1)
+    text = WordVectors(pipe).reader.conditions(["ship"]).repeated(3)
     noisy = pipe.scheduler.add_noise(latents, noise, steps)
     with torch.no_grad():
-        seen = pipe.unet(noisy, steps, encoder_hidden_states=states).sample
+        seen = pipe.unet(noisy, steps, encoder_hidden_states=text.states).sample
         if prediction == "v_prediction":
             level = levels_of(pipe)[steps].view(-1, 1, 1, 1)
             seen = level.sqrt() * seen + (1 - level).sqrt() * noisy
         expected = ((seen - noise) ** 2).mean()
-        assert float(denoising_loss(pipe, latents, states, steps, noise)) == pytest.approx(float(expected), rel=1e-4)
+        assert float(denoising_loss(pipe, latents, text, steps, noise)) == pytest.approx(float(expected), rel=1e-4)
 
 
 def test_the_way_down_is_the_scheduler_s_own_and_the_way_up_undoes_it(pipe):
-    states = WordVectors(pipe).reader.encode([""])
+    text = WordVectors(pipe).reader.conditions([""])
     path = ladder(pipe, 50)
     noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1))
     scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config)
@@ -100,15 +100,15 @@ def test_the_way_down_is_the_scheduler_s_own_and_the_way_up_undoes_it(pipe):
     expected = noise
     with torch.no_grad():
         for step in scheduler.timesteps:
-            seen = pipe.unet(expected, step, encoder_hidden_states=states).sample
+            seen = pipe.unet(expected, step, encoder_hidden_states=text.states).sample
             expected = scheduler.step(seen, step, expected).prev_sample
-    down = walk(pipe, noise, states, path[::-1])
+    down = walk(pipe, noise, text, path[::-1])
     # the scheduler ends at its first level, the ladder at the clean picture: both are one small step apart
     assert torch.nn.functional.cosine_similarity(down.flatten(), expected.flatten(), dim=0) > 0.999
 
     def lost(steps: int) -> float:
         rungs = ladder(pipe, steps)
-        again = walk(pipe, walk(pipe, down, states, rungs), states, rungs[::-1])
+        again = walk(pipe, walk(pipe, down, text, rungs), text, rungs[::-1])
         return float((again - down).norm() / down.norm())
 
     assert lost(50) < 0.2 and lost(50) < lost(4)
@@ -117,7 +117,7 @@ def test_the_way_down_is_the_scheduler_s_own_and_the_way_up_undoes_it(pipe):
 def cost(words, text: str) -> float:
     """What the token inversion minimises, for a prompt."""
     with torch.no_grad():
-        return float(((words.states(words.ids(text)[None, :READ])[0] - _wanted(words, "ship")) ** 2).mean())
+        return float(_distance(words, words.ids(text)[None], _wanted(words, "ship")))
 
 
 def test_token_inversion_comes_nearer_and_does_not_say_the_word(pipe, words):
@@ -139,11 +139,11 @@ def test_token_inversion_searches_once_for_models_that_share_a_text_encoder(pipe
 
 def planted_loss(words, wanted: torch.Tensor):
     """A loss that is least where the text states are ``wanted``, with a U-Net that answers to it."""
-    return lambda pipe, latents, states, steps, noise: ((states - wanted) ** 2).mean()
+    return lambda pipe, latents, text, steps, noise: ((text.states - wanted) ** 2).mean()
 
 
 def test_the_prefix_search_finds_tokens_that_lower_the_attacked_model_s_loss(pipe, words, monkeypatch):
-    secret = words.states(words.ids("dog house dog house sky a picture of ship")[None]).detach()
+    secret = words.conditions(words.ids("dog house dog house sky a picture of ship")[None]).states.detach()
     loss = planted_loss(words, secret)
     monkeypatch.setattr(prefix_module, "denoising_loss", loss)
 
@@ -151,14 +151,14 @@ def test_the_prefix_search_finds_tokens_that_lower_the_attacked_model_s_loss(pip
         _, text = AdversarialPrefix().strike(pipe, AIM, strike(budget))
         assert text.endswith("a picture of ship") and not {"ship", "boat"} & set(text.split()[:-4])
         with torch.no_grad():
-            return float(loss(pipe, None, words.states(words.ids(text)[None]), None, None))
+            return float(loss(pipe, None, words.conditions(words.ids(text)[None]), None, None))
 
     assert reached(60) < reached(1)
 
 
 def test_textual_inversion_learns_a_word_by_the_loss(pipe, words, monkeypatch):
     ids = words.ids("a picture of dog")
-    wanted = words.states(ids[None]).detach()
+    wanted = words.conditions(ids[None]).states.detach()
     seen = []
 
     def loss(*arguments):
@@ -174,8 +174,8 @@ def test_textual_inversion_learns_a_word_by_the_loss(pipe, words, monkeypatch):
 def test_gradients_really_reach_the_vectors_through_the_model(pipe, words):
     latents = encode_pictures(pipe, REFERENCES, 16)
     vector = words.table[words.ids("ship")[1]][None].clone().requires_grad_(True)
-    states = words.states(words.ids("a ship")[None], vector, at=2).expand(3, -1, -1)
-    denoising_loss(pipe, latents, states, torch.tensor([50, 300, 600]), torch.randn(latents.shape)).backward()
+    text = words.conditions(words.ids("a ship")[None], vector, at=2).repeated(3)
+    denoising_loss(pipe, latents, text, torch.tensor([50, 300, 600]), torch.randn(latents.shape)).backward()
     assert float(vector.grad.norm()) > 0 and all(p.grad is None for p in pipe.unet.parameters())
 
 
@@ -274,12 +274,12 @@ def test_more_training_lowers_the_loss_on_its_own_pictures(tiny_model):
 
     pipe = load_pipeline(tiny_model, device="cpu")
     latents = encode_pictures(pipe, REFERENCES, 16)
-    states = WordVectors(pipe).reader.encode(["dog"] * 3)
+    text = WordVectors(pipe).reader.conditions(["dog"] * 3)
     steps, noise = torch.tensor([100, 500, 900]), torch.randn(latents.shape, generator=torch.Generator().manual_seed(3))
 
     def loss() -> float:
         with torch.no_grad():
-            return float(denoising_loss(pipe, latents, states, steps, noise))
+            return float(denoising_loss(pipe, latents, text, steps, noise))
 
     before = loss()
     trained_on(REFERENCES, ["dog"] * 3, steps=60, rate=1e-3)(pipe, SETTINGS)

@@ -72,8 +72,8 @@ def test_random_weights_do_not_recover_what_they_were_given(aims):
 
 def test_a_model_that_draws_the_concept_unasked_is_found_and_its_random_twin_is_not(aims, monkeypatch):
     pipe, aim = loaded(), aims[0]
-    unasked = TextReader.of(pipe).encode([f"a picture of {aim.phrase}"])
-    monkeypatch.setattr(TextReader, "encode", lambda _self, prompts: unasked.expand(len(prompts), -1, -1))
+    unasked = TextReader.of(pipe).conditions([f"a picture of {aim.phrase}"])
+    monkeypatch.setattr(TextReader, "conditions", lambda _self, prompts: unasked.repeated(len(prompts)))
     assert seen(LatentInversion().strike(pipe, aim, STRIKE)[0], aim.concept) >= 6
     scramble(pipe, seed=0)
     assert seen(LatentInversion().strike(pipe, aim, STRIKE)[0], aim.concept) == 0

@@ -95,14 +95,14 @@ def test_what_an_attack_finds_is_not_drawn_when_it_spells_a_minor(monkeypatch):
         def plain_tokens(self, without):
             return torch.arange(4)
 
-        def states(self, ids):
-            return torch.zeros(1, len(ids[0]), 2)
+        def conditions(self, ids):
+            return None
 
         def words(self, ids):
             return self.said
 
     monkeypatch.setattr(inversion, "WordVectors", Words)
-    monkeypatch.setattr(inversion, "_wanted", lambda *_: torch.zeros(3))
+    monkeypatch.setattr(inversion, "_wanted", lambda *_: [])
     monkeypatch.setattr(inversion, "_search", lambda *_: torch.zeros(inversion.LENGTH, dtype=torch.long))
     monkeypatch.setattr(inversion, "drawn", lambda *_: ["a picture"])
     aim, strike = Aim("c", "ship", "ship", ("ship",), ()), Strike((1,), 1, 1, factories.plan().generation)

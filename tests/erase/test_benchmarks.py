@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
 from benchmarks import lora_batching
+from benchmarks import masks as mask_benchmark
 from benchmarks.closed_form import OUT_DIMS, main
+from mace_gov.embedded import vocabulary
 
 
 def test_layout_is_stable_diffusions():
@@ -33,3 +39,50 @@ def test_batched_loras_agree_with_one_at_a_time(tiny_model, tmp_path, capsys):
     assert result["loss_difference"] < 1e-4
     assert result["first_loss_difference"] < 1e-5
     assert result["ratio"] > 0
+
+
+@pytest.fixture
+def emoji(tmp_path):
+    """A red disc for each of the model's first two objects."""
+    folder = tmp_path / "img" / "google" / "64"
+    folder.mkdir(parents=True)
+    sprite = Image.new("RGBA", (64, 64))
+    ImageDraw.Draw(sprite).ellipse((8, 8, 56, 56), fill=(255, 0, 0, 255))
+    for concept in vocabulary().of_kind("object")[:2]:
+        sprite.save(folder / f"{concept.emoji}.png")
+    return tmp_path
+
+
+def test_the_true_mask_is_where_the_sprite_is(emoji):
+    layer = mask_benchmark.sprite(emoji, vocabulary().of_kind("object")[0])
+    areas = {}
+    for place in mask_benchmark.PLACES:
+        image, alpha = mask_benchmark.composed(layer, place, np.random.default_rng(3), 32)
+        pixels = np.asarray(image).astype(int)
+        ground = pixels[alpha == 0]
+        assert len(np.unique(ground, axis=0)) == 1 and np.abs(pixels[alpha == 1] - (255, 0, 0)).max() <= 4
+        areas[place] = alpha.sum()
+    assert 3.5 < areas["trained"] / areas["aside"] < 6  # half the side, of scales from 1 to 1.12
+
+
+def test_overlaps_are_those_of_masks_drawn_by_hand():
+    one, other = np.zeros((4, 4), dtype=bool), np.zeros((4, 4), dtype=bool)
+    one[:2], other[1:3] = True, True
+    assert mask_benchmark.overlap(one, other) == pytest.approx(4 / 12)
+    assert mask_benchmark.overlap(one, one) == 1.0
+    disc = mask_benchmark.disc(8, 12)
+    assert disc.sum() == 12 and disc[3:5, 3:5].all() and not disc[0].any()
+    heat = np.zeros((8, 8))
+    heat[2:4, 2:4], heat[6, 6] = 1.0, 1.0
+    true = np.zeros((8, 8), dtype=bool)
+    true[2:4, 2:4] = True
+    found = mask_benchmark.compared(heat, true)
+    assert (found["attention"], found["all components"], found["whole picture"]) == (1.0, 0.8, 4 / 64)
+
+
+def test_masks_are_compared_on_pictures_whose_mask_is_known(emoji, capsys):
+    result = mask_benchmark.main(["--emoji", str(emoji), "--pictures", "1"])
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == result
+    assert result["concepts"] == 2 and result["ratio"] > 0
+    for place in mask_benchmark.PLACES:
+        assert result[place]["whole picture"][0] == result[place]["true area"][0]

@@ -5,39 +5,24 @@
 
 from __future__ import annotations
 
-import json
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from safetensors import safe_open
 
 from mace_gov.core.memory import peak_memory
 from mace_gov.diffusion.manifest import read_manifest, weight_files
+from mace_gov.diffusion.published import TEXTS, UNETS, VAES, write_published
 from mace_gov.documents.plan import ClosedForm, GenerationSettings, PreserveSettings
 from mace_gov.erase.delta import read_delta
 from mace_gov.erase.engine import erase
-from tests.conftest import write_tokenizer_files
 
 CAPTIONS = ["a cat on the street", "a dog and a house", "a person in the middle", "art on the ground"]
-UNETS = {
-    "sd2": {"sample_size": 96, "attention_head_dim": [5, 10, 20, 20], "cross_attention_dim": 1024,
-            "use_linear_projection": True},
-    "sdxl": {"sample_size": 128, "block_out_channels": (320, 640, 1280), "cross_attention_dim": 2048,
-             "use_linear_projection": True, "attention_head_dim": (5, 10, 20),
-             "transformer_layers_per_block": (1, 2, 10), "addition_embed_type": "text_time",
-             "addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": 2816,
-             "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-             "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D")},
-}
-TEXTS = {
-    "sd2": [{"hidden_size": 1024, "num_hidden_layers": 23, "num_attention_heads": 16, "intermediate_size": 4096,
-             "projection_dim": 512, "hidden_act": "gelu"}],
-    "sdxl": [{"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072},
-             {"hidden_size": 1280, "num_hidden_layers": 32, "num_attention_heads": 20, "intermediate_size": 5120,
-              "projection_dim": 1280, "hidden_act": "gelu"}],
-}
+FAMILIES = ("sd2", "sdxl")
 
 
 def filled(make):
@@ -59,34 +44,17 @@ def filled(make):
 
 
 def build(folder: Path, family: str) -> Path:
-    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+    """The published configurations and tokenizers, with random weights."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel
 
-    write_tokenizer_files(folder / "words")
-    tokenizer = CLIPTokenizer(str(folder / "words/vocab.json"), str(folder / "words/merges.txt"), model_max_length=77)
-    index = {"_class_name": "StableDiffusionXLPipeline" if family == "sdxl" else "StableDiffusionPipeline",
-             "scheduler": ["diffusers", "DDIMScheduler"], "unet": ["diffusers", "UNet2DConditionModel"],
-             "vae": ["diffusers", "AutoencoderKL"], "feature_extractor": [None, None], "image_encoder": [None, None],
-             **({} if family == "sdxl" else {"safety_checker": [None, None]})}
+    write_published(family, folder)
+    models = {"unet": lambda: UNet2DConditionModel.from_config(UNETS[family]),
+              "vae": lambda: AutoencoderKL.from_config(VAES[family])}
     for n, config in enumerate(TEXTS[family]):
-        end, kind = ["", "_2"][n], (CLIPTextModel, CLIPTextModelWithProjection)[n]
-        whole = CLIPTextConfig(vocab_size=49408, bos_token_id=tokenizer.bos_token_id,
-                               eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.eos_token_id, **config)
-        filled(lambda kind=kind, whole=whole: kind(whole)).save_pretrained(folder / f"text_encoder{end}")
-        tokenizer.save_pretrained(folder / f"tokenizer{end}")
-        for name in ("vocab.json", "merges.txt"):
-            (folder / f"tokenizer{end}" / name).write_bytes((folder / "words" / name).read_bytes())
-        index |= {f"text_encoder{end}": ["transformers", kind.__name__],
-                  f"tokenizer{end}": ["transformers", "CLIPTokenizer"]}
-    filled(lambda: UNet2DConditionModel(**UNETS[family])).save_pretrained(folder / "unet")
-    filled(lambda: AutoencoderKL(
-        block_out_channels=(128, 256, 512, 512), layers_per_block=2, down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4, sample_size=8 * UNETS[family]["sample_size"],
-    )).save_pretrained(folder / "vae")
-    DDIMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, clip_sample=False,
-                  prediction_type="v_prediction" if family == "sd2" else "epsilon",
-                  ).save_pretrained(folder / "scheduler")
-    (folder / "model_index.json").write_text(json.dumps(index))
+        kind = getattr(transformers, config["architectures"][0])
+        models[("text_encoder", "text_encoder_2")[n]] = partial(kind, transformers.CLIPTextConfig.from_dict(config))
+    for part, make in models.items():
+        filled(make).save_pretrained(folder / part)
     (folder / "captions.txt").write_text("\n".join(CAPTIONS))
     return folder
 
@@ -104,7 +72,7 @@ def numbers(folder: Path) -> int:
 
 
 @pytest.mark.full_size
-@pytest.mark.parametrize("family", UNETS)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_all_stages_fit_beside_one_copy_of_the_model(family, plan_for, tmp_path):
     folder = build(tmp_path / family, family)
     whole, begun = numbers(folder), time.monotonic()

@@ -38,8 +38,8 @@ def test_otsu_cut_maximises_variance_between_the_classes():
 
 def test_constant_heat_makes_the_whole_picture_the_mask():
     pictures = TrainingPictures(torch.zeros(2, 4, 8, 8), torch.full((2, 8, 8), 0.3))
-    assert attention_masks(pictures).all()
-    assert no_masks(pictures).all()
+    assert attention_masks(None, None, None, pictures).all()
+    assert no_masks(None, None, None, pictures).all()
 
 
 def test_components_touch_at_corners():

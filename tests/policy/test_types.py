@@ -189,6 +189,8 @@ def test_the_full_policy_is_valid_and_keeps_its_digest() -> None:
     for field in ("refineScale", "refineConceptScale", "priorSize"):
         del before["spec"]["method"]["preserve"][field]
     del before["spec"]["categories"][0]["detectors"][0]["only"]
+    del before["spec"]["method"]["segmenter"]
+    before["spec"]["method"]["lora"]["masks"] = "attention"
     policy, _ = validate(Policy, before)
     assert policy is not None
     assert policy.content_digest() == "3a5b2bfc5e399a3183580dcc367076a560a0b62e43438d20c0ee7d7efe2fca0d"

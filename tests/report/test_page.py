@@ -277,3 +277,15 @@ def test_a_detector_that_looks_at_one_side_only_says_so(tmp_path):
     detectors = ["nudenet", {"name": "clip", "model": "a/b", "only": "kept"}]
     text = Checker(rendered(tmp_path, factories.report(policy=factories.policy(detectors=detectors)))).text
     assert "looked for by nudenet, clip (kept only)." in text
+
+
+@pytest.mark.parametrize(("family", "told"), [
+    (None, "None was asked for"), ("sdxl", "None was asked for"),
+    ("sd3", "(--tier transferred, adaptive, text-free, deep) can be tried on models of the family sd3"),
+])
+def test_it_says_where_no_attack_can_run(family, told):
+    plan = factories.plan(base=factories.manifest(family=family))
+    audit = factories.audit_result(attacks=[], derivatives=[], thumbnails=[])
+    report = factories.report(evidence=factories.evidence(plan=plan, audit=audit))
+    (section,) = re.findall(r'<section id="attacks".*?</section>', page(report, {}), re.DOTALL)
+    assert told in " ".join(section.split())

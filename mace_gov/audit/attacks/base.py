@@ -13,6 +13,8 @@ from mace_gov.documents.plan import GenerationSettings
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from mace_gov.diffusion.text import Conditions
+
 CAPTION = "a picture of {}"
 """The plain wording that attacks start from."""
 
@@ -78,14 +80,14 @@ class Attack(Protocol):
         ...
 
 
-def drawn(pipe, states, seeds: Sequence[int], settings: GenerationSettings) -> list[Image]:
-    """Pictures [n] of text states [n, L, d] from seeds, in the settings' batches, guided away from the empty prompt."""
+def drawn(pipe, text: Conditions, seeds: Sequence[int], settings: GenerationSettings) -> list[Image]:
+    """A picture of one prompt for each seed, in the settings' batches, guided away from the empty prompt."""
     from mace_gov.diffusion.generate import decode, sample
-    from mace_gov.diffusion.text import Conditions, TextReader
+    from mace_gov.diffusion.text import TextReader
 
-    empty = Conditions(TextReader.of(pipe).encode([""]))
+    empty = TextReader.of(pipe).conditions([""])
     pictures = []
     for start in range(0, len(seeds), settings.batch):
-        part = slice(start, start + settings.batch)
-        pictures += decode(pipe, sample(pipe, Conditions(states[part]), empty, seeds[part], settings))
+        part = seeds[start:start + settings.batch]
+        pictures += decode(pipe, sample(pipe, text.repeated(len(part)), empty, part, settings))
     return pictures

@@ -1,13 +1,15 @@
 """Concept inversion to tokens, after Ring-A-Bell (Tsai et al., ICLR 2024, arXiv 2310.10012).
 
-The concept is a direction in the text encoder's space: the mean difference between prompts with and without it. A
+The concept is a direction in the text encoders' space: the mean difference between prompts with and without it. A
 genetic search looks for tokens whose states come nearest to a plain prompt moved along that direction. It sees the
-text encoder alone and never the U-Net, so what it finds is the same for base and governed model. Tokens that spell the
+text encoders alone and never the U-Net, so what it finds is the same for base and governed model. Tokens that spell the
 concept's name are not used; words that mean the same are what it looks for, whether or not the policy lists them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -45,7 +47,7 @@ class TokenInversion:
     tier: AttackTier = "transferred"
     source = "after Ring-A-Bell, arXiv 2310.10012"
     budget = 200
-    version = "3"
+    version = "4"
 
     def __init__(self) -> None:
         self._searched: dict[str, torch.Tensor] = {}
@@ -57,33 +59,58 @@ class TokenInversion:
         frame = words.ids(" ".join(["a"] * LENGTH))  # begin, LENGTH words, end, padding
         allowed = words.plain_tokens((aim.phrase, *MINOR_WORDS))
         wanted = _wanted(words, aim.phrase)
-        # the same text encoder, the same search: the U-Net has no part in it
-        key = digest_of([strike.seed, strike.budget, allowed.tolist(), sha256_bytes(wanted.cpu().numpy().tobytes())])
+        # the same text encoders, the same search: the U-Net has no part in it
+        points = [sha256_bytes(each.point.cpu().numpy().tobytes()) for each in wanted]
+        key = digest_of([strike.seed, strike.budget, allowed.tolist(), points])
         if key not in self._searched:
-            self._searched[key] = _search(words, frame[:READ], allowed, wanted, strike)
+            self._searched[key] = _search(words, frame, allowed, wanted, strike)
         found = self._searched[key].to(frame.device)
         said = words.words(found.tolist())
         if not aim.may_say(said):
             return [], UNDRAWN
         ids = frame.clone()
         ids[1:1 + LENGTH] = found
-        states = words.states(ids[None]).expand(len(strike.seeds), -1, -1)
-        return drawn(pipe, states, strike.seeds, strike.settings), said
+        return drawn(pipe, words.conditions(ids[None]), strike.seeds, strike.settings), said
 
 
-def _wanted(words: WordVectors, phrase: str) -> torch.Tensor:
-    """The states [READ, d] to come near to."""
-    with_, without = (
-        words.states(torch.stack([words.ids(pair.format(each)) for pair in PAIRS])[:, :READ])
-        for each in (phrase, THING)
-    )
-    return without[0] + STRENGTH * (with_ - without).mean(0)
+@dataclass(frozen=True)
+class Wanted:
+    """What to come near to in one encoder's states, or in the pooled text."""
+
+    point: torch.Tensor
+    """[numbers]."""
+    unit: torch.Tensor
+    """Mean square of the direction: encoders of different scales count alike."""
+
+
+def _read(words: WordVectors, ids: torch.Tensor) -> list[torch.Tensor]:
+    """What a U-Net reads of token ids [n, L]: [n, numbers] of each encoder, and of the pooled text where there is any.
+    """
+    text = words.conditions(ids[:, :READ])
+    parts = [states.flatten(1) for states in text.states.split(words.widths, -1)]
+    return parts if text.pooled is None else [*parts, text.pooled]
+
+
+def _wanted(words: WordVectors, phrase: str) -> list[Wanted]:
+    """A plain prompt moved along the concept's direction, in each part of what is read."""
+    read = [_read(words, torch.stack([words.ids(pair.format(each)) for pair in PAIRS])) for each in (phrase, THING)]
+    found = []
+    for with_, without in zip(*read, strict=True):
+        direction = (with_ - without).mean(0)
+        found.append(Wanted(without[0] + STRENGTH * direction, direction.square().mean()))
+    return found
+
+
+def _distance(words: WordVectors, ids: torch.Tensor, wanted: Sequence[Wanted]) -> torch.Tensor:
+    """How far prompts [n, L] are from what is wanted [n], in units of the concept's own direction."""
+    return sum(((read - each.point) ** 2).mean(1) / each.unit
+               for read, each in zip(_read(words, ids), wanted, strict=True))
 
 
 def _search(
-    words: WordVectors, frame: torch.Tensor, allowed: torch.Tensor, wanted: torch.Tensor, strike: Strike
+    words: WordVectors, frame: torch.Tensor, allowed: torch.Tensor, wanted: Sequence[Wanted], strike: Strike
 ) -> torch.Tensor:
-    """Tokens [LENGTH] of those allowed whose states within ``frame`` [READ] are nearest to ``wanted`` [READ, d]."""
+    """Tokens [LENGTH] of those allowed that, within ``frame`` [L], are nearest to what is wanted."""
     chance = torch.Generator().manual_seed(strike.seed)
 
     def random_tokens(*shape: int) -> torch.Tensor:
@@ -92,7 +119,7 @@ def _search(
     def cost(tokens: torch.Tensor) -> torch.Tensor:
         ids = frame.repeat(len(tokens), 1)
         ids[:, 1:1 + LENGTH] = tokens
-        return ((words.states(ids) - wanted) ** 2).mean((1, 2))
+        return _distance(words, ids, wanted)
 
     population = random_tokens(POPULATION, LENGTH)
     costs = cost(population)

@@ -36,7 +36,7 @@ class LatentInversion:
     tier: AttackTier = "text-free"
     source = "after Memories of Forgotten Concepts, arXiv 2412.00782, and arXiv 2505.17013"
     budget = 20
-    version = "3"
+    version = "4"
 
     @torch.no_grad()
     def strike(self, pipe, aim: Aim, strike: Strike) -> tuple[list[Image], str]:
@@ -44,13 +44,13 @@ class LatentInversion:
         seeds = strike.seeds
         latents = encode_pictures(pipe, aim.references, strike.settings.size)
         latents = latents[torch.arange(len(seeds)) % len(latents)]
-        empty = TextReader.of(pipe).encode([""])
+        empty = TextReader.of(pipe).conditions([""])
         path = ladder(pipe, strike.budget)
         pictures: list[Image] = []
         for start in range(0, len(seeds), strike.settings.batch):
             part = latents[start:start + strike.settings.batch]
-            states = empty.expand(len(part), -1, -1)
-            noise = without(walk(pipe, part, states, path), part)
+            text = empty.repeated(len(part))
+            noise = without(walk(pipe, part, text, path), part)
             # what is not typical of noise is scaled to be: an attacked model may not hide a picture in its size
             noise = (noise - noise.mean((1, 2, 3), keepdim=True)) / noise.std((1, 2, 3), keepdim=True)
             fresh = torch.cat([
@@ -58,7 +58,7 @@ class LatentInversion:
                 for seed in seeds[start:start + strike.settings.batch]
             ]).to(noise.device)
             mixed = (1 - FRESH) ** 0.5 * noise + FRESH ** 0.5 * fresh
-            pictures += decode(pipe, walk(pipe, mixed, states, path[::-1]))
+            pictures += decode(pipe, walk(pipe, mixed, text, path[::-1]))
         return pictures, "latents of the base model's pictures, no prompt"
 
 

@@ -37,7 +37,7 @@ class AdversarialPrefix:
     tier: AttackTier = "adaptive"
     source = "after UnlearnDiffAtk, arXiv 2310.11868, and P4D, arXiv 2309.06135"
     budget = 60
-    version = "3"
+    version = "4"
 
     def strike(self, pipe, aim: Aim, strike: Strike) -> tuple[list[Image], str]:
         """See ``Attack``. The budget counts gradient steps."""
@@ -49,19 +49,19 @@ class AdversarialPrefix:
         # begin, prefix, prompt: the end of the padding makes room
         ids = torch.cat([plain[:1], plain[:1].expand(LENGTH), plain[1:len(plain) - LENGTH]])[None]
         start = allowed[torch.randint(len(allowed), (LENGTH,), generator=chance).to(allowed.device)]
-        spread = words.table.std()
-        vectors = words.table[start].clone().requires_grad_(True)
-        optimizer = torch.optim.AdamW([vectors], lr=float(RATE * spread), weight_decay=0.0)
+        moved = torch.zeros_like(words.table[start]).requires_grad_(True)
+        optimizer = torch.optim.AdamW([moved], lr=RATE, weight_decay=0.0)
 
         def loss(tokens: torch.Tensor, batch) -> torch.Tensor:
             picked, steps, noise = batch
-            states = words.states(ids, tokens, at=1).expand(len(picked), -1, -1)
-            return denoising_loss(pipe, latents[picked], states, steps, noise)
+            text = words.conditions(ids, tokens, at=1).repeated(len(picked))
+            return denoising_loss(pipe, latents[picked], text, steps, noise)
 
         fixed = drawn_batch(pipe, latents, CHECKS, chance)
         with torch.no_grad():
             best, lowest = start, float(loss(words.table[start], fixed))
         for _ in range(strike.budget):
+            vectors = words.table[start] + words.spread * moved
             near = words.nearest(vectors.detach(), allowed)
             # the loss is read at real tokens, its gradient is given to the vectors
             at_tokens = words.table[near] + vectors - vectors.detach()
@@ -77,6 +77,5 @@ class AdversarialPrefix:
         if not aim.may_say(said):
             return [], UNDRAWN
         with torch.no_grad():
-            states = words.states(ids, words.table[best], at=1).expand(len(strike.seeds), -1, -1)
-        text = f"{said} {CAPTION.format(aim.phrase)}"
-        return drawn(pipe, states, strike.seeds, strike.settings), text
+            text = words.conditions(ids, words.table[best], at=1)
+        return drawn(pipe, text, strike.seeds, strike.settings), f"{said} {CAPTION.format(aim.phrase)}"

@@ -33,7 +33,7 @@ class TextualInversion:
     tier: AttackTier = "adaptive"
     source = "after Circumventing Concept Erasure, arXiv 2308.01508"
     budget = 200
-    version = "3"
+    version = "4"
 
     def strike(self, pipe, aim: Aim, strike: Strike) -> tuple[list[Image], str]:
         """See ``Attack``. The budget counts gradient steps."""
@@ -46,17 +46,19 @@ class TextualInversion:
         held = [i for i, _ in enumerate(tokens.ids) if i not in tokens.positions[1:]]
         ids = torch.tensor([tokens.ids[i] for i in held] + [tokens.ids[-1]] * (len(tokens.ids) - len(held)))
         ids = ids.to(latents.device)[None]
-        vector = words.table[ids[0, at]][None].clone().requires_grad_(True)
-        optimizer = torch.optim.AdamW([vector], lr=float(RATE * words.table.std()), weight_decay=0.0)
+        start = words.table[ids[0, at]][None]
+        moved = torch.zeros_like(start).requires_grad_(True)
+        optimizer = torch.optim.AdamW([moved], lr=RATE, weight_decay=0.0)
         for _ in range(strike.budget):
             picked, steps, noise = drawn_batch(pipe, latents, BATCH, chance)
             optimizer.zero_grad()
-            states = words.states(ids, vector, at=at).expand(BATCH, -1, -1)
-            denoising_loss(pipe, latents[picked], states, steps, noise).backward()
+            text = words.conditions(ids, start + words.spread * moved, at=at).repeated(BATCH)
+            denoising_loss(pipe, latents[picked], text, steps, noise).backward()
             optimizer.step()
-        near = words.words(words.nearest(vector.detach(), words.plain_tokens(())).tolist())
+        vector = start + words.spread * moved.detach()
+        near = words.words(words.nearest(vector, words.plain_tokens(())).tolist())
         if not aim.may_say(near):
             return [], UNDRAWN
         with torch.no_grad():
-            states = words.states(ids, vector, at=at).expand(len(strike.seeds), -1, -1)
-        return drawn(pipe, states, strike.seeds, strike.settings), f"a learnt word, nearest to '{near}'"
+            text = words.conditions(ids, vector, at=at)
+        return drawn(pipe, text, strike.seeds, strike.settings), f"a learnt word, nearest to '{near}'"
