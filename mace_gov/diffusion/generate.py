@@ -12,13 +12,18 @@ from PIL import Image
 
 from mace_gov.core.errors import ModelError, UsageError
 from mace_gov.core.progress import Progress, Silent
+from mace_gov.core.resources import asked
 from mace_gov.diffusion.added_conditions import added_conditions
+from mace_gov.diffusion.fitting import fit_of
 from mace_gov.diffusion.text import Conditions, TextReader
 from mace_gov.documents.drawable import refuse
 from mace_gov.documents.plan import GenerationSettings
 
 CACHED_PROMPTS = 1024
 """Text states kept at once while drawing; a state of SD 1.x takes a quarter of a megabyte."""
+
+DECODED = 512 * 512
+"""Pixels that are decoded at once to begin with. The decoder takes more memory for a picture than the U-Net does."""
 
 BFLOAT16 = {"avx512_bf16", "amx_bf16"}
 """What processors call it that multiply bfloat16 themselves; on others it takes longer than float32."""
@@ -45,12 +50,14 @@ def draw(
         yield from _drawn_by_itself(pipe, prompts, seeds, settings, advance)
         return
     reader, known = TextReader.of(pipe), {}
-    for start in range(0, len(prompts), settings.batch):
-        part = list(prompts[start:start + settings.batch])
-        text = _cached_conditions(reader, [*part, ""], known)
-        latents = sample(pipe, text[:-1], text[-1:], seeds[start:start + settings.batch], settings)
+
+    def drawn(part: slice) -> torch.Tensor:
+        text = _cached_conditions(reader, [*prompts[part], ""], known)
+        return sample(pipe, text[:-1], text[-1:], seeds[part], settings)
+
+    for part, latents in fit_of(pipe, f"draw {settings.size}", settings.batch).each(len(prompts), drawn):
         yield from decode(pipe, latents)
-        advance(len(part))
+        advance(part.stop - part.start)
 
 
 @torch.no_grad()
@@ -129,13 +136,23 @@ def sample(
     return latents
 
 
-def half_precision(device: torch.device):
-    """Half-precision arithmetic where it pays: on CUDA, and on processors that multiply bfloat16 themselves."""
+def half_precision(device: torch.device, *, training: bool = False):
+    """Arithmetic in what ``multiplies_in`` says. Training takes no float16, whose gradients vanish."""
+    precision = multiplies_in(device)
+    if precision is torch.float32 or (training and precision is torch.float16):
+        return nullcontext()
+    return torch.autocast(device.type, precision)
+
+
+def multiplies_in(device: torch.device) -> torch.dtype:
+    """What the U-Net multiplies in: as the user says, or halves on CUDA and on processors that multiply bfloat16."""
+    if (given := asked().precision) is not None:
+        return getattr(torch, given)
     if device.type == "cuda":
-        return torch.autocast("cuda", torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16)
+        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
     if device.type == "cpu" and not BFLOAT16.isdisjoint(name for name, has in _processor().items() if has):
-        return torch.autocast("cpu", torch.bfloat16)
-    return nullcontext()
+        return torch.bfloat16
+    return torch.float32
 
 
 @cache
@@ -143,9 +160,29 @@ def _processor() -> dict[str, object]:
     return getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch do not say
 
 
-@torch.no_grad()
 def decode(pipe, latents: torch.Tensor) -> list[Image.Image]:
-    """Latents [n, c, h, w] as RGB pictures. The decoder stays in its own precision: halves overflow in SD's."""
+    """Latents [n, c, h, w] as RGB pictures. The decoder stays in its own precision: halves overflow in SD's.
+
+    A picture that does not fit alone is decoded in tiles, which leave faint seams: the last resort.
+    """
+    side = latents.shape[-1]
+
+    def tile() -> bool:
+        if pipe.vae.use_tiling or side < 2:
+            return False
+        pipe.vae.enable_tiling()
+        pipe.vae.tile_latent_min_size = side // 2
+        pipe.vae.tile_sample_min_size = side // 2 * pipe.vae_scale_factor
+        return True
+
+    begin = max(1, DECODED // (side * pipe.vae_scale_factor) ** 2)
+    fit = fit_of(pipe, f"decode {side}", begin, by_user=False, resort=tile)
+    return [picture for _, pictures in fit.each(len(latents), lambda part: _decode(pipe, latents[part]))
+            for picture in pictures]
+
+
+@torch.no_grad()
+def _decode(pipe, latents: torch.Tensor) -> list[Image.Image]:
     pixels = pipe.vae.decode(latents / pipe.vae.config.scaling_factor, return_dict=False)[0]
     if not torch.isfinite(pixels).all():
         raise ModelError("the model draws pixels that are not finite, expected finite numbers")
