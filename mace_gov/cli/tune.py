@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from mace_gov.cli.options import AsJson, Device, Model, PolicyPath, Registry, Revision, Unmeasured
+from mace_gov.cli.options import (
+    AsJson,
+    Batch,
+    Device,
+    Model,
+    PolicyPath,
+    Precision,
+    Registry,
+    Revision,
+    Threads,
+    Unmeasured,
+)
 
 
 def tune(
@@ -22,6 +33,9 @@ def tune(
     allow_unmeasured: Unmeasured = False,
     registry: Registry = Path("registry"),
     device: Device = None,
+    batch: Batch = None,
+    dtype: Precision = None,
+    threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
     """Search ridges, preserve scales and steps on probes that the audit does not ask; write a `method` block."""
@@ -29,11 +43,12 @@ def tune(
     from mace_gov.cli.progress import progress
     from mace_gov.core.atomic import write_text
     from mace_gov.core.errors import UsageError
+    from mace_gov.core.resources import using
     from mace_gov.report.tuning import method_block, show_tuning
 
     if out is not None and out.exists():
         raise UsageError(f"{out} exists already, expected a new file", hint="Give another --out.")
-    with progress() as shown:
+    with progress() as shown, using(batch=batch, precision=dtype, threads=threads):
         made = tuning.tune(
             policy, minutes=budget, model=model, revision=revision, unmeasured=allow_unmeasured, registry=registry,
             device=device, progress=shown,

@@ -24,12 +24,12 @@ class Resources:
     """What the U-Net multiplies in."""
 
 
-_ASKED: ContextVar[Resources] = ContextVar("resources", default=Resources())
+_ASKED: ContextVar[Resources | None] = ContextVar("resources", default=None)
 
 
 def asked() -> Resources:
     """What the user asked for, of the ``using`` that is around."""
-    return _ASKED.get()
+    return _ASKED.get() or Resources()
 
 
 @contextmanager

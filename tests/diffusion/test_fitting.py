@@ -24,7 +24,7 @@ SAID = {
 }
 
 
-def narrow(most: int, error: BaseException = MemoryError("no room")):
+def narrow(most: int, error: type[BaseException] | BaseException = MemoryError):
     """Work that fits only ``most`` at a time; the sizes that it was tried with."""
     tried: list[int] = []
 
