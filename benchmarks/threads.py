@@ -83,7 +83,7 @@ def main() -> None:
         for job in (*others, *jobs.values()):
             job.kill()
             job.wait()
-    print(f"{CPUS} processors, load {os.getloadavg()[0]:.1f}, median of {ROUNDS} (least to most), wall seconds [CPU seconds]")
+    print(f"{CPUS} processors, load {os.getloadavg()[0]:.1f}; wall seconds, median of {ROUNDS} (least to most) [CPU]")
     medians = {}
     for way in WAYS:
         cells = []

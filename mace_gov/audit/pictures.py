@@ -123,7 +123,7 @@ def diffusion_drawer(device: str | None) -> Drawer:
         from mace_gov.diffusion.generate import draw
         from mace_gov.diffusion.load import load_pipeline
 
-        pipe = load_pipeline(model.path, device=device)
+        pipe = load_pipeline(model.path, device=device, draws=True)
         try:
             yield from draw(pipe, prompts, seeds, settings)
         finally:

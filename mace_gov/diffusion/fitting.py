@@ -64,8 +64,9 @@ class Fit:
             if not ran_out(error):
                 raise
             if size == 1 and not (self.resort and self.resort()):
+                said = (str(error).splitlines() or [type(error).__name__])[0]
                 raise IncompleteError(
-                    f"memory of {self.device} ran out with one thing in a pass: {str(error).splitlines()[0]}",
+                    f"memory of {self.device} ran out with one thing in a pass: {said}",
                     hint="End what else runs there, give --dtype bfloat16, or --device cpu.") from None
             self.size, self.grows = max(1, size // 2), False
         else:

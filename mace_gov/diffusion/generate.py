@@ -98,6 +98,7 @@ def schedule(pipe, steps: int):
 def predict(pipe, latents: torch.Tensor, step: torch.Tensor, text: Conditions) -> torch.Tensor:
     """The U-Net's output [n, c, h, w] for latents [n, c, h, w] at a timestep, with all that it reads of the prompts."""
     text = text.to(pipe.unet.device, pipe.unet.dtype)
+    latents = latents.to(pipe.unet.dtype)
     return pipe.unet(latents, step, encoder_hidden_states=text.states, return_dict=False,
                      **added_conditions(pipe, latents, text.pooled))[0]
 
@@ -120,7 +121,7 @@ def sample(
         options["generator"] = generators
     guided = settings.guidance > 1
     context = Conditions.joined([empty.repeated(len(text)), text]) if guided else text
-    latents = initial_noise(pipe, generators, settings.size).to(device, pipe.unet.dtype) * scheduler.init_noise_sigma
+    latents = initial_noise(pipe, generators, settings.size).to(device) * scheduler.init_noise_sigma
     with half_precision(device):
         for index, step in enumerate(scheduler.timesteps[:until]):
             if on_step is not None:
@@ -183,7 +184,7 @@ def decode(pipe, latents: torch.Tensor) -> list[Image.Image]:
 
 @torch.no_grad()
 def _decode(pipe, latents: torch.Tensor) -> list[Image.Image]:
-    pixels = pipe.vae.decode(latents / pipe.vae.config.scaling_factor, return_dict=False)[0]
+    pixels = pipe.vae.decode(latents.to(pipe.vae.dtype) / pipe.vae.config.scaling_factor, return_dict=False)[0]
     if not torch.isfinite(pixels).all():
         raise ModelError("the model draws pixels that are not finite, expected finite numbers")
     levels = ((pixels.float() / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)

@@ -14,7 +14,8 @@ from mace_gov.core.errors import UsageError
 from mace_gov.core.lazy import lookup
 from mace_gov.core.progress import Progress, Silent, working
 from mace_gov.diffusion.families import JOINT
-from mace_gov.diffusion.load import load_pipeline
+from mace_gov.diffusion.generate import multiplies_in
+from mace_gov.diffusion.load import device_name, load_pipeline
 from mace_gov.diffusion.manifest import check_unchanged
 from mace_gov.diffusion.projections import denoiser, pooled_projection, projections
 from mace_gov.diffusion.save import save_governed
@@ -50,6 +51,8 @@ def erase(
     clock = Stopwatch()
     with clock.stage("load"), working(progress, "loading the base model"):
         pipe = load_pipeline(plan.base.path, device=device)
+    machine = {"device": device_name(pipe.device),
+               "precision": str(multiplies_in(pipe.device)).removeprefix("torch.")}
     result = compute(plan, pipe, cache=cache, progress=progress)
     layers = projections(denoiser(pipe)) | (pooled_projection(denoiser(pipe)) if result.delta.pooled else {})
     pristine = {name: layer.weight.detach().cpu().clone() for name, layer in layers.items()}
@@ -75,7 +78,7 @@ def erase(
         systems=result.systems,
         loras=[lora.record for lora in result.loras],
         seconds={**clock.seconds, **result.seconds},
-        environment=environment_facts(),
+        environment={**environment_facts(), **machine},
         warnings=result.warnings,
     )
 

@@ -129,12 +129,17 @@ def training_fit(pipe, plan: ErasurePlan, targets: Sequence[Target]) -> Fit:
 
     fit = fit_of(pipe, "train", plan.generation.batch, resort=checkpoint)
     if fit.grows and targets:
-        trial = targets[0].model_copy(update={"lora": targets[0].lora.model_copy(update={"steps": 1})})
-        side = plan.generation.size // pipe.vae_scale_factor
-        latents = torch.zeros(trial.lora.images, pipe.unet.config.in_channels, side, side)
-        blank = {trial.id: TrainingPictures(latents, torch.zeros(trial.lora.images, side, side))}
-        list(fit.each(1, lambda _: _train(pipe, plan, [trial], blank, None, lambda _steps: None)))
+        list(fit.each(1, lambda _: trial(pipe, plan, targets[0], 1, 1)))
     return fit
+
+
+def trial(pipe, plan: ErasurePlan, target: Target, count: int, steps: int) -> None:
+    """Train ``count`` adapters of a target for some steps, on blank pictures; nobody keeps the outcome."""
+    short = target.model_copy(update={"lora": target.lora.model_copy(update={"steps": steps})})
+    side = plan.generation.size // pipe.vae_scale_factor
+    latents = torch.zeros(short.lora.images, pipe.unet.config.in_channels, side, side)
+    blank = {short.id: TrainingPictures(latents, torch.zeros(short.lora.images, side, side))}
+    _train(pipe, plan, [short] * count, blank, None, lambda _steps: None)
 
 
 def _train(
