@@ -22,9 +22,7 @@ CPUS = str(usable_cpus())
 WAYS = {
     "as torch is": {},
     "passive": {"OMP_WAIT_POLICY": "passive"},
-    "short spin": {"GOMP_SPINCOUNT": "1000"},
     "one thread": {"OMP_NUM_THREADS": "1"},
-    "one fewer": {"OMP_NUM_THREADS": str(max(1, int(CPUS) - 1)), "OMP_WAIT_POLICY": "passive"},
 }
 
 

@@ -64,8 +64,8 @@ def checks(registry: Path) -> Iterator[tuple[bool, str]]:
 def _device() -> str:
     import torch
 
-    from mace_gov.diffusion.generate import multiplies_in
     from mace_gov.diffusion.load import device_name, pick_device
+    from mace_gov.diffusion.precision import multiplies_in
 
     device = pick_device()
     room = ""

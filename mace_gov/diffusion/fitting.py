@@ -97,12 +97,13 @@ def release(device: torch.device) -> None:
 
 
 def fit_of(pipe, what: str, size: int, *, by_user: bool = True, resort: Callable[[], bool] | None = None) -> Fit:
-    """The pipeline's own fit for ``what``, which it keeps; it begins with ``size``.
+    """The pipeline's own fit for ``what`` that begins with ``size``; it is kept with the pipeline.
 
     by_user: whether ``--batch`` is about it; then that is taken as it is.
     """
-    fits: dict[str, Fit] = vars(pipe).setdefault("_mace_gov_fits", {})
+    fits: dict[tuple[str, int], Fit] = vars(pipe).setdefault("_mace_gov_fits", {})
     given = asked().batch if by_user else None
-    if what not in fits:
-        fits[what] = Fit(pipe.device, given or size, grows=given is None, resort=resort)
-    return fits[what]
+    key = what, given or size
+    if key not in fits:
+        fits[key] = Fit(pipe.device, given or size, grows=given is None, resort=resort)
+    return fits[key]

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
-from functools import cache
 
 import torch
 from PIL import Image
 
 from mace_gov.core.errors import ModelError, UsageError
 from mace_gov.core.progress import Progress, Silent
-from mace_gov.core.resources import asked
 from mace_gov.diffusion.added_conditions import added_conditions
 from mace_gov.diffusion.fitting import fit_of
+from mace_gov.diffusion.precision import half_precision
 from mace_gov.diffusion.text import Conditions, TextReader
 from mace_gov.documents.drawable import refuse
 from mace_gov.documents.plan import GenerationSettings
@@ -24,9 +22,6 @@ CACHED_PROMPTS = 1024
 
 DECODED = 512 * 512
 """Pixels that are decoded at once to begin with. The decoder takes more memory for a picture than the U-Net does."""
-
-BFLOAT16 = {"avx512_bf16", "amx_bf16"}
-"""What processors call it that multiply bfloat16 themselves; on others it takes longer than float32."""
 
 OnStep = Callable[[int, torch.Tensor], None]
 """Called with a step's index before its forward pass, and the latents [n, c, h, w] as they are then."""
@@ -135,30 +130,6 @@ def sample(
     if not torch.isfinite(latents).all():
         raise ModelError("the model draws latents that are not finite, expected finite numbers")
     return latents
-
-
-def half_precision(device: torch.device, *, training: bool = False):
-    """Arithmetic in what ``multiplies_in`` says. Training takes no float16, whose gradients vanish."""
-    precision = multiplies_in(device)
-    if precision is torch.float32 or (training and precision is torch.float16):
-        return nullcontext()
-    return torch.autocast(device.type, precision)
-
-
-def multiplies_in(device: torch.device) -> torch.dtype:
-    """What the U-Net multiplies in: as the user says, or halves on CUDA and on processors that multiply bfloat16."""
-    if (given := asked().precision) is not None:
-        return getattr(torch, given)
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
-    if device.type == "cpu" and not BFLOAT16.isdisjoint(name for name, has in _processor().items() if has):
-        return torch.bfloat16
-    return torch.float32
-
-
-@cache
-def _processor() -> dict[str, object]:
-    return getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch do not say
 
 
 def decode(pipe, latents: torch.Tensor) -> list[Image.Image]:

@@ -16,8 +16,8 @@ from mace_gov.core.errors import ModelError, UsageError
 from mace_gov.diffusion.added_conditions import complete
 from mace_gov.diffusion.contents import INDEX_NAME, read_json, weight_files
 from mace_gov.diffusion.families import JOINT, denoiser_folder, text_encoders
-from mace_gov.diffusion.generate import multiplies_in
 from mace_gov.diffusion.manifest import check_folder
+from mace_gov.diffusion.precision import multiplies_in
 from mace_gov.diffusion.projections import denoiser
 from mace_gov.diffusion.text import TextReader
 

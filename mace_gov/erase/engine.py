@@ -14,9 +14,9 @@ from mace_gov.core.errors import UsageError
 from mace_gov.core.lazy import lookup
 from mace_gov.core.progress import Progress, Silent, working
 from mace_gov.diffusion.families import JOINT
-from mace_gov.diffusion.generate import multiplies_in
 from mace_gov.diffusion.load import device_name, load_pipeline
 from mace_gov.diffusion.manifest import check_unchanged
+from mace_gov.diffusion.precision import multiplies_in
 from mace_gov.diffusion.projections import denoiser, pooled_projection, projections
 from mace_gov.diffusion.save import save_governed
 from mace_gov.diffusion.text import TextReader

@@ -13,7 +13,7 @@ from safetensors.torch import load, save
 from mace_gov.core.errors import NumericalError
 from mace_gov.diffusion.attention import LastLayerReachedError, record_attention
 from mace_gov.diffusion.fitting import Fit, fit_of
-from mace_gov.diffusion.generate import half_precision
+from mace_gov.diffusion.precision import half_precision
 from mace_gov.diffusion.projections import projections
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ErasurePlan, LoraSettings, Target
@@ -135,7 +135,7 @@ def training_fit(pipe, plan: ErasurePlan, targets: Sequence[Target]) -> Fit:
 
 def trial(pipe, plan: ErasurePlan, target: Target, count: int, steps: int) -> None:
     """Train ``count`` adapters of a target for some steps, on blank pictures; nobody keeps the outcome."""
-    short = target.model_copy(update={"lora": target.lora.model_copy(update={"steps": steps})})
+    short = target.model_copy(update={"lora": target.lora.model_copy(update={"steps": steps, "masks": "none"})})
     side = plan.generation.size // pipe.vae_scale_factor
     latents = torch.zeros(short.lora.images, pipe.unet.config.in_channels, side, side)
     blank = {short.id: TrainingPictures(latents, torch.zeros(short.lora.images, side, side))}

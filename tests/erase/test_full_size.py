@@ -22,7 +22,6 @@ from tests.conftest import write_tokenizer_files
 
 CAPTIONS = ["a cat on the street", "a dog and a house", "a person in the middle", "art on the ground"]
 UNETS = {
-    "sd1": {"sample_size": 64, "attention_head_dim": 8, "cross_attention_dim": 768},
     "sd2": {"sample_size": 96, "attention_head_dim": [5, 10, 20, 20], "cross_attention_dim": 1024,
             "use_linear_projection": True},
     "sdxl": {"sample_size": 128, "block_out_channels": (320, 640, 1280), "cross_attention_dim": 2048,
@@ -33,7 +32,6 @@ UNETS = {
              "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D")},
 }
 TEXTS = {
-    "sd1": [{"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}],
     "sd2": [{"hidden_size": 1024, "num_hidden_layers": 23, "num_attention_heads": 16, "intermediate_size": 4096,
              "projection_dim": 512, "hidden_act": "gelu"}],
     "sdxl": [{"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072},
@@ -126,7 +124,7 @@ def test_all_stages_fit_beside_one_copy_of_the_model(family, plan_for, tmp_path)
     assert peak.bytes < 4 * whole + 2 * whole + 2**30
     delta = read_delta(tmp_path / "out/delta/erasure.safetensors")
     assert delta.matrix.shape == (UNETS[family]["cross_attention_dim"],) * 2
-    assert len(delta.left) == {"sd1": 32, "sd2": 32, "sdxl": 140}[family]
+    assert len(delta.left) == {"sd2": 32, "sdxl": 140}[family]
     name = next(name for name in delta.left if name.endswith("to_v"))
     (file,) = weight_files(tmp_path / "out/model/unet")
     (source,) = weight_files(folder / "unet")
