@@ -17,11 +17,12 @@ import time
 
 from mace_gov.core.threads import usable_cpus
 
-ROUNDS, BESIDE, STEPS = 5, 3, 8
+ROUNDS, BESIDE, STEPS = 5, 3, 2
 CPUS = str(usable_cpus())
 WAYS = {
     "as torch is": {},
     "passive": {"OMP_WAIT_POLICY": "passive"},
+    "short spin": {"GOMP_SPINCOUNT": "10000"},
     "one thread": {"OMP_NUM_THREADS": "1"},
 }
 
@@ -68,6 +69,7 @@ def measured(jobs: dict[str, subprocess.Popen]) -> dict[str, list[tuple[float, f
         for way, job in jobs.items():
             job.stdin.write("\n")
             found[way].append(tuple(json.loads(job.stdout.readline())))
+            print(f"{way}: {found[way][-1]}", file=sys.stderr)
     return found
 
 

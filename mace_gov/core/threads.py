@@ -9,6 +9,8 @@ from pathlib import Path
 
 COUNT = "OMP_NUM_THREADS"
 """Read by torch and numpy when they are loaded."""
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+"""By which a user says how threads wait: the standard's name, GNU's and LLVM's."""
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -66,9 +68,16 @@ def _v1(folder: Path) -> float | None:
 
 
 def settle_threads() -> None:
-    """Before torch is loaded: as many threads as there are processors for. What the user set stays."""
-    if "torch" not in sys.modules:
-        os.environ.setdefault(COUNT, str(usable_cpus()))
+    """Before torch is loaded: as many threads as there are processors for, and none that waits busily.
+
+    OpenMP's threads spin for milliseconds after every operation unless told: beside other jobs that takes more of the
+    processors than the work does (benchmarks/threads.py). What the user set stays.
+    """
+    if "torch" in sys.modules:
+        return
+    os.environ.setdefault(COUNT, str(usable_cpus()))
+    if not any(name in os.environ for name in WAITING):
+        os.environ[WAITING[0]] = "passive"
 
 
 def limit_threads(count: int) -> None:

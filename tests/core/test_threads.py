@@ -58,26 +58,28 @@ def test_there_are_no_more_than_the_mask_allows_and_never_none(tmp_path, monkeyp
 
 
 def counted(*arguments: str, **environment: str) -> list[str]:
-    """OpenMP's setting and torch's threads after a command began, in a process of its own with one processor."""
+    """OpenMP's setting, torch's threads and how they wait once a command began, in a process with one processor."""
     code = ("import os, sys\nfrom mace_gov.core import threads\nthreads.usable_cpus = lambda *_: 1\n"
             f"sys.argv = ['mace-gov', *{list(arguments)!r}]\nfrom mace_gov.cli import main\n"
             "try: main()\nexcept SystemExit: pass\n"
             "assert 'torch' not in sys.modules\nimport torch\n"
-            "print(os.environ['OMP_NUM_THREADS'], torch.get_num_threads(), file=sys.stderr)")
-    kept = {key: value for key, value in os.environ.items() if key != threads.COUNT}
+            "print(os.environ['OMP_NUM_THREADS'], torch.get_num_threads(), os.environ.get('OMP_WAIT_POLICY'), "
+            "file=sys.stderr)")
+    kept = {key: value for key, value in os.environ.items() if key not in (threads.COUNT, *threads.WAITING)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT,
                           env={**kept, **environment})
-    return done.stderr.split()[-2:]
+    return done.stderr.split()[-3:]
 
 
 def test_a_command_sets_them_before_torch_is_loaded_and_keeps_what_the_user_set():
-    assert counted("--version") == ["1", "1"]
-    assert counted("--version", OMP_NUM_THREADS="2")[0] == "2"
+    assert counted("--version") == ["1", "1", "passive"]
+    assert counted("--version", OMP_NUM_THREADS="2", OMP_WAIT_POLICY="active")[::2] == ["2", "active"]
+    assert counted("--version", GOMP_SPINCOUNT="5")[2] == "None"
 
 
 def test_threads_of_the_command_line_count_before_the_environment(tmp_path):
     missing = ("apply", str(tmp_path / "no.yaml"), "--registry", str(tmp_path / "registry"))
-    assert counted(*missing, "--threads", "1", OMP_NUM_THREADS="2") == ["1", "1"]
+    assert counted(*missing, "--threads", "1", OMP_NUM_THREADS="2")[:2] == ["1", "1"]
 
 
 def test_a_loaded_torch_is_told(monkeypatch):
