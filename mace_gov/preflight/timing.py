@@ -24,8 +24,8 @@ from mace_gov.documents.reuse import drawable
 
 LARGE = 10**9
 """Bytes of weights from which on the CPU is not asked unless the user says so: one step takes it many seconds."""
-PATIENCE = 1.0
-"""Seconds for one, above which as many as go together are not tried as well."""
+PATIENCE = 5.0
+"""Seconds for the first one, above which as many as go together are not tried as well: the first is cold."""
 
 
 def timing_of(
@@ -68,6 +68,7 @@ def measure(plan: ErasurePlan, target: Target | None, device: str | None, file: 
 
     target: whose LoRA to train a step of. file: to be hashed.
     """
+    import diffusers
     import torch
 
     from mace_gov.diffusion.fitting import fit_of
@@ -78,6 +79,7 @@ def measure(plan: ErasurePlan, target: Target | None, device: str | None, file: 
     from mace_gov.erase.moments import target_moments
 
     pipe: Any = None
+    getattr(diffusers, plan.base.pipeline)  # imported now: that is no part of loading a model
 
     def took(work: Callable[[], object]) -> float:
         begun = time.monotonic()
