@@ -102,7 +102,7 @@ def generate_pictures(
         from mace_gov.diffusion.manifest import read_manifest
 
         manifest = read_manifest(source, revision=revision, registry=registry, unmeasured=True)
-        pipe = load_pipeline(manifest.path, device=device)
+        pipe = load_pipeline(manifest.path, device=device, draws=True)
         for prompt, read in cut_prompts(Path(manifest.path), prompts).items():
             progress.note(f"the model reads the beginning of '{prompt[:20]}…' alone, up to '…{read[-20:]}'")
     out.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from mace_gov.core.digest import folder_digest, folder_files, sha256_bytes
 from mace_gov.core.errors import DetectorError
+from mace_gov.diffusion.fitting import Fit
 
 if TYPE_CHECKING:
     from transformers import CLIPModel, PreTrainedTokenizerBase
@@ -31,6 +32,7 @@ class Clip:
         deviation: Sequence[float] = DEVIATION, name: str = "clip", digest: str | None = None,
     ) -> None:
         self.model, self.tokenizer, self.name, self.digest = model.eval().requires_grad_(False), tokenizer, name, digest
+        self._fit = Fit(self.model.device, BATCH)
         self.side = int(model.config.vision_config.image_size)
         self.scale = float(model.logit_scale.exp())
         self._mean, self._deviation = np.asarray(mean), np.asarray(deviation)
@@ -62,12 +64,14 @@ class Clip:
         """Unit vectors [n, d] of pictures."""
         keys = [_key(image) for image in images]
         missing = [(k, image) for k, image in dict(zip(keys, images, strict=True)).items() if k not in self._known]
-        for start in range(0, len(missing), BATCH):
-            part = missing[start:start + BATCH]
-            pixels = torch.from_numpy(np.stack([self._pixels(image) for _, image in part]))
+
+        def see(part: slice) -> torch.Tensor:
+            pixels = torch.from_numpy(np.stack([self._pixels(image) for _, image in missing[part]]))
             with torch.no_grad():
-                seen = self.model.visual_projection(self.model.vision_model(pixel_values=pixels).pooler_output)
-            self._keep([key for key, _ in part], seen)
+                return self.model.visual_projection(self.model.vision_model(pixel_values=pixels).pooler_output)
+
+        for part, seen in self._fit.each(len(missing), see):
+            self._keep([key for key, _ in missing[part]], seen)
         return np.stack([self._known[key] for key in keys])
 
     def phrases(self, texts: Sequence[str]) -> np.ndarray:

@@ -17,6 +17,7 @@ from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.environment import version_of
 from mace_gov.core.errors import IncompleteError
 from mace_gov.core.progress import Progress, Silent
+from mace_gov.core.resources import asked
 from mace_gov.core.store import Store
 from mace_gov.documents.audit import Side
 from mace_gov.documents.plan import GenerationSettings, ModelManifest
@@ -42,8 +43,13 @@ class Picture:
 
 
 def picture_key(model_digest: str, prompt: str, seed: int, settings: GenerationSettings) -> str:
-    """Digest of everything that a picture depends on; the batch that it was drawn in is not among it."""
+    """Digest of everything that a picture depends on; the batch that it was drawn in is not among it.
+
+    A precision is where the user chose one: pictures that were drawn in another are not taken for these.
+    """
+    precision = {} if (given := asked().precision) is None else {"precision": str(given)}
     return digest_of({
+        **precision,
         "model": model_digest, "prompt": prompt, "seed": seed,
         "steps": settings.steps, "guidance": settings.guidance, "size": settings.size,
         "code": [mace_gov.__version__, DRAWING, version_of("torch") or "", version_of("diffusers") or ""],
@@ -119,7 +125,7 @@ def diffusion_drawer(device: str | None) -> Drawer:
         from mace_gov.diffusion.load import load_pipeline
 
         with exact_files(model) as (folder, unchanged):
-            pipe = load_pipeline(folder, device=device)
+            pipe = load_pipeline(folder, device=device, draws=True)
             try:
                 for picture in draw(pipe, prompts, seeds, settings):
                     unchanged()  # weights may be read from their file as late as they are used

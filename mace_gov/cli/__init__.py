@@ -8,10 +8,12 @@ from mace_gov.cli.app import app
 from mace_gov.cli.ending import INTERNAL, end
 from mace_gov.cli.streams import flushed, outlive_readers
 from mace_gov.core.terminal import guarded
+from mace_gov.core.threads import settle_threads
 
 
 def main() -> None:
     """Console entry point: runs a command and turns every way it can end into one exit code."""
+    settle_threads()
     outlive_readers()
     with guarded():
         code = end(app)

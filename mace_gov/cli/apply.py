@@ -9,14 +9,17 @@ import typer
 from mace_gov.cli.options import (
     Against,
     AsJson,
+    Batch,
     Device,
     Exact,
     Model,
     Plugins,
     PolicyPath,
+    Precision,
     Registry,
     Reports,
     Revision,
+    Threads,
     Unmeasured,
     WaiverFiles,
 )
@@ -34,14 +37,18 @@ def apply(
     registry: Registry = Path("registry"),
     reports: Reports = Path("reports"),
     device: Device = None,
+    batch: Batch = None,
+    dtype: Precision = None,
+    threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
     """Erase what a policy bans, audit, record, sign, gate and report. The exit code is the gate's."""
     from mace_gov import workflow
     from mace_gov.cli.output import finish, say_not_compared
     from mace_gov.cli.progress import progress
+    from mace_gov.core.resources import using
 
-    with progress() as shown:
+    with progress() as shown, using(batch=batch, precision=dtype, threads=threads):
         governed = workflow.apply(
             policy, model=model, revision=revision, unmeasured=allow_unmeasured, exact=exact, waivers=waivers or (),
             against=against, registry=registry, reports=reports, plugins=plugin or (), device=device, progress=shown,

@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from mace_gov.cli.options import AsJson, Device, Plugins, PolicyOption, Registry, Reports, Unmeasured
+from mace_gov.cli.options import (
+    AsJson,
+    Batch,
+    Device,
+    Plugins,
+    PolicyOption,
+    Precision,
+    Registry,
+    Reports,
+    Threads,
+    Unmeasured,
+)
 
 
 class Tier(StrEnum):
@@ -57,6 +68,9 @@ def audit(
     registry: Registry = Path("registry"),
     reports: Reports = Path("reports"),
     device: Device = None,
+    batch: Batch = None,
+    dtype: Precision = None,
+    threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
     """Audit a model against a policy, side by side with its base; sign, gate and report."""
@@ -64,11 +78,12 @@ def audit(
     from mace_gov.audit.inputs import Inputs
     from mace_gov.cli.output import finish
     from mace_gov.cli.progress import progress
+    from mace_gov.core.resources import using
 
     inputs = Inputs(prompts=tuple(prompts or ()), images=images, plugins=tuple(plugin or ()),
                     tiers=frozenset(each.value for each in tier or ()), budget=budget,
                     loras=tuple(lora or ()), calibrations=registry / "calibrations")
-    with progress() as shown:
+    with progress() as shown, using(batch=batch, precision=dtype, threads=threads):
         audited = workflow.audit_model(
             model, policy, base=base, unmeasured=allow_unmeasured, registry=registry, reports=reports, inputs=inputs,
             device=device, progress=shown,

@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from mace_gov.cli.options import AsJson, Device, Model, Plugins, PolicyPath, Registry, Reports, Revision, Unmeasured
+from mace_gov.cli.options import (
+    AsJson,
+    Batch,
+    Device,
+    Model,
+    Plugins,
+    PolicyPath,
+    Precision,
+    Registry,
+    Reports,
+    Revision,
+    Threads,
+    Unmeasured,
+)
 
 
 def compare(
@@ -26,6 +39,9 @@ def compare(
     registry: Registry = Path("registry"),
     reports: Reports = Path("reports"),
     device: Device = None,
+    batch: Batch = None,
+    dtype: Precision = None,
+    threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
     """Erase and audit with each method from the same base: one table with intervals, one page of pictures."""
@@ -34,6 +50,7 @@ def compare(
     from mace_gov import comparison
     from mace_gov.cli.progress import progress
     from mace_gov.core.errors import UsageError
+    from mace_gov.core.resources import using
     from mace_gov.documents.method import MethodName
     from mace_gov.report.comparison import DOCUMENT, PAGE, show_comparison
 
@@ -42,7 +59,7 @@ def compare(
     if not names or (unknown := sorted(set(names) - set(known))):
         found = ", ".join(unknown) if names else "none"
         raise UsageError(f"--methods: found {found}, expected any of {', '.join(known)}")
-    with progress() as shown:
+    with progress() as shown, using(batch=batch, precision=dtype, threads=threads):
         made, folder = comparison.compare(
             policy, names, model=model, revision=revision, unmeasured=allow_unmeasured, seeds=seeds,
             registry=registry, reports=reports, plugins=plugin or (), device=device, progress=shown,

@@ -12,6 +12,7 @@ from pathlib import Path
 import typer
 
 from mace_gov.cli.options import Registry
+from mace_gov.core.threads import COUNT, cpu_quota, usable_cpus
 
 NEEDED = {
     "models": ("torch", "diffusers", "transformers", "peft", "safetensors", "numpy", "scipy", "PIL"),
@@ -46,6 +47,9 @@ def checks(registry: Path) -> Iterator[tuple[bool, str]]:
         )
     if not missing_models:
         yield True, f"device {_device()}"
+    quota = cpu_quota()
+    yield True, (f"threads {os.environ.get(COUNT, usable_cpus())} ({COUNT}), of {usable_cpus()} processors that may be "
+                 f"kept busy; the host has {os.cpu_count()}" + (f", the quota is {quota:g}" if quota else ""))
     yield from _embedded()
     place = next(p for p in [registry.resolve(), *registry.resolve().parents] if p.exists())
     yield (
@@ -60,11 +64,15 @@ def checks(registry: Path) -> Iterator[tuple[bool, str]]:
 def _device() -> str:
     import torch
 
-    if torch.cuda.is_available():
-        return f"cuda ({torch.cuda.get_device_name()})"
-    if torch.backends.mps.is_available():
-        return "mps"
-    return f"cpu ({torch.get_num_threads()} threads)"
+    from mace_gov.diffusion.load import device_name, pick_device
+    from mace_gov.diffusion.precision import multiplies_in
+
+    device = pick_device()
+    room = ""
+    if device.type == "cuda":
+        free, whole = torch.cuda.mem_get_info(device)
+        room = f", {free / 2**30:.1f} of {whole / 2**30:.1f} GiB free"
+    return f"{device_name(device)}{room}, multiplies in {str(multiplies_in(device)).removeprefix('torch.')}"
 
 
 def _embedded() -> Iterator[tuple[bool, str]]:

@@ -8,7 +8,19 @@ from typing import Annotated
 
 import typer
 
-from mace_gov.cli.options import AsJson, Device, Exact, Model, PolicyPath, Registry, Revision, Unmeasured
+from mace_gov.cli.options import (
+    AsJson,
+    Batch,
+    Device,
+    Exact,
+    Model,
+    PolicyPath,
+    Precision,
+    Registry,
+    Revision,
+    Threads,
+    Unmeasured,
+)
 
 
 def erase(
@@ -22,13 +34,17 @@ def erase(
     exact: Exact = False,
     registry: Registry = Path("registry"),
     device: Device = None,
+    batch: Batch = None,
+    dtype: Precision = None,
+    threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
     """Erase what a policy bans and write a plain diffusers folder. Nothing is audited, signed or recorded."""
     from mace_gov import workflow
     from mace_gov.cli.progress import progress
+    from mace_gov.core.resources import using
 
-    with progress() as shown:
+    with progress() as shown, using(batch=batch, precision=dtype, threads=threads):
         record, extras = workflow.erase_model(
             policy, out, model=model, revision=revision, unmeasured=allow_unmeasured, exact=exact,
             registry=registry, device=device, progress=shown,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mace_gov.cli.options import Device, Key, Registry, Revision
+from mace_gov.cli.options import Batch, Device, Key, Precision, Registry, Revision, Threads
 
 
 def generate(
@@ -22,6 +22,9 @@ def generate(
         bool, typer.Option("--unverified", help="Draw with a folder that has no evidence, or whose verdict is no PASS.")
     ] = False,
     device: Device = None,
+    batch: Batch = None,
+    dtype: Precision = None,
+    threads: Threads = None,
 ) -> None:
     """Verify a governed model, then draw one picture per prompt and save them as PNG files.
 
@@ -29,8 +32,9 @@ def generate(
     """
     from mace_gov import guarded
     from mace_gov.cli.progress import progress
+    from mace_gov.core.resources import using
 
-    with progress() as shown:
+    with progress() as shown, using(batch=batch, precision=dtype, threads=threads):
         paths = guarded.generate_pictures(
             model, prompts, out, seed=seed, revision=revision, key=key, registry=registry, verify=not unverified,
             device=device, progress=shown,

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class Dtype(StrEnum):
+    """What a U-Net may multiply in."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
 
 PolicyPath = Annotated[Path, typer.Argument(help="Policy file (YAML).", show_default=False)]
 PolicyOption = Annotated[Path, typer.Option("--policy", help="Policy file (YAML).", show_default=False)]
@@ -53,6 +63,20 @@ Exact = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object alone on standard output.")]
 Device = Annotated[str | None, typer.Option("--device", help="cuda, mps or cpu; the best there is by default.")]
+Batch = Annotated[
+    int | None,
+    typer.Option("--batch", min=1, help="Pictures or LoRAs in one pass. Default: as many as the memory has room for."),
+]
+Precision = Annotated[
+    Dtype | None,
+    typer.Option("--dtype", help="What the U-Net multiplies in. Default: halves where the device is faster with them.",
+                 show_default=False),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, help="CPU threads. Default: as many processors as the container may use.",
+                 show_default=False),
+]
 
 
 def check_outputs(options: list[str] | None, *, as_json: bool) -> dict[str, Path]:

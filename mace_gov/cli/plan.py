@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from mace_gov.cli.options import AsJson, Exact, Model, Plugins, PolicyPath, Registry, Revision, Unmeasured
+from mace_gov.cli.options import (
+    AsJson,
+    Batch,
+    Device,
+    Exact,
+    Model,
+    Plugins,
+    PolicyPath,
+    Precision,
+    Registry,
+    Revision,
+    Threads,
+    Unmeasured,
+)
 
 
 def plan(
@@ -18,12 +32,27 @@ def plan(
     exact: Exact = False,
     plugin: Plugins = None,
     registry: Registry = Path("registry"),
+    device: Device = None,
+    batch: Batch = None,
+    dtype: Precision = None,
+    threads: Threads = None,
+    calibrate: Annotated[
+        bool | None,
+        typer.Option("--calibrate/--no-calibrate", show_default=False,
+                     help="Time one step of each kind on this device. Default: where that takes a few seconds."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show every setting that an apply would use, what it would reuse, and what the audit costs. Nothing runs."""
+    """Show every setting that an apply would use, what it would reuse, and what it takes here. Nothing is made.
+
+    A quick measurement of the device is kept in the registry's cache.
+    """
+    from mace_gov.cli.progress import progress
+    from mace_gov.core.resources import using
     from mace_gov.plan.foresee import foresee
     from mace_gov.preflight.checks import check_plan, plan_notes
-    from mace_gov.preflight.costs import audit_costs, told
+    from mace_gov.preflight.costs import apply_costs, audit_costs, told, told_apply
+    from mace_gov.preflight.timing import timing_of
     from mace_gov.workflow import plan_policy
 
     loaded, made = plan_policy(
@@ -33,9 +62,13 @@ def plan(
     costs = audit_costs(loaded.policy, made, check_plan(loaded, made), registry)
     warnings = plan_notes(loaded.policy, made)
     foreseen = foresee(made, registry / "cache")
+    with progress() as shown, using(batch=batch, precision=dtype, threads=threads):
+        timing = timing_of(made, registry, device=device, wanted=calibrate, progress=shown)
+    whole = timing and apply_costs(made, costs, foreseen, timing)
     if as_json:
         typer.echo(json.dumps({**made.to_json(), "reuse": [each.to_json() for each in foreseen],
-                               "audit": costs.to_json(), "warnings": warnings}))
+                               "audit": costs.to_json(), "warnings": warnings,
+                               "apply": whole and whole.to_json()}))
         return
     typer.echo(f"base      {made.base.ref}  sha256:{made.base.digest}")
     typer.echo(f"method    {made.method}, seed {made.seed}, {len(made.templates)} templates")
@@ -63,5 +96,7 @@ def plan(
         typer.echo(f"lora      {each.concept}: {each.lora}, {each.why}{drawn}")
     for line in told(costs):
         typer.echo(f"audit     {line}")
+    for line in told_apply(whole) if whole else ["time and memory not known: nothing was timed here"]:
+        typer.echo(f"apply     {line}")
     for note in (*made.notes, *warnings):
         typer.echo(f"note      {note}")

@@ -8,7 +8,19 @@ from typing import Annotated
 
 import typer
 
-from mace_gov.cli.options import AsJson, Device, Model, Plugins, PolicyPath, Registry, Revision, Unmeasured
+from mace_gov.cli.options import (
+    AsJson,
+    Batch,
+    Device,
+    Model,
+    Plugins,
+    PolicyPath,
+    Precision,
+    Registry,
+    Revision,
+    Threads,
+    Unmeasured,
+)
 
 
 def tune(
@@ -23,6 +35,9 @@ def tune(
     plugin: Plugins = None,
     registry: Registry = Path("registry"),
     device: Device = None,
+    batch: Batch = None,
+    dtype: Precision = None,
+    threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
     """Search ridges, preserve scales and steps on probes that the audit does not ask; write a `method` block."""
@@ -30,11 +45,12 @@ def tune(
     from mace_gov.cli.progress import progress
     from mace_gov.core.atomic import write_text
     from mace_gov.core.errors import UsageError
+    from mace_gov.core.resources import using
     from mace_gov.report.tuning import method_block, show_tuning
 
     if out is not None and out.exists():
         raise UsageError(f"{out} exists already, expected a new file", hint="Give another --out.")
-    with progress() as shown:
+    with progress() as shown, using(batch=batch, precision=dtype, threads=threads):
         made = tuning.tune(
             policy, minutes=budget, model=model, revision=revision, unmeasured=allow_unmeasured, registry=registry,
             plugins=plugin or (), device=device, progress=shown,

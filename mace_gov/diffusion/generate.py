@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
-from functools import cache
 
 import torch
 from PIL import Image
@@ -13,7 +11,9 @@ from PIL import Image
 from mace_gov.core.errors import ModelError, UsageError
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.diffusion.added_conditions import added_conditions
+from mace_gov.diffusion.fitting import fit_of
 from mace_gov.diffusion.load import quiet
+from mace_gov.diffusion.precision import half_precision
 from mace_gov.diffusion.text import Conditions, TextReader
 from mace_gov.documents.drawable import refuse
 from mace_gov.documents.plan import GenerationSettings
@@ -21,8 +21,8 @@ from mace_gov.documents.plan import GenerationSettings
 CACHED_PROMPTS = 1024
 """Text states kept at once while drawing; a state of SD 1.x takes a quarter of a megabyte."""
 
-BFLOAT16 = {"avx512_bf16", "amx_bf16"}
-"""What processors call it that multiply bfloat16 themselves; on others it takes longer than float32."""
+DECODED = 512 * 512
+"""Pixels that are decoded at once to begin with. The decoder takes more memory for a picture than the U-Net does."""
 
 OnStep = Callable[[int, torch.Tensor], None]
 """Called with a step's index before its forward pass, and the latents [n, c, h, w] as they are then."""
@@ -46,12 +46,14 @@ def draw(
         yield from _drawn_by_itself(pipe, prompts, seeds, settings, advance)
         return
     reader, known = TextReader.of(pipe), {}
-    for start in range(0, len(prompts), settings.batch):
-        part = list(prompts[start:start + settings.batch])
-        text = _cached_conditions(reader, [*part, ""], known)
-        latents = sample(pipe, text[:-1], text[-1:], seeds[start:start + settings.batch], settings)
+
+    def drawn(part: slice) -> torch.Tensor:
+        text = _cached_conditions(reader, [*prompts[part], ""], known)
+        return sample(pipe, text[:-1], text[-1:], seeds[part], settings)
+
+    for part, latents in fit_of(pipe, f"draw {settings.size}", settings.batch).each(len(prompts), drawn):
         yield from decode(pipe, latents)
-        advance(len(part))
+        advance(part.stop - part.start)
 
 
 @torch.no_grad()
@@ -95,6 +97,7 @@ def schedule(pipe, steps: int):
 def predict(pipe, latents: torch.Tensor, step: torch.Tensor, text: Conditions) -> torch.Tensor:
     """The U-Net's output [n, c, h, w] for latents [n, c, h, w] at a timestep, with all that it reads of the prompts."""
     text = text.to(pipe.unet.device, pipe.unet.dtype)
+    latents = latents.to(pipe.unet.dtype)
     return pipe.unet(latents, step, encoder_hidden_states=text.states, return_dict=False,
                      **added_conditions(pipe, latents, text.pooled))[0]
 
@@ -117,7 +120,7 @@ def sample(
         options["generator"] = generators
     guided = settings.guidance > 1
     context = Conditions.joined([empty.repeated(len(text)), text]) if guided else text
-    latents = initial_noise(pipe, generators, settings.size).to(device, pipe.unet.dtype) * scheduler.init_noise_sigma
+    latents = initial_noise(pipe, generators, settings.size).to(device) * scheduler.init_noise_sigma
     with half_precision(device):
         for index, step in enumerate(scheduler.timesteps[:until]):
             if on_step is not None:
@@ -133,24 +136,30 @@ def sample(
     return latents
 
 
-def half_precision(device: torch.device):
-    """Half-precision arithmetic where it pays: on CUDA, and on processors that multiply bfloat16 themselves."""
-    if device.type == "cuda":
-        return torch.autocast("cuda", torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16)
-    if device.type == "cpu" and not BFLOAT16.isdisjoint(name for name, has in _processor().items() if has):
-        return torch.autocast("cpu", torch.bfloat16)
-    return nullcontext()
+def decode(pipe, latents: torch.Tensor) -> list[Image.Image]:
+    """Latents [n, c, h, w] as RGB pictures. The decoder stays in its own precision: halves overflow in SD's.
 
+    A picture that does not fit alone is decoded in tiles, which leave faint seams: the last resort.
+    """
+    side = latents.shape[-1]
 
-@cache
-def _processor() -> dict[str, object]:
-    return getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch do not say
+    def tile() -> bool:
+        if pipe.vae.use_tiling or side < 2:
+            return False
+        pipe.vae.enable_tiling()
+        pipe.vae.tile_latent_min_size = side // 2
+        pipe.vae.tile_sample_min_size = side // 2 * pipe.vae_scale_factor
+        return True
+
+    begin = max(1, DECODED // (side * pipe.vae_scale_factor) ** 2)
+    fit = fit_of(pipe, f"decode {side}", begin, by_user=False, resort=tile)
+    return [picture for _, pictures in fit.each(len(latents), lambda part: _decode(pipe, latents[part]))
+            for picture in pictures]
 
 
 @torch.no_grad()
-def decode(pipe, latents: torch.Tensor) -> list[Image.Image]:
-    """Latents [n, c, h, w] as RGB pictures. The decoder stays in its own precision: halves overflow in SD's."""
-    pixels = pipe.vae.decode(latents / pipe.vae.config.scaling_factor, return_dict=False)[0]
+def _decode(pipe, latents: torch.Tensor) -> list[Image.Image]:
+    pixels = pipe.vae.decode(latents.to(pipe.vae.dtype) / pipe.vae.config.scaling_factor, return_dict=False)[0]
     if not torch.isfinite(pixels).all():
         raise ModelError("the model draws pixels that are not finite, expected finite numbers")
     levels = ((pixels.float() / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from safetensors import safe_open
 
-from mace_gov.core.errors import ModelError
+from mace_gov.core.errors import ModelError, UsageError
 from mace_gov.diffusion.added_conditions import complete
-from mace_gov.diffusion.contents import INDEX_NAME, read_json
-from mace_gov.diffusion.families import JOINT, text_encoders
+from mace_gov.diffusion.contents import INDEX_NAME, read_json, weight_files
+from mace_gov.diffusion.families import JOINT, denoiser_folder, text_encoders
 from mace_gov.diffusion.manifest import check_folder
+from mace_gov.diffusion.precision import multiplies_in
 from mace_gov.diffusion.projections import denoiser
 from mace_gov.diffusion.text import TextReader
 
@@ -33,31 +36,50 @@ look at, and a watermark would change them."""
 
 
 def pick_device(device: str | None = None) -> torch.device:
-    """The device asked for, else CUDA, else Apple's, else the CPU."""
+    """The device asked for, else CUDA, else Apple's, else the CPU. Raises UsageError for one that is not here."""
     if device is not None:
+        try:
+            torch.empty(1, device=device)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            raise UsageError(f"--device {device}: found none here, expected a device that torch can use: "
+                             f"{str(error).splitlines()[0]}", hint="`mace-gov doctor` names those that are here."
+                             ) from error
         return torch.device(device)
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
+def device_name(device: torch.device) -> str:
+    """What to call a device: a card by its name, the CPU by how many threads it may use."""
+    if device.type == "cuda":
+        return f"{device.type} ({torch.cuda.get_device_name(device)})"
+    return f"cpu ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
+
+
 def load_pipeline(
-    path: Path | str, *, device: str | None = None, dtype: torch.dtype | None = None
+    path: Path | str, *, device: str | None = None, dtype: torch.dtype | None = None, draws: bool = False
 ) -> DiffusionPipeline:
     """A pipeline of its folder's own class in evaluation mode, frozen, from safetensors in ``path`` alone.
 
     dtype: float32 unless given; half-precision weights are widened, so that training and fusion do not round.
+    draws: it draws and does nothing else: where float32 leaves no room, the denoiser's weights are those halves that
+    it multiplies in.
     Raises ModelError when the folder does not load.
     """
     folder = Path(path)
     name = check_folder(folder)
-    precision = dtype or torch.float32
+    precision, place = dtype or torch.float32, pick_device(device)
+    part = denoiser_folder(name)
+    tight = draws and dtype is None and name not in JOINT and not _fits(folder, place)
+    half = multiplies_in(place) if tight else precision
     with quiet(), errors_as(f"model folder {path}"):
         import diffusers
 
-        parts = {place: _text_encoder(folder, place, precision) for place in text_encoders(name)}
+        parts = {each: _text_encoder(folder, each, precision) for each in text_encoders(name)}
         pipe = getattr(diffusers, name).from_pretrained(
-            str(path), torch_dtype=precision, use_safetensors=True, local_files_only=True, **parts, **UNUSED[name],
+            str(path), torch_dtype={part: half, "default": precision}, use_safetensors=True, local_files_only=True,
+            **parts, **UNUSED[name],
         )
     pipe.set_progress_bar_config(disable=True)
     for module in (denoiser(pipe), pipe.vae, *(getattr(pipe, encoder) for encoder in text_encoders(name))):
@@ -65,7 +87,19 @@ def load_pipeline(
     if name not in JOINT:
         complete(pipe)
     with errors_as(f"model folder {path}"):  # a weight that its file lacks shows here
-        return pipe.to(pick_device(device))
+        return pipe.to(place)
+
+
+def _fits(folder: Path, device: torch.device) -> bool:
+    """Whether a model's weights, widened, leave a third of a card's free memory."""
+    if device.type != "cuda":
+        return True
+    files = [path for part in folder.iterdir() if part.is_dir() for path in weight_files(part)]
+    numbers = 0
+    for path in files:
+        with safe_open(path, framework="pt") as file:
+            numbers += sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    return 4 * numbers < 2 / 3 * torch.cuda.mem_get_info(device)[0]
 
 
 def load_text(path: Path | str) -> TextReader:

@@ -20,6 +20,9 @@ from mace_gov.documents.plan import ModelManifest, portable_ref
 UNPACKED = "-3"
 """Tells folders from those that an earlier release unpacked by other rules."""
 
+CONFIG_FILES = ["*.json", "*.txt"]
+"""What a model says of itself without a weight."""
+
 VERSION = re.compile(r"^(?:registry:)?([a-z0-9][a-z0-9._-]{0,63})/v?([1-9][0-9]{0,8})$")
 """A governed version's reference: never a hub id, whose second part may be a number too."""
 SINGLE_FILE_SIDE = 512

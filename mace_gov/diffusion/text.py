@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from mace_gov.core.errors import ModelError
+from mace_gov.diffusion.fitting import Fit
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ class TextReader:
 
         Raises ModelError when the two tokenizers do not share their vocabulary.
         """
-        self.tokenizer, self.encoder, self.batch = tokenizer, encoder, batch
+        self.tokenizer, self.encoder = tokenizer, encoder
+        self.fit = Fit(encoder.device, batch)
         self.length = int(min(tokenizer.model_max_length, encoder.config.max_position_embeddings))
         self.width = int(encoder.config.hidden_size)
         self.second, self.zero_empty = None, zero_empty
@@ -154,8 +156,7 @@ class TextReader:
 
     def _parts(self, prompts: Sequence[Tokens]) -> Iterator[Conditions]:
         """Conditions of a batch at a time."""
-        for start in range(0, len(prompts), self.batch):
-            read = self._read(prompts[start:start + self.batch])
+        for _, read in self.fit.each(len(prompts), lambda part: self._read(prompts[part])):
             if not torch.isfinite(read.states).all():
                 raise ModelError("the text encoder gives states that are not finite, expected finite numbers")
             yield read

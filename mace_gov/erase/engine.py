@@ -15,7 +15,8 @@ from mace_gov.core.lazy import lookup
 from mace_gov.core.progress import Progress, Silent, working
 from mace_gov.diffusion.exact import Unchanged, exact_files
 from mace_gov.diffusion.families import JOINT
-from mace_gov.diffusion.load import load_pipeline
+from mace_gov.diffusion.load import device_name, load_pipeline
+from mace_gov.diffusion.precision import multiplies_in
 from mace_gov.diffusion.projections import denoiser, pooled_projection, projections
 from mace_gov.diffusion.save import save_governed
 from mace_gov.diffusion.text import TextReader
@@ -59,6 +60,8 @@ def _erase(
     clock = Stopwatch()
     with clock.stage("load"), working(progress, "loading the base model"):
         pipe = load_pipeline(base, device=device)
+    machine = {"device": device_name(pipe.device),
+               "precision": str(multiplies_in(pipe.device)).removeprefix("torch.")}
     result = compute(plan, pipe, cache=cache, progress=progress)
     layers = projections(denoiser(pipe)) | (pooled_projection(denoiser(pipe)) if result.delta.pooled else {})
     pristine = {name: layer.weight.detach().cpu().clone() for name, layer in layers.items()}
@@ -85,7 +88,7 @@ def _erase(
         systems=result.systems,
         loras=[lora.record for lora in result.loras],
         seconds={**clock.seconds, **result.seconds},
-        environment=environment_facts(),
+        environment={**environment_facts(), **machine},
         warnings=result.warnings,
     )
 

@@ -12,6 +12,8 @@ from safetensors.torch import load, save
 
 from mace_gov.core.errors import NumericalError
 from mace_gov.diffusion.attention import LastLayerReachedError, record_attention
+from mace_gov.diffusion.fitting import Fit, fit_of
+from mace_gov.diffusion.precision import half_precision
 from mace_gov.diffusion.projections import projections
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ErasurePlan, LoraSettings, Target
@@ -108,8 +110,44 @@ def train(
     advance: told how many steps are done, each target's counted.
     The targets share rank, steps and learning rate. Adam works element by element and every sample has its own adapter
     and loss, so each target gets what it would get alone, up to rounding. Raises NumericalError when a loss or a weight
-    is not finite.
+    is not finite. Where memory runs out, as many begin again as fit.
     """
+    fit = training_fit(pipe, plan, targets)
+    return [
+        training for _, trained in fit.each(
+            len(targets), lambda part: _train(pipe, plan, targets[part], pictures, directions, advance))
+        for training in trained
+    ]
+
+
+def training_fit(pipe, plan: ErasurePlan, targets: Sequence[Target]) -> Fit:
+    """How many adapters are trained at once. On CUDA, a first step of one, whose outcome nobody keeps, tells."""
+    def checkpoint() -> bool:
+        if pipe.unet.is_gradient_checkpointing:
+            return False
+        pipe.unet.enable_gradient_checkpointing()
+        return True
+
+    fit = fit_of(pipe, "train", plan.generation.batch, resort=checkpoint)
+    if fit.grows and targets:
+        list(fit.each(1, lambda _: trial(pipe, plan, targets[0], 1, 1)))
+    return fit
+
+
+def trial(pipe, plan: ErasurePlan, target: Target, count: int, steps: int) -> None:
+    """Train ``count`` adapters of a target for some steps, on blank pictures; nobody keeps the outcome."""
+    short = target.model_copy(update={"lora": target.lora.model_copy(update={"steps": steps, "masks": "none"})})
+    side = plan.generation.size // pipe.vae_scale_factor
+    latents = torch.zeros(short.lora.images, pipe.unet.config.in_channels, side, side)
+    blank = {short.id: TrainingPictures(latents, torch.zeros(short.lora.images, side, side))}
+    _train(pipe, plan, [short] * count, blank, None, lambda _steps: None)
+
+
+def _train(
+    pipe, plan: ErasurePlan, targets: Sequence[Target], pictures: Mapping[str, TrainingPictures],
+    directions: Mapping[str, torch.Tensor] | None, advance: Callable[[int], None],
+) -> list[Training]:
+    """All of ``targets`` in the same forward passes."""
     settings, device = targets[0].lora, pipe.unet.device
     held = directions is not None
     courses = [course(pipe, plan, target, pictures[target.id]) for target in targets]
@@ -152,7 +190,7 @@ def _loss(unet, record, courses: Sequence[Course], step: int, signal: torch.Tens
     t = torch.stack([c.timesteps[step] for c in courses]).to(device)
     level = signal[t].view(-1, 1, 1, 1)
     record.clear()
-    with suppress(LastLayerReachedError):
+    with suppress(LastLayerReachedError), half_precision(device, training=True):
         unet(level.sqrt() * latents + (1 - level).sqrt() * noise, t, encoder_hidden_states=gather("states"))
     return attention_loss(record.maps.values(), gather("masks"), gather("tokens"))
 

@@ -13,6 +13,7 @@ from safetensors.torch import load, save
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.core.store import Store
 from mace_gov.diffusion.attention import record_attention
+from mace_gov.diffusion.fitting import Fit, fit_of
 from mace_gov.diffusion.generate import sample
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ErasurePlan, Target
@@ -48,10 +49,12 @@ def training_pictures(
             missing.append(target)
     if store is not None:
         store.tell(progress or Silent())
-    most = max(1, plan.generation.batch // max((target.lora.images for target in missing), default=1))
-    for start in range(0, len(missing), most):
-        together = missing[start:start + most]
-        for target, pictures in zip(together, _drawn(pipe, plan, together), strict=True):
+    fit = fit_of(pipe, f"training pictures {plan.generation.size}", plan.generation.batch)
+    images = max((target.lora.images for target in missing), default=1)
+    while missing:
+        most = max(1, fit.size // images)
+        together, missing = missing[:most], missing[most:]
+        for target, pictures in zip(together, _drawn(pipe, plan, together, fit), strict=True):
             found[target.id] = pictures
             if store is not None:
                 store.put(_name(plan, target), save({"latents": pictures.latents, "heat": pictures.heat}))
@@ -68,7 +71,7 @@ def _name(plan: ErasurePlan, target: Target) -> str:
     return f"pictures/{pictures_key(plan, target)}.safetensors"
 
 
-def _drawn(pipe, plan: ErasurePlan, targets: Sequence[Target]) -> Iterator[TrainingPictures]:
+def _drawn(pipe, plan: ErasurePlan, targets: Sequence[Target], fit: Fit) -> Iterator[TrainingPictures]:
     """The pictures of each target, a batch at a time."""
     reader = TextReader.of(pipe)
     prompts, seeds = [], []
@@ -78,10 +81,12 @@ def _drawn(pipe, plan: ErasurePlan, targets: Sequence[Target]) -> Iterator[Train
         prompts += own
         seeds += [seed + n for n in range(len(own))]
     empty, latents, heat = reader.conditions([""]), [], []
-    for start in range(0, len(prompts), plan.generation.batch):
-        part = slice(start, start + plan.generation.batch)
+
+    def draw(part: slice) -> tuple[torch.Tensor, torch.Tensor]:
         positions = [prompt.positions for prompt in prompts[part]]
-        drawn, looked = _draw(pipe, plan, reader.conditions(prompts[part]), empty, seeds[part], positions)
+        return _draw(pipe, plan, reader.conditions(prompts[part]), empty, seeds[part], positions)
+
+    for _, (drawn, looked) in fit.each(len(prompts), draw):
         latents.append(drawn)
         heat.append(looked)
     counts = [target.lora.images for target in targets]
@@ -92,17 +97,17 @@ def _draw(pipe, plan, text, empty, seeds, positions) -> tuple[torch.Tensor, torc
     """Latents [n, c, h, w] and heat [n, h, w], both float32 on the CPU."""
     first, last = plan.generation.steps // 3, max(2 * plan.generation.steps // 3, plan.generation.steps // 3 + 1)
     side = plan.generation.size // pipe.vae_scale_factor
-    heat, passes = torch.zeros(len(positions), side, side), 0
+    heat, passes = torch.zeros(len(positions), side, side, device=pipe.unet.device), 0
 
     def gather(record) -> None:
-        for attention in record.maps.values():  # [2n or n, heads, pixels, L]
-            attention = attention[-len(positions):].float().mean(1)  # [n, pixels, L]
+        for attention in record.maps.values():  # [2n or n, pixels, L]
+            attention = attention[-len(positions):]
             own = torch.stack([a[:, p].sum(-1) for a, p in zip(attention, positions, strict=True)])  # [n, pixels]
             edge = round(own.shape[1] ** 0.5)
             grid = own.view(len(positions), 1, edge, edge)
-            heat.add_(F.interpolate(grid, (side, side), mode="bilinear", align_corners=False)[:, 0].cpu())
+            heat.add_(F.interpolate(grid, (side, side), mode="bilinear", align_corners=False)[:, 0])
 
-    with record_attention(pipe.unet) as record:
+    with record_attention(pipe.unet, mean=True) as record:
         def on_step(index: int, _latents: torch.Tensor) -> None:
             nonlocal passes
             if first < index <= last:  # the pass before this step was one of the middle ones
@@ -114,4 +119,4 @@ def _draw(pipe, plan, text, empty, seeds, positions) -> tuple[torch.Tensor, torc
         if passes == 0:  # so few steps that the last one is the middle one
             gather(record)
             passes = len(record.maps)
-    return latents.float().cpu(), heat / passes
+    return latents.float().cpu(), heat.cpu() / passes

@@ -22,9 +22,10 @@ class StackedLora(nn.Module):
         self.b = nn.Parameter(torch.zeros(count, base.out_features, rank, device=device))  # [n, out, r]
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """states [n, L, d] -> [n, L, out]."""
-        plain = self.base(states)
-        return plain + (states.to(self.a.dtype) @ self.a.mT @ self.b.mT).to(plain.dtype)
+        """states [n, L, d] -> [n, L, out], in float32: in halves, what an adapter adds at first is lost beside W."""
+        with torch.autocast(states.device.type, enabled=False):
+            plain = self.base(states.to(self.base.weight.dtype))
+            return plain + (states.to(self.a.dtype) @ self.a.mT @ self.b.mT).to(plain.dtype)
 
 
 @contextmanager

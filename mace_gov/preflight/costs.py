@@ -1,4 +1,4 @@
-"""What the audit will ask, how much room it needs, and how long it takes by what earlier audits took here."""
+"""What an apply will ask, how much room it needs, and how long it takes: counted work by measured units."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.base import Probe, seed_for
 from mace_gov.audit.probes.lexicon import lexicon_for
 from mace_gov.audit.probes.unrelated import general_prompts
-from mace_gov.documents.costs import AuditCosts
+from mace_gov.documents.costs import ApplyCosts, AuditCosts, Timing
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.policy import Policy, Suite
+from mace_gov.documents.reuse import Reuse
 from mace_gov.preflight.checks import model_bytes
 
 HARMLESS = 32
@@ -25,6 +26,9 @@ PNG_SHARE = 0.6
 """Bytes of a PNG file for each byte of its pixels: 0.58 of the embedded model's pictures (n = 408)."""
 SAMPLE = 200
 """Cached pictures whose size is looked at."""
+READINGS = 5
+"""How often an apply reads a model's files: the base before and after planning, the governed one to sign, to record
+and to verify it."""
 LAST = 5
 """Earlier audits that are looked at."""
 
@@ -51,6 +55,39 @@ def audit_costs(policy: Policy, plan: ErasurePlan, probes: Sequence[Probe], regi
         seconds_each=None if seconds is None else round(seconds, 4),
         seconds=None if seconds is None else round(seconds * (pictures - (cached or 0)), 1),
     )
+
+
+def apply_costs(plan: ErasurePlan, audit: AuditCosts, reuse: Sequence[Reuse], timing: Timing) -> ApplyCosts:
+    """What an apply will take where ``timing`` was measured. reuse: what becomes of each target's LoRA."""
+    from mace_gov.erase.preserve import weighted_captions
+
+    picture = plan.generation.steps * timing.step
+    fates = {each.concept: each for each in reuse}
+    trained = [target for target in plan.targets if target.id in fates and fates[target.id].lora == "trained"]
+    undrawn = sum(target.lora.images for target in trained if not fates[target.id].pictures)
+    training = sum(target.lora.steps for target in trained) * (timing.train or 0.0)
+    if plan.esd is not None:  # each sample is half drawn, then seen twice as it was and once forwards and backwards
+        training = plan.esd.steps * len(plan.targets) * (0.5 * picture + 5 * timing.step)
+    prompts = 2 * len(plan.targets) * len(plan.templates)
+    prompts += sum(len(captions) for _, captions in weighted_captions(plan))
+    return ApplyCosts(timing=timing, seconds={name: round(seconds, 1) for name, seconds in {
+        "load": 3 * timing.load,  # to erase, and each model to audit
+        "text": prompts * timing.prompt,
+        "pictures": undrawn * picture,
+        "lora": training,
+        "draw": (audit.pictures - (audit.cached or 0)) * (picture + timing.decode),
+        "files": READINGS * model_bytes(plan) * timing.read,
+    }.items()})
+
+
+def told_apply(costs: ApplyCosts) -> list[str]:
+    """The same in lines for people."""
+    timing, names = costs.timing, {"pictures": "training pictures", "lora": "training", "draw": "the audit's pictures"}
+    shares = ", ".join(f"{_duration(costs.seconds[name])} {said}" for name, said in names.items()
+                       if costs.seconds[name])
+    passes = f"{timing.pictures} pictures" + (f" or {timing.loras} LoRAs" if timing.loras else "") + " in a pass"
+    return [f"about {_duration(sum(costs.seconds.values()))} on {timing.device}: {shares}; detectors not counted",
+            f"{_size(timing.memory_bytes)} of memory with {passes}"]
 
 
 def told(costs: AuditCosts) -> list[str]:

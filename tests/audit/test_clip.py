@@ -62,6 +62,21 @@ def test_a_picture_or_phrase_has_one_vector_whatever_it_came_with(clip, folder):
     assert np.isfinite(long).all()
 
 
+def test_pictures_that_do_not_go_together_go_in_halves(clip, folder, monkeypatch):
+    fresh, sizes = Clip.load(str(folder)), []
+    see = fresh.model.vision_model.forward
+
+    def short(pixel_values, **options):
+        sizes.append(len(pixel_values))
+        if sizes[-1] > 2:
+            raise MemoryError
+        return see(pixel_values=pixel_values, **options)
+
+    monkeypatch.setattr(fresh.model.vision_model, "forward", short)
+    assert np.allclose(fresh.pictures(PICTURES), clip.pictures(PICTURES), atol=1e-6)
+    assert sizes == [5, 2, 2, 1]
+
+
 def test_the_score_is_a_half_exactly_where_the_concept_is_the_first_choice(clip):
     detector = ClipDetector(clip=clip, classes=["cat", "dog", "truck"])
     query = Query(("ship",), "subject", True, 64, ("boat",))

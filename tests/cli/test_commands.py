@@ -111,10 +111,10 @@ def test_registry_and_keys(run, tmp_path):
 
 
 def test_plan_says_what_would_be_reused_and_why(run, tmp_path):
-    code, out, _ = run("plan", NSFW, "--registry", tmp_path, "--json")
+    code, out, _ = run("plan", NSFW, "--registry", tmp_path, "--no-calibrate", "--json")
     reuse = json.loads(out)["reuse"]
     assert code == 0 and [each["concept"] for each in reuse] == ["nudity", "naked", "erotic", "sexual"]
     assert {(each["lora"], each["why"]) for each in reuse} == {("trained", "never trained here")}
-    code, out, _ = run("plan", NSFW, "--registry", tmp_path)
+    code, out, _ = run("plan", NSFW, "--registry", tmp_path, "--no-calibrate")
     assert code == 0 and "0 LoRAs reused, 4 trained" in out
     assert "nudity: trained, never trained here; its pictures are drawn first" in out

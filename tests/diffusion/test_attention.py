@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mace_gov.core.errors import ModelError
+from mace_gov.diffusion import attention as attention_module
 from mace_gov.diffusion.attention import LastLayerReachedError, record_attention
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.projections import cross_attention, projections
@@ -45,6 +46,41 @@ def test_stopping_gives_the_same_maps(unet):
     assert record.maps.keys() == whole.maps.keys()
     for name, attention in record.maps.items():
         assert torch.allclose(attention, whole.maps[name], atol=1e-6)
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_maps_that_are_made_in_slices_are_the_same(unet, monkeypatch, most):
+    with torch.no_grad(), record_attention(unet) as whole:
+        expected = run(unet, 3)
+    per_sample = max(attention[0].numel() for attention in whole.maps.values())
+    monkeypatch.setattr(attention_module, "SLICE", most * per_sample)
+    sizes: set[int] = set()
+    kept = torch.Tensor.softmax
+    monkeypatch.setattr(torch.Tensor, "softmax", lambda t, dim: sizes.add(len(t)) or kept(t, dim=dim))
+    with torch.no_grad(), record_attention(unet) as sliced:
+        assert torch.allclose(run(unet, 3), expected, atol=1e-5)
+    assert most in sizes
+    assert all(torch.allclose(sliced.maps[name], whole.maps[name], atol=1e-6) for name in whole.maps)
+
+
+def test_the_mean_over_heads_is_kept_where_that_is_enough(unet):
+    with torch.no_grad():
+        with record_attention(unet) as whole:
+            run(unet)
+        with record_attention(unet, mean=True) as mean:
+            run(unet)
+    assert all(torch.allclose(mean.maps[name], whole.maps[name].mean(1), atol=1e-6) for name in whole.maps)
+
+
+def test_a_record_that_is_complete_takes_no_more(unet):
+    with torch.no_grad(), record_attention(unet) as record:
+        run(unet)
+        first = dict(record.maps)
+        run(unet)
+        assert all(record.maps[name] is first[name] for name in first)
+        record.clear()
+        run(unet)
+        assert all(record.maps[name] is not first[name] for name in first)
 
 
 def test_maps_are_differentiable(unet):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mace_gov.core.errors import ModelError, UsageError
-from mace_gov.diffusion import generate
+from mace_gov.diffusion import generate, precision
 from mace_gov.diffusion.generate import draw, initial_noise
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.documents.plan import GenerationSettings
@@ -50,11 +50,11 @@ def exactly(monkeypatch):
 def test_half_precision_is_for_processors_that_have_it_and_moves_pictures_little(pipe, monkeypatch):
     cpu = torch.device("cpu")
     for has, used in (({"avx512_bf16": True}, True), ({"avx512_bf16": False, "avx2": True}, False), ({}, False)):
-        monkeypatch.setattr(generate, "_processor", lambda has=has: has)
-        with generate.half_precision(cpu):
+        monkeypatch.setattr(precision, "_processor", lambda has=has: has)
+        with precision.half_precision(cpu):
             assert torch.is_autocast_enabled("cpu") is used
     whole = pictures(pipe)
-    monkeypatch.setattr(generate, "_processor", lambda: {"avx512_bf16": True})
+    monkeypatch.setattr(precision, "_processor", lambda: {"avx512_bf16": True})
     half = pictures(pipe)
     assert 0 < np.abs(half - whole).max() <= 6
     assert np.abs(half - whole).mean() < 1

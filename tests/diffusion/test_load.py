@@ -5,10 +5,13 @@ from __future__ import annotations
 import shutil
 
 import huggingface_hub
+import numpy as np
 import pytest
 import torch
 
-from mace_gov.core.errors import ModelError
+from mace_gov.core.errors import ModelError, UsageError
+from mace_gov.core.resources import using
+from mace_gov.diffusion import load
 from mace_gov.diffusion.generate import draw
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.manifest import read_manifest
@@ -24,6 +27,36 @@ def test_half_weights_are_widened_and_frozen(half_model):
         assert not any(value.requires_grad for value in module.parameters())
         assert not module.training
     assert pipe.safety_checker is None
+
+
+def test_where_memory_is_short_drawing_keeps_the_unet_in_halves_and_nothing_else_does(tiny_model, monkeypatch):
+    def pictures(pipe) -> np.ndarray:
+        (picture,) = draw(pipe, ["a ship"], [5], GenerationSettings(steps=3, guidance=4.0, size=16, batch=1))
+        return np.asarray(picture).astype(int)
+
+    with using(precision="bfloat16"):
+        whole = load_pipeline(tiny_model, device="cpu", draws=True)
+        monkeypatch.setattr(load, "_fits", lambda *_: False)
+        short, trains = (load_pipeline(tiny_model, device="cpu", draws=draws) for draws in (True, False))
+        assert {p.dtype for p in short.unet.parameters()} == {torch.bfloat16}
+        for module in (short.vae, short.text_encoder, trains.unet, whole.unet):
+            assert {p.dtype for p in module.parameters()} == {torch.float32}
+        assert np.abs(pictures(short) - pictures(whole)).mean() < 2
+
+
+def test_weights_are_counted_widened_against_what_is_free(half_model, monkeypatch):
+    numbers = sum(p.numel() for part in load_pipeline(half_model, device="cpu").components.values()
+                  if isinstance(part, torch.nn.Module) for p in part.parameters())
+    for free, room in ((4 * numbers, False), (8 * numbers, True)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device, free=free: (free, free))
+        assert load._fits(half_model, torch.device("cuda")) is room
+    assert load._fits(half_model, torch.device("cpu"))
+
+
+def test_a_device_that_is_not_here_is_named_before_anything_is_loaded(tiny_model):
+    for name in {"nonsense", *(["cuda"] if not torch.cuda.is_available() else [])}:
+        with pytest.raises(UsageError, match=f"--device {name}: found none here"):
+            load_pipeline(tiny_model, device=name)
 
 
 @pytest.fixture(scope="module", params=["folder", "hub", "single file"])

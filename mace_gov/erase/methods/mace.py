@@ -18,7 +18,7 @@ from mace_gov.documents.reuse import drawable, refinement_key
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.focal import focal_directions
 from mace_gov.erase.fuse import fuse, naive_sum
-from mace_gov.erase.lora import factors, train
+from mace_gov.erase.lora import factors, train, training_fit
 from mace_gov.erase.methods.base import Erasure, Stopwatch, about, condition_warnings
 from mace_gov.erase.moments import target_moments
 from mace_gov.erase.pictures import training_pictures, undrawn
@@ -74,7 +74,8 @@ def _loras(
 ) -> list[TrainedLora]:
     """A LoRA for each target, from the cache or trained now."""
     found = {target.id: recall(plan, target, cache, progress) for target in targets}
-    batches = list(_batches(plan, targets, found))
+    missing = [target for target in targets if found[target.id] is None]
+    batches = list(_batches(training_fit(pipe, plan, missing).size, plan, targets, found))
     training = [target for batch in batches for target in batch]
     reused = sum(lora is not None for lora in found.values())
     if reused:
@@ -98,14 +99,14 @@ def _loras(
 
 
 def _batches(
-    plan: ErasurePlan, targets: list[Target], found: dict[str, TrainedLora | None]
+    most: int, plan: ErasurePlan, targets: list[Target], found: dict[str, TrainedLora | None]
 ) -> Iterator[list[Target]]:
     """What is trained together: what is missing, and beside it what was trained on this very refinement.
 
     The latter only run along and keep the LoRAs that they have: a product's last digits depend on the batch that it is
     taken in, and a run that was interrupted, or whose cache was spoilt, shall end in the same bytes as any other.
     """
-    for batch in _together(targets, plan.generation.batch):
+    for batch in _together(targets, most):
         missing = [target for target in batch if found[target.id] is None]
         kept = [lora for target in batch if (lora := found[target.id])]
         if missing:

@@ -1,0 +1,46 @@
+"""What the work may take of this machine. It moves results by rounding alone: none of it belongs into a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Literal
+
+from mace_gov.core.threads import limit_threads
+
+Precision = Literal["float32", "bfloat16", "float16"]
+"""What the U-Net multiplies in."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a user asked for; None leaves it to the machine."""
+
+    batch: int | None = None
+    """Pictures, or LoRAs, in one pass; halved when memory runs out all the same."""
+    precision: Precision | None = None
+    """What the U-Net multiplies in."""
+
+
+_ASKED: ContextVar[Resources | None] = ContextVar("resources", default=None)
+
+
+def asked() -> Resources:
+    """What the user asked for, of the ``using`` that is around."""
+    return _ASKED.get() or Resources()
+
+
+@contextmanager
+def using(
+    *, batch: int | None = None, precision: Precision | None = None, threads: int | None = None
+) -> Iterator[None]:
+    """Within the block the work keeps to these. threads holds for the process, and beyond the block."""
+    if threads is not None:
+        limit_threads(threads)
+    token = _ASKED.set(Resources(batch, precision))
+    try:
+        yield
+    finally:
+        _ASKED.reset(token)
