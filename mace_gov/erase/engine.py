@@ -74,6 +74,7 @@ def erase(
         delta_digest=delta_digest,
         systems=result.systems,
         loras=[lora.record for lora in result.loras],
+        left=result.left,
         seconds={**clock.seconds, **result.seconds},
         environment=environment_facts(),
         warnings=result.warnings,

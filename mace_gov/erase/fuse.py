@@ -52,6 +52,24 @@ def fuse(
     return delta, system
 
 
+def kept_shares(
+    system: Factored, moment: Callable[[str], torch.Tensor], own: Callable[[str], torch.Tensor],
+    loras: Mapping[str, Factors],
+) -> dict[str, float]:
+    """By concept, the share of what its LoRA answers to its own tokens that is left of it in the fused model.
+
+    sum (c_i e) (a_i e) / sum (a_i e)^2 over the concept's own states e, of ``own`` [n, d]: 1 kept whole, 0 gone.
+    """
+    shares = {}
+    for concept, factors in loras.items():
+        stacked = torch.cat([a for _, a in factors.values()])  # [k, d]
+        heard = own(concept) @ stacked.T  # [n, k]
+        fused = own(concept) @ system.divide(moment(concept) @ stacked.T)
+        before = float(heard.square().sum())
+        shares[concept] = float((heard * fused).sum()) / before if before > 0 else 0.0
+    return shares
+
+
 def _unfilled(loras: Mapping[str, Factors], width: int) -> dict[str, torch.Tensor]:
     """C [k, d] by projection, to be filled: small tensors kept between large ones that go would fragment the heap."""
     ranks: Counter[str] = Counter()
