@@ -27,9 +27,9 @@ from mace_gov.erase.methods.mace import MOST_LEFT
 from mace_gov.erase.preserve import held_out_moment, preserve_term
 from mace_gov.erase.refine import solve, summed
 
-WEIGHTS = tuple(10 ** (n / 4) for n in range(-4, 7))
-"""0.1 to 32: how much the prior counts beside what is erased."""
-RIDGES = (0.001, 0.01, 0.03, 0.1, 0.3, 1.0)
+WEIGHTS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+"""How much the prior counts beside what is erased."""
+RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Multiples of the mean eigenvalue of what is erased."""
 LENGTH = 16
 """Points of a line at most."""
