@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mace_gov.documents.base import Document
+from mace_gov.documents.base import Document, Slug
 
 
 class FitPoint(Document):
@@ -29,6 +29,8 @@ class FitTrial(Document):
     """Pictures in which a detector found what is banned."""
     asked: int
     """Pictures, of prompts that the base draws."""
+    concepts: list[Slug] = []
+    """Whose pictures they were."""
 
 
 class Fit(Document):
@@ -50,3 +52,5 @@ class Fit(Document):
     """Those that show it."""
     chosen: int
     """The point whose settings the plan holds."""
+    loras: list[Slug] | None = None
+    """Concepts that get a LoRA, being drawn by the refinement alone; absent: all of them."""

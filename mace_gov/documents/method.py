@@ -38,6 +38,9 @@ class Refine(Ridge):
     tokens: Literal["all", "context"] | None = None
     """Which of a prompt's tokens are mapped to the anchor's: all from the concept on, or, as published, all but the
     concept's own."""
+    names: Literal["all", "target"] | None = None
+    """By which names a concept is erased: its synonyms and narrower terms too, or, as published, its target alone, so
+    that the audit's synonyms are words that the erasure has not seen."""
 
 
 class Fuse(Ridge):

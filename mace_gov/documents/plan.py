@@ -187,6 +187,8 @@ class ErasurePlan(Document):
     """Stage 1 ridge."""
     refine_tokens: Literal["all"] | None = None
     """Whether stage 1 maps the concept's own tokens too; absent: those around it alone."""
+    refine_names: Literal["all"] | None = None
+    """Whether synonyms and narrower terms are erased beside the target's name; absent: the name alone."""
     fuse: ClosedForm
     """Stage 3 ridge."""
     preserve: PreserveSettings

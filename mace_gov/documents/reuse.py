@@ -77,6 +77,7 @@ def lora_inputs(plan: ErasurePlan, target: Target) -> dict[str, Any]:
         "templates": plan.templates,
         "refine": plan.refine.to_json(),
         "refineTokens": plan.refine_tokens,
+        "names": target.other_names if plan.refine_names else None,
         "preserve": plan.preserve.to_json(),
         "generation": plan.generation.to_json(),
         "lora": target.lora.to_json(),
@@ -98,6 +99,6 @@ def refinement_key(plan: ErasurePlan) -> str:
     named = sorted({name for target in plan.targets for name in target.other_names or []})
     return digest_of({
         "base": plan.base.digest, "templates": plan.templates, "refine": plan.refine.to_json(),
-        "refineTokens": plan.refine_tokens, "preserve": plan.preserve.to_json(), "targets": refinement_targets(plan),
-        "otherNames": named,
+        "refineTokens": plan.refine_tokens, "refineNames": plan.refine_names, "preserve": plan.preserve.to_json(),
+        "targets": refinement_targets(plan), "otherNames": named,
     })

@@ -72,15 +72,32 @@ class Moments:
 
 
 def target_moments(reader: TextReader, plan: ErasurePlan, target: Target) -> Moments:
-    """The moments of one of the plan's targets."""
-    what = {"what": "target/v2", "target": target.target, "anchor": target.anchor, "templates": plan.templates}
-    return Moments(**reader.kept(what, lambda: _multiplied(reader, plan, target)))
+    """The moments of one of the plan's targets: of its name, or the mean over all its names where the plan says so."""
+    each = [_of_name(reader, plan, name, target.anchor) for name in names_of(plan, target)]
+    if len(each) == 1:
+        return each[0]
+    share = 1 / len(each)
+    return Moments(
+        own=torch.cat([m.own for m in each]) * share ** 0.5, loose=torch.cat([m.loose for m in each]) * share ** 0.5,
+        around=sum(m.around for m in each) * share, c=sum(m.c for m in each) * share,
+        own_c=sum(m.own_c for m in each) * share, squares=sum(m.squares for m in each) * share,
+    )
 
 
-def _multiplied(reader: TextReader, plan: ErasurePlan, target: Target) -> dict[str, torch.Tensor]:
-    prompts = [reader.fill(template, target.target) for template in plan.templates]
+def names_of(plan: ErasurePlan, target: Target) -> list[str]:
+    """The names by which a target is erased: its own, and with ``refine_names`` its synonyms and narrower terms."""
+    return [target.target, *(target.other_names or [])] if plan.refine_names else [target.target]
+
+
+def _of_name(reader: TextReader, plan: ErasurePlan, name: str, anchor: str) -> Moments:
+    what = {"what": "target/v2", "target": name, "anchor": anchor, "templates": plan.templates}
+    return Moments(**reader.kept(what, lambda: _multiplied(reader, plan, name, anchor)))
+
+
+def _multiplied(reader: TextReader, plan: ErasurePlan, name: str, anchor: str) -> dict[str, torch.Tensor]:
+    prompts = [reader.fill(template, name) for template in plan.templates]
     states = TextReader.together(reader, prompts).double()  # [n, L, d]: read once, so not kept
-    anchor_prompts, anchor_states = reader.phrase(target.anchor, plan.templates)
+    anchor_prompts, anchor_states = reader.phrase(anchor, plan.templates)
     own, paired = torch.zeros(2, *states.shape[:2], dtype=torch.bool)
     moments = torch.zeros(2, reader.width, reader.width, dtype=torch.float64)
     squares = torch.zeros(2, dtype=torch.float64)

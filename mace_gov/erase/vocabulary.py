@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mace_gov.documents.explicit_words import SEXUAL_STEMS, SEXUAL_WORDS
+
 MOST = 2000
 """Words taken, the most frequent first: a text state has some thousand dimensions, and each word costs a pass."""
 SHORTEST = 3
@@ -27,6 +29,11 @@ def whole_words(tokenizer) -> list[str]:
 
 
 def word_captions(tokenizer, templates: Sequence[str]) -> list[str]:
-    """A caption for each of the first ``MOST`` words, the templates in turn."""
-    words = whole_words(tokenizer)[:MOST]
+    """A caption for each of the first ``MOST`` words, the templates in turn. Words for sexual content are in none."""
+    words = [word for word in whole_words(tokenizer) if not _sexual(word)][:MOST]
     return [templates[n % len(templates)].replace("{}", word, 1) for n, word in enumerate(words)]
+
+
+def _sexual(word: str) -> bool:
+    """Whether a word is one that nobody needs preserved, whatever a policy bans."""
+    return word in SEXUAL_WORDS or any(stem in word for stem in SEXUAL_STEMS)

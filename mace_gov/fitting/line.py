@@ -2,10 +2,10 @@
 
 Two numbers without a dimension decide the closed form: the prior's weight and the ridge. Each pair of them gives
 
-    left  =  sum |K e_s - e_t|^2 / sum |e_s - e_t|^2          0: mapped whole, 1: untouched
-    harm  =  sum |K e_p - e_p|^2 / sum |e_p|^2                over captions that the prior does not hold
+    left  =  sum |M e_s - e_t|^2 / sum |e_s - e_t|^2          0: mapped whole, 1: untouched
+    harm  =  sum |M e_p - e_p|^2 / sum |e_p|^2                over captions that the prior does not hold
 
-with K the matrix that every projection is multiplied with. The pairs that no other beats in both are the line.
+with M the refinement's matrix. The pairs that no other beats in both are the line.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from mace_gov.core.errors import NumericalError
 from mace_gov.core.progress import Progress
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.fit import FitPoint
-from mace_gov.documents.plan import ClosedForm, ErasurePlan
-from mace_gov.erase.fuse import fuse
+from mace_gov.documents.plan import ErasurePlan
 from mace_gov.erase.methods.mace import MOST_LEFT
 from mace_gov.erase.preserve import held_out_moment, preserve_term
 from mace_gov.erase.refine import solve, summed
+from mace_gov.plan.fitting import at
 
 WEIGHTS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 """How much the prior counts beside what is erased."""
@@ -37,12 +37,12 @@ LENGTH = 16
 
 @dataclass(frozen=True)
 class Line:
-    """The points, and what gives the matrix K [d, d] of each."""
+    """The points, and what gives the refinement's matrix M [d, d] of each."""
 
     points: list[FitPoint]
     """From mild to strong."""
     matrix: Callable[[FitPoint], torch.Tensor]
-    """K [d, d] float64."""
+    """M [d, d] float64."""
 
 
 def line(
@@ -53,22 +53,13 @@ def line(
 
     Raises NumericalError when no point of it is an erasure.
     """
-    parts = {
-        weight: {stage: preserve_term(reader, at(plan, weight, None), cache, progress, stage, hold_out=True)
-                 for stage in ("refine", "fuse")}
-        for weight in weights
-    }
+    parts = {weight: preserve_term(reader, at(plan, weight, None), cache, progress, "refine", hold_out=True)
+             for weight in weights}
     held = held_out_moment(reader, plan, cache, progress)
-    pairs, total = summed(reader, plan, progress.start("reading what is erased", len(plan.targets)))
+    pairs, _ = summed(reader, plan, progress.start("reading what is erased", len(plan.targets)))
 
     def matrix(weight: float, ridge: float | None) -> torch.Tensor:
-        here = at(plan, weight, ridge)
-        refined, _ = solve(pairs.a, pairs.c, here.refine, parts[weight]["refine"])
-        if not any(target.lora.steps for target in plan.targets):
-            return refined
-        # What the fusion makes of the refinement where no LoRA speaks.
-        delta, _ = fuse(refined, total, lambda _concept: total, {}, here.fuse, parts[weight]["fuse"])
-        return delta.matrix
+        return solve(pairs.a, pairs.c, at(plan, weight, ridge).refine, parts[weight])[0]
 
     found = []
     for weight in weights:
@@ -87,17 +78,8 @@ def line(
     return Line(points, lambda point: matrix(point.weight, point.relative_ridge))
 
 
-def at(plan: ErasurePlan, weight: float, ridge: float | None) -> ErasurePlan:
-    """The plan with another weight and, unless None, another ridge in both closed forms."""
-    changed: dict[str, object] = {"preserve": plan.preserve.model_copy(update={"scale": weight})}
-    if ridge is not None:
-        form = ClosedForm(relative_ridge=ridge)
-        changed |= {"refine": form, "fuse": form}
-    return plan.model_copy(update=changed)
-
-
 def harm(moment: torch.Tensor, matrix: torch.Tensor) -> float:
-    """sum |K e - e|^2 / sum |e|^2 from the moment sum e e^T [d, d] and K [d, d]."""
+    """sum |M e - e|^2 / sum |e|^2 from the moment sum e e^T [d, d] and M [d, d]."""
     change = matrix - torch.eye(len(matrix), dtype=matrix.dtype)
     return float(((change @ moment) * change).sum() / moment.trace())
 

@@ -71,6 +71,7 @@ def make_plan(
         targets=targets,
         templates=templates,
         refine=_closed_form(method.refine, refine_ridge(method.name, preset.refine)),
+        refine_names="all" if (method.refine.names or preset.names) == "all" else None,
         refine_tokens="all" if (method.refine.tokens or preset.tokens) == "all" else None,
         fuse=_closed_form(method.fuse, preset.fuse),
         preserve=_preserve(preset, method),

@@ -43,6 +43,8 @@ class Preset:
     """Whether scales are weights beside what is erased, prompt for prompt."""
     tokens: PairedTokens = "context"
     """What the refinement maps."""
+    names: Literal["all", "target"] = "target"
+    """By which names."""
     refine_scale: float | None = None
     """Multiplies the prior's matrix in stage 1; None: as in stage 3."""
     refine_concept_scale: float | None = None
@@ -109,7 +111,7 @@ DEFAULT = {
             "end_of_text": None, "captions": None,
         }),
         refine=ClosedForm(relative_ridge=1e-3), fuse=ClosedForm(relative_ridge=1e-3), prior="vocabulary",
-        scale=1.0, concept_scale=1.0, namesake_scale=0.5, relative=True, tokens="all",
+        scale=1.0, concept_scale=1.0, namesake_scale=0.5, relative=True, tokens="all", names="all",
     )
     for kind, lora in PAPER_LORAS.items()
 }

@@ -128,7 +128,10 @@ SETTINGS: Mapping[type[Written], Mapping[str, Setting | None]] = {
     },
     # Whether another base model is easier to pass with, nobody can tell from its name.
     ModelRef: {"ref": Setting(unknown), "revision": Setting(pinned), "sampler": Setting(unknown)},
-    Method: {"preserve": None, **dict.fromkeys(("name", "preset", "seed", "refine", "lora", "fuse", "esd", "fit"), HOW)},
+    Method: {
+        "preserve": None,
+        **dict.fromkeys(("name", "preset", "seed", "refine", "lora", "fuse", "esd", "fit"), HOW),
+    },
     Preserve: {
         "concepts": None,
         **dict.fromkeys(("prior", "scale", "refine_scale", "prior_size", "concept_scale", "refine_concept_scale",

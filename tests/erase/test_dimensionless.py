@@ -1,4 +1,4 @@
-"""The default's settings mean the same whatever the text states' length, text space's axes, captions and templates are."""
+"""Default settings mean the same whatever the text states' length, text space's axes, captions and templates are."""
 
 from __future__ import annotations
 

@@ -15,14 +15,19 @@ class Words:
 
 
 def test_whole_words_come_in_the_vocabularys_order_and_pieces_do_not():
-    found = whole_words(Words("!", "a</w>", "shi", "ship</w>", "<|endoftext|>", "Dog</w>", "2nd</w>", "\u2581tree", "dog</w>"))
+    tokens = ("!", "a</w>", "shi", "ship</w>", "<|endoftext|>", "Dog</w>", "2nd</w>", "\u2581tree", "dog</w>")
+    found = whole_words(Words(*tokens))
     assert found == ["ship", "dog", "tree"] and all(len(word) >= SHORTEST for word in found)
 
 
 def test_there_are_no_more_captions_than_the_bound_and_templates_take_turns():
-    made = word_captions(Words(*(f"{chr(97 + n % 26) * 3}{chr(97 + n // 26 % 26)}{chr(97 + n // 676)}x</w>" for n in range(3000))),
-                         ["a {}", "b {}"])
+    words = (f"{chr(97 + n % 26) * 3}{chr(97 + n // 26 % 26)}{chr(97 + n // 676)}q</w>" for n in range(3000))
+    made = word_captions(Words(*words), ["a {}", "b {}"])
     assert len(made) == MOST and made[0].startswith("a ") and made[1].startswith("b ")
+
+
+def test_words_for_sexual_content_are_preserved_by_no_policy():
+    assert word_captions(Words("nude</w>", "ship</w>", "erotica</w>"), ["a {}"]) == ["a ship"]
 
 
 def test_banned_words_are_in_no_caption_of_the_prior(reader, plan_for):

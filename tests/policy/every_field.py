@@ -27,7 +27,7 @@ FULL: dict[str, Any] = {
         "model": {"ref": "CompVis/stable-diffusion-v1-4", "revision": "abc", "sampler": {"steps": 30, "guidance": 7.5}},
         "method": {
             "name": "mace", "seed": 3,
-            "refine": {"ridge": 0.1, "templates": ["a photo of {}"], "tokens": "all"},
+            "refine": {"ridge": 0.1, "templates": ["a photo of {}"], "tokens": "all", "names": "all"},
             "lora": {"rank": 1, "steps": 100, "learningRate": 0.001, "images": 8, "sampling": "cfis",
                      "window": {"start": 200, "end": 400, "gamma": 0.05}, "masks": "attention", "init": "random"},
             "fuse": {"relativeRidge": 0.1},

@@ -63,7 +63,8 @@ def mace(
                     delta = naive_sum(refined.matrix, learnt)
                 else:
                     delta, system = fuse(refined.matrix, refined.total, _moment(reader, plan), learnt, plan.fuse,
-                                         kept, progress.start("fusing", len(learnt)))
+                                         kept, progress.start("fusing", len(learnt)),
+                                         as_refined=bool(plan.preserve.relative))
                     systems.append(system.record)
                     shares = kept_shares(system, _moment(reader, plan), _own(reader, plan), learnt)
                     check_kept(shares)
