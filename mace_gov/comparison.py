@@ -6,6 +6,7 @@ Above the workflow, since it runs parts of it again and again; nothing here is s
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
@@ -149,10 +150,14 @@ def _run(
     from mace_gov.audit.trials import TRIALS_NAME, read_trials
     from mace_gov.diffusion.manifest import read_manifest
     from mace_gov.erase.engine import erase
+    from mace_gov.fitting.fit import fit
 
     plan = make_plan(policy, base, segmenter=named_segmenter(policy))
+    started = time.monotonic()
     try:
         with peak_memory() as peak:
+            plan = fit(policy, plan, cache=folder / "fit", device=device, progress=progress)
+            fitting = time.monotonic() - started
             record = erase(plan, folder, cache=None, device=device, progress=progress)
     except (NumericalError, UsageError) as error:
         progress.note(f"{plan.method} refuses: {error.message}")
@@ -164,7 +169,7 @@ def _run(
     row = MethodRow(
         method=plan.method, rates=rates(trials, "governed"), retention=retention(trials),
         broken=seen.broken.findings, warnings=record.warnings, peak_bytes=peak.bytes,
-        seconds=round(sum(value for stage, value in record.seconds.items() if stage not in NOT_ERASING), 3),
+        seconds=round(fitting + sum(value for stage, value in record.seconds.items() if stage not in NOT_ERASING), 3),
         delta_bytes=(folder / "delta" / "erasure.safetensors").stat().st_size,
     )
     return row, governed

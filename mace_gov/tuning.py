@@ -71,8 +71,11 @@ def tune(
         return made.score
 
     exhausted = True
+    from mace_gov.fitting.fit import fit
+
+    fitted = fit(policy, plan, cache=registry / "cache", device=device, progress=progress)
     try:
-        climb(knobs(plan), attempt)
+        climb(knobs(fitted), attempt)
     except BudgetSpentError:
         exhausted = False
     best = max(range(len(attempts)), key=lambda n: (attempts[n].score, -n))
@@ -97,8 +100,9 @@ def knobs(plan: ErasurePlan) -> Settings:
             found[f"{stage}.relativeRidge"] = form.relative_ridge
     kept = plan.preserve
     if plan.method != "esd":
-        found |= {"preserve.scale": kept.scale} if kept.prior != "none" and kept.scale else {}
-        found |= {"preserve.conceptScale": kept.concept_scale} if kept.concepts and kept.concept_scale else {}
+        one, named = ("weight", "conceptWeight") if kept.relative else ("scale", "conceptScale")
+        found |= {f"preserve.{one}": kept.scale} if kept.prior != "none" and kept.scale else {}
+        found |= {f"preserve.{named}": kept.concept_scale} if kept.concepts and kept.concept_scale else {}
         found |= {"preserve.leak": kept.leak} if kept.leak else {}
     steps = {target.lora.steps for target in plan.targets} - {0}
     if plan.method == "mace" and steps:

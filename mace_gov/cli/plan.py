@@ -49,6 +49,7 @@ def plan(
     """
     from mace_gov.cli.progress import progress
     from mace_gov.core.resources import using
+    from mace_gov.plan.fitting import fitted, kept_fit, minutes, pictures, searched
     from mace_gov.plan.foresee import foresee
     from mace_gov.preflight.checks import check_plan, plan_notes
     from mace_gov.preflight.costs import apply_costs, audit_costs, told, told_apply
@@ -59,6 +60,9 @@ def plan(
         policy, model=model, revision=revision, unmeasured=allow_unmeasured, exact=exact, registry=registry,
         plugins=plugin or (),
     )
+    settings = searched(loaded.policy, made)
+    if settings and (found := kept_fit(made, registry / "cache")):
+        made = fitted(made, found)
     costs = audit_costs(loaded.policy, made, check_plan(loaded, made), registry)
     warnings = plan_notes(loaded.policy, made)
     foreseen = foresee(made, registry / "cache")
@@ -75,7 +79,14 @@ def plan(
     typer.echo(f"refine    {made.refine.to_json()}")
     typer.echo(f"fuse      {made.fuse.to_json()}")
     kept = made.preserve
-    typer.echo(f"preserve  prior {kept.prior} x {kept.scale:g}, {len(kept.concepts)} concepts x {kept.concept_scale:g}")
+    typer.echo(f"preserve  prior {kept.prior} x {kept.scale:g}, {len(kept.concepts)} concepts x {kept.concept_scale:g}"
+               f"{', beside what is erased' if kept.relative else ', sums'}")
+    if settings and made.fit:
+        typer.echo(f"fit       {' and '.join(settings)} were found on this model before, by {made.fit.by}")
+    elif settings:
+        typer.echo(f"fit       {' and '.join(settings)} are searched on this model before the erasure, and which "
+                   f"concepts need a LoRA: up to {pictures(loaded.policy, made)} pictures, "
+                   f"{minutes(loaded.policy):g} minutes")
     typer.echo(
         f"sampler   {made.generation.steps} steps, guidance {made.generation.guidance:g}, {made.generation.size} px"
     )
@@ -84,9 +95,10 @@ def plan(
                    f"{masks.segmenter}  sha256:{masks.segmenter_digest}")
     for target in made.targets:
         lora = target.lora
+        step = f"{lora.learning_rate:g}" if lora.step_size is None else f"{lora.step_size:g} of the answer"
         typer.echo(
             f"target    {target.target} -> {target.anchor} ({target.kind}): rank {lora.rank}, {lora.steps} steps at "
-            f"{lora.learning_rate:g}, {lora.images} images, {lora.sampling} timesteps, masks {lora.masks}"
+            f"{step}, {lora.images} images, {lora.sampling} timesteps, masks {lora.masks}"
         )
     if foreseen:
         reused, trained = (sum(each.lora == what for each in foreseen) for what in ("reused", "trained"))

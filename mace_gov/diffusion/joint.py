@@ -38,6 +38,7 @@ class JointReader:
                 self.streams.append(Stream(pipe.tokenizer_3, 77, 256, 0))
         else:
             self.streams = [Stream(pipe.tokenizer_2, 0, 512, 0)]
+        self.tokenizer = self.streams[0].tokenizer
 
     def tokens(self, prompt: str) -> str:
         """The prompt itself: the pipeline tokenises."""

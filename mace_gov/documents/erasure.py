@@ -21,9 +21,13 @@ class LoraRecord(Document):
     digest: Digest
     """Digest of that file."""
     first_loss: float
-    """Attention loss, mean of the first tenth of the steps."""
+    """Attention loss of draws that no step trained on, before training."""
     last_loss: float
-    """Attention loss, mean of the last tenth of the steps."""
+    """Attention loss of the same draws after it."""
+    steps: int | None = None
+    """Optimiser steps that it took; absent in records from before they could end early."""
+    kept: float | None = None
+    """Share of what it answers to its concept's own tokens that the fusion keeps; absent where nothing was fused."""
     mask_coverage: float | None = None
     """Mean share of the picture inside the mask; absent without masks."""
     reused: bool = False
@@ -64,6 +68,8 @@ class ErasureRecord(Document):
     """Linear systems solved."""
     loras: list[LoraRecord]
     """LoRAs trained or reused; empty with steps 0."""
+    left: float | None = None
+    """Share of the way from the targets to their anchors that the refinement leaves; absent for methods without one."""
     seconds: dict[str, float]
     """Wall time by stage."""
     environment: dict[str, str]

@@ -35,6 +35,12 @@ class Refine(Ridge):
 
     templates: list[Template] | None = Field(default=None, min_length=1, max_length=200)
     """Captions that carry target and anchor; the default is the preset's list."""
+    tokens: Literal["all", "context"] | None = None
+    """Which of a prompt's tokens are mapped to the anchor's: all from the concept on, or, as published, all but the
+    concept's own."""
+    names: Literal["all", "target"] | None = None
+    """By which names a concept is erased: its synonyms and narrower terms too, or, as published, its target alone, so
+    that the audit's synonyms are words that the erasure has not seen."""
 
 
 class Fuse(Ridge):
@@ -66,7 +72,11 @@ class Lora(Written):
     steps: int | None = Field(default=None, ge=0, le=10_000)
     """Optimiser steps per concept. 0: refinement alone, no fusion."""
     learning_rate: float | None = Field(default=None, gt=0, le=1)
-    """AdamW learning rate."""
+    """AdamW learning rate, in the weights' own unit: it means something else on every model."""
+    step_size: float | None = Field(default=None, gt=0, le=1)
+    """How far a step moves what a layer answers to the concept's tokens, as a share of that answer. With init focal."""
+    stop: float | None = Field(default=None, ge=0, lt=1)
+    """Training ends when the attention is down to this share of what it was at first; 0: after all steps."""
     images: int | None = Field(default=None, ge=1, le=64)
     """Pictures of the concept that the base model draws for training."""
     sampling: Literal["cfis", "uniform"] | None = None
@@ -88,8 +98,15 @@ class Lora(Written):
 class Preserve(Written):
     """What the closed forms must leave alone."""
 
-    prior: Literal["general", "none"] | None = None
-    """``general``: the second moment of general captions in the model's own text encoder."""
+    prior: Literal["vocabulary", "general", "none"] | None = None
+    """``vocabulary``: captions of the words that the model's own tokenizer lists, but for the banned ones, beside the
+    general captions. ``general``: the general captions alone."""
+    weight: float | None = Field(default=None, ge=0)
+    """How much the prior counts beside what is erased, prompt for prompt: means the same on every model."""
+    concept_weight: float | None = Field(default=None, ge=0)
+    """The same for the named concepts."""
+    namesake_weight: float | None = Field(default=None, ge=0)
+    """The same for namesakes: banned people's first and last names, joined anew."""
     scale: float | None = Field(default=None, ge=0)
     """Multiplies the prior's matrix, plainly: of both stages, unless refineScale is given."""
     refine_scale: float | None = Field(default=None, ge=0)
@@ -106,6 +123,15 @@ class Preserve(Written):
     """Multiplies the matrix of namesakes: banned people's first and last names, joined anew."""
     leak: float | None = Field(default=None, gt=0, lt=1)
     """nullspace: share of the preserve set's energy that may lie in the directions that are edited."""
+
+
+class FitBudget(Written):
+    """What the search for the mildest setting that erases may cost. It moves no number that the policy gives."""
+
+    pictures: int | None = Field(default=None, ge=0, le=100_000)
+    """Pictures at most; 0: the closed form's own criterion decides."""
+    minutes: float | None = Field(default=None, gt=0, le=10_000)
+    """Time at most."""
 
 
 class Esd(Written):
@@ -164,6 +190,8 @@ class Method(Written):
     """Stage 3."""
     preserve: Preserve = Preserve()
     """The preserve set of stages 1 and 3."""
+    fit: FitBudget | None = None
+    """What the search for preserve.weight and refine.relativeRidge may cost, where the policy leaves them out."""
     esd: Esd | None = None
     """For the eraser esd."""
     segmenter: Segmenter | None = None

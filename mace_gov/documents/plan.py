@@ -9,6 +9,7 @@ from pydantic import Field
 
 from mace_gov.core.canonical import digest_of
 from mace_gov.documents.base import Digest, Document, Phrase, Slug
+from mace_gov.documents.fit import Fit
 from mace_gov.documents.method import MethodName, Window
 from mace_gov.documents.policy import Kind
 
@@ -49,6 +50,10 @@ class ModelManifest(Document):
     """Whether this is the model that ships with the package."""
 
 
+PairedTokens = Literal["all", "context"]
+"""Which of a prompt's tokens the refinement maps to the anchor's: all from the concept on, or those around it."""
+
+
 class LoraSettings(Document):
     """Stage 2 for one concept, complete."""
 
@@ -56,8 +61,12 @@ class LoraSettings(Document):
     """Adapter rank."""
     steps: int
     """Optimiser steps; 0 leaves stages 2 and 3 out."""
-    learning_rate: float
-    """AdamW learning rate."""
+    learning_rate: float | None = None
+    """AdamW learning rate; absent where steps are relative."""
+    step_size: float | None = None
+    """A step as a share of what a layer answers to the concept's own tokens; absent where there is a learning rate."""
+    stop: float | None = None
+    """Training ends when the attention is down to this share of the first; absent: after all steps."""
     images: int
     """Training pictures."""
     sampling: Literal["cfis", "uniform"]
@@ -126,8 +135,10 @@ class ClosedForm(Document):
 class PreserveSettings(Document):
     """The preserve term mu P = scale P_prior + conceptScale P_concepts + namesakeScale P_namesakes."""
 
-    prior: Literal["general", "none"]
-    """Whether general captions are preserved."""
+    prior: Literal["vocabulary", "general", "none"]
+    """Whether general captions are preserved, and captions of the tokenizer's own words beside them."""
+    relative: Literal[True] | None = None
+    """Whether scales are weights beside what is erased, prompt for prompt; absent: they multiply sums, plainly."""
     scale: float
     """Multiplies P_prior."""
     refine_scale: float | None = None
@@ -193,6 +204,10 @@ class ErasurePlan(Document):
     """Captions of stages 1 and 3."""
     refine: ClosedForm
     """Stage 1 ridge."""
+    refine_tokens: Literal["all"] | None = None
+    """Whether stage 1 maps the concept's own tokens too; absent: those around it alone."""
+    refine_names: Literal["all"] | None = None
+    """Whether synonyms and narrower terms are erased beside the target's name; absent: the name alone."""
     fuse: ClosedForm
     """Stage 3 ridge."""
     preserve: PreserveSettings
@@ -205,6 +220,8 @@ class ErasurePlan(Document):
     """Whether LoRAs that were trained on another refinement are trained anew; absent: they are reused."""
     generation: GenerationSettings
     """How pictures are drawn."""
+    fit: Fit | None = None
+    """How preserve.scale and refine.relativeRidge were found on this model; absent where they were given."""
     notes: list[str] = []
     """Which preset filled what, in words."""
 

@@ -123,6 +123,15 @@ class Category(Written):
         return value
 
 
+class Sampler(Written):
+    """How the model's pictures are drawn; what is left out is as published models are drawn."""
+
+    steps: int | None = Field(default=None, ge=1, le=1000)
+    """Sampler steps."""
+    guidance: float | None = Field(default=None, ge=0, le=100)
+    """Classifier-free guidance scale."""
+
+
 class ModelRef(Written):
     """Which base model."""
 
@@ -130,6 +139,8 @@ class ModelRef(Written):
     """``embedded``, a hub id, a folder, or a registry version as ``registry:NAME/N``."""
     revision: Line | None = None
     """Commit of a hub model; pin it."""
+    sampler: Sampler | None = None
+    """How it is drawn with where it is used; for training and audit alike."""
 
 
 class Audit(Written):

@@ -19,7 +19,7 @@ from mace_gov.documents.plan import ErasurePlan, Target
 PICTURES_VERSION = 2
 """Raised whenever the same plan would draw other training pictures or heat."""
 
-LORA_VERSION = 3
+LORA_VERSION = 4
 """Raised whenever the same plan would train other weights."""
 
 
@@ -76,6 +76,8 @@ def lora_inputs(plan: ErasurePlan, target: Target) -> dict[str, Any]:
         "anchor": target.anchor,
         "templates": plan.templates,
         "refine": plan.refine.to_json(),
+        "refineTokens": plan.refine_tokens,
+        "names": target.other_names if plan.refine_names else None,
         "preserve": plan.preserve.to_json(),
         "generation": plan.generation.to_json(),
         "lora": target.lora.to_json(),
@@ -98,5 +100,6 @@ def refinement_key(plan: ErasurePlan) -> str:
     named = sorted({name for target in plan.targets for name in target.other_names or []})
     return digest_of({
         "base": plan.base.digest, "templates": plan.templates, "refine": plan.refine.to_json(),
-        "preserve": plan.preserve.to_json(), "targets": refinement_targets(plan), "otherNames": named,
+        "refineTokens": plan.refine_tokens, "refineNames": plan.refine_names, "preserve": plan.preserve.to_json(),
+        "targets": refinement_targets(plan), "otherNames": named,
     })

@@ -6,7 +6,9 @@ With A_i = E_i E_i^T, G = sum A_i + lambda I + mu P, W' = W M and dW_i = b_i a_i
 
     W* = W [ M + (I - M) mu P G^-1 ]  +  sum_i b_i c_i^T,     c_i = G^-1 A_i a_i^T
 
-one factorisation in all, and O(d^2) for each concept and projection.
+one factorisation in all, and O(d^2) for each concept and projection. With W' E_p instead of W E_p in the last term, as
+the default has it, the first bracket is M: the fusion holds what is preserved where the refinement left it, rather than
+weigh it against the targets a second time.
 """
 
 from __future__ import annotations
@@ -24,18 +26,22 @@ from mace_gov.erase.systems import Factored
 
 def fuse(
     matrix: torch.Tensor, total: torch.Tensor, moment: Callable[[str], torch.Tensor], loras: Mapping[str, Factors],
-    settings: ClosedForm, preserve: torch.Tensor, advance: Callable[[int], None] = lambda _steps: None,
+    settings: ClosedForm, preserve: torch.Tensor, advance: Callable[[int], None] = lambda _steps: None, *,
+    as_refined: bool = False,
 ) -> tuple[ErasureDelta, Factored]:
     """The fused delta, and the system that was solved.
 
     matrix is M [d, d]; total is sum A_i [d, d] over every target, also those without a LoRA, whose refined output is
     kept; moment gives A_i [d, d] of a concept, one is held at a time; loras are the trained factors by concept id;
-    preserve is mu P [d, d]. All float64. The order of concepts does not matter, to the bit.
+    preserve is mu P [d, d]. All float64. as_refined: what is preserved stays as refined, not as in the base.
+    The order of concepts does not matter, to the bit.
     Raises NumericalError when the system is ill-conditioned.
     """
     system = Factored("fuse", total, settings, preserve)
-    identity = torch.eye(matrix.shape[0], dtype=matrix.dtype)
-    shared = matrix + system.divide_from_right((identity - matrix) @ preserve)
+    shared = matrix
+    if not as_refined:
+        identity = torch.eye(matrix.shape[0], dtype=matrix.dtype)
+        shared = matrix + system.divide_from_right((identity - matrix) @ preserve)
     left: dict[str, list[torch.Tensor]] = {}
     right = _unfilled(loras, len(matrix))
     filled = dict.fromkeys(right, 0)
@@ -50,6 +56,24 @@ def fuse(
         advance(1)
     delta = ErasureDelta(shared, {name: torch.cat(parts, dim=1) for name, parts in left.items()}, right)
     return delta, system
+
+
+def kept_shares(
+    system: Factored, moment: Callable[[str], torch.Tensor], own: Callable[[str], torch.Tensor],
+    loras: Mapping[str, Factors],
+) -> dict[str, float]:
+    """By concept, the share of what its LoRA answers to its own tokens that is left of it in the fused model.
+
+    sum (c_i e) (a_i e) / sum (a_i e)^2 over the concept's own states e, of ``own`` [n, d]: 1 kept whole, 0 gone.
+    """
+    shares = {}
+    for concept, factors in loras.items():
+        stacked = torch.cat([a for _, a in factors.values()])  # [k, d]
+        heard = own(concept) @ stacked.T  # [n, k]
+        fused = own(concept) @ system.divide(moment(concept) @ stacked.T)
+        before = float(heard.square().sum())
+        shares[concept] = float((heard * fused).sum()) / before if before > 0 else 0.0
+    return shares
 
 
 def _unfilled(loras: Mapping[str, Factors], width: int) -> dict[str, torch.Tensor]:

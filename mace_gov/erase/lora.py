@@ -26,6 +26,12 @@ from mace_gov.erase.timesteps import sample_timesteps
 FILE_NAME = "pytorch_lora_weights.safetensors"
 """The name that diffusers' load_lora_weights looks for."""
 
+CONTROL_DRAWS = 4
+"""Draws that a LoRA's loss is compared on before, during and after training."""
+
+CHECKED_EVERY = 10
+"""Steps between two looks at the control draws, where training may end early."""
+
 Factors = dict[str, tuple[torch.Tensor, torch.Tensor]]
 """By projection: b [out, r] and a [r, d] with dW = b a."""
 
@@ -38,8 +44,26 @@ class Training:
     """The adapter's safetensors file, in peft's names, as diffusers reads it."""
     losses: list[float]
     """Loss at every step."""
+    first_loss: float
+    """Mean loss of the control draws before training."""
+    last_loss: float
+    """Mean loss of the same draws after it."""
     coverage: float | None
     """Mean share of the picture inside the mask; absent without masks."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """Draws of picture, caption, timestep and noise that no step trains on: their losses can be compared."""
+
+    order: list[int]
+    """Which picture."""
+    read: list[int]
+    """Which caption."""
+    timesteps: torch.Tensor
+    """[draws]."""
+    noise: torch.Tensor
+    """[draws, c, h, w]."""
 
 
 @dataclass
@@ -49,6 +73,8 @@ class Course:
     target: Target
     initial: dict[str, torch.Tensor]
     """a [r, d] by projection, see ``_begin``."""
+    own: torch.Tensor
+    """Mean state of the concept's own tokens [d]."""
     states: torch.Tensor
     """[captions, L, d]."""
     tokens: torch.Tensor
@@ -65,6 +91,8 @@ class Course:
     """[steps]."""
     generator: torch.Generator
     """What draws the initial weights and the noise."""
+    control: Control
+    """What the loss is compared on, before and after."""
     losses: list[float] = field(default_factory=list)
     """Loss at every step so far."""
 
@@ -85,11 +113,24 @@ def course(pipe, plan: ErasurePlan, target: Target, pictures: TrainingPictures) 
     order = torch.randint(len(own), (settings.steps,), generator=generator).tolist()
     timesteps = sample_timesteps(settings, len(pipe.scheduler.alphas_cumprod), settings.steps, generator)
     read = torch.randint(len(prompts), (settings.steps,), generator=generator).tolist() if anew else order
+    own_states = torch.cat([of[prompt.positions] for of, prompt in zip(states, prompts, strict=True)])
     masks = PROVIDERS[settings.masks](pipe, plan, target, pictures)
     return Course(
-        target, initial, states, tokens, masks, pictures.latents, order=order, read=read, timesteps=timesteps,
-        generator=generator,
+        target, initial, own_states.mean(0), states, tokens, masks, pictures.latents, order=order, read=read,
+        timesteps=timesteps, generator=generator,
+        control=_control(pipe, plan, target, pictures, len(own), len(prompts)),
     )
+
+
+def _control(
+    pipe, plan: ErasurePlan, target: Target, pictures: TrainingPictures, images: int, captions: int
+) -> Control:
+    generator = torch.Generator().manual_seed(derived_seed(plan.seed, f"{target.id}:control"))
+    order = torch.randint(images, (CONTROL_DRAWS,), generator=generator).tolist()
+    read = torch.randint(captions, (CONTROL_DRAWS,), generator=generator).tolist()
+    times = sample_timesteps(target.lora, len(pipe.scheduler.alphas_cumprod), CONTROL_DRAWS, generator)
+    noise = torch.randn((CONTROL_DRAWS, *pictures.latents.shape[1:]), generator=generator)
+    return Control(order, read if target.lora.captions == "step" else order, times, noise)
 
 
 def _begin(settings: LoraSettings, width: int, generator: torch.Generator) -> torch.Tensor:
@@ -152,47 +193,94 @@ def _train(
     held = directions is not None
     courses = [course(pipe, plan, target, pictures[target.id]) for target in targets]
     signal = pipe.scheduler.alphas_cumprod.to(device, torch.float32)  # [T]
+    done: dict[int, Training] = {}
     with stacked(pipe.unet, len(targets), settings.rank) as layers:
         for name, layer in layers.items():
-            layer.a.data.copy_(torch.stack([directions[c.target.id] if held else c.initial[name] for c in courses]))
+            a = torch.stack([directions[c.target.id] if held else c.initial[name] for c in courses]).float()
+            layer.a.data.copy_(_tuned_to(layer.base.weight, a, courses) if settings.step_size else a)
         parameters = [p for layer in layers.values() for p in ((layer.b,) if held else (layer.a, layer.b))]
         optimiser = torch.optim.AdamW(
-            parameters, lr=settings.learning_rate, fused=device.type in ("cpu", "cuda"))
+            parameters, lr=settings.step_size or settings.learning_rate, fused=device.type in ("cpu", "cuda"))
         with record_attention(pipe.unet, stop=True) as record:
+            first = _controlled(pipe.unet, record, courses, signal)
             for step in range(settings.steps):
+                if settings.stop and step and step % CHECKED_EVERY == 0:
+                    now = _controlled(pipe.unet, record, courses, signal)
+                    for index, c in enumerate(courses):
+                        if index not in done and now[index] <= settings.stop * first[index]:
+                            # The others of the batch go on, this one as it is now is what stays.
+                            done[index] = _trained(layers, index, c, first[index], now[index])
+                            advance(settings.steps - step)
+                    if len(done) == len(courses):
+                        break
                 loss = _loss(pipe.unet, record, courses, step, signal)
                 for parameter, gradient in zip(
                     parameters, torch.autograd.grad(loss.sum(), parameters, allow_unused=True), strict=True
                 ):
                     parameter.grad = gradient
                 optimiser.step()
-                _note(courses, loss.tolist())
-                advance(len(courses))
-        return [
-            Training(
-                pack(layers, index, c.target), c.losses,
-                None if c.target.lora.masks == "none" else float(c.masks.float().mean()),
-            )
-            for index, c in enumerate(courses)
-        ]
+                _note([c for index, c in enumerate(courses) if index not in done],
+                      [value for index, value in enumerate(loss.tolist()) if index not in done])
+                advance(len(courses) - len(done))
+            last = _controlled(pipe.unet, record, courses, signal) if len(done) < len(courses) else first
+        return [done.get(index) or _trained(layers, index, c, first[index], last[index])
+                for index, c in enumerate(courses)]
+
+
+def _tuned_to(weight: torch.Tensor, a: torch.Tensor, courses: Sequence[Course]) -> torch.Tensor:
+    """a [n, r, d], each row so long that b = 1 answers the concept's own tokens as loudly as the layer W [out, d] does.
+
+    Then a step of b is a share of the layer's answer, whatever the lengths of states and weights are.
+    """
+    own = torch.stack([c.own for c in courses]).to(weight.device, torch.float32)  # [n, d]
+    answer = (own @ weight.float().T).square().mean(1).sqrt()  # [n], root mean square over outputs
+    heard = torch.einsum("nrd,nd->nr", a.to(weight.device), own)
+    floor = torch.finfo(torch.float32).eps * own.norm(dim=1, keepdim=True)
+    heard = torch.where(heard.abs() > floor, heard, floor)
+    return a.to(weight.device) * (answer[:, None] / heard)[..., None]
+
+
+def _trained(layers: Mapping[str, StackedLora], index: int, c: Course, first: float, last: float) -> Training:
+    coverage = None if c.target.lora.masks == "none" else float(c.masks.float().mean())
+    return Training(pack(layers, index, c.target), c.losses, first, last, coverage)
 
 
 def _loss(unet, record, courses: Sequence[Course], step: int, signal: torch.Tensor) -> torch.Tensor:
     """The attention loss of every course [n] at one step."""
+    noise = torch.stack([torch.randn(c.latents.shape[1:], generator=c.generator) for c in courses])
+    return _attention(unet, record, courses, [c.order[step] for c in courses], [c.read[step] for c in courses],
+                      torch.stack([c.timesteps[step] for c in courses]), noise, signal)
+
+
+@torch.no_grad()
+def _controlled(unet, record, courses: Sequence[Course], signal: torch.Tensor) -> list[float]:
+    """The mean attention loss of every course over its control draws."""
+    losses = [
+        _attention(unet, record, courses, [c.control.order[n] for c in courses], [c.control.read[n] for c in courses],
+                   torch.stack([c.control.timesteps[n] for c in courses]),
+                   torch.stack([c.control.noise[n] for c in courses]), signal)
+        for n in range(CONTROL_DRAWS)
+    ]
+    return torch.stack(losses).mean(0).tolist()
+
+
+def _attention(
+    unet, record, courses: Sequence[Course], order: Sequence[int], read: Sequence[int], t: torch.Tensor,
+    noise: torch.Tensor, signal: torch.Tensor,
+) -> torch.Tensor:
+    """The attention loss of every course [n], of one picture, caption, timestep and noise each."""
     device = unet.device
 
-    def gather(what: str) -> torch.Tensor:
-        at = "read" if what in ("states", "tokens") else "order"
-        return torch.stack([getattr(c, what)[getattr(c, at)[step]] for c in courses]).to(device)
+    def gather(what: str, at: Sequence[int]) -> torch.Tensor:
+        return torch.stack([getattr(c, what)[n] for c, n in zip(courses, at, strict=True)]).to(device)
 
-    latents = gather("latents")  # [n, c, h, w]
-    noise = torch.stack([torch.randn(latents.shape[1:], generator=c.generator) for c in courses]).to(device)
-    t = torch.stack([c.timesteps[step] for c in courses]).to(device)
+    latents, t = gather("latents", order), t.to(device)  # [n, c, h, w]
     level = signal[t].view(-1, 1, 1, 1)
     record.clear()
     with suppress(LastLayerReachedError), half_precision(device, training=True):
-        unet(level.sqrt() * latents + (1 - level).sqrt() * noise, t, encoder_hidden_states=gather("states"))
-    return attention_loss(record.maps.values(), gather("masks"), gather("tokens"))
+        unet(level.sqrt() * latents + (1 - level).sqrt() * noise.to(device), t,
+             encoder_hidden_states=gather("states", read))
+    return attention_loss(record.maps.values(), gather("masks", order), gather("tokens", read))
 
 
 def _note(courses: Sequence[Course], losses: list[float]) -> None:
@@ -200,7 +288,7 @@ def _note(courses: Sequence[Course], losses: list[float]) -> None:
         c.losses.append(loss)
         if not math.isfinite(loss):
             raise NumericalError(f"the attention loss of '{c.target.id}' is {loss} at step {len(c.losses)}, "
-                                 "expected a finite number", hint="Lower lora.learningRate.")
+                                 "expected a finite number", hint="Lower lora.stepSize or lora.learningRate.")
 
 
 def pack(layers: Mapping[str, StackedLora], index: int, target: Target) -> bytes:
@@ -211,7 +299,7 @@ def pack(layers: Mapping[str, StackedLora], index: int, target: Target) -> bytes
             tensor = stack[index].detach().cpu().float().contiguous()
             if not torch.isfinite(tensor).all():
                 raise NumericalError(f"LoRA of '{target.id}': {name}.{part} is not finite, expected finite weights",
-                                     hint="Lower lora.learningRate.")
+                                     hint="Lower lora.stepSize or lora.learningRate.")
             tensors[f"unet.{name}.{part}.weight"] = tensor
     return save(tensors, metadata={"format": "pt"})
 

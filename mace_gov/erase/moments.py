@@ -11,7 +11,30 @@ from dataclasses import dataclass
 import torch
 
 from mace_gov.diffusion.text import TextReader, Tokens
-from mace_gov.documents.plan import ErasurePlan, Target
+from mace_gov.documents.plan import ErasurePlan, PairedTokens, Target
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Moments of pairs (e_s, e_t) of a target's states with its anchor's, float64."""
+
+    a: torch.Tensor
+    """sum e_s e_s^T [d, d]."""
+    c: torch.Tensor
+    """sum e_t e_s^T [d, d]."""
+    square: float
+    """sum |e_t|^2."""
+
+    def __add__(self, other: Pairs) -> Pairs:
+        return Pairs(self.a + other.a, self.c + other.c, self.square + other.square)
+
+    def left(self, matrix: torch.Tensor) -> float:
+        """sum |M e_s - e_t|^2 / sum |e_s - e_t|^2 for M [d, d]: 0 mapped whole, 1 untouched; 0 where they are one."""
+        def distance(m: torch.Tensor) -> float:
+            return float(((m @ self.a) * m).sum() - 2 * (m * self.c).sum()) + self.square
+
+        before = distance(torch.eye(len(matrix), dtype=matrix.dtype))
+        return distance(matrix) / before if before > 0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -25,12 +48,22 @@ class Moments:
     around: torch.Tensor
     """Sum of e e^T over all positions but its own [d, d]."""
     c: torch.Tensor
-    """C_i = sum e_t e_s^T over its pairs with the anchor [d, d]."""
+    """C_i = sum e_t e_s^T over the pairs around the concept [d, d]."""
+    own_c: torch.Tensor
+    """The same over pairs of the concept's own tokens with the anchor's own [d, d]."""
+    squares: torch.Tensor
+    """Sum of |e_t|^2 over the pairs around the concept, and over those of its own tokens [2]."""
 
     @property
     def a(self) -> torch.Tensor:
-        """sum e_s e_s^T over its pairs with the anchor [d, d]."""
+        """sum e_s e_s^T over the pairs around the concept [d, d]."""
         return self.around - self.loose.T @ self.loose
+
+    def pairs(self, tokens: PairedTokens) -> Pairs:
+        """The moments of the pairs that a refinement maps."""
+        if tokens == "context":
+            return Pairs(self.a, self.c, float(self.squares[0]))
+        return Pairs(self.a + self.own.T @ self.own, self.c + self.own_c, float(self.squares.sum()))
 
     @property
     def every(self) -> torch.Tensor:
@@ -39,24 +72,56 @@ class Moments:
 
 
 def target_moments(reader: TextReader, plan: ErasurePlan, target: Target) -> Moments:
-    """The moments of one of the plan's targets."""
-    what = {"what": "target/v1", "target": target.target, "anchor": target.anchor, "templates": plan.templates}
-    return Moments(**reader.kept(what, lambda: _multiplied(reader, plan, target)))
+    """The moments of one of the plan's targets: of its name, or the mean over all its names where the plan says so."""
+    each = [_of_name(reader, plan, name, target.anchor) for name in names_of(plan, target)]
+    if len(each) == 1:
+        return each[0]
+    share = 1 / len(each)
+    return Moments(
+        own=torch.cat([m.own for m in each]) * share ** 0.5, loose=torch.cat([m.loose for m in each]) * share ** 0.5,
+        around=sum(m.around for m in each) * share, c=sum(m.c for m in each) * share,
+        own_c=sum(m.own_c for m in each) * share, squares=sum(m.squares for m in each) * share,
+    )
 
 
-def _multiplied(reader: TextReader, plan: ErasurePlan, target: Target) -> dict[str, torch.Tensor]:
-    prompts = [reader.fill(template, target.target) for template in plan.templates]
+def names_of(plan: ErasurePlan, target: Target) -> list[str]:
+    """The names by which a target is erased: its own, and with ``refine_names`` its synonyms and narrower terms."""
+    return [target.target, *(target.other_names or [])] if plan.refine_names else [target.target]
+
+
+def _of_name(reader: TextReader, plan: ErasurePlan, name: str, anchor: str) -> Moments:
+    what = {"what": "target/v2", "target": name, "anchor": anchor, "templates": plan.templates}
+    return Moments(**reader.kept(what, lambda: _multiplied(reader, plan, name, anchor)))
+
+
+def _multiplied(reader: TextReader, plan: ErasurePlan, name: str, anchor: str) -> dict[str, torch.Tensor]:
+    prompts = [reader.fill(template, name) for template in plan.templates]
     states = TextReader.together(reader, prompts).double()  # [n, L, d]: read once, so not kept
-    anchor_prompts, anchor_states = reader.phrase(target.anchor, plan.templates)
+    anchor_prompts, anchor_states = reader.phrase(anchor, plan.templates)
     own, paired = torch.zeros(2, *states.shape[:2], dtype=torch.bool)
-    c = torch.zeros(reader.width, reader.width, dtype=torch.float64)
+    moments = torch.zeros(2, reader.width, reader.width, dtype=torch.float64)
+    squares = torch.zeros(2, dtype=torch.float64)
     for n, (one, other) in enumerate(zip(prompts, anchor_prompts, strict=True)):
-        pairs = coexisting_pairs(one, other)
-        here, there = [i for i, _ in pairs], [j for _, j in pairs]
-        own[n, one.positions], paired[n, here] = True, True
-        c.addmm_(anchor_states[n, there].T, states[n, here])
+        around = coexisting_pairs(one, other)
+        own[n, one.positions], paired[n, [i for i, _ in around]] = True, True
+        for part, pairs in enumerate((around, own_pairs(one, other))):
+            e_t = anchor_states[n, [j for _, j in pairs]]
+            moments[part].addmm_(e_t.T, states[n, [i for i, _ in pairs]])
+            squares[part] += e_t.square().sum()
     rest = states[~own]
-    return {"own": states[own], "loose": states[~own & ~paired], "around": rest.T @ rest, "c": c}
+    return {"own": states[own], "loose": states[~own & ~paired], "around": rest.T @ rest, "c": moments[0].clone(),
+            "own_c": moments[1].clone(), "squares": squares}
+
+
+def own_pairs(source: Tokens, target: Tokens) -> list[tuple[int, int]]:
+    """Positions of the concept's own tokens and of the anchor's, aligned at the last of them.
+
+    Where the concept has more tokens than the anchor, its first ones all go to the anchor's first.
+    """
+    if source.own is None or target.own is None:
+        raise ValueError("both prompts must know the concept's own tokens")
+    shift = target.own[1] - source.own[1]
+    return [(i, max(i + shift, target.own[0])) for i in range(*source.own)]
 
 
 def coexisting_pairs(source: Tokens, target: Tokens) -> list[tuple[int, int]]:

@@ -33,8 +33,8 @@ def pooled_edit(reader: TextReader, plan: ErasurePlan) -> tuple[torch.Tensor, Fa
         ])
         for part in ("target", "anchor")
     )  # [targets templates, p] each
-    captions = prior_captions(plan)
-    named = [(weight, group) for weight, group in weighted_captions(plan) if group != captions]
+    captions = prior_captions(plan, reader.tokenizer)
+    named = [(weight, group) for weight, group in weighted_captions(plan, reader.tokenizer) if group != captions]
     preserve = torch.zeros(source.shape[1], source.shape[1], dtype=torch.float64)
     for weight, group in [(len(source) / max(1, len(captions)), captions), *named]:
         if group:

@@ -1,8 +1,8 @@
 """The preserve term: second moments of what must keep its outputs.
 
 P = sum e e^T over every position of every caption, begin, end and padding included, since cross-attention reads them
-all. It is a sum, not a mean: more captions weigh more, and mu multiplies it plainly. Published weights go with a prior
-of some 617,000 captions; ``prior_size`` makes the few here count for as many.
+all. Weights of the default are relative: prompt for prompt beside what is erased. Published ones multiply the sum, and
+go with a prior of some 617,000 captions; ``prior_size`` makes the few here count for as many.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from mace_gov.documents.policy import Kind
 from mace_gov.erase.captions import captions_for, without
 from mace_gov.erase.namesakes import namesakes
 from mace_gov.erase.texts import encoder_digest
+from mace_gov.erase.vocabulary import word_captions
 
 
 def second_moment(states: Iterable[torch.Tensor], width: int) -> torch.Tensor:
@@ -48,10 +49,16 @@ def _blocks(states: Iterable[torch.Tensor], rows: int = 4096) -> Iterable[torch.
         yield torch.cat(held).cpu().double()
 
 
-def prior_captions(plan: ErasurePlan) -> list[str]:
-    """General captions, but for those that name a target, by whichever name."""
+def prior_captions(plan: ErasurePlan, tokenizer) -> list[str]:
+    """General captions, and with ``prior: vocabulary`` one of each word that the tokenizer lists.
+
+    None of them names a target, by whichever name.
+    """
     banned = [name for target in plan.targets for name in (target.target, *(target.other_names or []))]
-    return without(captions_for(Path(plan.base.path)), banned)
+    captions = captions_for(Path(plan.base.path))
+    if plan.preserve.prior == "vocabulary":
+        captions = [*captions, *word_captions(tokenizer, plan.templates)]
+    return without(captions, banned)
 
 
 def concept_captions(plan: ErasurePlan) -> list[str]:
@@ -89,36 +96,55 @@ def _counted(states: Iterable[torch.Tensor], advance: Callable[[int], None]) -> 
         advance(1)
 
 
-def weighted_captions(plan: ErasurePlan, stage: Stage = "fuse") -> list[tuple[float, list[str]]]:
+def weighted_captions(plan: ErasurePlan, tokenizer, stage: Stage = "fuse") -> list[tuple[float, list[str]]]:
     """What the preserve term of a stage is made of: mu and its captions, for the prior, the concepts, the namesakes.
 
-    Parts without weight or without captions are left out. Methods of one closed form take stage 3's weights.
+    Parts without weight or without captions are left out. Methods of one closed form take stage 3's weights. Relative
+    scales count every part for as many prompts as the targets stand in: the result is that of means of all matrices,
+    and depends on neither the number of templates, nor of captions, nor of targets.
     """
     kept, first = plan.preserve, stage == "refine"
     scale = kept.refine_scale if first and kept.refine_scale is not None else kept.scale
     concepts = kept.refine_concept_scale if first and kept.refine_concept_scale is not None else kept.concept_scale
-    parts: list[tuple[float, list[str]]] = []
-    if kept.prior == "general" and scale > 0 and (captions := prior_captions(plan)):
-        parts.append((scale * (kept.prior_size or len(captions)) / len(captions), captions))
+    parts: list[tuple[float, int | None, list[str]]] = []
+    if kept.prior != "none" and scale > 0:
+        parts.append((scale, kept.prior_size, prior_captions(plan, tokenizer)))
     if concepts > 0:
-        parts.append((concepts, concept_captions(plan)))
+        parts.append((concepts, None, concept_captions(plan)))
     if kept.namesake_scale:
-        parts.append((kept.namesake_scale, namesake_captions(plan)))
-    return [(weight, captions) for weight, captions in parts if captions]
+        parts.append((kept.namesake_scale, None, namesake_captions(plan)))
+    targets = len(plan.targets) * len(plan.templates) if kept.relative else None
+    return [(weight * (targets or size or len(captions)) / len(captions), captions)
+            for weight, size, captions in parts if captions]
+
+
+def held_out_moment(
+    reader: TextReader, plan: ErasurePlan, cache: Path | None = None, progress: Progress | None = None
+) -> torch.Tensor:
+    """Sum of e e^T [d, d] over the prior's captions that a fit does not preserve, to see what an edit does to them."""
+    return moment_of(reader, plan.base, split(prior_captions(plan, reader.tokenizer))[1], cache, progress)
+
+
+def split(captions: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Captions in two: nine of ten, and every tenth, which a fit holds out."""
+    return [c for n, c in enumerate(captions) if n % 10 != 9], [c for n, c in enumerate(captions) if n % 10 == 9]
 
 
 def preserve_term(
     reader: TextReader, plan: ErasurePlan, cache: Path | None = None, progress: Progress | None = None,
-    stage: Stage = "fuse",
+    stage: Stage = "fuse", *, hold_out: bool = False,
 ) -> torch.Tensor:
     """mu P = scale P_prior + conceptScale P_concepts + namesakeScale P_namesakes, [d, d] float64, of a stage.
 
-    Namesakes stand in one caption each.
+    Namesakes stand in one caption each. hold_out: leave every tenth caption out, as ``held_out_moment`` has them.
     Raises NumericalError when the term is not finite.
     """
     term = torch.zeros(reader.width, reader.width, dtype=torch.float64)
-    for weight, captions in weighted_captions(plan, stage):
-        term += weight * moment_of(reader, plan.base, captions, cache, progress)
+    for weight, captions in weighted_captions(plan, reader.tokenizer, stage):
+        # in two parts, so that a fit, which leaves one of them out, has nothing to read again
+        for part in split(captions)[:1 if hold_out else 2]:
+            if part:
+                term += weight * moment_of(reader, plan.base, part, cache, progress)
     if not torch.isfinite(term).all():
         raise NumericalError("the preserve matrix is not finite, expected finite text states and scales")
     return term

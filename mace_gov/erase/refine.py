@@ -17,7 +17,7 @@ from mace_gov.core.errors import NumericalError
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.erasure import Stage
 from mace_gov.documents.plan import ClosedForm, ErasurePlan
-from mace_gov.erase.moments import target_moments
+from mace_gov.erase.moments import Pairs, target_moments
 from mace_gov.erase.systems import Factored
 
 AMPLIFICATION_LIMIT = 1e3
@@ -34,6 +34,8 @@ class Refinement:
     """The factored left-hand side."""
     total: torch.Tensor
     """sum A_i [d, d] with A_i = E_i E_i^T over all positions of concept i's prompts: stage 3 needs it."""
+    left: float
+    """Share of the way from target to anchor that is left, of squares: 0 mapped whole, 1 untouched."""
 
 
 def refine(
@@ -44,17 +46,23 @@ def refine(
 
     Raises NumericalError when the system is ill-conditioned or M is no refinement but noise.
     """
-    a = torch.zeros(reader.width, reader.width, dtype=torch.float64)  # A
-    c = torch.zeros_like(a)  # C
-    total = torch.zeros_like(a)
+    pairs, total = summed(reader, plan, advance)
+    matrix, system = solve(pairs.a, pairs.c, plan.refine, preserve)
+    return Refinement(matrix, system, total, pairs.left(matrix))
+
+
+def summed(
+    reader: TextReader, plan: ErasurePlan, advance: Callable[[int], None] = lambda _steps: None
+) -> tuple[Pairs, torch.Tensor]:
+    """The pairs that stage 1 maps, of all targets, and sum A_i [d, d]."""
+    total = torch.zeros(reader.width, reader.width, dtype=torch.float64)
+    pairs = Pairs(torch.zeros_like(total), torch.zeros_like(total), 0.0)
     for target in sorted(plan.targets, key=lambda target: target.id):  # a sum rounds by its order
         moments = target_moments(reader, plan, target)
-        a += moments.a
-        c += moments.c
+        pairs += moments.pairs(plan.refine_tokens or "context")
         total += moments.every
         advance(1)
-    matrix, system = solve(a, c, plan.refine, preserve)
-    return Refinement(matrix, system, total)
+    return pairs, total
 
 
 def solve(

@@ -29,13 +29,17 @@ class TrainedLora:
     weights: bytes
     """The safetensors file."""
     first_loss: float
-    """Mean of the first tenth of the steps."""
+    """Of the control draws before training."""
     last_loss: float
-    """Mean of the last tenth of the steps."""
+    """Of the same draws after it."""
     coverage: float | None
     """Mean share of the picture inside the mask."""
+    steps: int
+    """Optimiser steps that it took."""
     reused: bool
     """Whether it came from the cache."""
+    kept: float | None = None
+    """See ``erase.fuse.kept_shares``; of a fusion, so it is in no cache."""
 
     @property
     def record(self) -> LoraRecord:
@@ -43,17 +47,16 @@ class TrainedLora:
         return LoraRecord(
             concept=self.concept, key=self.key, refinement=self.refinement, file=f"loras/{self.concept}/{FILE_NAME}",
             digest=sha256_bytes(self.weights), first_loss=self.first_loss, last_loss=self.last_loss,
-            mask_coverage=self.coverage, reused=self.reused,
+            mask_coverage=self.coverage, steps=self.steps, kept=self.kept, reused=self.reused,
         )
 
 
 def finished(plan: ErasurePlan, target: Target, training: Training) -> TrainedLora:
     """A LoRA that was just trained."""
-    tenth = max(1, len(training.losses) // 10)
     return TrainedLora(
         target.id, lora_key(plan, target), refinement_key(plan), training.weights,
-        first_loss=sum(training.losses[:tenth]) / tenth, last_loss=sum(training.losses[-tenth:]) / tenth,
-        coverage=training.coverage, reused=False,
+        first_loss=training.first_loss, last_loss=training.last_loss, coverage=training.coverage,
+        steps=len(training.losses), reused=False,
     )
 
 
@@ -62,8 +65,8 @@ def keep(lora: TrainedLora, plan: ErasurePlan, target: Target, cache: Path | Non
     if cache is None:
         return
     about = {"concept": lora.concept, "digest": sha256_bytes(lora.weights), "firstLoss": lora.first_loss,
-             "lastLoss": lora.last_loss, "coverage": lora.coverage, "inputs": lora_inputs(plan, target),
-             "refinedFor": refinement_targets(plan)}
+             "lastLoss": lora.last_loss, "coverage": lora.coverage, "steps": lora.steps,
+             "inputs": lora_inputs(plan, target), "refinedFor": refinement_targets(plan)}
     # the description last: without it nothing counts as kept
     store, name = Store(cache), f"loras/{lora.key}/{lora.refinement}"
     store.put(f"{name}/{FILE_NAME}", lora.weights)
@@ -101,5 +104,5 @@ def _read(store: Store, key: str, refinement: str, target: Target) -> TrainedLor
         return None
     return TrainedLora(
         target.id, key, refinement, weights, first_loss=about["firstLoss"], last_loss=about["lastLoss"],
-        coverage=about["coverage"], reused=True,
+        coverage=about["coverage"], steps=about["steps"], reused=True,
     )

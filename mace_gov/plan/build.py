@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from mace_gov.core.errors import PolicyError
 from mace_gov.documents.anchors import ChosenAnchor, doubtful_anchors
+from mace_gov.documents.detector_info import SMALL_SIDE
 from mace_gov.documents.drawable import Ban, ban_of, erase_only_rule, forbidden
 from mace_gov.documents.method import Esd, Lora, Method, Ridge
 from mace_gov.documents.plan import (
@@ -19,10 +20,10 @@ from mace_gov.documents.plan import (
     SegmenterSettings,
     Target,
 )
-from mace_gov.documents.policy import Category, Concept, Kind, Policy
+from mace_gov.documents.policy import Category, Concept, Kind, Policy, Sampler
 from mace_gov.embedded import vocabulary
 from mace_gov.plan.other_methods import NULLSPACE_LEAK, esd_settings, refine_ridge
-from mace_gov.plan.presets import EMBEDDED, PAPER_GENERATION, PAPER_LORAS, SMALL_TEXT_WIDTH, Preset, paper
+from mace_gov.plan.presets import DEFAULT, PAPER_GENERATION, PAPER_LORAS, PAPER_RATE, Preset, paper
 from mace_gov.plan.templates import templates_for
 
 
@@ -38,11 +39,11 @@ def make_plan(
     """
     anchors = {concept.id: _anchor(concept, chosen or {}) for _, concept in policy.concepts()}
     method, leading = policy.spec.method, leading_kind(policy)
-    small = base.text_width < SMALL_TEXT_WIDTH and method.preset is None
-    preset = EMBEDDED[leading] if small else paper(leading, len(policy.concepts()))
-    loras = {kind: each.lora for kind, each in EMBEDDED.items()} if small else PAPER_LORAS
+    published = method.preset == "paper" or given_in_sums(method)
+    preset = paper(leading, len(policy.concepts())) if published else DEFAULT[leading]
+    loras = PAPER_LORAS if published else {kind: each.lora for kind, each in DEFAULT.items()}
     notes = [
-        f"preset: {'embedded model' if small else 'paper'}, {leading} settings for refinement, fusion and preservation",
+        f"preset: {'paper' if published else 'default'}, {leading} settings for refinement, fusion and preservation",
         *(f"preset: {kind} settings for its LoRAs" for kind in sorted({c.kind for c in policy.spec.categories})),
         *(choice.note(concept) for concept, choice in sorted((chosen or {}).items())),
         *(f"warning: {message}" for _, message in doubtful_anchors(policy, anchors)),
@@ -75,13 +76,15 @@ def make_plan(
         base=base,
         targets=targets,
         templates=templates,
-        refine=_closed_form(method.refine, refine_ridge(method.name, preset.refine, small=small)),
+        refine=_closed_form(method.refine, refine_ridge(method.name, preset.refine)),
+        refine_names="all" if (method.refine.names or preset.names) == "all" else None,
+        refine_tokens="all" if (method.refine.tokens or preset.tokens) == "all" else None,
         fuse=_closed_form(method.fuse, preset.fuse),
         preserve=_preserve(preset, method),
-        esd=esd_settings(method.esd or Esd(), small=small) if method.name == "esd" else None,
+        esd=esd_settings(method.esd or Esd(), embedded=base.embedded) if method.name == "esd" else None,
         segmenter=segmenter,
         exact=True if exact else None,
-        generation=generation_settings(base),
+        generation=generation_settings(base, policy.spec.model.sampler),
         notes=notes,
     )
 
@@ -113,12 +116,25 @@ def leading_kind(policy: Policy) -> Kind:
     return max(counts, key=lambda kind: counts[kind])
 
 
-def generation_settings(base: ModelManifest) -> GenerationSettings:
-    """How pictures are drawn with a base model."""
-    if base.text_width < SMALL_TEXT_WIDTH:
+def given_in_sums(method: Method) -> bool:
+    """Whether a policy gives a scale that multiplies sums, as published: the rest is then as published, too."""
+    kept = method.preserve
+    return any(value is not None for value in (
+        kept.scale, kept.refine_scale, kept.concept_scale, kept.refine_concept_scale, kept.prior_size,
+        kept.namesake_scale))
+
+
+def generation_settings(base: ModelManifest, asked: Sampler | None = None) -> GenerationSettings:
+    """How pictures are drawn with a base model: as the policy says, else as published models are.
+
+    Models of small pictures are of the kind that ships, and drawn as that one is.
+    """
+    usual = PAPER_GENERATION
+    if base.image_size <= SMALL_SIDE:
         sampler = vocabulary().sampler
-        return GenerationSettings(steps=sampler.steps, guidance=sampler.guidance, size=base.image_size, batch=16)
-    return PAPER_GENERATION.model_copy(update={"size": base.image_size})
+        usual = usual.model_copy(update={"steps": sampler.steps, "guidance": sampler.guidance, "batch": 16})
+    given = {name: value for name in ("steps", "guidance") if (value := getattr(asked, name, None)) is not None}
+    return usual.model_copy(update={"size": base.image_size, **given})
 
 
 def _closed_form(asked: Ridge, preset: ClosedForm) -> ClosedForm:
@@ -142,8 +158,13 @@ def _preserve(preset: Preset, method: Method) -> PreserveSettings:
         asked.concept_scale, asked.refine_concept_scale, preset.concept_scale, preset.refine_concept_scale)
     size = asked.prior_size if asked.prior_size or asked.scale is not None else preset.prior_size
     namesakes = preset.namesake_scale if asked.namesake_scale is None else asked.namesake_scale
+    if preset.relative:
+        scale, concept_scale, namesakes = (
+            usual if weight is None else weight for usual, weight in (
+                (scale, asked.weight), (concept_scale, asked.concept_weight), (namesakes, asked.namesake_weight)))
     return PreserveSettings(
-        prior=asked.prior or preset.prior, scale=scale, refine_scale=refine_scale, prior_size=size,
+        prior=asked.prior or preset.prior, relative=True if preset.relative else None, scale=scale,
+        refine_scale=refine_scale, prior_size=size,
         concepts=asked.concepts or [], concept_scale=concept_scale, refine_concept_scale=refine_concept_scale,
         namesake_scale=namesakes or None,
         leak=(asked.leak or NULLSPACE_LEAK) if method.name == "nullspace" else None,
@@ -154,8 +175,11 @@ def _lora(preset: LoraSettings, asked: Lora, *, drawn: bool) -> LoraSettings:
     """Stage 2 settings; a concept that must not be drawn has no training pictures and is refined alone."""
     given = {name: value for name in Lora.model_fields if (value := getattr(asked, name)) is not None}
     # A plan says these only where they depart from what was done before there was a choice.
-    given |= {name: None for name, usual in (("end_of_text", False), ("captions", "picture"))
+    given |= {name: None for name, usual in (("end_of_text", False), ("captions", "picture"), ("stop", 0))
               if given.get(name) == usual}
+    if "learning_rate" in given or given.get("init", "focal") != "focal":
+        # A relative step needs a held at one direction; without one, steps are in the weights' own unit.
+        given = {"learning_rate": PAPER_RATE, "step_size": None, **given}
     if not drawn:
         given["steps"] = 0
     return preset.model_copy(update=given)

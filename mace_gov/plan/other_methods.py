@@ -12,10 +12,6 @@ ESD_EMBEDDED = ESD_PAPER.model_copy(update={"steps": 100, "batch": 10, "learning
 rates between 1e-5 and 3e-3 the best on 10 characters, asked in other wordings and seeds than the audit's (n = 10
 erased, 100 kept, 20 objects): H .000 at 1e-5, .567 at 3e-5, .818 at 1e-4, .378 at 3e-4."""
 
-UCE_EMBEDDED_RIDGE = ClosedForm(relative_ridge=0.01)
-"""Of 0.01, 0.1 and 0.3 (MACE's there), the best on 100 characters and next to it on 10, asked in other wordings and
-seeds than the audit's (n = 100 or 10 erased, 50 or 100 kept, 20 objects): H .964, .941, .912 and .996, .996, 1.000."""
-
 NULLSPACE_RIDGE = ClosedForm(relative_ridge=0.1)
 """Larger than for the other closed forms: within a narrow space little holds the edit back."""
 
@@ -24,14 +20,12 @@ NULLSPACE_LEAK = 0.03
 near to their anchors', and at a tenth everybody else's move a quarter further."""
 
 
-def refine_ridge(method: MethodName, preset: ClosedForm, *, small: bool) -> ClosedForm:
+def refine_ridge(method: MethodName, preset: ClosedForm) -> ClosedForm:
     """Ridge of the method's closed form; ``preset`` is MACE's for the kind of concept."""
-    if method == "nullspace":
-        return NULLSPACE_RIDGE
-    return UCE_EMBEDDED_RIDGE if method == "uce" and small else preset
+    return NULLSPACE_RIDGE if method == "nullspace" else preset
 
 
-def esd_settings(asked: Esd, *, small: bool) -> EsdSettings:
+def esd_settings(asked: Esd, *, embedded: bool) -> EsdSettings:
     """What the policy says, and the preset where it says nothing."""
     given = {name: value for name in Esd.model_fields if (value := getattr(asked, name)) is not None}
-    return (ESD_EMBEDDED if small else ESD_PAPER).model_copy(update=given)
+    return (ESD_EMBEDDED if embedded else ESD_PAPER).model_copy(update=given)

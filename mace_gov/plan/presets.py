@@ -1,4 +1,8 @@
-"""Settings by kind of concept: the published ones, and the re-tuned ones for the small model that ships.
+"""Settings by kind of concept: the default, whose numbers have no dimension, and the published ones.
+
+The default means the same on every model: weights and ridges are shares of what is erased, LoRA steps are shares of
+what a layer answers, and neither depends on the number of templates, captions or concepts nor on the text states'
+length. What the model at hand forgives is found by a search on it (``mace_gov.fitting``).
 
 The published ones are facts from the paper and its runs. There one scale s multiplies the prior and, times a weight w,
 the named concepts: mu P = s (P_prior + w P_concepts) in the fusion. The refinement takes the scale squared. P_prior is
@@ -10,9 +14,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from mace_gov.documents.method import Window
-from mace_gov.documents.plan import ClosedForm, GenerationSettings, LoraSettings
+from mace_gov.documents.plan import ClosedForm, GenerationSettings, LoraSettings, PairedTokens
 from mace_gov.documents.policy import Kind
 
 
@@ -26,14 +31,20 @@ class Preset:
     """Stage 1 ridge."""
     fuse: ClosedForm
     """Stage 3 ridge."""
-    prior: str
-    """general or none."""
+    prior: Literal["vocabulary", "general", "none"]
+    """What is preserved unasked."""
     scale: float
     """Multiplies the prior's matrix."""
     concept_scale: float
     """Multiplies the preserved concepts' matrix."""
     namesake_scale: float = 0.0
     """Multiplies the namesakes' matrix, where the policy bans characters; the paper has none."""
+    relative: bool = False
+    """Whether scales are weights beside what is erased, prompt for prompt."""
+    tokens: PairedTokens = "context"
+    """What the refinement maps."""
+    names: Literal["all", "target"] = "target"
+    """By which names."""
     refine_scale: float | None = None
     """Multiplies the prior's matrix in stage 1; None: as in stage 3."""
     refine_concept_scale: float | None = None
@@ -55,8 +66,11 @@ DOMAIN_WEIGHTS = {
 
 _SCALES = {Kind.OBJECT: 0.0, Kind.CELEBRITY: 1e-4, Kind.EXPLICIT: 7e-7, Kind.STYLE: 1e-4}
 
+PAPER_RATE = 1e-4
+"""AdamW's learning rate, but for objects and explicit content."""
+
 _LORA = LoraSettings(
-    rank=1, steps=50, learning_rate=1e-4, images=8, sampling="cfis", window=PAPER_WINDOW, masks="attention",
+    rank=1, steps=50, learning_rate=PAPER_RATE, images=8, sampling="cfis", window=PAPER_WINDOW, masks="attention",
     init="normal", end_of_text=True, captions="step",
 )
 PAPER_LORAS = {
@@ -90,25 +104,18 @@ def domain_weight(kind: Kind, concepts: int) -> float:
     return known[0][1] if concepts < known[0][0] else known[-1][1]
 
 
-EMBEDDED_WINDOW = Window(start=50, end=300, gamma=0.05)
-"""Where the embedded model decides what it draws, measured by swapping prompts (training/window.py): little above
-t = 300 matters, for it draws anew from the text at every step."""
-
-# Why re-tuned: the embedded model's U-Net is a fiftieth of the size, so that a rank-1 LoRA needs a larger step; two
-# pictures are enough of a concept that is one drawing; a LoRA that listens to its own concept alone (init focal) leaves
-# the anchor's tokens audible, so that the anchor is drawn rather than a blur; and the ridge is large enough to keep the
-# refinement from reading identities out of what little of them leaks into other tokens' states. Tuned on characters.
-EMBEDDED = {
+DEFAULT = {
     kind: Preset(
-        lora=lora.model_copy(update={"learning_rate": 2e-2, "window": EMBEDDED_WINDOW, "images": 2, "init": "focal",
-                                     "end_of_text": None, "captions": None}),
-        refine=ClosedForm(relative_ridge=0.3), fuse=ClosedForm(relative_ridge=0.01),
-        prior="general", scale=2.0, concept_scale=0.5, namesake_scale=1.0,
+        lora=lora.model_copy(update={
+            "steps": 50, "learning_rate": None, "step_size": 0.1, "stop": 0.1, "images": 4, "init": "focal",
+            "end_of_text": None, "captions": None,
+        }),
+        refine=ClosedForm(relative_ridge=1e-3), fuse=ClosedForm(relative_ridge=1e-3), prior="vocabulary",
+        scale=1.0, concept_scale=1.0, namesake_scale=0.5, relative=True, tokens="all", names="all",
     )
     for kind, lora in PAPER_LORAS.items()
 }
+"""Where the search begins. ``a`` is held at its concept's own direction (init focal), so that a LoRA is heard by
+nothing else and a step can be told as a share of what its layer answers."""
 
 PAPER_GENERATION = GenerationSettings(steps=50, guidance=7.5, size=512, batch=4)
-
-SMALL_TEXT_WIDTH = 768
-"""Text states narrower than this mean the embedded model or one of its kind: no published model is that small."""

@@ -127,15 +127,15 @@ SETTINGS: Mapping[type[Written], Mapping[str, Setting | None]] = {
         "categories": None, "gate": None,
     },
     # Whether another base model is easier to pass with, nobody can tell from its name.
-    ModelRef: {"ref": Setting(unknown), "revision": Setting(pinned)},
+    ModelRef: {"ref": Setting(unknown), "revision": Setting(pinned), "sampler": Setting(unknown)},
     Method: {
         "preserve": None,
-        **dict.fromkeys(("name", "preset", "seed", "refine", "lora", "fuse", "esd", "segmenter"), HOW),
+        **dict.fromkeys(("name", "preset", "seed", "refine", "lora", "fuse", "esd", "segmenter", "fit"), HOW),
     },
     Preserve: {
         "concepts": None,
         **dict.fromkeys(("prior", "scale", "refine_scale", "prior_size", "concept_scale", "refine_concept_scale",
-                         "namesake_scale", "leak"), HOW),
+                         "namesake_scale", "leak", "weight", "concept_weight", "namesake_weight"), HOW),
     },
     Audit: {
         "prompts": None, "seeds": Setting(more), "unrelated": Setting(more), "suites": None,

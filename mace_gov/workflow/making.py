@@ -26,7 +26,6 @@ from mace_gov.documents.plan import ErasurePlan, ModelManifest
 from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.verdict import Verdict
 from mace_gov.gate.decide import decide
-from mace_gov.plan.build import generation_settings
 from mace_gov.policy.load import LoadedPolicy
 from mace_gov.preflight.checks import check_machine, check_plan, check_sight, model_bytes
 from mace_gov.record.versions import find, highest_number, new_version, version_folder
@@ -81,6 +80,7 @@ def apply(
     from mace_gov.audit.engine import audit, check_detectors
     from mace_gov.diffusion.manifest import read_manifest
     from mace_gov.erase.engine import erase
+    from mace_gov.fitting.fit import fit
     from mace_gov.record.lineage import prepare_lineage, publish, record_lineage
 
     policy, inputs = loaded.policy, Inputs(plugins=tuple(plugins), calibrations=registry / "calibrations")
@@ -92,6 +92,7 @@ def apply(
     cache = registry / "cache"
     with working(progress, "opening MLflow"):
         recorded = prepare_lineage(registry, policy.metadata.name)
+    plan = fit(policy, plan, cache=cache, device=device, progress=progress)
     above = _highest_taken(registry, policy.metadata.name, recorded, progress)
     with ExitStack() as undo:
         with new_version(registry, policy.metadata.name, above=above) as (number, folder):
@@ -154,7 +155,7 @@ def audit_model(
         final = registry / "audits" / policy.metadata.name / str(number)
         refuse_taken(report_place(None, final, reports), None)
         seen = audit(
-            policy, plan.base, governed, generation_settings(plan.base), folder / "evidence",
+            policy, plan.base, governed, plan.generation, folder / "evidence",
             cache=registry / "cache", device=device, progress=progress, trained_on=plan.templates, inputs=inputs,
         )
         verified, verdict = _attest(
@@ -178,15 +179,18 @@ def erase_model(
     for folder in (out, extras):
         if folder.exists() and any(folder.iterdir()):
             raise UsageError(f"{folder} exists and is not empty, expected a new folder", hint="Give another --out.")
-    _, plan = plan_policy(
+    loaded, plan = plan_policy(
         path, model=model, revision=revision, unmeasured=unmeasured, exact=exact, registry=registry, asks=False,
         judges=False,
     )
     check_machine(None, out.parent, registry, needs=model_bytes(plan))
     from mace_gov.erase.engine import erase
+    from mace_gov.fitting.fit import fit
 
+    progress, cache = progress or Silent(), registry / "cache"
+    plan = fit(loaded.policy, plan, cache=cache, device=device, progress=progress)
     with new_folder(extras) as scratch:
-        record = erase(plan, scratch, cache=registry / "cache", device=device, progress=progress or Silent())
+        record = erase(plan, scratch, cache=cache, device=device, progress=progress)
         write_bytes(scratch / "erasure.json", record.canonical())
         if out.exists():
             out.rmdir()

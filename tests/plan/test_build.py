@@ -1,51 +1,64 @@
 import pytest
 
-from mace_gov.documents.policy import Kind
+from mace_gov.documents.policy import Kind, Sampler
+from mace_gov.embedded import vocabulary
 from mace_gov.plan.build import make_plan
-from mace_gov.plan.other_methods import ESD_EMBEDDED, ESD_PAPER, NULLSPACE_LEAK, NULLSPACE_RIDGE, UCE_EMBEDDED_RIDGE
-from mace_gov.plan.presets import EMBEDDED, PAPER_LORAS, domain_weight, paper
+from mace_gov.plan.other_methods import ESD_EMBEDDED, ESD_PAPER, NULLSPACE_LEAK, NULLSPACE_RIDGE
+from mace_gov.plan.presets import DEFAULT, PAPER_LORAS, PAPER_RATE, domain_weight, paper
 from mace_gov.plan.templates import templates_for
 from tests import factories
 
 
-def manifest(width: int):
-    return factories.plan().base.model_copy(update={"text_width": width, "image_size": 512 if width == 768 else 64})
+def manifest(width: int, side: int = 512):
+    return factories.plan().base.model_copy(update={"text_width": width, "image_size": side, "embedded": side == 32})
 
 
-def test_paper_settings_fill_what_the_policy_leaves_out():
+def with_block(block):
     policy = factories.policy()
-    made = make_plan(policy, manifest(768))
+    method = type(policy.spec.method).model_validate(block)
+    return policy.model_copy(update={"spec": policy.spec.model_copy(update={"method": method})})
+
+
+def test_the_default_is_one_for_all_models_and_has_no_dimension():
+    policy = factories.policy()
     kind = policy.spec.categories[0].kind
-    published = paper(kind, len(policy.concepts()))
-    assert made.targets[0].lora == PAPER_LORAS[kind]
-    assert made.preserve.scale == published.scale and made.preserve.refine_scale == published.refine_scale
-    assert made.generation.size == 512 and made.generation.steps == 50
+    for base in (manifest(768), manifest(320), manifest(2048), manifest(640, 32)):
+        made = make_plan(policy, base)
+        assert made.targets[0].lora == DEFAULT[kind].lora
+        assert made.preserve.relative and made.preserve.scale == DEFAULT[kind].scale
+        assert made.refine == DEFAULT[kind].refine and made.refine.ridge is None and made.refine_tokens == "all"
+        assert made.targets[0].lora.learning_rate is None and made.targets[0].lora.step_size
     assert len(made.templates) == 30
 
 
 def test_what_the_policy_says_wins_field_by_field():
-    policy = factories.policy()
-    method = type(policy.spec.method).model_validate(
-        {
-            "refine": {"ridge": 7, "templates": ["one {}"]},
-            "lora": {"steps": 3},
-            "preserve": {"prior": "none", "scale": 0},
-        }
-    )
-    changed = policy.model_copy(update={"spec": policy.spec.model_copy(update={"method": method})})
-    made = make_plan(changed, manifest(768))
-    kind = policy.spec.categories[0].kind
-    assert made.refine.ridge == 7 and made.refine.relative_ridge is None
+    made = make_plan(with_block({
+        "refine": {"ridge": 7, "templates": ["one {}"], "tokens": "context"}, "lora": {"steps": 3},
+        "preserve": {"prior": "none", "weight": 0},
+    }), manifest(768))
+    kind = factories.policy().spec.categories[0].kind
+    assert made.refine.ridge == 7 and made.refine.relative_ridge is None and made.refine_tokens is None
     assert made.templates == ["one {}"] and made.targets[0].lora.steps == 3
-    assert made.targets[0].lora.learning_rate == PAPER_LORAS[kind].learning_rate
-    assert made.preserve.prior == "none" and made.preserve.scale == 0
-    assert made.fuse == paper(kind, 1).fuse
+    assert made.targets[0].lora.step_size == DEFAULT[kind].lora.step_size
+    assert made.preserve.prior == "none" and made.preserve.scale == 0 and made.preserve.relative
+    assert made.fuse == DEFAULT[kind].fuse
 
 
-def test_small_models_get_their_own_presets_and_the_plan_says_so():
-    made = make_plan(factories.policy(), manifest(256))
-    assert made.refine == EMBEDDED[made.targets[0].kind].refine
-    assert any("embedded" in note for note in made.notes)
+def test_a_learning_rate_or_another_beginning_makes_steps_absolute():
+    for lora, rate in (({"learningRate": 0.02}, 0.02), ({"init": "normal"}, PAPER_RATE)):
+        made = make_plan(with_block({"lora": lora}), manifest(768)).targets[0].lora
+        assert made.learning_rate == rate and made.step_size is None
+
+
+def test_models_of_small_pictures_are_drawn_as_the_one_that_ships_unless_the_policy_says():
+    policy = factories.policy()
+    assert make_plan(policy, manifest(768)).generation.steps == 50
+    small = make_plan(policy, manifest(1024, 32)).generation
+    assert small.steps == vocabulary().sampler.steps and small.size == 32
+    ref = policy.spec.model.model_copy(update={"sampler": Sampler(steps=7, guidance=2.0)})
+    told = policy.model_copy(update={"spec": policy.spec.model_copy(update={"model": ref})})
+    assert make_plan(told, manifest(768)).generation.model_dump() == {
+        "steps": 7, "guidance": 2.0, "size": 512, "batch": 4}
 
 
 def test_templates_are_thirty_and_distinct_for_every_kind():
@@ -61,13 +74,12 @@ def of_method(name: str, **block):
 
 def test_each_method_brings_its_own_settings_and_no_other_plan_changes():
     assert make_plan(of_method("esd"), manifest(768)).esd == ESD_PAPER
-    asked = make_plan(of_method("esd", esd={"steps": 7}), manifest(256)).esd
+    asked = make_plan(of_method("esd", esd={"steps": 7}), manifest(640, 32)).esd
     assert asked.steps == 7 and asked.learning_rate == ESD_EMBEDDED.learning_rate
     null = make_plan(of_method("nullspace"), manifest(768))
     assert null.refine == NULLSPACE_RIDGE and null.preserve.leak == NULLSPACE_LEAK
     null = make_plan(of_method("nullspace", refine={"ridge": 2}, preserve={"leak": 0.5}), manifest(768))
     assert null.refine.ridge == 2 and null.preserve.leak == 0.5
-    assert make_plan(of_method("uce"), manifest(256)).refine == UCE_EMBEDDED_RIDGE
     assert make_plan(of_method("uce"), manifest(768)).refine == make_plan(of_method("mace"), manifest(768)).refine
     plain = make_plan(factories.policy(), manifest(768)).to_json()
     assert "esd" not in plain and "leak" not in plain["preserve"]  # plans signed before these existed keep their digest
@@ -91,17 +103,12 @@ def test_between_published_counts_the_weight_grows_steadily():
     assert weights == sorted(weights) and 8e3 < weights[1] < 8e4 < weights[3] < 2e5
 
 
-def with_block(block):
-    policy = factories.policy()
-    method = type(policy.spec.method).model_validate(block)
-    return policy.model_copy(update={"spec": policy.spec.model_copy(update={"method": method})})
-
-
 def test_the_preset_named_for_the_paper_holds_on_every_model():
-    made = make_plan(with_block({"preset": "paper"}), manifest(256))
-    published = make_plan(factories.policy(), manifest(768))
-    assert made.refine == published.refine and made.preserve == published.preserve
-    assert [target.lora for target in made.targets] == [target.lora for target in published.targets]
+    kind = factories.policy().spec.categories[0].kind
+    made, other = (make_plan(with_block({"preset": "paper"}), manifest(width)) for width in (256, 768))
+    assert made.refine == other.refine == paper(kind, 1).refine and made.preserve == other.preserve
+    assert made.targets[0].lora == other.targets[0].lora == PAPER_LORAS[kind]
+    assert made.preserve.relative is None and made.refine_tokens is None
 
 
 def test_a_scale_that_the_policy_gives_counts_in_both_stages_plainly():
@@ -114,8 +121,16 @@ def test_a_scale_that_the_policy_gives_counts_in_both_stages_plainly():
     assert (apart.scale, apart.refine_scale, apart.prior_size) == (3, 0.5, 100)
 
 
-def test_plans_of_the_small_preset_say_nothing_of_the_published_choices():
+def test_a_scale_of_sums_without_a_preset_takes_the_rest_from_the_paper_and_says_so():
+    made = make_plan(with_block({"preserve": {"scale": 0.2}}), manifest(768))
+    kind = factories.policy().spec.categories[0].kind
+    assert made.preserve.relative is None and made.preserve.scale == 0.2
+    assert made.refine == paper(kind, 1).refine and any(note.startswith("preset: paper") for note in made.notes)
+
+
+def test_plans_say_nothing_of_choices_that_are_as_before_there_was_one():
     lora = make_plan(factories.policy(), manifest(256)).to_json()["targets"][0]["lora"]
     assert "endOfText" not in lora and "captions" not in lora
-    told = make_plan(with_block({"lora": {"endOfText": False, "captions": "picture"}}), manifest(768)).targets[0].lora
-    assert told.end_of_text is None and told.captions is None
+    block = {"lora": {"endOfText": False, "captions": "picture", "stop": 0}}
+    told = make_plan(with_block(block), manifest(768)).targets[0].lora
+    assert told.end_of_text is None and told.captions is None and told.stop is None

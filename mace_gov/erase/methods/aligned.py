@@ -14,6 +14,7 @@ import torch
 
 from mace_gov.diffusion.text import TextReader, Tokens
 from mace_gov.documents.plan import ErasurePlan
+from mace_gov.erase.moments import own_pairs
 
 
 def aligned_pairs(source: Tokens, target: Tokens) -> list[tuple[int, int]]:
@@ -21,11 +22,9 @@ def aligned_pairs(source: Tokens, target: Tokens) -> list[tuple[int, int]]:
 
     Where the target has more tokens than the anchor, its first ones all go to the anchor's first.
     """
-    if source.own is None or target.own is None:
-        raise ValueError("both prompts must know the concept's own tokens")
+    own = own_pairs(source, target)
     shift = target.own[1] - source.own[1]
-    stop = min(len(source.ids), len(target.ids) - shift)
-    return [(i, max(i + shift, target.own[0])) for i in range(source.own[0], stop)]
+    return own + [(i, i + shift) for i in range(source.own[1], min(len(source.ids), len(target.ids) - shift))]
 
 
 def aligned_moments(

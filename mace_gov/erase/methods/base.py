@@ -31,6 +31,8 @@ class Erasure:
     """Wall time by stage."""
     warnings: list[str]
     """What looked odd."""
+    left: float | None = None
+    """See ``erase.refine.Refinement.left``."""
 
 
 class EraseMethod(Protocol):

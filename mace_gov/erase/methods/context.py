@@ -35,7 +35,7 @@ def context(plan: ErasurePlan, pipe, *, cache: Path | None, progress: Progress) 
     clock, reader = Stopwatch(), JointReader(pipe)
     with clock.stage("preserve"), working(progress, "reading what is preserved"):
         preserve = torch.zeros(reader.width, reader.width, dtype=torch.float64)
-        for weight, captions in weighted_captions(plan):
+        for weight, captions in weighted_captions(plan, reader.tokenizer):
             preserve += weight * second_moment(reader.states(captions), reader.width)
     with clock.stage("refine"):
         a, c = torch.zeros_like(preserve), torch.zeros_like(preserve)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
 import torch
 
+from mace_gov.core.errors import NumericalError
 from mace_gov.core.progress import Progress, working
 from mace_gov.diffusion.projections import projections
 from mace_gov.diffusion.text import TextReader
@@ -17,7 +19,7 @@ from mace_gov.documents.plan import ErasurePlan, Target
 from mace_gov.documents.reuse import drawable, refinement_key
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.focal import focal_directions
-from mace_gov.erase.fuse import fuse, naive_sum
+from mace_gov.erase.fuse import fuse, kept_shares, naive_sum
 from mace_gov.erase.lora import factors, train, training_fit
 from mace_gov.erase.methods.base import Erasure, Stopwatch, about, condition_warnings
 from mace_gov.erase.moments import target_moments
@@ -26,6 +28,9 @@ from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.refine import Refinement, refine
 from mace_gov.erase.reuse import TrainedLora, finished, keep, recall
 from mace_gov.erase.texts import kept_reader
+
+MOST_LEFT, LEAST_KEPT = 0.5, 0.2
+"""Bounds of what is an erasure at all: see ``check_moved`` and ``check_kept``."""
 
 Fusion = Literal["closed-form", "sum", "none"]
 """closed-form is the method; sum and none are for the ablation."""
@@ -44,9 +49,11 @@ def mace(
             preserve, kept = (preserve_term(reader, plan, cache, progress, stage) for stage in ("refine", "fuse"))
         with clock.stage("refine"):
             refined = refine(reader, plan, preserve, progress.start("refining", len(plan.targets)))
+            check_moved(refined.left)
         trained = [target for target in plan.targets if target.lora.steps > 0 and drawable(plan, target)]
         trained = trained if fusion != "none" else []
         loras = _loras(plan, trained, pipe, reader, refined, preserve, cache, progress, clock)
+        check_trained(loras)
         systems = [refined.system.record]
         delta = ErasureDelta(refined.matrix)
         if loras:
@@ -56,10 +63,49 @@ def mace(
                     delta = naive_sum(refined.matrix, learnt)
                 else:
                     delta, system = fuse(refined.matrix, refined.total, _moment(reader, plan), learnt, plan.fuse,
-                                         kept, progress.start("fusing", len(learnt)))
+                                         kept, progress.start("fusing", len(learnt)),
+                                         as_refined=bool(plan.preserve.relative))
                     systems.append(system.record)
+                    shares = kept_shares(system, _moment(reader, plan), _own(reader, plan), learnt)
+                    check_kept(shares)
+                    loras = [replace(lora, kept=shares[lora.concept]) for lora in loras]
     delta = ErasureDelta(delta.matrix, delta.left, delta.right, about(plan, fusion if loras else "none"))
-    return Erasure(delta, systems, loras, clock.seconds, condition_warnings(systems) + _warnings(plan, loras))
+    return Erasure(delta, systems, loras, clock.seconds, condition_warnings(systems) + _warnings(plan, loras),
+                   refined.left)
+
+
+def check_moved(left: float) -> None:
+    """Raise NumericalError when a refinement leaves its targets more than half way from their anchors."""
+    if left > MOST_LEFT:
+        raise NumericalError(
+            f"refine: {left:.0%} of the way from the targets to their anchors is left, expected at most "
+            f"{MOST_LEFT:.0%}: the concepts would be drawn as before",
+            hint="Lower preserve.weight (or preserve.scale and conceptScale), or refine.relativeRidge.")
+
+
+def check_trained(loras: Sequence[TrainedLora]) -> None:
+    """Raise NumericalError for LoRAs that do not suppress the attention that they were trained to suppress."""
+    idle = [f"'{lora.concept}' ({lora.first_loss:.4g} before, {lora.last_loss:.4g} after)"
+            for lora in loras if lora.last_loss >= lora.first_loss]
+    if idle:
+        raise NumericalError(
+            f"lora: the attention loss did not fall for {', '.join(idle)}, expected less after training than before",
+            hint="Raise lora.stepSize or lora.learningRate, or lora.steps; 0 steps leave stages 2 and 3 out.")
+
+
+def check_kept(shares: Mapping[str, float]) -> None:
+    """Raise NumericalError when the fusion keeps less than a fifth of a LoRA: training it would have been in vain."""
+    lost = [f"'{concept}' ({share:.1%})" for concept, share in sorted(shares.items()) if share < LEAST_KEPT]
+    if lost:
+        raise NumericalError(
+            f"fuse: of the LoRAs of {', '.join(lost)} less than {LEAST_KEPT:.0%} is kept",
+            hint="Lower preserve.weight (or preserve.scale and conceptScale), or fuse.relativeRidge.")
+
+
+def _own(reader: TextReader, plan: ErasurePlan) -> Callable[[str], torch.Tensor]:
+    """What gives a concept's own states [n own, d]."""
+    targets = {target.id: target for target in plan.targets}
+    return lambda concept: target_moments(reader, plan, targets[concept]).own
 
 
 def _moment(reader: TextReader, plan: ErasurePlan) -> Callable[[str], torch.Tensor]:
@@ -116,7 +162,8 @@ def _batches(
 def _together(targets: list[Target], most: int) -> Iterator[list[Target]]:
     """Targets that can share their forward passes, ``most`` at a time."""
     def shared(target: Target) -> tuple:
-        return target.lora.rank, target.lora.steps, target.lora.learning_rate, target.lora.init
+        lora = target.lora
+        return lora.rank, lora.steps, lora.learning_rate or 0.0, lora.step_size or 0.0, lora.stop or 0.0, lora.init
 
     for _, alike in groupby(sorted(targets, key=shared), key=shared):
         group = list(alike)
@@ -144,9 +191,6 @@ def _warnings(plan: ErasurePlan, loras: list[TrainedLora]) -> list[str]:
         warnings.append(f"trained on the refinement of other targets and kept: {', '.join(elsewhere)}; "
                         "--exact trains them anew")
     for lora in loras:
-        if lora.last_loss >= lora.first_loss:
-            warnings.append(f"{lora.concept}: training did not lower the attention "
-                            f"({lora.first_loss:.3g} to {lora.last_loss:.3g})")
         if lora.coverage is not None and not 0.02 <= lora.coverage <= 0.9:
             warnings.append(f"{lora.concept}: the masks cover {lora.coverage:.0%} of the pictures")
     undrawn = [target.id for target in plan.targets if not drawable(plan, target)]

@@ -1,0 +1,105 @@
+"""Settings from mild to strong, without a picture: what each leaves of the targets, what it does to everything else.
+
+Two numbers without a dimension decide the closed form: the prior's weight and the ridge. Each pair of them gives
+
+    left  =  sum |M e_s - e_t|^2 / sum |e_s - e_t|^2          0: mapped whole, 1: untouched
+    harm  =  sum |M e_p - e_p|^2 / sum |e_p|^2                over captions that the prior does not hold
+
+with M the refinement's matrix. The pairs that no other beats in both are the line.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from mace_gov.core.errors import NumericalError
+from mace_gov.core.progress import Progress
+from mace_gov.diffusion.text import TextReader
+from mace_gov.documents.fit import FitPoint
+from mace_gov.documents.plan import ErasurePlan
+from mace_gov.erase.methods.mace import MOST_LEFT
+from mace_gov.erase.preserve import held_out_moment, preserve_term
+from mace_gov.erase.refine import solve, summed
+from mace_gov.plan.fitting import at
+
+WEIGHTS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+"""How much the prior counts beside what is erased."""
+RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""Multiples of the mean eigenvalue of what is erased."""
+LENGTH = 16
+"""Points of a line at most."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """The points, and what gives the refinement's matrix M [d, d] of each."""
+
+    points: list[FitPoint]
+    """From mild to strong."""
+    matrix: Callable[[FitPoint], torch.Tensor]
+    """M [d, d] float64."""
+
+
+def line(
+    reader: TextReader, plan: ErasurePlan, cache: Path | None, progress: Progress, *, weights: tuple[float, ...],
+    ridges: tuple[float | None, ...],
+) -> Line:
+    """The line of a plan over these weights and ridges; None for the ridges that the plan has.
+
+    Raises NumericalError when no point of it is an erasure.
+    """
+    parts = {weight: preserve_term(reader, at(plan, weight, None), cache, progress, "refine", hold_out=True)
+             for weight in weights}
+    held = held_out_moment(reader, plan, cache, progress)
+    pairs, _ = summed(reader, plan, progress.start("reading what is erased", len(plan.targets)))
+
+    def matrix(weight: float, ridge: float | None) -> torch.Tensor:
+        return solve(pairs.a, pairs.c, at(plan, weight, ridge).refine, parts[weight])[0]
+
+    found = []
+    for weight in weights:
+        for ridge in ridges:
+            try:
+                k = matrix(weight, ridge)
+            except NumericalError:
+                continue  # too little holds this one: a point that nobody should choose
+            found.append(FitPoint(weight=weight, relative_ridge=ridge, left=round(pairs.left(k), 4),
+                                  harm=round(harm(held, k), 4)))
+    points = thinned(unbeaten([point for point in found if point.left <= MOST_LEFT]))
+    if not points:
+        raise NumericalError(
+            f"fit: no setting leaves less than {MOST_LEFT:.0%} of the way from the targets to their anchors",
+            hint="Give anchors that are nearer to the concepts, or preserve fewer of their neighbours.")
+    return Line(points, lambda point: matrix(point.weight, point.relative_ridge))
+
+
+def harm(moment: torch.Tensor, matrix: torch.Tensor) -> float:
+    """sum |M e - e|^2 / sum |e|^2 from the moment sum e e^T [d, d] and M [d, d]."""
+    change = matrix - torch.eye(len(matrix), dtype=matrix.dtype)
+    return float(((change @ moment) * change).sum() / moment.trace())
+
+
+def unbeaten(points: list[FitPoint]) -> list[FitPoint]:
+    """Those that no other beats in both left and harm, from mild to strong."""
+    kept: list[FitPoint] = []
+    for point in sorted(points, key=lambda p: (p.left, p.harm)):
+        if not kept or point.harm < kept[-1].harm:
+            kept.append(point)
+    return kept[::-1]
+
+
+def thinned(points: list[FitPoint]) -> list[FitPoint]:
+    """At most ``LENGTH`` of them, evenly spread in the logarithm of what is left."""
+    if len(points) <= LENGTH:
+        return points
+    logs = [math.log(max(point.left, 1e-6)) for point in points]
+    steps = [logs[0] + (logs[-1] - logs[0]) * n / (LENGTH - 1) for n in range(LENGTH)]
+    chosen = {min(range(len(points)), key=lambda n: abs(logs[n] - step)) for step in steps}
+    return [points[n] for n in sorted(chosen)]
+
+

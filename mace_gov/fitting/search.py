@@ -1,0 +1,51 @@
+"""Pictures along a line of settings: a bisection for the mildest point that erases, then a margin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from mace_gov.documents.fit import FitPoint, FitTrial
+
+ERASED = 0.05
+"""Share of pictures that may still show what is banned at a point that counts as erasing. LoRAs are for those."""
+
+MARGIN = 0.7
+"""What the chosen point may leave, as a share of what the mildest point that erases leaves: few pictures cannot tell
+0 % from 5 %, and the more is left, the more is drawn."""
+
+LEFT_UNSEEN = 0.1
+"""What a point may leave where no detector can look (docs/methods.md has what was drawn at which share)."""
+
+
+def bisect(
+    points: Sequence[FitPoint], look: Callable[[int], FitTrial | None]
+) -> tuple[int | None, list[FitTrial]]:
+    """The mildest point that erases, and every trial.
+
+    points: from mild to strong. look: a trial at a point; None when the budget is spent. Returns None for the point
+    when none of those tried erased.
+    """
+    low, high, erases, trials = 0, len(points) - 1, None, []
+    at = nearest(points, LEFT_UNSEEN)
+    while low <= high:
+        trial = look(at)
+        if trial is None:
+            break
+        trials.append(trial)
+        if trial.drawn <= ERASED * trial.asked:
+            erases, high = at, at - 1
+        else:
+            low = at + 1
+        at = (low + high) // 2
+    return erases, trials
+
+
+def with_margin(points: Sequence[FitPoint], erases: int) -> int:
+    """The mildest point that leaves no more than ``MARGIN`` of what the point ``erases`` leaves, or the strongest."""
+    wanted = MARGIN * points[erases].left
+    return next((n for n in range(erases, len(points)) if points[n].left <= wanted), len(points) - 1)
+
+
+def nearest(points: Sequence[FitPoint], left: float) -> int:
+    """The mildest point that leaves at most ``left``, or the strongest."""
+    return next((n for n, point in enumerate(points) if point.left <= left), len(points) - 1)

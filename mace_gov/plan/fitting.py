@@ -1,0 +1,88 @@
+"""What a fit will search, what it may cost, and what one found before: said before anything runs. No torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from mace_gov.core.canonical import canonical_json, digest_of
+from mace_gov.core.progress import Progress, Silent
+from mace_gov.core.store import Store
+from mace_gov.documents.fit import Fit
+from mace_gov.documents.plan import ClosedForm, ErasurePlan
+from mace_gov.documents.policy import Policy
+
+FEWEST, MOST, MINUTES = 24, 100, 10.0
+"""Pictures of a trial, one of each concept between these bounds, and minutes, unless the policy names a budget."""
+
+TRIALS = 5
+"""Trials that a budget is for: one of the base, and four that halve a line of settings."""
+
+JOINT_ATTENTION = ("sd3", "flux")
+"""Families whose method has no line of settings yet."""
+
+
+def searched(policy: Policy, plan: ErasurePlan) -> list[str]:
+    """The settings that the policy leaves to the model at hand; empty when there is nothing to fit."""
+    method = policy.spec.method
+    if (plan.method != "mace" or plan.base.family in JOINT_ATTENTION or not plan.preserve.relative
+            or plan.preserve.prior == "none"):
+        return []
+    given = method.refine.ridge is not None or method.refine.relative_ridge is not None
+    return [*(["preserve.weight"] if method.preserve.weight is None else []),
+            *([] if given else ["refine.relativeRidge"])]
+
+
+def pictures(policy: Policy, plan: ErasurePlan) -> int:
+    """Pictures that a fit may draw."""
+    budget = policy.spec.method.fit
+    if budget is not None and budget.pictures is not None:
+        return budget.pictures
+    return TRIALS * min(max(len(plan.targets), FEWEST), MOST)
+
+
+def minutes(policy: Policy) -> float:
+    """Minutes that a fit's trials may take."""
+    budget = policy.spec.method.fit
+    return MINUTES if budget is None or budget.minutes is None else budget.minutes
+
+
+VERSION = 1
+"""Raised whenever the same plan would be fitted otherwise."""
+
+
+def kept_fit(plan: ErasurePlan, cache: Path, progress: Progress | None = None) -> Fit | None:
+    """What was found for just this plan before; None when it was not, or is not what was kept."""
+    store = Store(cache)
+    data = store.get(_name(plan))
+    store.tell(progress or Silent())
+    return None if data is None else Fit.from_json(json.loads(data))
+
+
+def keep_fit(plan: ErasurePlan, made: Fit, cache: Path) -> None:
+    """Keep what was found for a plan, which is the one that was not fitted yet."""
+    Store(cache).put(_name(plan), canonical_json(made.to_json()))
+
+
+def fitted(plan: ErasurePlan, made: Fit) -> ErasurePlan:
+    """The plan with the settings of a fit's chosen point, and LoRAs for the concepts that need one."""
+    point, targets = made.line[made.chosen], plan.targets
+    if made.loras is not None:
+        still = set(made.loras)
+        targets = [target if target.id in still else target.model_copy(
+            update={"lora": target.lora.model_copy(update={"steps": 0})}) for target in targets]
+    return at(plan, point.weight, point.relative_ridge).model_copy(update={"targets": targets, "fit": made})
+
+
+def at(plan: ErasurePlan, weight: float, ridge: float | None) -> ErasurePlan:
+    """The plan with another weight and, unless None, another ridge of the refinement."""
+    changed: dict[str, object] = {"preserve": plan.preserve.model_copy(update={"scale": weight})}
+    if ridge is not None:
+        changed["refine"] = ClosedForm(relative_ridge=ridge)
+    return plan.model_copy(update=changed)
+
+
+def _name(plan: ErasurePlan) -> str:
+    bare = plan.model_copy(update={"notes": [], "fit": None}).to_json()
+    del bare["base"]
+    return f"fits/{digest_of({'what': f'fit/v{VERSION}', 'base': plan.base.digest, 'plan': bare})}.json"

@@ -1,0 +1,117 @@
+"""The verb on the tiny model: what it asks, what it moves and what it leaves alone, and that it is kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from mace_gov.core.errors import DetectorError
+from mace_gov.core.progress import Silent
+from mace_gov.diffusion.manifest import read_manifest
+from mace_gov.documents.audit import DetectorCard
+from mace_gov.documents.method import Method
+from mace_gov.fitting import fit as module
+from mace_gov.fitting.fit import fit
+from mace_gov.plan.build import make_plan
+from mace_gov.plan.fitting import kept_fit, pictures, searched
+from tests import factories
+
+
+class Sees:
+    """A detector that finds what is banned in the pictures of its first ``count`` batches, and in none after them."""
+
+    name, threshold = "sees", 0.5
+
+    def __init__(self, count: int) -> None:
+        self.count, self.asked = count, 0
+
+    def looks_for(self, query) -> bool:
+        return True
+
+    def score(self, images, queries) -> list[float]:
+        self.asked += 1
+        return [float(self.asked <= self.count)] * len(images)
+
+    def card(self) -> DetectorCard:
+        return DetectorCard(name=self.name, version="1", threshold=self.threshold)
+
+
+def asked_of(tiny_model, **method):
+    """A policy for the tiny model and its plan."""
+    policy = factories.policy()
+    block = Method.model_validate({"refine": {"templates": ["a photo of {}", "{} here"]},
+                                   "preserve": {"prior": "general"}, **method})
+    policy = policy.model_copy(update={"spec": policy.spec.model_copy(update={"method": block})})
+    plan = make_plan(policy, read_manifest(str(tiny_model)))
+    steps = plan.generation.model_copy(update={"steps": 2})
+    return policy, plan.model_copy(update={"generation": steps})
+
+
+def test_the_mildest_setting_that_erases_is_in_the_plan_and_how_it_was_found(tiny_model, tmp_path):
+    policy, plan = asked_of(tiny_model)
+    sees = Sees(1)  # the base alone
+    made = fit(policy, plan, cache=tmp_path, detector=lambda _spec: sees)
+    assert made.fit.by == "pictures" and made.fit.detectors == ["sees"]
+    point = made.fit.line[made.fit.chosen]
+    assert made.preserve.scale == point.weight and made.refine.relative_ridge == point.relative_ridge
+    assert all(trial.drawn == 0 for trial in made.fit.trials) and made.fit.base_drawn == made.fit.base_asked > 0
+    assert made.fit.loras == [] and {target.lora.steps for target in made.targets} == {0}
+    assert sees.asked == 1 + len(made.fit.trials)
+    assert made.content_digest() != plan.content_digest()
+
+
+def test_concepts_that_the_closed_form_does_not_erase_keep_their_loras(tiny_model, tmp_path):
+    policy, plan = asked_of(tiny_model)
+    made = fit(policy, plan, cache=tmp_path, detector=lambda _spec: Sees(99))
+    assert made.fit.loras is None and all(target.lora.steps for target in made.targets)
+    assert all(trial.drawn for trial in made.fit.trials)
+
+
+def test_a_second_run_draws_nothing_and_gives_the_same(tiny_model, tmp_path, monkeypatch):
+    policy, plan = asked_of(tiny_model)
+    first = fit(policy, plan, cache=tmp_path, detector=lambda _spec: Sees(1))
+    monkeypatch.setattr(module, "load_pipeline", lambda *_args, **_kwargs: pytest.fail("it was known"))
+    assert fit(policy, plan, cache=tmp_path, detector=lambda _spec: Sees(99)) == first
+    assert kept_fit(plan, tmp_path) == first.fit
+    other = plan.model_copy(update={"seed": plan.seed + 1})
+    assert kept_fit(other, tmp_path) is None
+
+
+def test_numbers_that_the_policy_gives_are_not_moved(tiny_model, tmp_path):
+    policy, plan = asked_of(tiny_model, preserve={"prior": "general", "weight": 0.25}, lora={"steps": 3})
+    made = fit(policy, plan, cache=tmp_path, detector=lambda _spec: Sees(1))
+    assert {point.weight for point in made.fit.line} == {0.25} and made.preserve.scale == 0.25
+    assert {target.lora.steps for target in made.targets} == {3}
+    policy, plan = asked_of(tiny_model, refine={"relativeRidge": 0.02, "templates": ["a photo of {}"]})
+    made = fit(policy, plan, cache=tmp_path, detector=lambda _spec: Sees(1))
+    assert made.refine.relative_ridge == 0.02 and {point.relative_ridge for point in made.fit.line} == {None}
+
+
+@pytest.mark.parametrize("method", [
+    {"preset": "paper"}, {"name": "uce"}, {"name": "esd"}, {"preserve": {"scale": 0.1}},
+    {"preserve": {"prior": "none"}}, {"preserve": {"weight": 1}, "refine": {"ridge": 1}},
+])
+def test_where_nothing_is_left_open_nothing_is_searched(tiny_model, tmp_path, method):
+    policy, plan = asked_of(tiny_model, **method)
+    assert searched(policy, plan) == []
+    assert fit(policy, plan, cache=tmp_path, detector=lambda _spec: pytest.fail("asked")) == plan
+
+
+def test_without_anybody_who_can_look_the_closed_form_decides_and_says_why(tiny_model, tmp_path):
+    policy, plan = asked_of(tiny_model)
+
+    def broken(_spec):
+        raise DetectorError("no weights here")
+
+    made = fit(policy, plan, cache=tmp_path / "a", detector=broken)
+    assert made.fit.by == "closed form" and "no weights here" in made.fit.why and made.fit.loras is None
+    blind = fit(policy, plan, cache=tmp_path / "b", detector=lambda _spec: Sees(0))
+    assert blind.fit.by == "closed form" and "base's pictures" in blind.fit.why
+    none, plan = asked_of(tiny_model, fit={"pictures": 0})
+    assert fit(none, plan, cache=tmp_path / "c", progress=Silent()).fit.why == "method.fit.pictures is 0"
+
+
+def test_the_budget_bounds_what_is_drawn(tiny_model, tmp_path):
+    policy, plan = asked_of(tiny_model, fit={"pictures": 10})
+    assert pictures(policy, plan) == 10
+    made = fit(policy, plan, cache=tmp_path, detector=lambda _spec: Sees(1))
+    assert made.fit.base_asked == 2 and all(trial.asked == 2 for trial in made.fit.trials)

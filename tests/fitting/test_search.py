@@ -1,0 +1,66 @@
+"""The bisection along a line of settings, its margin, and the line's envelope."""
+
+import pytest
+
+from mace_gov.documents.fit import FitPoint, FitTrial
+from mace_gov.fitting.line import LENGTH, thinned, unbeaten
+from mace_gov.fitting.search import ERASED, MARGIN, bisect, nearest, with_margin
+
+LINE = [FitPoint(weight=1.0, relative_ridge=0.1, left=left, harm=0.2 - left / 4)
+        for left in (0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02)]
+
+
+def looking(mildest: int, asked: list[int], *, stubborn: int = 0):
+    """A model that erases from a point on, but for ``stubborn`` pictures."""
+    def look(index: int) -> FitTrial:
+        asked.append(index)
+        return FitTrial(point=index, drawn=stubborn if index >= mildest else 20, asked=40)
+
+    return look
+
+
+@pytest.mark.parametrize("mildest", range(len(LINE)))
+def test_the_mildest_point_that_erases_is_found_in_few_trials(mildest):
+    asked: list[int] = []
+    found, trials = bisect(LINE, looking(mildest, asked))
+    assert found == mildest and [trial.point for trial in trials] == asked
+    assert len(asked) == len(set(asked)) <= 5
+
+
+def test_a_stubborn_picture_does_not_push_to_the_strongest_point():
+    stubborn = int(40 * ERASED)
+    assert stubborn > 0 and bisect(LINE, looking(4, [], stubborn=stubborn))[0] == 4
+    assert bisect(LINE, looking(4, [], stubborn=stubborn + 1))[0] is None
+
+
+def test_a_spent_budget_ends_the_search_with_what_is_known():
+    seen: list[int] = []
+
+    def look(index: int) -> FitTrial | None:
+        return None if seen else looking(0, seen)(index)
+
+    found, trials = bisect(LINE, look)
+    assert len(trials) == 1 and found == trials[0].point
+    assert bisect(LINE, lambda _index: None) == (None, [])
+
+
+def test_the_margin_leaves_less_than_the_mildest_that_erases_and_no_less_than_it_must():
+    for erases in range(len(LINE)):
+        chosen = with_margin(LINE, erases)
+        assert chosen >= erases
+        if chosen < len(LINE) - 1:
+            assert LINE[chosen].left <= MARGIN * LINE[erases].left < LINE[chosen - 1].left
+    assert nearest(LINE, 0.1) == 7 and nearest(LINE, 0.001) == len(LINE) - 1
+
+
+def test_only_points_that_no_other_beats_are_on_the_line():
+    beaten = FitPoint(weight=9, relative_ridge=9, left=0.3, harm=0.5)
+    assert unbeaten([beaten, *LINE]) == LINE
+    assert unbeaten([]) == []
+
+
+def test_a_long_line_is_thinned_and_keeps_its_ends():
+    long = [FitPoint(weight=1.0, left=0.5 * 0.97 ** n, harm=n / 100) for n in range(100)]
+    kept = thinned(long)
+    assert len(kept) <= LENGTH and kept[0] == long[0] and kept[-1] == long[-1]
+    assert kept == sorted(kept, key=lambda point: -point.left)
