@@ -48,7 +48,10 @@ def exact_files(manifest: ModelManifest, *, texts: bool = False) -> Iterator[tup
             with _errors_of(manifest):
                 held.refuse_changes()
 
-        yield held.folder, unchanged
+        try:
+            yield held.folder, unchanged
+        except ModelError as error:  # people know the model by its own place
+            raise ModelError(error.message.replace(str(held.folder), manifest.path), hint=error.hint) from error
 
 
 def _sources(manifest: ModelManifest) -> dict[str, Path]:

@@ -51,6 +51,13 @@ def test_a_file_that_is_written_to_is_noticed_though_its_old_bytes_are_put_back(
             unchanged()
 
 
+def test_what_does_not_load_is_named_by_its_own_place(model: Path) -> None:
+    (model / UNET).write_bytes(b"no weights")
+    with pytest.raises(ModelError) as caught, exact_files(read_manifest(str(model))) as (folder, _):
+        load_pipeline(folder)
+    assert str(model) in str(caught.value) and str(folder) not in str(caught.value)
+
+
 def test_what_came_changed_or_went_since_the_plan_is_named(model: Path) -> None:
     (model / "NOTES.md").write_text("a remark")
     manifest = read_manifest(str(model))
