@@ -68,7 +68,9 @@ def plan(
     foreseen = foresee(made, registry / "cache")
     with progress() as shown, using(batch=batch, precision=dtype, threads=threads):
         timing = timing_of(made, registry, device=device, wanted=calibrate, progress=shown)
-    whole = timing and apply_costs(made, costs, foreseen, timing)
+    whole = timing and apply_costs(
+        made, costs, foreseen, timing,
+        fit_pictures=pictures(loaded.policy, made) if settings and not made.fit else 0)
     if as_json:
         typer.echo(json.dumps({**made.to_json(), "reuse": [each.to_json() for each in foreseen],
                                "audit": costs.to_json(), "warnings": warnings,

@@ -60,6 +60,15 @@ def too_long(plan: ErasurePlan, policy: Policy, prompts: Iterable[str]) -> list[
     ][:1]
 
 
+def tokenizer_of(folder: Path):
+    """The first tokenizer of a diffusers folder. Raises ModelError when it does not load."""
+    try:
+        return require("transformers", "models").AutoTokenizer.from_pretrained(
+            str(folder / "tokenizer"), local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{folder}: its tokenizer does not load: {str(error).splitlines()[0]}") from error
+
+
 def _cut(folder: Path, prompts: Iterable[str]) -> Iterator[tuple[str, int, str]]:
     """Prompts that are cut: each with its number of tokens, begin and end among them, and the part that is read."""
     length = tokens_read(folder)
@@ -68,11 +77,7 @@ def _cut(folder: Path, prompts: Iterable[str]) -> Iterator[tuple[str, int, str]]
             if len(prompt.encode()) * (1 if prompt.isascii() else GROWTH) > length - 2]
     if not length or not long:
         return
-    try:
-        tokenizer = require("transformers", "models").AutoTokenizer.from_pretrained(
-            str(folder / "tokenizer"), local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{folder}: its tokenizer does not load: {str(error).splitlines()[0]}") from error
+    tokenizer = tokenizer_of(folder)
     special = tokenizer.num_special_tokens_to_add()
     room = length - special
     for start in range(0, len(long), BATCH):

@@ -57,8 +57,14 @@ def audit_costs(policy: Policy, plan: ErasurePlan, probes: Sequence[Probe], regi
     )
 
 
-def apply_costs(plan: ErasurePlan, audit: AuditCosts, reuse: Sequence[Reuse], timing: Timing) -> ApplyCosts:
-    """What an apply will take where ``timing`` was measured. reuse: what becomes of each target's LoRA."""
+def apply_costs(
+    plan: ErasurePlan, audit: AuditCosts, reuse: Sequence[Reuse], timing: Timing, *, fit_pictures: int = 0
+) -> ApplyCosts:
+    """What an apply will take where ``timing`` was measured.
+
+    reuse: what becomes of each target's LoRA. fit_pictures: those that a fit may draw before the erasure.
+    """
+    from mace_gov.diffusion.lengths import tokenizer_of
     from mace_gov.erase.preserve import weighted_captions
 
     picture = plan.generation.steps * timing.step
@@ -69,10 +75,11 @@ def apply_costs(plan: ErasurePlan, audit: AuditCosts, reuse: Sequence[Reuse], ti
     if plan.esd is not None:  # each sample is half drawn, then seen twice as it was and once forwards and backwards
         training = plan.esd.steps * len(plan.targets) * (0.5 * picture + 5 * timing.step)
     prompts = 2 * len(plan.targets) * len(plan.templates)
-    prompts += sum(len(captions) for _, captions in weighted_captions(plan))
+    prompts += sum(len(captions) for _, captions in weighted_captions(plan, tokenizer_of(Path(plan.base.path))))
     return ApplyCosts(timing=timing, seconds={name: round(seconds, 1) for name, seconds in {
         "load": 3 * timing.load,  # to erase, and each model to audit
         "text": prompts * timing.prompt,
+        "fit": fit_pictures * (picture + timing.decode),
         "pictures": undrawn * picture,
         "lora": training,
         "draw": (audit.pictures - (audit.cached or 0)) * (picture + timing.decode),
@@ -82,7 +89,7 @@ def apply_costs(plan: ErasurePlan, audit: AuditCosts, reuse: Sequence[Reuse], ti
 
 def told_apply(costs: ApplyCosts) -> list[str]:
     """The same in lines for people."""
-    timing, names = costs.timing, {"pictures": "training pictures", "lora": "training", "draw": "the audit's pictures"}
+    timing, names = costs.timing, {"fit": "the fit", "pictures": "training pictures", "lora": "training", "draw": "the audit's pictures"}
     shares = ", ".join(f"{_duration(costs.seconds[name])} {said}" for name, said in names.items()
                        if costs.seconds[name])
     passes = f"{timing.pictures} pictures" + (f" or {timing.loras} LoRAs" if timing.loras else "") + " in a pass"
