@@ -89,7 +89,9 @@ def apply_costs(
 
 def told_apply(costs: ApplyCosts) -> list[str]:
     """The same in lines for people."""
-    timing, names = costs.timing, {"fit": "the fit", "pictures": "training pictures", "lora": "training", "draw": "the audit's pictures"}
+    timing, names = costs.timing, {
+        "fit": "the fit", "pictures": "training pictures", "lora": "training", "draw": "the audit's pictures",
+    }
     shares = ", ".join(f"{_duration(costs.seconds[name])} {said}" for name, said in names.items()
                        if costs.seconds[name])
     passes = f"{timing.pictures} pictures" + (f" or {timing.loras} LoRAs" if timing.loras else "") + " in a pass"
