@@ -8,6 +8,7 @@ from pathlib import Path
 from mace_gov.core.canonical import canonical_json, digest_of
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.core.store import Store
+from mace_gov.documents.family_info import family_info
 from mace_gov.documents.fit import Fit
 from mace_gov.documents.plan import ClosedForm, ErasurePlan
 from mace_gov.documents.policy import Policy
@@ -18,14 +19,10 @@ FEWEST, MOST, MINUTES = 24, 100, 10.0
 TRIALS = 5
 """Trials that a budget is for: one of the base, and four that halve a line of settings."""
 
-JOINT_ATTENTION = ("sd3", "flux")
-"""Families whose method has no line of settings yet."""
-
-
 def searched(policy: Policy, plan: ErasurePlan) -> list[str]:
     """The settings that the policy leaves to the model at hand; empty when there is nothing to fit."""
     method = policy.spec.method
-    if (plan.method != "mace" or plan.base.family in JOINT_ATTENTION or not plan.preserve.relative
+    if (plan.method != "mace" or "mace" not in family_info(plan.base.family).methods or not plan.preserve.relative
             or plan.preserve.prior == "none"):
         return []
     given = method.refine.ridge is not None or method.refine.relative_ridge is not None

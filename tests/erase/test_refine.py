@@ -168,9 +168,10 @@ def test_moments_that_changed_places_are_made_anew_and_said(reader, plan_for, tm
     assert len(said.notes) == 2 and (one.read_bytes(), two.read_bytes()) == (first, second)
 
 
-def test_captions_with_another_name_of_a_target_are_no_prior(plan_for, monkeypatch):
+def test_captions_with_another_name_of_a_target_are_no_prior(plan_for, reader, monkeypatch):
     monkeypatch.setattr("mace_gov.erase.preserve.captions_for", lambda _: ["a dog here", "a hound here", "a cat here"])
     plan = plan_for(concepts=("dog",))
     named = [target.model_copy(update={"other_names": ["hound"]}) for target in plan.targets]
-    assert prior_captions(plan) == ["a hound here", "a cat here"]
-    assert prior_captions(plan.model_copy(update={"targets": named})) == ["a cat here"]
+    words = reader.tokenizer
+    assert prior_captions(plan, words) == ["a hound here", "a cat here"]
+    assert prior_captions(plan.model_copy(update={"targets": named}), words) == ["a cat here"]
