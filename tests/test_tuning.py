@@ -101,12 +101,12 @@ def test_settings_go_where_the_policy_has_them():
 
 
 @pytest.mark.parametrize(("method", "expected"), [
-    ({}, {"refine.relativeRidge", "fuse.relativeRidge", "preserve.scale", "lora.steps"}),
-    ({"name": "uce"}, {"refine.relativeRidge", "preserve.scale"}),
-    ({"name": "nullspace"}, {"refine.relativeRidge", "preserve.scale", "preserve.leak"}),
+    ({}, {"refine.relativeRidge", "fuse.relativeRidge", "preserve.weight", "lora.steps"}),
+    ({"name": "uce"}, {"refine.relativeRidge", "preserve.weight"}),
+    ({"name": "nullspace"}, {"refine.relativeRidge", "preserve.weight", "preserve.leak"}),
     ({"name": "esd"}, {"esd.steps", "esd.guidance"}),
     ({"preserve": {"prior": "none", "concepts": ["dog"]}, "lora": {"steps": 0}},
-     {"refine.relativeRidge", "fuse.relativeRidge", "preserve.conceptScale"}),
+     {"refine.relativeRidge", "fuse.relativeRidge", "preserve.conceptWeight"}),
 ])
 def test_each_method_has_its_own_settings(tiny_model, method, expected):
     policy = Policy.model_validate(made(tiny_model, **method))

@@ -20,7 +20,7 @@ from mace_gov.documents.reuse import drawable, refinement_key
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.focal import focal_directions
 from mace_gov.erase.fuse import fuse, kept_shares, naive_sum
-from mace_gov.erase.lora import factors, train, training_fit
+from mace_gov.erase.lora import CHECKED_EVERY, factors, train, training_fit
 from mace_gov.erase.methods.base import Erasure, Stopwatch, about, condition_warnings
 from mace_gov.erase.moments import target_moments
 from mace_gov.erase.pictures import training_pictures, undrawn
@@ -84,9 +84,12 @@ def check_moved(left: float) -> None:
 
 
 def check_trained(loras: Sequence[TrainedLora]) -> None:
-    """Raise NumericalError for LoRAs that do not suppress the attention that they were trained to suppress."""
+    """Raise NumericalError for LoRAs that do not suppress the attention that they were trained to suppress.
+
+    Of fewer than ten steps nobody can tell: those are warned of.
+    """
     idle = [f"'{lora.concept}' ({lora.first_loss:.4g} before, {lora.last_loss:.4g} after)"
-            for lora in loras if lora.last_loss >= lora.first_loss]
+            for lora in loras if lora.last_loss >= lora.first_loss and lora.steps >= CHECKED_EVERY]
     if idle:
         raise NumericalError(
             f"lora: the attention loss did not fall for {', '.join(idle)}, expected less after training than before",
@@ -191,6 +194,9 @@ def _warnings(plan: ErasurePlan, loras: list[TrainedLora]) -> list[str]:
         warnings.append(f"trained on the refinement of other targets and kept: {', '.join(elsewhere)}; "
                         "--exact trains them anew")
     for lora in loras:
+        if lora.last_loss >= lora.first_loss:
+            warnings.append(f"{lora.concept}: {lora.steps} steps of training did not lower the attention "
+                            f"({lora.first_loss:.3g} to {lora.last_loss:.3g})")
         if lora.coverage is not None and not 0.02 <= lora.coverage <= 0.9:
             warnings.append(f"{lora.concept}: the masks cover {lora.coverage:.0%} of the pictures")
     undrawn = [target.id for target in plan.targets if not drawable(plan, target)]
