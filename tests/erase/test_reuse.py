@@ -17,7 +17,8 @@ def kept(plan_for, tmp_path):
     plan, folders = plan_for(), {}
     for target in plan.targets:
         key, same = lora_key(plan, target), refinement_key(plan)
-        lora = TrainedLora(target.id, key, same, f"weights of {target.id}".encode(), 1.0, 0.5, 0.25, steps=4, reused=False)
+        weights = f"weights of {target.id}".encode()
+        lora = TrainedLora(target.id, key, same, weights, 1.0, 0.5, 0.25, steps=4, reused=False)
         keep(lora, plan, target, tmp_path)
         folders[target.id] = tmp_path / "loras" / key / same
     return plan, folders
@@ -56,7 +57,8 @@ def test_a_changed_fact_or_bit_is_noticed_and_what_is_trained_then_takes_its_pla
     facts = folders[target.id] / "training.json"
     facts.write_text(json.dumps({**json.loads(facts.read_text()), "coverage": 0.9}))
     assert recall(plan, target, tmp_path) is None
-    lora = TrainedLora(target.id, lora_key(plan, target), refinement_key(plan), b"anew", 1.0, 0.1, 0.5, steps=4, reused=False)
+    keys = lora_key(plan, target), refinement_key(plan)
+    lora = TrainedLora(target.id, *keys, b"anew", 1.0, 0.1, 0.5, steps=4, reused=False)
     keep(lora, plan, target, tmp_path)
     found = recall(plan, target, tmp_path)
     assert found is not None and (found.weights, found.coverage) == (b"anew", 0.5)
