@@ -19,7 +19,7 @@ from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ErasurePlan, LoraSettings, Target
 from mace_gov.erase.masks import PROVIDERS
 from mace_gov.erase.pictures import TrainingPictures, derived_seed, training_templates
-from mace_gov.erase.stacked import StackedLora, stacked
+from mace_gov.erase.stacked import StackedLora, stacked, tuned_to
 from mace_gov.erase.suppression import attention_loss
 from mace_gov.erase.timesteps import sample_timesteps
 
@@ -194,10 +194,11 @@ def _train(
     courses = [course(pipe, plan, target, pictures[target.id]) for target in targets]
     signal = pipe.scheduler.alphas_cumprod.to(device, torch.float32)  # [T]
     done: dict[int, Training] = {}
+    own = torch.stack([c.own for c in courses])  # [n, d]
     with stacked(pipe.unet, len(targets), settings.rank) as layers:
         for name, layer in layers.items():
             a = torch.stack([directions[c.target.id] if held else c.initial[name] for c in courses]).float()
-            layer.a.data.copy_(_tuned_to(layer.base.weight, a, courses) if settings.step_size else a)
+            layer.a.data.copy_(tuned_to(layer.base.weight, a, own) if settings.step_size else a)
         parameters = [p for layer in layers.values() for p in ((layer.b,) if held else (layer.a, layer.b))]
         optimiser = torch.optim.AdamW(
             parameters, lr=settings.step_size or settings.learning_rate, fused=device.type in ("cpu", "cuda"))
@@ -225,19 +226,6 @@ def _train(
             last = _controlled(pipe.unet, record, courses, signal) if len(done) < len(courses) else first
         return [done.get(index) or _trained(layers, index, c, first[index], last[index])
                 for index, c in enumerate(courses)]
-
-
-def _tuned_to(weight: torch.Tensor, a: torch.Tensor, courses: Sequence[Course]) -> torch.Tensor:
-    """a [n, r, d], each row so long that b = 1 answers the concept's own tokens as loudly as the layer W [out, d] does.
-
-    Then a step of b is a share of the layer's answer, whatever the lengths of states and weights are.
-    """
-    own = torch.stack([c.own for c in courses]).to(weight.device, torch.float32)  # [n, d]
-    answer = (own @ weight.float().T).square().mean(1).sqrt()  # [n], root mean square over outputs
-    heard = torch.einsum("nrd,nd->nr", a.to(weight.device), own)
-    floor = torch.finfo(torch.float32).eps * own.norm(dim=1, keepdim=True)
-    heard = torch.where(heard.abs() > floor, heard, floor)
-    return a.to(weight.device) * (answer[:, None] / heard)[..., None]
 
 
 def _trained(layers: Mapping[str, StackedLora], index: int, c: Course, first: float, last: float) -> Training:

@@ -40,3 +40,16 @@ def stacked(unet: nn.Module, count: int, rank: int) -> Iterator[dict[str, Stacke
     finally:
         for name, layer in plain.items():
             unet.set_submodule(name, layer)
+
+
+def tuned_to(weight: torch.Tensor, a: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """a [n, r, d], each row so long that b = 1 answers the state ``own`` [n, d] as loudly as the layer W [out, d] does.
+
+    Then a step of b is a share of the layer's answer, whatever the lengths of states and weights are.
+    """
+    own, a = own.to(weight.device, torch.float32), a.to(weight.device)
+    answer = (own @ weight.float().T).square().mean(1).sqrt()  # [n], root mean square over outputs
+    heard = torch.einsum("nrd,nd->nr", a, own)
+    floor = torch.finfo(torch.float32).eps * own.norm(dim=1, keepdim=True)
+    heard = torch.where(heard.abs() > floor, heard, floor)
+    return a * (answer[:, None] / heard)[..., None]

@@ -204,7 +204,7 @@ def test_a_tier_that_cannot_run_is_refused_before_anything_is_drawn(tmp_path, jo
 
 
 def test_the_command_refuses_tiers_before_the_work_and_needs_leave_for_the_family(tmp_path, joint, run):
-    path = written(tmp_path / "p.yaml")
+    path = written(tmp_path / "p.yaml", detectors=["always-present"])
     where = ("--registry", tmp_path / "registry", "--reports", tmp_path / "reports")
     asked = ("audit", joint, "--policy", path, "--base", joint, *where, "--tier", "deep", "--tier", "adaptive")
     code, _, said = run(*asked)
@@ -215,7 +215,7 @@ def test_the_command_refuses_tiers_before_the_work_and_needs_leave_for_the_famil
 
 
 def test_a_method_that_does_not_run_on_the_family_is_refused_by_plan_with_its_line(tmp_path, joint, run):
-    path = written(tmp_path / "p.yaml")
+    path = written(tmp_path / "p.yaml", detectors=["always-present"])
     with pytest.raises(PolicyError, match=r"p.yaml:\d+:\d+.*method mace does not run on .*method: {name: uce}"):
         plan_policy(path, model=str(joint), revision=None, registry=tmp_path, unmeasured=True)
     given = written(tmp_path / "given.yaml", spec={"method": {"name": "esd"}})

@@ -18,6 +18,7 @@ from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.scramble import scramble
 from mace_gov.documents.verdict import Outcome
 from mace_gov.embedded import MODEL_DIR, vocabulary
+from mace_gov.plan import build
 from tests import factories
 
 STEPS, UNRELATED, PROMPTS = 8, 12, 12
@@ -82,9 +83,9 @@ class Bench:
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        real = workflow.making.generation_settings
-        patch.setattr("mace_gov.workflow.making.generation_settings",
-                      lambda base: real(base).model_copy(update={"steps": STEPS}))
+        real = build.generation_settings
+        patch.setattr("mace_gov.plan.build.generation_settings",
+                      lambda *asked: real(*asked).model_copy(update={"steps": STEPS}))
         patch.setattr("mace_gov.audit.prepare.HARMLESS", UNRELATED)
         yield Bench(tmp_path_factory.mktemp("planted"))
 
