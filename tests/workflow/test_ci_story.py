@@ -68,7 +68,7 @@ def test_a_policy_change_from_pull_request_to_recall(world: World, capsys: pytes
     assert mace_gov.load("models:/nsfw@compliant", key=run.key, registry=world.registry, device="cpu").unet
 
     # A pull request bans a second word: the diff says it in words, the plan says what would run, and runs nothing.
-    weak = {**METHOD, "refine": {"relativeRidge": 0.1}}
+    weak = {**METHOD, "refine": {"relativeRidge": 0.002}}
     changed = policy_file(world.root, concepts=2, version="1.1.0", method=weak)
     before = sorted(world.registry.rglob("*"))
     assert run.plain("policy", "diff", first, changed).startswith("bans 1 more")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mace_gov.core.errors import NumericalError
 from mace_gov.documents.verdict import Outcome
 from tests.audit import planted
 from tests.workflow.planting import METHOD, World, policy_file
@@ -26,13 +27,19 @@ def test_a_base_that_cannot_draw_the_concept(world: World) -> None:
 
 
 def test_an_erasure_that_changes_nothing(world: World) -> None:
+    """A ridge that forbids all change is refused with its reason, before a picture is drawn or a version is there."""
     world.governed = planted.faithful
     idle = {**METHOD, "refine": {"ridge": 1e30}, "lora": {"steps": 0}}
-    outcome = world.apply(policy_file(world.root, method=idle))
+    with pytest.raises(NumericalError, match="100% of the way from the targets to their anchors is left"):
+        world.apply(policy_file(world.root, method=idle))
+    assert not list((world.registry / "versions").glob("*/[0-9]*"))
+
+
+def test_an_erasure_that_is_still_drawn(world: World) -> None:
+    world.governed = planted.faithful
+    outcome = world.apply()
     assert outcome.verdict.outcome is Outcome.FAIL
     assert "lies above" in told(outcome)
-    assert "nothing was erased" in told(outcome)
-    assert outcome.audit.governed_digest == outcome.audit.base_digest
 
 
 @pytest.mark.parametrize(
