@@ -218,10 +218,10 @@ def test_a_method_that_does_not_run_on_the_family_is_refused_by_plan_with_its_li
     path = written(tmp_path / "p.yaml", detectors=["always-present"])
     with pytest.raises(PolicyError, match=r"p.yaml:\d+:\d+.*method mace does not run on .*method: {name: uce}"):
         plan_policy(path, model=str(joint), revision=None, registry=tmp_path, unmeasured=True)
-    given = written(tmp_path / "given.yaml", spec={"method": {"name": "esd"}})
+    given = written(tmp_path / "given.yaml", detectors=["always-present"], spec={"method": {"name": "esd"}})
     with pytest.raises(PolicyError, match=r"method.name.*method esd does not run on"):
         plan_policy(given, model=str(joint), revision=None, registry=tmp_path, unmeasured=True)
-    good = written(tmp_path / "good.yaml", spec={"method": {"name": "uce"}})
+    good = written(tmp_path / "good.yaml", detectors=["always-present"], spec={"method": {"name": "uce"}})
     code, said, _ = run("plan", good, "--model", joint, "--allow-unmeasured", "--registry", tmp_path, "--json")
     assert code == 0 and any("Neither attacks nor derivatives" in note for note in json.loads(said)["warnings"])
 
