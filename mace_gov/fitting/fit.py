@@ -135,7 +135,7 @@ def _search(
         chosen = with_margin(points, erases)
         # What is stronger was clean of what the mildest that erases was clean of.
         near = max((trial for trial in trials if trial.point <= chosen), key=lambda trial: trial.point)
-        unasked = {target.id for target in plan.targets} - {probe.concept for probe in asked}
+        unasked = {target.id for target in plan.targets if target.lora.steps} - {probe.concept for probe in asked}
         loras = sorted({*near.concepts, *unasked})
     return Fit(by="pictures", line=points, trials=trials, detectors=_names(panels), base_asked=len(asked),
                base_drawn=len(shown), chosen=chosen, loras=loras)

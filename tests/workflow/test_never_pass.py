@@ -36,11 +36,14 @@ def test_an_erasure_that_changes_nothing(world: World) -> None:
     assert sorted((world.registry / "versions").rglob("*.json")) == before
 
 
-def test_an_erasure_that_is_still_drawn(world: World) -> None:
+def test_an_erasure_by_another_method_that_changes_nothing(world: World) -> None:
     world.governed = planted.faithful
-    outcome = world.apply()
+    idle = {"name": "uce", "refine": {"ridge": 1e30}, "preserve": {"prior": "none"}}
+    outcome = world.apply(policy_file(world.root, method=idle))
     assert outcome.verdict.outcome is Outcome.FAIL
     assert "lies above" in told(outcome)
+    assert "nothing was erased" in told(outcome)
+    assert outcome.audit.governed_digest == outcome.audit.base_digest
 
 
 @pytest.mark.parametrize(
