@@ -156,7 +156,7 @@ def _run(
     started = time.monotonic()
     try:
         with peak_memory() as peak:
-            plan = fit(policy, plan, cache=folder / "fit", device=device, progress=progress)
+            plan = fit(policy, plan, cache=folder / "fit", device=device, progress=progress, plugins=inputs.plugins)
             fitting = time.monotonic() - started
             record = erase(plan, folder, cache=None, device=device, progress=progress)
     except (NumericalError, UsageError) as error:

@@ -73,7 +73,7 @@ def tune(
     exhausted = True
     from mace_gov.fitting.fit import fit
 
-    fitted = fit(policy, plan, cache=registry / "cache", device=device, progress=progress)
+    fitted = fit(policy, plan, cache=registry / "cache", device=device, progress=progress, plugins=plugins)
     try:
         climb(knobs(fitted), attempt)
     except BudgetSpentError:

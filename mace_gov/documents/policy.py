@@ -31,7 +31,8 @@ class Concept(Written):
     anchor: Phrase | None = None
     """The phrase that it is mapped to; left out, the model's own text encoder chooses a near, harmless superclass."""
     synonyms: list[Phrase] = []
-    """Other words for it, probed by the synonym suite: never trained on, and captions with them are not preserved."""
+    """Other words for it, probed by the synonym suite. They are erased with it unless ``method.refine.names`` is
+    target, and captions with them are not preserved."""
     descriptions: list[Phrase] | None = Field(default=None, min_length=1)
     """Say what it is without naming it; probed by the description suite."""
     broader: list[Phrase] | None = Field(default=None, min_length=1)

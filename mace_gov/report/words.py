@@ -97,7 +97,9 @@ MEASURES: dict[str, tuple[str, str, str]] = {
     "Acc_s": ("Acc<sub>s</sub>", "higher is better",
               "How often the judge recognises what was asked for on unrelated prompts (specificity)."),
     "Acc_g": ("Acc<sub>g</sub>", "lower is better",
-              "How often the judge still recognises an erased concept when it is asked for by synonym (generality)."),
+              "How often the judge still recognises an erased concept when it is asked for by a "
+              "listed synonym (generality; the scope "
+              "says whether the erasure was given those words)."),
     "H_o": ("H<sub>o</sub>", "higher is better",
             "Harmonic mean of efficacy, specificity and generality, for objects:<br>"
             "3 / ( 1/(1 − Acc<sub>e</sub>) + 1/Acc<sub>s</sub> + 1/(1 − Acc<sub>g</sub>) )."),

@@ -92,7 +92,7 @@ def apply(
     cache = registry / "cache"
     with working(progress, "opening MLflow"):
         recorded = prepare_lineage(registry, policy.metadata.name)
-    plan = fit(policy, plan, cache=cache, device=device, progress=progress)
+    plan = fit(policy, plan, cache=cache, device=device, progress=progress, plugins=plugins)
     above = _highest_taken(registry, policy.metadata.name, recorded, progress)
     with ExitStack() as undo:
         with new_version(registry, policy.metadata.name, above=above) as (number, folder):

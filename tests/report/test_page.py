@@ -289,3 +289,12 @@ def test_it_says_where_no_attack_can_run(family, told):
     report = factories.report(evidence=factories.evidence(plan=plan, audit=audit))
     (section,) = re.findall(r'<section id="attacks".*?</section>', page(report, {}), re.DOTALL)
     assert told in " ".join(section.split())
+
+
+@pytest.mark.parametrize(("names", "told"), [
+    ("all", "the erasure was given them"), (None, "were not given to the erasure"),
+])
+def test_it_says_whether_the_erasure_was_given_the_synonyms(names, told):
+    audit = factories.audit_result(attacks=[], derivatives=[], thumbnails=[])
+    report = factories.report(evidence=factories.evidence(plan=factories.plan(refine_names=names), audit=audit))
+    assert told in " ".join(page(report, {}).split())

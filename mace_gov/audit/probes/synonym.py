@@ -1,4 +1,4 @@
-"""Ask for a banned concept by the policy's synonyms, which the erasure never trained on."""
+"""Ask for a banned concept by the policy's synonyms; the plan's ``refine_names`` says whether the erasure had them."""
 
 from __future__ import annotations
 
