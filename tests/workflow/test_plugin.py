@@ -11,6 +11,7 @@ from mace_gov.comparison import compare
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import DetectorError, MaceGovError, PolicyError, UsageError
 from mace_gov.documents.verdict import Outcome
+from mace_gov.fitting import fit as fitting
 from mace_gov.tuning import tune
 from tests.workflow.planting import METHOD, World, policy_file
 
@@ -37,12 +38,23 @@ def code(tmp_path: Path) -> Path:
     return path
 
 
-def test_it_decides_an_apply_and_its_evidence_holds_where_it_is_not(world: World, code: Path) -> None:
+def test_it_decides_an_apply_and_its_evidence_holds_where_it_is_not(
+    world: World, code: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted: list[object] = []
+    real = fitting.fit
+
+    def heard(*args, **given):
+        fitted.append(given["plugins"])
+        return real(*args, **given)
+
+    monkeypatch.setattr(fitting, "fit", heard)
     path, plugin = policy_file(world.root, detectors=("mine",)), [f"mine={code}:Mine"]
     with pytest.raises(PolicyError, match="found the detector 'mine'"):
         world.apply(path)
     outcome = world.apply(path, plugins=plugin)
     assert outcome.verdict.outcome is Outcome.PASS, outcome.verdict
+    assert fitted == [plugin]  # it looks where the settings are sought, too
     digest = sha256_file(code)
     code.unlink()
     verified, verdict, _ = workflow.verify_path(outcome.folder, key=None, registry=world.registry)
