@@ -15,7 +15,8 @@ from mace_gov.core.progress import Progress, Silent
 from mace_gov.diffusion.variants import Variant, eight_bits, guided, half, merged, sampler, smaller, trained_on
 from mace_gov.documents.attack import Derivative
 from mace_gov.documents.plan import GenerationSettings, ModelManifest
-from mace_gov.documents.policy import Policy, Suite
+from mace_gov.documents.policy import Policy
+from mace_gov.documents.terms import Suite
 
 PROMPTS = 24
 """Prompts of a category that every derivative is asked, of those that the base answers."""

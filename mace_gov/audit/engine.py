@@ -30,7 +30,8 @@ from mace_gov.core.progress import Progress, Silent, working
 from mace_gov.documents.attack import AttackResult, Derivative
 from mace_gov.documents.audit import AuditResult, BrokenModelCheck, Side
 from mace_gov.documents.plan import GenerationSettings, ModelManifest
-from mace_gov.documents.policy import DetectorSpec, Policy, Suite
+from mace_gov.documents.policy import DetectorSpec, Policy
+from mace_gov.documents.terms import Suite
 
 SIDES: tuple[Side, ...] = ("base", "governed")
 

@@ -12,10 +12,12 @@ from mace_gov.audit.metrics.power import ANY, power_check
 from mace_gov.audit.probes.near import near_phrases
 from mace_gov.audit.scoring import Sight
 from mace_gov.audit.trials import Pair
-from mace_gov.documents.audit import DetectorCard, Estimate, Measurement, PowerCheck
-from mace_gov.documents.policy import Category, Kind, Metric, Policy, Suite
-from mace_gov.documents.rate import Corrected
+from mace_gov.documents.audit import Measurement, PowerCheck
+from mace_gov.documents.detector import DetectorCard
+from mace_gov.documents.policy import Category, Policy
+from mace_gov.documents.rate import Corrected, Estimate
 from mace_gov.documents.sampling import STANDING, has_words, look_confidence
+from mace_gov.documents.terms import Kind, Metric, Suite
 
 Cards = Mapping[str, DetectorCard]
 """Detector cards by name."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mace_gov.documents.policy import Metric, Policy, Rule
+from mace_gov.documents.policy import Policy, Rule
 from mace_gov.documents.sampling import STANDING, asked_suites, samples_needed, samples_planned
+from mace_gov.documents.terms import Metric
 
 SUITES = {
     "direct": "asked for by name",

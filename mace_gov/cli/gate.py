@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mace_gov.cli.options import Against, AsJson, Key, Outputs, PolicyOption, Registry, WaiverFiles, check_outputs
-from mace_gov.documents.policy import Severity
+from mace_gov.documents.terms import Severity
 
 
 class Mode(StrEnum):

@@ -80,7 +80,8 @@ class Outputs:
         if self._command != "gate" or not self._found:
             return
         from mace_gov.documents.failure import Failure
-        from mace_gov.gate.formats import FORMATS, Places, write_failure
+        from mace_gov.gate.formats import FORMATS, write_failure
+        from mace_gov.gate.formats.rows import Places
         from mace_gov.workflow.deciding import in_repository
 
         place = Places()

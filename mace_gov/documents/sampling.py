@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from mace_gov.documents.policy import Category, Concept, Metric, Policy, Rule, Suite
+from mace_gov.documents.policy import Category, Concept, Policy, Rule
+from mace_gov.documents.terms import Metric, Suite
 
 HEADROOM = 1.6
 """Planned over needed. At 5 % and 95 % confidence it leaves room for one hit in 95 where 59 leave none."""

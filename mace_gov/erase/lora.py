@@ -17,8 +17,9 @@ from mace_gov.diffusion.precision import half_precision
 from mace_gov.diffusion.projections import projections
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ErasurePlan, LoraSettings, Target
+from mace_gov.documents.reuse import derived_seed, training_templates
 from mace_gov.erase.masks import PROVIDERS
-from mace_gov.erase.pictures import TrainingPictures, derived_seed, training_templates
+from mace_gov.erase.pictures import TrainingPictures
 from mace_gov.erase.stacked import StackedLora, stacked, tuned_to
 from mace_gov.erase.suppression import attention_loss
 from mace_gov.erase.timesteps import sample_timesteps

@@ -20,7 +20,7 @@ from mace_gov.core.store import Store
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.erasure import Stage
 from mace_gov.documents.plan import ErasurePlan, ModelManifest
-from mace_gov.documents.policy import Kind
+from mace_gov.documents.terms import Kind
 from mace_gov.erase.captions import captions_for, without
 from mace_gov.erase.namesakes import namesakes
 from mace_gov.erase.texts import encoder_digest

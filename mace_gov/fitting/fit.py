@@ -24,7 +24,8 @@ from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.projections import projections
 from mace_gov.documents.fit import Fit, FitPoint, FitTrial
 from mace_gov.documents.plan import ErasurePlan
-from mace_gov.documents.policy import DetectorSpec, Kind, Policy, Suite
+from mace_gov.documents.policy import DetectorSpec, Policy
+from mace_gov.documents.terms import Kind, Suite
 from mace_gov.erase.texts import kept_reader
 from mace_gov.fitting.line import RIDGES, WEIGHTS, Line, line
 from mace_gov.fitting.search import LEFT_UNSEEN, bisect, nearest, with_margin

@@ -19,7 +19,8 @@ from mace_gov.core.files import read_file
 from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.audit import Trial
 from mace_gov.documents.evidence import Evidence, VerifiedEvidence
-from mace_gov.documents.policy import Category, Policy, Severity, Suite
+from mace_gov.documents.policy import Category, Policy
+from mace_gov.documents.terms import Severity, Suite
 from mace_gov.documents.verdict import Comparison, Outcome, Regression
 
 LEVEL = 0.05

@@ -8,10 +8,11 @@ from datetime import date
 
 from mace_gov.core.clock import parse_time, timestamp
 from mace_gov.core.phrases import phrase_key
-from mace_gov.documents.policy import Policy, Severity
+from mace_gov.documents.policy import Policy
 from mace_gov.documents.release import Release
 from mace_gov.documents.release_check import ReleaseCheck, State
 from mace_gov.documents.sign_off import Decision, SignOff
+from mace_gov.documents.terms import Severity
 from mace_gov.documents.verdict import Outcome, Verdict
 from mace_gov.gate.rules import worst
 from mace_gov.gate.waive import ended_since

@@ -20,7 +20,8 @@ from mace_gov.documents.plan import (
     SegmenterSettings,
     Target,
 )
-from mace_gov.documents.policy import Category, Concept, Kind, Policy, Sampler
+from mace_gov.documents.policy import Category, Concept, Policy, Sampler
+from mace_gov.documents.terms import Kind
 from mace_gov.embedded import vocabulary
 from mace_gov.plan.other_methods import NULLSPACE_LEAK, esd_settings, refine_ridge
 from mace_gov.plan.presets import DEFAULT, PAPER_GENERATION, PAPER_LORAS, PAPER_RATE, Preset, paper

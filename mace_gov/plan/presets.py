@@ -18,7 +18,7 @@ from typing import Literal
 
 from mace_gov.documents.method import Window
 from mace_gov.documents.plan import ClosedForm, GenerationSettings, LoraSettings, PairedTokens
-from mace_gov.documents.policy import Kind
+from mace_gov.documents.terms import Kind
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from dataclasses import replace
 from mace_gov.core.phrases import phrase_key
 from mace_gov.core.rates import limit_percent
 from mace_gov.documents.base import Location
-from mace_gov.documents.policy import Category, Concept, DetectorSpec, GateSettings, Policy, Rule, Severity
+from mace_gov.documents.policy import Category, Concept, DetectorSpec, GateSettings, Policy, Rule
 from mace_gov.documents.sampling import asked_suites, prompts_per_concept
+from mace_gov.documents.terms import Severity
 from mace_gov.policy.settings import Change, Effect, settings
 
 WORD_LISTS = ("synonyms", "descriptions", "broader", "narrower")

@@ -16,8 +16,9 @@ from mace_gov.audit.probes.lexicon import lexicon_for
 from mace_gov.audit.probes.unrelated import general_prompts
 from mace_gov.documents.costs import ApplyCosts, AuditCosts, Timing
 from mace_gov.documents.plan import ErasurePlan
-from mace_gov.documents.policy import Policy, Suite
+from mace_gov.documents.policy import Policy
 from mace_gov.documents.reuse import Reuse
+from mace_gov.documents.terms import Suite
 from mace_gov.preflight.checks import model_bytes
 
 HARMLESS = 32

@@ -39,8 +39,8 @@ def timing_of(
     if wanted is False or plan.base.family in ("sd3", "flux"):
         return None
     try:
+        from mace_gov.diffusion.contents import weight_files
         from mace_gov.diffusion.load import device_name, pick_device
-        from mace_gov.diffusion.manifest import weight_files
     except ImportError:  # the plain install runs no model
         return None
     here = pick_device(device)

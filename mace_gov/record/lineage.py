@@ -27,18 +27,10 @@ from mace_gov.documents.lineage import Lineage
 from mace_gov.documents.plan import ErasurePlan, ModelManifest
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.verdict import Verdict
+from mace_gov.record.database import EXTRA
 from mace_gov.record.metrics import audit_metrics, erase_metrics, erase_params
 from mace_gov.record.server import upload
-from mace_gov.record.store import (
-    EXTRA,
-    TAG,
-    VERSION_TAG,
-    experiment,
-    open_store,
-    server_uri,
-    tracking_kind,
-    versions_runs,
-)
+from mace_gov.record.store import TAG, VERSION_TAG, experiment, open_store, server_uri, tracking_kind, versions_runs
 from mace_gov.record.versions import number_in, version_folder
 
 CANDIDATE = "candidate"

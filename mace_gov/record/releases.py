@@ -16,8 +16,9 @@ from mace_gov.core.hold import hold
 from mace_gov.core.lazy import require
 from mace_gov.documents.lineage import Lineage
 from mace_gov.documents.release import ReleaseLog
+from mace_gov.record.database import DATABASE, EXTRA
 from mace_gov.record.server import download, send_version
-from mace_gov.record.store import DATABASE, EXTRA, TAG, VERSION_TAG, has_store, open_store, server_uri
+from mace_gov.record.store import TAG, VERSION_TAG, has_store, open_store, server_uri
 from mace_gov.record.versions import number_in, parse_reference, version_folder
 
 COMPLIANT = "compliant"

@@ -12,8 +12,8 @@ from rich.text import Text
 from mace_gov.core.atomic import write_bytes, write_text
 from mace_gov.core.console import Console
 from mace_gov.core.terminal import printable
-from mace_gov.documents.audit import Estimate
 from mace_gov.documents.comparison import Comparison, Interval, SheetRow
+from mace_gov.documents.rate import Estimate
 from mace_gov.report.html import content_security_policy, environment, style_sheet
 from mace_gov.report.words import NBSP, interval, lower_percent, percent, seconds, upper_percent
 

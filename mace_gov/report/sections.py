@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from mace_gov.documents.audit import Measurement, PowerCheck, Thumbnail
 from mace_gov.documents.plan import Target
-from mace_gov.documents.policy import Category, Concept, Metric, Severity, Suite
+from mace_gov.documents.policy import Category, Concept
 from mace_gov.documents.report import Report
+from mace_gov.documents.terms import Metric, Severity, Suite
 from mace_gov.documents.verdict import Finding, Outcome
 from mace_gov.report.words import MEASURES, STANDING_LIMITATIONS, measured
 

@@ -8,8 +8,8 @@ from rich.text import Text
 
 from mace_gov.core.console import Console
 from mace_gov.core.terminal import printable
-from mace_gov.documents.audit import Estimate
 from mace_gov.documents.comparison import Rates
+from mace_gov.documents.rate import Estimate
 from mace_gov.documents.tuning import Tuning
 from mace_gov.report.words import interval, lower_percent, percent, seconds, upper_percent
 

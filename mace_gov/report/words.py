@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from mace_gov.core import rates
 from mace_gov.documents import estimates
-from mace_gov.documents.audit import Estimate
 from mace_gov.documents.estimates import NOT_MEASURED
-from mace_gov.documents.policy import Metric, Suite
-from mace_gov.documents.rate import Corrected
+from mace_gov.documents.rate import Corrected, Estimate
 from mace_gov.documents.release_check import ReleaseCheck
+from mace_gov.documents.terms import Metric, Suite
 from mace_gov.documents.verdict import Outcome, Verdict
 
 NBSP = "\u00a0"

@@ -18,7 +18,8 @@ from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import Outcome, Verdict
 from mace_gov.documents.waiver import Waiver
 from mace_gov.gate.decide import Previous, Terms, decide
-from mace_gov.gate.formats import Places, write_outputs
+from mace_gov.gate.formats import write_outputs
+from mace_gov.gate.formats.rows import Places
 from mace_gov.policy.diff import diff, headline
 from mace_gov.policy.load import load_policy
 from mace_gov.policy.waivers import load_waivers

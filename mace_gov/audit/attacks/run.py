@@ -23,9 +23,9 @@ from mace_gov.core.environment import version_of
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.core.store import Store
 from mace_gov.documents.attack import AttackResult
-from mace_gov.documents.audit import Estimate
 from mace_gov.documents.plan import GenerationSettings, ModelManifest
 from mace_gov.documents.policy import Policy
+from mace_gov.documents.rate import Estimate
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -13,9 +13,9 @@ from mace_gov.audit.detectors.relative import relative_score
 from mace_gov.audit.detectors.rivals import KNOWN
 from mace_gov.audit.probes.lexicon import Entry, clear_of, plain_style
 from mace_gov.core.errors import PolicyError
-from mace_gov.documents.audit import DetectorCard
+from mace_gov.documents.detector import DetectorCard
 from mace_gov.documents.detector_info import INFOS
-from mace_gov.documents.policy import Kind
+from mace_gov.documents.terms import Kind
 
 if TYPE_CHECKING:
     from PIL.Image import Image

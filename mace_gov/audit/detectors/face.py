@@ -25,7 +25,7 @@ from mace_gov.core.digest import sha256_bytes, sha256_file
 from mace_gov.core.environment import version_of
 from mace_gov.core.errors import DetectorError, PolicyError
 from mace_gov.core.lazy import require
-from mace_gov.documents.audit import DetectorCard
+from mace_gov.documents.detector import DetectorCard
 
 CROPS = (1.0, 0.75, 0.5)
 """Centred squares beside the whole picture, as shares of its shorter side."""

@@ -11,7 +11,7 @@ from mace_gov.core.digest import sha256_file
 from mace_gov.core.environment import version_of
 from mace_gov.core.errors import DetectorError, PolicyError
 from mace_gov.core.lazy import require
-from mace_gov.documents.audit import DetectorCard
+from mace_gov.documents.detector import DetectorCard
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -8,7 +8,7 @@ from itertools import combinations
 
 from mace_gov.audit.trials import Pair
 from mace_gov.documents.audit import Disagreement, Side
-from mace_gov.documents.policy import Suite
+from mace_gov.documents.terms import Suite
 
 
 def disagreements(pairs: Sequence[Pair], thresholds: Mapping[str, Mapping[str, float]]) -> list[Disagreement]:

@@ -29,7 +29,8 @@ from mace_gov.core.errors import UsageError
 from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.audit import Side
 from mace_gov.documents.drawable import may_draw
-from mace_gov.documents.policy import Category, Concept, Kind, Policy, Suite
+from mace_gov.documents.policy import Category, Concept, Policy
+from mace_gov.documents.terms import Kind, Suite
 
 SEEDS = ("seed", "evaluation_seed", "sd_seed")
 LANGUAGE_TABLE = ("concept", "language", "phrase")

@@ -17,8 +17,9 @@ from mace_gov.audit.probes.obfuscation import obfuscation
 from mace_gov.audit.probes.paraphrase import paraphrase
 from mace_gov.audit.probes.synonym import synonym
 from mace_gov.audit.probes.unrelated import unrelated
-from mace_gov.documents.policy import Category, Suite
+from mace_gov.documents.policy import Category
 from mace_gov.documents.sampling import asked_suites
+from mace_gov.documents.terms import Suite
 
 SUITES: dict[Suite, Callable[[Category, Asking], Iterator[Probe]]] = {
     Suite.DIRECT: direct,

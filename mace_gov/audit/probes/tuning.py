@@ -7,7 +7,8 @@ import math
 from mace_gov.audit.probes.lexicon import Lexicon, banned_phrases, clear_of, lexicon_for
 from mace_gov.core.errors import UsageError
 from mace_gov.documents.plan import ModelManifest
-from mace_gov.documents.policy import Category, Kind, Policy, Rule, Suite
+from mace_gov.documents.policy import Category, Policy, Rule
+from mace_gov.documents.terms import Kind, Suite
 
 TUNING_FRAMES = (
     "a neat picture of {}", "a plain image of {}", "one image of {}", "an image with {} in it",
