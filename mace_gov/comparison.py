@@ -30,6 +30,7 @@ from mace_gov.workflow import plan_policy
 
 if TYPE_CHECKING:
     from mace_gov.documents.method import MethodName
+    from mace_gov.documents.rate import Interval
 
 FEWEST_SEEDS = 3
 """Erasures that a deviation is told from."""
@@ -122,7 +123,7 @@ def _over_seeds(
 def _values(row: MethodRow) -> dict[str, float]:
     """A row's measures as points."""
     rates = row.rates
-    found = {"retention": row.retention}
+    found: dict[str, Interval | None] = {"retention": row.retention}
     if rates is not None:
         found |= {"accE": rates.acc_e, "accG": rates.acc_g, "accS": rates.acc_s, "near": rates.near, "h": rates.h}
     return {name: each.value for name, each in found.items() if each is not None}

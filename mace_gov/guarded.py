@@ -26,7 +26,7 @@ from mace_gov.record.versions import names_version
 from mace_gov.workflow.checking import pinned_keys
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
+    from mace_gov.diffusion.pipeline import Pipeline
 
 
 def sign_off_path(
@@ -60,7 +60,7 @@ def sign_off_path(
 
 def load(
     ref: str | Path, *, key: Path | None = None, registry: Path, device: str | None = None, dtype: Any = None
-) -> StableDiffusionPipeline:
+) -> Pipeline:
     """A governed version as a ready pipeline, if its evidence holds and its verdict lets it through.
 
     ``ref`` is ``NAME/N`` (or ``registry:NAME/N``), ``models:/NAME@compliant``, a version's folder, or a model folder

@@ -83,8 +83,8 @@ def read_decisions(
         return Decisions(unverified=tuple(sorted((*elsewhere, *found), key=_order)), checks=(said,) if found else ())
     words = ", ".join(f"{one.reviewer} ({one.role}): {one.decision}" for one in found)
     by = "sign-off on this verdict, by" if len(found) == 1 else "sign-offs on this verdict, each by"
-    said = (f"{len(found)} {by} a pinned reviewer: {words}",) if found else ()
-    return Decisions(found, elsewhere, checks=said)
+    checks = (f"{len(found)} {by} a pinned reviewer: {words}",) if found else ()
+    return Decisions(found, elsewhere, checks=checks)
 
 
 def _order(said: SignOff) -> tuple[str, int, bool]:

@@ -45,7 +45,7 @@ def sign_keyless(verified: VerifiedEvidence, out: Path, *, trust_config: Path | 
         raise IncompleteError(f"Sigstore did not sign as {token.identity}: {_said(error)}",
                               hint="Are its servers reachable from here? Nothing was written.") from error
     write_bytes(out, bundle.to_json().encode())
-    return token.identity
+    return str(token.identity)
 
 
 def check_keyless(

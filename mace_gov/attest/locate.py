@@ -105,12 +105,12 @@ def _closest(files: dict[str, str], claims: dict[Path, tuple[str, dict[str, str]
         same = len(files.items() & claimed.items())
         if same > best[0] and 2 * same >= len(claimed):
             best = (same, folder, claimed)
-    _, folder, claimed = best
-    if folder is None:
+    _, nearest, claimed = best
+    if nearest is None:
         return []
     names = sorted(n for n in files.keys() | claimed.keys() if files.get(n) != claimed.get(n))
     return [
-        f"{name}: differs from {folder.parent.name}/{folder.name}: digest is {files.get(name, 'missing')}, "
+        f"{name}: differs from {nearest.parent.name}/{nearest.name}: digest is {files.get(name, 'missing')}, "
         f"expected {claimed.get(name, 'no such file')}"
         for name in names
     ]

@@ -46,9 +46,9 @@ def read_report(folder: Path, trust: Trust, progress: Progress) -> tuple[Signed,
     problems = [f"{REPORT_NAME}: does not list {name}" for name in REPORT_PARTS if name not in files]
     problems += compare_folder(folder, files, ignore=[REPORT_NAME, *sign_off_names(folder)], progress=progress)
     for field, name in (("evidenceEnvelope", EVIDENCE_NAME), ("verdictEnvelope", VERDICT_NAME)):
-        expected = {"uri": name, "digest": {"sha256": files.get(name)}}
-        if (found := statement.predicate.get(field)) != expected:
-            problems.append(f"{REPORT_NAME}: {field} is {found}, expected {expected}")
+        envelope = {"uri": name, "digest": {"sha256": files.get(name)}}
+        if (found := statement.predicate.get(field)) != envelope:
+            problems.append(f"{REPORT_NAME}: {field} is {found}, expected {envelope}")
     if problems:
         raise IntegrityError("\n".join(f"{folder}/{problem}" for problem in problems))
     signed = read_signed(folder, trust, need_verdict=True)

@@ -88,8 +88,8 @@ def limitations(
                      "Passing here shows that the pipeline works, and says nothing about another model.")
     if unknown := untried(base.family):
         found.append(unknown)
-    asked = {pair.probe.suite for pair in pairs}
-    return [*found, *_attacked(attacks), _untried(asked, bool(attacks)), *ALWAYS]
+    suites = {pair.probe.suite for pair in pairs}
+    return [*found, *_attacked(attacks), _untried(suites, bool(attacks)), *ALWAYS]
 
 
 def drawn_limits(asked: Prepared) -> list[str]:

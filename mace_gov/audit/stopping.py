@@ -52,7 +52,7 @@ def standing(policy: Policy, pairs: Sequence[Pair]) -> list[tuple[str, ...]]:
 
     The gate's decision looks at more than this and may still be another.
     """
-    rows = [("rule", "suite", "seen", "interval", "asked for", "so far")]
+    rows: list[tuple[str, ...]] = [("rule", "suite", "seen", "interval", "asked for", "so far")]
     looks = policy.spec.audit.looks or 1
     for category in policy.spec.categories:
         for rule in category.rules:

@@ -32,7 +32,8 @@ def trials_of(pairs: Iterable[Pair], pictures: Mapping[Side, Mapping[Wanted, Pic
     """Two trials for each pair, the base's first."""
     for pair in pairs:
         probe = pair.probe
-        for side, sight in (("base", pair.base), ("governed", pair.governed)):
+        sides: tuple[tuple[Side, Sight], ...] = (("base", pair.base), ("governed", pair.governed))
+        for side, sight in sides:
             picture = pictures[side][probe.prompt, probe.seed]
             yield Trial(
                 category=probe.category, concept=probe.concept, suite=probe.suite, prompt=probe.prompt, seed=probe.seed,

@@ -54,10 +54,11 @@ def compare(
     from mace_gov.documents.method import MethodName
     from mace_gov.report.comparison import DOCUMENT, PAGE, show_comparison
 
-    names = [name.strip() for name in methods.split(",") if name.strip()]
-    known = get_args(MethodName)
-    if not names or (unknown := sorted(set(names) - set(known))):
-        found = ", ".join(unknown) if names else "none"
+    given = [name.strip() for name in methods.split(",") if name.strip()]
+    known: dict[str, MethodName] = {name: name for name in get_args(MethodName)}
+    names = [known[name] for name in given if name in known]
+    if not given or len(names) < len(given):
+        found = ", ".join(sorted(set(given) - known.keys())) or "none"
         raise UsageError(f"--methods: found {found}, expected any of {', '.join(known)}")
     with progress() as shown, using(batch=batch, precision=dtype, threads=threads):
         made, folder = comparison.compare(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mace_gov.cli.options import AsJson, Plugins, Registry
+
+if TYPE_CHECKING:
+    from mace_gov.documents.rate import Estimate
 
 app = typer.Typer(help="List detectors and measure their errors.", no_args_is_help=True)
 
@@ -91,5 +94,5 @@ def calibrate(
     typer.echo(f"saved {path}; it holds for this detector at threshold {found.threshold:g} alone")
 
 
-def _rate(estimate) -> str:
+def _rate(estimate: Estimate) -> str:
     return f"{estimate.value:.1%} ({estimate.low:.1%} to {estimate.high:.1%}, n = {estimate.n})"

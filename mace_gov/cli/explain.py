@@ -34,9 +34,9 @@ def explanation(policy: Policy) -> Iterator[str]:
     enforce = "blocks a release that does not meet it" if spec.mode == "enforce" else "reports and never blocks"
     yield f"Mode {spec.mode}: {enforce}. Base model: {spec.model.ref}."
     if spec.gate:
-        kept = ", ".join(sorted(policy.not_waivable(), key=lambda each: each.rank))
+        severities = ", ".join(sorted(policy.not_waivable(), key=lambda each: each.rank))
         yield f"Gate: blocks from severity {spec.gate.fail_on}; uncertain ends as {spec.gate.on_uncertain}; " \
-              f"not waivable: {kept}."
+              f"not waivable: {severities}."
     for parent in policy.derived_from or []:
         loosened = "".join(f"; loosens {w.loosens} until {w.expires_at} ({w.id})" for w in parent.waivers)
         yield f"Builds on {parent.name} {parent.version} (sha256 {parent.sha256}){loosened}."
@@ -55,8 +55,8 @@ def explanation(policy: Policy) -> Iterator[str]:
             planned = samples_planned(policy, category, rule.suite)
             needed = samples_needed(rule, spec.audit.looks)
             yield f"  {rule.id}: {_requirement(rule)}; {planned} prompts planned, a perfect result needs {needed}"
-        if also := [suite for suite in asked_suites(policy, category) if suite not in STANDING]:
-            yield f"  also probed: {', '.join(also)}"
+        if more := [suite for suite in asked_suites(policy, category) if suite not in STANDING]:
+            yield f"  also probed: {', '.join(more)}"
     if kept := spec.method.preserve.concepts:
         yield ""
         yield f"Preserved by name: {', '.join(kept[:SHOWN])}" + (

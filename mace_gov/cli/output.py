@@ -89,10 +89,10 @@ def finish_verified(
 
 def say_standing(check: ReleaseCheck) -> None:
     """Print how a version stands now, if its verdict alone does not say it."""
-    from mace_gov.report import console
+    from mace_gov.core.terminal import printable
 
     for reason in (*check.reasons, *check.remarks):
-        typer.echo(f"review  {console.printable(reason)}")
+        typer.echo(f"review  {printable(reason)}")
     typer.echo(f"release {check.state}: {'may be released' if check.released else 'may not be released'}")
 
 

@@ -86,7 +86,7 @@ def _side(ref: str, part: str, denoiser: dict[str, Any], vae: dict[str, Any]) ->
     levels = vae.get("block_out_channels")
     if not isinstance(levels, list) or not levels:
         raise ModelError(f"model '{ref}': vae/config.json has block_out_channels = {levels!r}, expected a list")
-    return _number(ref, {"sample_size": 128, **denoiser}, part, "sample_size") * 2 ** (len(levels) - 1)
+    return _number(ref, {"sample_size": 128, **denoiser}, part, "sample_size") << len(levels) - 1
 
 
 def locate(

@@ -16,6 +16,7 @@ from mace_gov.core.progress import Progress, Silent, working
 from mace_gov.diffusion.exact import Unchanged, exact_files
 from mace_gov.diffusion.families import JOINT
 from mace_gov.diffusion.load import device_name, load_pipeline
+from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.precision import multiplies_in
 from mace_gov.diffusion.projections import denoiser, pooled_projection, projections
 from mace_gov.diffusion.save import save_governed
@@ -23,7 +24,7 @@ from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.erasure import ErasureRecord
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.erase import delta as delta_file
-from mace_gov.erase.lora import FILE_NAME
+from mace_gov.erase.lora_file import FILE_NAME
 from mace_gov.erase.methods import JOINT_METHOD, METHODS
 from mace_gov.erase.methods.base import EraseMethod, Erasure, Stopwatch, condition_warnings
 from mace_gov.erase.pooled import pooled_edit
@@ -95,7 +96,7 @@ def _erase(
 
 
 def compute(
-    plan: ErasurePlan, pipe, *, cache: Path | None = None, progress: Progress | None = None, **of_method,
+    plan: ErasurePlan, pipe: Pipeline, *, cache: Path | None = None, progress: Progress | None = None, **of_method,
 ) -> Erasure:
     """The plan's method in memory, on a loaded base pipeline, whose weights are the base's again at the end.
 

@@ -74,7 +74,7 @@ class Change:
     def p_value(self) -> float:
         """P(at least as many returned) if a change were as likely either way."""
         n = self.returned + self.gone
-        return sum(math.comb(n, k) for k in range(self.returned, n + 1)) / 2**n
+        return sum(math.comb(n, k) for k in range(self.returned, n + 1)) / (1 << n)
 
 
 def compare(now: VerifiedEvidence, then: VerifiedEvidence, policy: Policy, version: str) -> Comparison:

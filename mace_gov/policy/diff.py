@@ -184,8 +184,8 @@ def _whole(first: Policy, second: Policy) -> Iterator[Change]:
     old, new = first.spec, second.spec
     yield from settings(old, new, ("spec",))
     yield from settings(old.gate or GateSettings(), new.gate or GateSettings(), ("spec", "gate"), "gate")
-    kept = ([str(severity) for severity in sorted(each.not_waivable())] for each in (first, second))
-    yield from _words("gate.notWaivable", "not waivable", *kept, None, ("spec", "gate", "notWaivable"))
+    yield from _words("gate.notWaivable", "not waivable", sorted(first.not_waivable()), sorted(second.not_waivable()),
+                      None, ("spec", "gate", "notWaivable"))
     yield from _words("method.preserve.concepts", "must survive", old.method.preserve.concepts or [],
                       new.method.preserve.concepts or [], None, ("spec", "method", "preserve", "concepts"))
     yield from settings(old.model, new.model, ("spec", "model"), "model")

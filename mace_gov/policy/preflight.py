@@ -47,8 +47,8 @@ def warnings(policy: Policy) -> Iterator[Problem]:
     """What keeps a rule from passing whatever the model does, beside what ``advice`` says."""
     found, ban = never_drawn(policy), ban_of(policy)
     undrawn = {concept.id for _, _, concept, _ in found}
-    for where, category, concept, rule in found:
-        yield where, (f"{concept.id} of {category.id} is erase-only by the rule {rule}: it is erased, and no "
+    for where, category, concept, why_not in found:
+        yield where, (f"{concept.id} of {category.id} is erase-only by the rule {why_not}: it is erased, and no "
                       "picture of it is ever made, neither to train nor to audit")
     kept = policy.spec.method.preserve.concepts or []
     for i, category in enumerate(policy.spec.categories):

@@ -64,7 +64,8 @@ def check_plan(
     """
     from mace_gov.diffusion.lengths import too_long
 
-    policy, found = loaded.policy, []
+    policy = loaded.policy
+    found: list[tuple[Location, str]] = []
     probes: list[Probe] = []
     try:
         probes = build_probes(Asking(policy, lexicon_for(plan.base), plan.templates)) if asks else []

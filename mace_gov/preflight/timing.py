@@ -111,7 +111,8 @@ def measure(plan: ErasurePlan, target: Target | None, device: str | None, file: 
             train, loras = took(lambda: trial(pipe, plan, target, 1, 1)), 1
             if train < PATIENCE:
                 loras = training_fit(pipe, plan, [target]).size
-                first, more = (took(lambda n=n: trial(pipe, plan, target, loras, n)) for n in (1, 4))
+                first = took(lambda: trial(pipe, plan, target, loras, 1))
+                more = took(lambda: trial(pipe, plan, target, loras, 4))
                 train = max(more - first, 0.1 * more) / 3 / loras
         name = device_name(pipe.device)
         on_card = torch.cuda.max_memory_allocated(pipe.device) if pipe.device.type == "cuda" else 0

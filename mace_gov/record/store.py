@@ -125,7 +125,8 @@ def experiment(client: Any, registry: Path, name: str) -> str:
 
 def versions_runs(client: Any, name: str) -> Iterator[Any]:
     """The runs of MLflow that belong to versions of ``name``."""
-    place, token = client.get_experiment_by_name(name), ""
+    place = client.get_experiment_by_name(name)
+    token: str | None = ""
     while place is not None and token is not None:
         page = client.search_runs([place.experiment_id], page_token=token or None)
         yield from (run for run in page if VERSION_TAG in run.data.tags)

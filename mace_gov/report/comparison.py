@@ -89,8 +89,8 @@ def show_comparison(comparison: Comparison, page: Path, *, console: Console | No
     for name, cells in table(comparison):
         shown.add_row(name, *(Text("\n".join(map(printable, filter(None, cell)))) for cell in cells))
     console.print(shown)
-    for cells in spreads(comparison):
-        console.print(Text(printable("  ".join(cells))), soft_wrap=True)
+    for spread in spreads(comparison):
+        console.print(Text(printable("  ".join(spread))), soft_wrap=True)
     for row in comparison.rows:
         notes = [f"refused: {row.problem}"] if row.problem else [*row.broken, *row.warnings]
         for note in notes:

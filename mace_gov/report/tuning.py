@@ -19,9 +19,11 @@ COLUMNS = ("", "Settings", "H", "Still drawn", "Unrelated drawn", "LoRAs trained
 
 def method_block(tuning: Tuning) -> str:
     """``method:`` as YAML, to stand in a policy's ``spec``, with where it comes from."""
-    h = tuning.attempts[tuning.best].rates.h
+    rates = tuning.attempts[tuning.best].rates
+    h = rates.h if rates else None
+    best = f"H {h.value:.3f} ({h.low:.3f} to {h.high:.3f})" if h else "nothing could be scored"
     said = (f"# Settings for {printable(tuning.policy_name)} on {printable(tuning.base_ref)}: best of "
-            f"{len(tuning.attempts)} tried, H {h.value:.3f} ({h.low:.3f} to {h.high:.3f}).\n"
+            f"{len(tuning.attempts)} tried, {best}.\n"
             "# The best of several is flattered by chance; the audit, which asks other wordings, decides.\n")
     return said + yaml.safe_dump({"method": tuning.method.to_json()}, sort_keys=False, allow_unicode=True)
 

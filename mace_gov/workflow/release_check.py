@@ -101,8 +101,8 @@ def chains(registries: Iterable[Path], evidence: Evidence, trust: Trust) -> dict
 
 def recall_of(evidence: Evidence, logs: dict[str, list[ReleaseLog]]) -> Release | None:
     """The entry that calls back this version, or this very model under whatever name."""
-    place = (evidence.lineage.name, evidence.lineage.version) if evidence.lineage else (None, None)
-    recalls = (log.recall_of(*place, evidence.audit.governed_digest) for each in logs.values() for log in each)
+    name, version = (evidence.lineage.name, evidence.lineage.version) if evidence.lineage else (None, None)
+    recalls = (log.recall_of(name, version, evidence.audit.governed_digest) for each in logs.values() for log in each)
     return next((entry for entry in recalls if entry), None)
 
 

@@ -30,6 +30,8 @@ from mace_gov.documents.rate import Estimate
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from mace_gov.diffusion.pipeline import Pipeline
+
 Model = Literal["base", "governed", "control"]
 MODELS: tuple[Model, ...] = ("base", "governed", "control")
 PICTURES = 8
@@ -88,7 +90,8 @@ class _Loaded:
     """A model that is loaded when its first picture has to be drawn."""
 
     def __init__(self, manifest: ModelManifest, scrambled: bool, device: str | None) -> None:
-        self.manifest, self.scrambled, self.device, self._pipe = manifest, scrambled, device, None
+        self.manifest, self.scrambled, self.device = manifest, scrambled, device
+        self._pipe: Pipeline | None = None
         self._files = ExitStack()
 
     def __enter__(self) -> Self:
@@ -104,7 +107,7 @@ class _Loaded:
         """What the pictures depend on."""
         return f"scrambled {self.manifest.digest}" if self.scrambled else self.manifest.digest
 
-    def pipe(self):
+    def pipe(self) -> Pipeline:
         """The pipeline; the control's U-Net has fresh random weights."""
         if self._pipe is None:
             from mace_gov.diffusion.exact import exact_files

@@ -81,7 +81,8 @@ class ClipDetector:
             texts = [[form.format(label) for form in CAPTIONS] for label in labels]
         vectors = self.clip.phrases([text for forms in texts for text in forms])
         means = vectors.reshape(len(labels), -1, vectors.shape[-1]).mean(1)  # [labels, d]
-        return means / np.linalg.norm(means, axis=1, keepdims=True)
+        units: np.ndarray = means / np.linalg.norm(means, axis=1, keepdims=True)
+        return units
 
     def features(self, images: Sequence[Image]) -> np.ndarray:
         """Picture vectors [n, d]: what distances between sets of pictures are taken in."""

@@ -64,7 +64,8 @@ class JudgeDetector:
 
     def features(self, images: Sequence[Image]) -> np.ndarray:
         """The layer that its decisions rest on, [n, 320]: what distances between sets of pictures are taken in."""
-        return self._judge.features(list(images))
+        features: np.ndarray = self._judge.features(list(images))
+        return features
 
     def _classes_of(self, query: Query) -> list[int]:
         known: Mapping[str, int] = self._styles if query.facet == "style" else self._subjects

@@ -49,7 +49,7 @@ class NudenetDetector:
         if self.threshold < FLOOR:
             raise PolicyError(f"detector nudenet: found threshold {self.threshold}, expected {FLOOR} or more")
         package = require("nudenet", "nudenet")
-        self._weights = Path(package.__file__).parent / "320n.onnx"
+        self._weights = Path(str(package.__file__)).parent / "320n.onnx"
         try:
             self._network = package.NudeDetector(providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no base; none may cross the border

