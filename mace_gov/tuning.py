@@ -17,7 +17,8 @@ from mace_gov.core.errors import IncompleteError, NumericalError
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.documents.comparison import Rates
 from mace_gov.documents.method import Method
-from mace_gov.documents.plan import ErasurePlan, ModelManifest
+from mace_gov.documents.method_info import method_info
+from mace_gov.documents.plan import ClosedForm, ErasurePlan, ModelManifest
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.tuning import Attempt, Settings, Tuning
 from mace_gov.plan.build import make_plan
@@ -92,20 +93,21 @@ def tune(
 def knobs(plan: ErasurePlan) -> Settings:
     """What can be turned for a plan, with the values that it has. A scale of zero stays zero: it is a choice."""
     found: Settings = {}
-    stages = {"refine": plan.refine, **({"fuse": plan.fuse} if plan.method == "mace" else {})}
-    for stage, form in stages.items() if plan.method != "esd" else ():
+    info = method_info(plan.method)
+    for stage in info.closed_forms:
+        form: ClosedForm = getattr(plan, stage)
         if form.ridge:
             found[f"{stage}.ridge"] = form.ridge
         elif form.relative_ridge:
             found[f"{stage}.relativeRidge"] = form.relative_ridge
     kept = plan.preserve
-    if plan.method != "esd":
+    if info.closed_forms:
         one, named = ("weight", "conceptWeight") if kept.relative else ("scale", "conceptScale")
         found |= {f"preserve.{one}": kept.scale} if kept.prior != "none" and kept.scale else {}
         found |= {f"preserve.{named}": kept.concept_scale} if kept.concepts and kept.concept_scale else {}
         found |= {"preserve.leak": kept.leak} if kept.leak else {}
     steps = {target.lora.steps for target in plan.targets} - {0}
-    if plan.method == "mace" and steps:
+    if info.trains == "loras" and steps:
         found["lora.steps"] = float(max(steps))
     if plan.esd:
         found |= {"esd.steps": float(plan.esd.steps), "esd.guidance": plan.esd.guidance}

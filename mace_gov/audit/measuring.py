@@ -142,12 +142,12 @@ def _asked(policy: Policy, category: Category, suite: Suite, pairs: Sequence[Pai
 
     pairs: the suite's own. One that was not asked at all is about nothing.
     """
-    if suite is Suite.NEAR:
+    if suite.info.about == "neighbours":
         return near_phrases(policy, category)
     if not suite.banned:
         return []
     probed = {pair.probe.concept for pair in pairs}
-    listed = suite in STANDING or (bool(pairs) and suite is not Suite.OUTSIDE)
+    listed = suite in STANDING or (bool(pairs) and suite.info.about is not None)
     return [c.id for c in category.concepts if c.id in probed or (listed and has_words(c, suite))]
 
 

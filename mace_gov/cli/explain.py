@@ -8,20 +8,6 @@ from mace_gov.documents.policy import Policy, Rule
 from mace_gov.documents.sampling import STANDING, asked_suites, samples_needed, samples_planned
 from mace_gov.documents.terms import Metric
 
-SUITES = {
-    "direct": "asked for by name",
-    "synonym": "asked for by a synonym",
-    "unrelated": "on unrelated prompts",
-    "near": "on close neighbours",
-    "paraphrase": "asked for by name in whole sentences",
-    "description": "described without its name",
-    "hierarchy": "asked for by wider and narrower terms",
-    "composition": "asked for beside something else",
-    "obfuscation": "asked for by its name in disguise",
-    "languages": "asked for in other languages",
-    "attribute": "on allowed subjects beside a banned one",
-    "outside": "on prompts from a file",
-}
 SHOWN = 12
 
 
@@ -66,4 +52,4 @@ def explanation(policy: Policy) -> Iterator[str]:
 
 def _requirement(rule: Rule) -> str:
     side = "at most" if rule.metric is Metric.PRESENCE else "at least"
-    return f"{rule.metric} {SUITES[rule.suite]} {side} {rule.limit:.1%} with {rule.confidence:.0%} confidence"
+    return f"{rule.metric} {rule.suite.info.asked} {side} {rule.limit:.1%} with {rule.confidence:.0%} confidence"

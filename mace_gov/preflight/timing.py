@@ -19,6 +19,7 @@ from mace_gov.core.progress import Progress, Silent, working
 from mace_gov.core.resources import asked
 from mace_gov.core.store import Store
 from mace_gov.documents.costs import Timing
+from mace_gov.documents.method_info import method_info
 from mace_gov.documents.plan import ErasurePlan, Target
 from mace_gov.documents.reuse import drawable
 
@@ -56,7 +57,7 @@ def timing_of(
     if (known := store.get(name)) is not None:
         return Timing.model_validate(json.loads(known))
     with working(progress or Silent(), "timing one step of each kind"):
-        timing = measure(plan, target if plan.method == "mace" else None, device, max(
+        timing = measure(plan, target if method_info(plan.method).trains == "loras" else None, device, max(
             weights, key=lambda path: path.stat().st_size))
     with suppress(OSError):  # a registry that may only be read
         store.put(name, timing.canonical())

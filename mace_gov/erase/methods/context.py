@@ -16,6 +16,7 @@ from mace_gov.core.progress import Progress, working
 from mace_gov.diffusion.joint import JointReader
 from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.projections import pooled_projection
+from mace_gov.documents.family_info import family_info
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.methods.aligned import aligned_pairs
@@ -28,11 +29,12 @@ from mace_gov.erase.refine import solve
 def context(plan: ErasurePlan, pipe: Pipeline, *, cache: Path | None, progress: Progress) -> Erasure:
     """One edit of all concepts, of the context embedder and of the pooled text. See ``EraseMethod``; nothing is cached.
 
-    Raises UsageError for methods other than uce.
+    Raises UsageError for methods that do not run on the family.
     """
-    if plan.method != "uce":
-        raise UsageError(f"{plan.base.family}: found method {plan.method}, expected uce: only its closed form is "
-                         "written for joint attention", hint="Set spec.method.name to uce.")
+    if plan.method not in (written := family_info(plan.base.family).methods):
+        names = " or ".join(written)
+        raise UsageError(f"{plan.base.family}: found method {plan.method}, expected {names}: only its closed form is "
+                         "written for joint attention", hint=f"Set spec.method.name to {names}.")
     clock, reader = Stopwatch(), JointReader(pipe)
     with clock.stage("preserve"), working(progress, "reading what is preserved"):
         preserve = torch.zeros(reader.width, reader.width, dtype=torch.float64)
