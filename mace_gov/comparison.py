@@ -22,6 +22,7 @@ from mace_gov.core.progress import Progress, Silent
 from mace_gov.documents.comparison import Comparison, MethodRow, Spread
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Policy
+from mace_gov.documents.registry import Layout
 from mace_gov.plan.build import make_plan
 from mace_gov.planning import named_segmenter, with_anchors
 from mace_gov.preflight.checks import check_machine
@@ -60,7 +61,7 @@ def compare(
         path, model=model, revision=revision, unmeasured=unmeasured, registry=registry, plugins=plugins, erases=False
     )
     check_machine(loaded.policy, registry, reports)
-    inputs = Inputs(plugins=tuple(plugins), calibrations=registry / "calibrations")
+    inputs = Inputs(plugins=tuple(plugins), calibrations=Layout(registry).calibrations)
     from mace_gov.audit.engine import check_detectors
     from mace_gov.audit.metrics.intervals import CONFIDENCE
     from mace_gov.audit.side_by_side import contact_sheet, rates
@@ -164,7 +165,7 @@ def _run(
         progress.note(f"{plan.method} refuses: {error.message}")
         return MethodRow(method=plan.method, problem=error.message), None
     governed = read_manifest(str(folder / "model"), unmeasured=True, whole=True)
-    seen = audit(policy, base, governed, plan.generation, folder / "evidence", cache=registry / "cache",
+    seen = audit(policy, base, governed, plan.generation, folder / "evidence", cache=Layout(registry).cache,
                  device=device, progress=progress, trained_on=plan.templates, inputs=inputs)
     trials = read_trials(folder / "evidence" / TRIALS_NAME)
     row = MethodRow(

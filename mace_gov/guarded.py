@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mace_gov import workflow
 from mace_gov.attest.keypair import load_key_pair
 from mace_gov.attest.sign_off import sign_off
-from mace_gov.attest.statement import EVIDENCE_NAME, SIGN_OFFS, version_name
+from mace_gov.attest.statement import version_name
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.digest import folder_digest, sha256_file
 from mace_gov.core.errors import IncompleteError, IntegrityError, NotReleasedError, UsageError
@@ -19,10 +19,10 @@ from mace_gov.core.private import private_copy
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.documents.drawable import refuse
 from mace_gov.documents.evidence import VerifiedEvidence
+from mace_gov.documents.registry import EVIDENCE_NAME, SIGN_OFFS, Layout, names_version
 from mace_gov.documents.sign_off import Decision
 from mace_gov.plan.build import generation_settings
 from mace_gov.record.releases import is_registered, note_sign_offs
-from mace_gov.record.versions import names_version
 from mace_gov.workflow.checking import pinned_keys
 
 if TYPE_CHECKING:
@@ -149,7 +149,8 @@ def _model_folder(place: Path, registry: Path) -> Path:
 def _version_folder(verified: VerifiedEvidence, registry: Path) -> Path | None:
     """The folder of the verified version or audit in the registry, if it holds this very evidence."""
     name = version_name(verified.evidence)
-    claimed = [registry / "versions" / name] if name else sorted(registry.glob("audits/*/*"))
+    layout = Layout(registry)
+    claimed = [layout.versions / name] if name else sorted(layout.shelf("audits").glob("*/*"))
     envelopes = (folder / EVIDENCE_NAME for folder in claimed)
     return next((envelope.parent for envelope in envelopes
                  if envelope.is_file() and sha256_file(envelope) == verified.evidence_digest), None)

@@ -20,6 +20,7 @@ from mace_gov.documents.method import Method
 from mace_gov.documents.method_info import method_info
 from mace_gov.documents.plan import ClosedForm, ErasurePlan, ModelManifest
 from mace_gov.documents.policy import Policy
+from mace_gov.documents.registry import Layout
 from mace_gov.documents.tuning import Attempt, Settings, Tuning
 from mace_gov.plan.build import make_plan
 from mace_gov.planning import named_segmenter, with_anchors
@@ -55,7 +56,7 @@ def tune(
     from mace_gov.audit.engine import check_detectors
     from mace_gov.audit.metrics.intervals import CONFIDENCE
 
-    inputs = Inputs(plugins=tuple(plugins), calibrations=registry / "calibrations")
+    inputs = Inputs(plugins=tuple(plugins), calibrations=Layout(registry).calibrations)
     check_detectors(policy, inputs)
     attempts: list[Attempt] = []
     bases: list[Rates] = []
@@ -74,7 +75,7 @@ def tune(
     exhausted = True
     from mace_gov.fitting.fit import fit
 
-    fitted = fit(policy, plan, cache=registry / "cache", device=device, progress=progress, plugins=plugins)
+    fitted = fit(policy, plan, cache=Layout(registry).cache, device=device, progress=progress, plugins=plugins)
     try:
         climb(knobs(fitted), attempt)
     except BudgetSpentError:
@@ -182,13 +183,13 @@ def _attempt(
     with tempfile.TemporaryDirectory(prefix="mace-gov-tune-") as name:
         folder = Path(name)
         try:
-            record = erase(plan, folder, cache=registry / "cache", device=device, progress=progress)
+            record = erase(plan, folder, cache=Layout(registry).cache, device=device, progress=progress)
         except NumericalError as error:
             seconds = round(time.monotonic() - started, 3)
             return Attempt(settings=settings, problem=error.message, seconds=seconds), None
         seen = audit(
             tuning_policy(chosen), base, read_manifest(str(folder / "model"), unmeasured=True, whole=True),
-            plan.generation, folder / "evidence", cache=registry / "cache", device=device, progress=progress,
+            plan.generation, folder / "evidence", cache=Layout(registry).cache, device=device, progress=progress,
             trained_on=plan.templates, inputs=inputs, lexicon=tuning_lexicon(policy, base),
         )
         trials = read_trials(folder / "evidence" / TRIALS_NAME)

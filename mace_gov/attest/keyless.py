@@ -10,12 +10,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mace_gov.attest.statement import VERDICT_NAME
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.errors import IncompleteError, IntegrityError, UsageError
 from mace_gov.core.files import SMALL_BYTES, read_file
 from mace_gov.core.lazy import require
 from mace_gov.documents.evidence import VerifiedEvidence
+from mace_gov.documents.registry import VERDICT_NAME
 
 EXTRA = "sigstore"
 TOKEN_VARIABLE = "SIGSTORE_ID_TOKEN"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from mace_gov.attest.dsse import read_envelope
 from mace_gov.attest.folder import file_names, hash_files
-from mace_gov.attest.statement import EVIDENCE_NAME, MODEL_PREFIX, POLICY_NAME, REPORT_NAME, VERDICT_NAME
 from mace_gov.core.canonical import strict_json
 from mace_gov.core.digest import folder_digest
 from mace_gov.core.errors import IntegrityError, UsageError
 from mace_gov.core.progress import Progress
+from mace_gov.documents.registry import EVIDENCE_NAME, MODEL_PREFIX, POLICY_NAME, REPORT_NAME, VERDICT_NAME
 
 MODEL_INDEX = "model_index.json"
 

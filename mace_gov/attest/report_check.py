@@ -11,16 +11,7 @@ from mace_gov.attest.folder import compare_folder
 from mace_gov.attest.sign import REPORT_PARTS
 from mace_gov.attest.sign_off import sign_off_names
 from mace_gov.attest.signed import Signed, read_signed
-from mace_gov.attest.statement import (
-    EVIDENCE_NAME,
-    POLICY_NAME,
-    REPORT_NAME,
-    VERDICT_NAME,
-    first_problem,
-    open_statement,
-    subject_files,
-    version_name,
-)
+from mace_gov.attest.statement import first_problem, open_statement, subject_files, version_name
 from mace_gov.attest.trust import Trust
 from mace_gov.core.canonical import strict_json
 from mace_gov.core.clock import parse_time
@@ -28,6 +19,7 @@ from mace_gov.core.errors import IntegrityError
 from mace_gov.core.files import read_file
 from mace_gov.core.progress import Progress
 from mace_gov.documents.evidence import REPORT_TYPE
+from mace_gov.documents.registry import EVIDENCE_NAME, POLICY_NAME, REPORT_NAME, VERDICT_NAME
 from mace_gov.documents.report import Report
 
 

@@ -21,6 +21,7 @@ from mace_gov.core.store import Store
 from mace_gov.documents.costs import Timing
 from mace_gov.documents.method_info import method_info
 from mace_gov.documents.plan import ErasurePlan, Target
+from mace_gov.documents.registry import Layout
 from mace_gov.documents.reuse import drawable
 
 LARGE = 10**9
@@ -49,7 +50,7 @@ def timing_of(
     if wanted is None and here.type == "cpu" and sum(path.stat().st_size for path in weights) > LARGE:
         return None
     target = next((each for each in plan.targets if each.lora.steps and drawable(plan, each)), None)
-    store, name = Store(registry / "cache"), "timings/" + digest_of({
+    store, name = Store(Layout(registry).cache), "timings/" + digest_of({
         "base": plan.base.digest, "device": device_name(here), "generation": plan.generation.to_json(),
         "templates": len(plan.templates), "lora": target.lora.to_json() if target else None,
         "asked": [asked().batch, asked().precision], "code": [mace_gov.__version__, version_of("torch")],

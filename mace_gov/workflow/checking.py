@@ -7,16 +7,16 @@ from functools import partial
 from pathlib import Path
 
 from mace_gov import planning
-from mace_gov.attest.keys import TRUST_NAME, key_folder, registry_trust
-from mace_gov.attest.statement import VERDICT_NAME
+from mace_gov.attest.keys import TRUST_NAME, registry_trust
 from mace_gov.attest.trust import Trust, load_trust
 from mace_gov.attest.verify import also_checked, verify
 from mace_gov.core.errors import IntegrityError, MaceGovError
 from mace_gov.documents.evidence import VerifiedEvidence
+from mace_gov.documents.registry import VERDICT_NAME, Layout, names_version, parse_reference
 from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.verdict import Verdict
 from mace_gov.record.releases import Registered, is_registered, resolve
-from mace_gov.record.versions import find, names_version, parse_reference, version_folder
+from mace_gov.record.versions import find
 from mace_gov.workflow.release_check import release_check
 from mace_gov.workflow.standing import refuse_ended, refuse_moved, refuse_recalled
 
@@ -78,7 +78,7 @@ def verified_base(ref: str, registry: Path) -> str | None:
     """
     if not names_version(ref):
         return None
-    folder = version_folder(registry, *parse_reference(ref))
+    folder = Layout(registry).version(*parse_reference(ref))
     if not (folder / "model").is_dir():
         return None
     return check(folder, key=None, registry=registry, need_verdict=False).evidence.audit.governed_digest
@@ -97,6 +97,6 @@ def _locate(path: Path, registry: Path) -> tuple[Path, Registered | None]:
 
 def pinned_keys(key: Path | None, registry: Path) -> Trust:
     """The keys that count: those of ``key`` (a public key or a trust file), else the registry's own."""
-    if key is None or key.resolve() == (key_folder(registry) / TRUST_NAME).resolve():
+    if key is None or key.resolve() == (Layout(registry).keys / TRUST_NAME).resolve():
         return registry_trust(registry)
     return load_trust(key)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from mace_gov.attest.keys import KeyPair, ensure_key_pair, ensure_model_pair, registry_trust
 from mace_gov.attest.sign import collect_files, sign_build, sign_evidence, sign_results, sign_summary
-from mace_gov.attest.statement import POLICY_NAME
 from mace_gov.attest.verify import verify
 from mace_gov.audit.inputs import Inputs
 from mace_gov.core.atomic import new_folder, write_bytes
@@ -23,12 +22,13 @@ from mace_gov.documents.erasure import ErasureRecord
 from mace_gov.documents.evidence import Evidence, VerifiedEvidence
 from mace_gov.documents.lineage import Lineage
 from mace_gov.documents.plan import ErasurePlan, ModelManifest
+from mace_gov.documents.registry import POLICY_NAME, Layout
 from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.verdict import Verdict
 from mace_gov.gate.decide import decide
 from mace_gov.policy.load import LoadedPolicy
 from mace_gov.preflight.checks import check_machine, check_plan, check_sight, model_bytes
-from mace_gov.record.versions import find, highest_number, new_version, version_folder
+from mace_gov.record.versions import find, highest_number, new_version
 from mace_gov.workflow.checking import plan_policy
 from mace_gov.workflow.deciding import Granted, grant, with_policy
 from mace_gov.workflow.release_check import chain, check_entry, recalled_models
@@ -82,13 +82,13 @@ def apply(
     from mace_gov.fitting.fit import fit
     from mace_gov.record.lineage import prepare_lineage, publish, record_lineage
 
-    policy, inputs = loaded.policy, Inputs(plugins=tuple(plugins), calibrations=registry / "calibrations")
+    policy, inputs = loaded.policy, Inputs(plugins=tuple(plugins), calibrations=Layout(registry).calibrations)
     with working(progress, "loading detectors"):
         check_detectors(policy, inputs)
     granted = grant(policy, waivers=waivers, against=against, key=None, registry=registry)
     pair, model_pair = _signing_key(registry, progress), ensure_model_pair(registry)
     recalled_models(registry)  # A chain of releases that does not hold is better known before the work.
-    cache = registry / "cache"
+    cache = Layout(registry).cache
     with working(progress, "opening MLflow"):
         recorded = prepare_lineage(registry, policy.metadata.name)
     plan = fit(policy, plan, cache=cache, device=device, progress=progress, plugins=plugins)
@@ -115,7 +115,7 @@ def apply(
         undo.pop_all()
     with working(progress, "publishing in MLflow"):
         publish(registry, lineage, verdict)
-    folder = version_folder(registry, policy.metadata.name, number)
+    folder = Layout(registry).version(policy.metadata.name, number)
     check = check_entry(find(registry, version), registry, registry_trust(registry))
     with working(progress, "writing the report"):
         report = write_report(policy, verified, verdict, version, folder, reports, pair, check)
@@ -151,11 +151,11 @@ def audit_model(
     pair = _signing_key(registry, progress)
     recalled_models(registry)
     with new_version(registry, policy.metadata.name, shelf="audits") as (number, folder):
-        final = registry / "audits" / policy.metadata.name / str(number)
+        final = Layout(registry).version(policy.metadata.name, number, "audits")
         refuse_taken(report_place(None, final, reports), None)
         seen = audit(
             policy, plan.base, governed, plan.generation, folder / "evidence",
-            cache=registry / "cache", device=device, progress=progress, trained_on=plan.templates, inputs=inputs,
+            cache=Layout(registry).cache, device=device, progress=progress, trained_on=plan.templates, inputs=inputs,
         )
         verified, verdict = _attest(
             folder, loaded, plan, None, seen, None, Granted(), pair=pair, model_pair=None, governed=governed,
@@ -186,7 +186,7 @@ def erase_model(
     from mace_gov.erase.engine import erase
     from mace_gov.fitting.fit import fit
 
-    progress, cache = progress or Silent(), registry / "cache"
+    progress, cache = progress or Silent(), Layout(registry).cache
     plan = fit(loaded.policy, plan, cache=cache, device=device, progress=progress)
     with new_folder(extras) as scratch:
         record = erase(plan, scratch, cache=cache, device=device, progress=progress)
