@@ -4,7 +4,7 @@ The map, which is also the order of work; each arrow is a document in ``mace_gov
 
     policy -> plan -> erase -> audit -> record -> attest -> gate -> report
 
-``workflow`` joins the stages; ``guarded`` verifies before anything is loaded; ``cli`` is the terminal; ``diffusion`` is
+``workflow`` joins the stages, and nothing else does; ``cli`` is the terminal; ``diffusion`` is
 the only door to diffusers; ``core`` knows no word of the domain. Nothing heavy is imported before it is used.
 """
 
@@ -39,5 +39,5 @@ def load(
     Raises ``core.errors.IntegrityError`` when a signature, a digest or a file does not hold, ``NotReleasedError`` when
     the signed verdict does not let it through, ``RecalledError`` when it was called back.
     """
-    guarded: Callable[..., Pipeline] = lookup("mace_gov.guarded:load")
+    guarded: Callable[..., Pipeline] = lookup("mace_gov.workflow.loading:load")
     return guarded(version, key=Path(key) if key else None, registry=Path(registry), device=device, dtype=dtype)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from functools import partial
 from pathlib import Path
 
-from mace_gov import planning
 from mace_gov.attest.keys import TRUST_NAME, registry_trust
 from mace_gov.attest.trust import Trust, load_trust
 from mace_gov.attest.verify import also_checked, verify
@@ -17,8 +15,8 @@ from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.verdict import Verdict
 from mace_gov.record.releases import Registered, is_registered, resolve
 from mace_gov.record.versions import find
+from mace_gov.workflow.refusals import refuse_ended, refuse_moved, refuse_recalled
 from mace_gov.workflow.release_check import release_check
-from mace_gov.workflow.standing import refuse_ended, refuse_moved, refuse_recalled
 
 
 def verify_path(
@@ -82,10 +80,6 @@ def verified_base(ref: str, registry: Path) -> str | None:
     if not (folder / "model").is_dir():
         return None
     return check(folder, key=None, registry=registry, need_verdict=False).evidence.audit.governed_digest
-
-
-plan_policy = partial(planning.plan_policy, verified=verified_base)
-"""``planning.plan_policy``, of a base that was verified if it is a governed version."""
 
 
 def _locate(path: Path, registry: Path) -> tuple[Path, Registered | None]:

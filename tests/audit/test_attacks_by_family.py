@@ -29,7 +29,7 @@ from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.diffusion.text import TextReader
 from mace_gov.diffusion.variants import trained_on
 from mace_gov.documents.family_info import TIERS
-from mace_gov.planning import plan_policy
+from mace_gov.workflow.planning import plan_policy
 from tests.audit import planted
 from tests.audit.test_attacks import AIM, REFERENCES, SETTINGS, strike
 from tests.cli.conftest import run

@@ -24,10 +24,9 @@ from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.registry import Layout
 from mace_gov.plan.build import make_plan
-from mace_gov.planning import named_segmenter, with_anchors
 from mace_gov.preflight.checks import check_machine
 from mace_gov.report.comparison import render_comparison
-from mace_gov.workflow import plan_policy
+from mace_gov.workflow.planning import named_segmenter, plan_policy, with_anchors
 
 if TYPE_CHECKING:
     from mace_gov.documents.method import MethodName

@@ -23,9 +23,8 @@ from mace_gov.documents.policy import Policy
 from mace_gov.documents.registry import Layout
 from mace_gov.documents.tuning import Attempt, Settings, Tuning
 from mace_gov.plan.build import make_plan
-from mace_gov.planning import named_segmenter, with_anchors
 from mace_gov.preflight.checks import check_machine
-from mace_gov.workflow import plan_policy
+from mace_gov.workflow.planning import named_segmenter, plan_policy, with_anchors
 
 FIRST_FACTOR, LAST_FACTOR = 4.0, 1.3
 """A setting is multiplied or divided by the first; the factor's root is taken until it is below the last."""

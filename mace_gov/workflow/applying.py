@@ -29,8 +29,8 @@ from mace_gov.gate.decide import decide
 from mace_gov.policy.load import LoadedPolicy
 from mace_gov.preflight.checks import check_machine, check_plan, check_sight, model_bytes
 from mace_gov.record.versions import find, highest_number, new_version
-from mace_gov.workflow.checking import plan_policy
 from mace_gov.workflow.deciding import Granted, grant, with_policy
+from mace_gov.workflow.planning import plan_policy
 from mace_gov.workflow.release_check import chain, check_entry, recalled_models
 from mace_gov.workflow.reporting import refuse_taken, report_place, write_report
 
