@@ -9,9 +9,10 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from mace_gov.audit.inputs import Inputs
+from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.core.clock import timestamp
 from mace_gov.core.errors import IncompleteError, NumericalError
 from mace_gov.core.progress import Progress, Silent
@@ -24,6 +25,7 @@ from mace_gov.documents.registry import Layout
 from mace_gov.documents.tuning import Attempt, Settings, Tuning
 from mace_gov.plan.build import make_plan
 from mace_gov.preflight.checks import check_machine
+from mace_gov.workflow.attempt import erase_and_audit
 from mace_gov.workflow.planning import named_segmenter, plan_policy, with_anchors
 
 FIRST_FACTOR, LAST_FACTOR = 4.0, 1.3
@@ -57,6 +59,7 @@ def tune(
 
     inputs = Inputs(plugins=tuple(plugins), calibrations=Layout(registry).calibrations)
     check_detectors(policy, inputs)
+    run = AuditRun(cache=Layout(registry).cache, device=device, progress=progress, inputs=inputs)
     attempts: list[Attempt] = []
     bases: list[Rates] = []
 
@@ -65,7 +68,7 @@ def tune(
         longest = max((each.seconds for each in attempts), default=0.0)
         if attempts and used + longest > 60 * minutes:
             raise BudgetSpentError
-        made, base = _attempt(policy, settings, plan.base, registry, inputs, device, progress)
+        made, base = _attempt(policy, settings, plan.base, run)
         attempts.append(made)
         bases.extend([base] if base else [])
         progress.note(f"attempt {len(attempts)}: {described(settings)}: {_told(made)}")
@@ -164,16 +167,12 @@ def described(settings: Settings) -> str:
 
 
 def _attempt(
-    policy: Policy, settings: Settings, base: ModelManifest, registry: Path, inputs: Inputs, device: str | None,
-    progress: Progress,
+    policy: Policy, settings: Settings, base: ModelManifest, run: AuditRun
 ) -> tuple[Attempt, Rates | None]:
     """Erase with the settings and ask; also what the same probes found in the base."""
-    from mace_gov.audit.engine import audit
     from mace_gov.audit.probes.tuning import tuning_lexicon, tuning_policy
     from mace_gov.audit.side_by_side import rates, retention
     from mace_gov.audit.trials import TRIALS_NAME, read_trials
-    from mace_gov.diffusion.manifest import read_manifest
-    from mace_gov.erase.engine import erase
 
     started = time.monotonic()
     method = with_settings(policy.spec.method, settings)
@@ -182,19 +181,15 @@ def _attempt(
     with tempfile.TemporaryDirectory(prefix="mace-gov-tune-") as name:
         folder = Path(name)
         try:
-            record = erase(plan, folder, cache=Layout(registry).cache, device=device, progress=progress)
+            found = erase_and_audit(tuning_policy(chosen), plan, folder,
+                                    replace(run, lexicon=tuning_lexicon(policy, base)), cache=run.cache)
         except NumericalError as error:
             seconds = round(time.monotonic() - started, 3)
             return Attempt(settings=settings, problem=error.message, seconds=seconds), None
-        seen = audit(
-            tuning_policy(chosen), base, read_manifest(str(folder / "model"), unmeasured=True, whole=True),
-            plan.generation, folder / "evidence", cache=Layout(registry).cache, device=device, progress=progress,
-            trained_on=plan.templates, inputs=inputs, lexicon=tuning_lexicon(policy, base),
-        )
         trials = read_trials(folder / "evidence" / TRIALS_NAME)
     made = Attempt(
-        settings=settings, problem="; ".join(seen.broken.findings) or None, rates=rates(trials, "governed"),
-        retention=retention(trials), trained=sum(not lora.reused for lora in record.loras),
+        settings=settings, problem="; ".join(found.audit.broken.findings) or None, rates=rates(trials, "governed"),
+        retention=retention(trials), trained=sum(not lora.reused for lora in found.erasure.loras),
         seconds=round(time.monotonic() - started, 3),
     )
     return made, rates(trials, "base")
