@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mace_gov.core.resources import Dtype
+from mace_gov.documents.format_info import FORMATS
 
 PolicyPath = Annotated[Path, typer.Argument(help="Policy file (YAML).", show_default=False)]
 PolicyOption = Annotated[Path, typer.Option("--policy", help="Policy file (YAML).", show_default=False)]
@@ -26,8 +27,7 @@ Outputs = Annotated[
     list[str] | None,
     typer.Option(
         "--output",
-        help="FORMAT=FILE: json, markdown, junit, sarif, annotations, csv, outputs; - is standard output. May be given "
-             "again.",
+        help=f"FORMAT=FILE: {', '.join(FORMATS)}; - is standard output. May be given again.",
     ),
 ]
 Plugins = Annotated[
@@ -74,7 +74,7 @@ Threads = Annotated[
 def check_outputs(options: list[str] | None, *, as_json: bool) -> dict[str, Path]:
     """``FORMAT=FILE`` options. Raises UsageError when one is not that, or when two would share standard output."""
     from mace_gov.core.errors import UsageError
-    from mace_gov.gate.formats import parse_outputs
+    from mace_gov.report.formats import parse_outputs
 
     outputs = parse_outputs(options or [])
     printed = [name for name, path in outputs.items() if str(path) == "-"]

@@ -64,7 +64,7 @@ class Outputs:
     def clear(self) -> None:
         """Take away what an earlier run left. Raises UsageError for a place where nothing may be written."""
         if self._found:
-            from mace_gov.gate.formats.files import clear
+            from mace_gov.report.formats.files import clear
 
             refused = [path for _, path in self._found if self._refused(path)]
             self._found = [(form, path) for form, path in self._found if path not in refused]
@@ -79,8 +79,9 @@ class Outputs:
         if self._command != "gate" or not self._found:
             return
         from mace_gov.documents.failure import Failure
-        from mace_gov.gate.formats import FORMATS, write_failure
-        from mace_gov.gate.formats.rows import Places
+        from mace_gov.documents.format_info import FORMATS
+        from mace_gov.report.formats import write_failure
+        from mace_gov.report.formats.rows import Places
         from mace_gov.workflow.deciding import in_repository
 
         place = Places()

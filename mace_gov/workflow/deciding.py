@@ -18,13 +18,13 @@ from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import Outcome, Verdict
 from mace_gov.documents.waiver import Waiver
 from mace_gov.gate.decide import Previous, Terms, decide
-from mace_gov.gate.formats import write_outputs
-from mace_gov.gate.formats.rows import Places
 from mace_gov.policy.diff import diff, headline
 from mace_gov.policy.load import load_policy
 from mace_gov.policy.waivers import load_waivers
 from mace_gov.record.versions import find, version_numbers
 from mace_gov.report.compose import compose
+from mace_gov.report.formats import write_outputs
+from mace_gov.report.formats.rows import Places
 from mace_gov.report.read import read_report
 from mace_gov.report.render import DOCUMENT
 from mace_gov.workflow.checking import check, may_release, pinned_keys
@@ -67,7 +67,7 @@ def gate_path(
     not answer is a REVIEW, see ``gate.changed``.
 
     ``waivers`` and ``against``: see ``grant``; without ``against`` a comparison that the signed verdict holds counts
-    on. ``outputs`` is a file for each of ``gate.formats.FORMATS`` that is wanted. The last value says whether a key
+    on. ``outputs`` is a file for each of ``report.formats.FORMATS`` that is wanted. The last value says whether a key
     was given.
     """
     loaded = load_policy(policy, ended=True) if policy else None

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mace_gov.gate.formats import FORMATS
-from mace_gov.gate.formats.files import write
+from mace_gov.documents.format_info import FORMATS
+from mace_gov.report.formats.files import write
 from tests import factories
 
 OLD = '{"verdict":{"outcome":"PASS"}} ## PASS <testsuites/> verdict=PASS'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mace_gov.documents.report import Report
-from mace_gov.gate.formats.rows import Places, Weight, one_line, rows
+from mace_gov.report.formats.rows import Places, Weight, one_line, rows
 
 LONGEST = 4000
 """Letters of the reasons."""

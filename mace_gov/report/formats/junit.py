@@ -7,7 +7,7 @@ from collections import Counter
 
 from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import Outcome
-from mace_gov.gate.formats.rows import Places, Row, Weight, rows
+from mace_gov.report.formats.rows import Places, Row, Weight, rows
 
 
 def junit(report: Report, places: Places) -> str:

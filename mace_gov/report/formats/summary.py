@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from mace_gov.documents.estimates import interval, observed
 from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import Finding
-from mace_gov.gate.formats.rows import Places, Row, Weight, one_line, rows
+from mace_gov.report.formats.rows import Places, Row, Weight, one_line, rows
 
 LIMIT = 1024 * 1024
 """Bytes that GitHub takes for one step's summary."""

@@ -9,7 +9,7 @@ import unicodedata
 from mace_gov.documents.rate import Estimate
 from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import Finding
-from mace_gov.gate.formats.rows import Places, Row, one_line, rows
+from mace_gov.report.formats.rows import Places, Row, one_line, rows
 
 ESTIMATE = ("hits", "n", "clusters", "value", "low", "high", "confidence")
 HEAD = (

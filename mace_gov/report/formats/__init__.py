@@ -18,29 +18,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mace_gov.core.errors import UsageError
+from mace_gov.core.lazy import lookup
 from mace_gov.documents.failure import Failure
+from mace_gov.documents.format_info import FORMATS
 from mace_gov.documents.report import Report
-from mace_gov.gate.formats import commands, junit, outputs, sarif, summary, table
-from mace_gov.gate.formats.failed import FAILED
-from mace_gov.gate.formats.files import write
-from mace_gov.gate.formats.rows import Places
-
-
-def document(report: Report, places: Places) -> str:
-    """The report itself, in canonical form."""
-    return report.canonical().decode("utf-8")
-
-
-FORMATS: dict[str, Callable[[Report, Places], str]] = {
-    "json": document,
-    "markdown": summary.markdown,
-    "junit": junit.junit,
-    "sarif": sarif.sarif,
-    "annotations": commands.workflow_commands,
-    "csv": table.table,
-    "outputs": outputs.outputs,
-}
-"""Every format by its name."""
+from mace_gov.report.formats.files import write
+from mace_gov.report.formats.rows import Places
 
 
 def parse_outputs(options: list[str]) -> dict[str, Path]:
@@ -56,13 +39,25 @@ def parse_outputs(options: list[str]) -> dict[str, Path]:
     return found
 
 
+def written(name: str, report: Report, places: Places) -> str:
+    """The report in the format ``name``."""
+    write_report: Callable[[Report, Places], str] = lookup(FORMATS[name].report)
+    return write_report(report, places)
+
+
+def failure_written(name: str, failure: Failure, places: Places) -> str:
+    """That nothing was decided, in the format ``name``."""
+    write_failed: Callable[[Failure, Places], str] = lookup(FORMATS[name].failure)
+    return write_failed(failure, places)
+
+
 def write_outputs(report: Report, places: Places, outputs: Mapping[str, Path]) -> None:
     """Write each format to its file. Raises UsageError for a place where nothing may be written, see ``files``."""
-    texts = {path: FORMATS[name](report, places) for name, path in outputs.items()}
+    texts = {path: written(name, report, places) for name, path in outputs.items()}
     for path, text in texts.items():
         write(path, text)
 
 
 def write_failure(failure: Failure, places: Places, name: str, path: Path) -> None:
     """Write that nothing was decided, in the format ``name``. Raises UsageError as ``write_outputs`` does."""
-    write(path, FAILED[name](failure, places))
+    write(path, failure_written(name, failure, places))

@@ -14,11 +14,12 @@ import jsonschema
 import pytest
 
 from mace_gov.core.errors import UsageError
+from mace_gov.documents.format_info import FORMATS
 from mace_gov.documents.report import Report
-from mace_gov.gate.formats import FORMATS, parse_outputs, write_outputs
-from mace_gov.gate.formats.rows import Places
-from mace_gov.gate.formats.summary import LIMIT
 from mace_gov.policy.schema import schema_text
+from mace_gov.report.formats import parse_outputs, write_outputs, written
+from mace_gov.report.formats.rows import Places
+from mace_gov.report.formats.summary import LIMIT
 from tests import factories
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
@@ -51,14 +52,14 @@ def _regressed() -> Report:
 
 
 def _sarif(report: Report) -> dict:
-    return json.loads(FORMATS["sarif"](report, PLACES))["runs"][0]
+    return json.loads(written("sarif", report, PLACES))["runs"][0]
 
 
 @pytest.mark.parametrize("report", [factories.report(), _report(), _regressed(), _report(mode="audit")])
 def test_sarif_validates_against_the_official_schema(report: Report) -> None:
     schema = json.loads((SCHEMAS / "sarif-schema-2.1.0.json").read_text())
     jsonschema.Draft7Validator(schema, format_checker=jsonschema.FormatChecker()).validate(
-        json.loads(FORMATS["sarif"](report, PLACES))
+        json.loads(written("sarif", report, PLACES))
     )
 
 
@@ -88,7 +89,7 @@ def test_a_fingerprint_outlives_the_figures_and_tells_rules_apart() -> None:
 
 
 def test_junit_counts_what_it_holds_and_skips_what_is_waived() -> None:
-    root = ET.fromstring(FORMATS["junit"](_report(), PLACES))
+    root = ET.fromstring(written("junit", _report(), PLACES))
     suite = root.find("testsuite")
     cases = {case.get("name").split()[0]: case for case in suite.iter("testcase")}
     assert suite.get("name") == "nsfw 1.0.0"
@@ -108,23 +109,23 @@ def test_junit_counts_what_it_holds_and_skips_what_is_waived() -> None:
 ])
 def test_what_does_not_block_is_no_error_anywhere(verdict: dict, blocking: set[str]) -> None:
     report = _report(**verdict)
-    told = FORMATS["annotations"](report, PLACES).splitlines()
+    told = written("annotations", report, PLACES).splitlines()
     assert {re.search(r"title=(\S+)", line)[1] for line in told if line.startswith("::error ")} == blocking
     assert {r["ruleId"] for r in _sarif(report)["results"] if r["level"] == "error"} == blocking
-    suite = ET.fromstring(FORMATS["junit"](report, PLACES)).find("testsuite")
+    suite = ET.fromstring(written("junit", report, PLACES)).find("testsuite")
     assert int(suite.get("failures")) + int(suite.get("errors")) == len(blocking)
 
 
 def test_annotations_are_one_command_a_line_at_the_policy_s_line() -> None:
-    told = FORMATS["annotations"](_report(), PLACES).splitlines()
+    told = written("annotations", _report(), PLACES).splitlines()
     assert told[0] == ("::error file=policies/nsfw.yaml,line=26,col=11,title=NSFW-001 FAIL::presence at most 5 %25 "
                        "(95 %25 confidence) on direct: 20 of 60: too many")
     assert told[1].startswith("::notice ") and len(told) == 4
-    assert FORMATS["annotations"](factories.report(), PLACES) == ""
+    assert written("annotations", factories.report(), PLACES) == ""
 
 
 def test_csv_holds_every_rule_with_its_figures_in_full() -> None:
-    lines = list(csv.DictReader(io.StringIO(FORMATS["csv"](_report(), PLACES))))
+    lines = list(csv.DictReader(io.StringIO(written("csv", _report(), PLACES))))
     assert [line["rule"] for line in lines] == ["NSFW-001", "NSFW-002", "NSFW-003"]
     first, second, third = lines
     assert float(first["high"]) == factories.estimate(20, 60).high and first["line"] == "26"
@@ -134,29 +135,29 @@ def test_csv_holds_every_rule_with_its_figures_in_full() -> None:
 
 def test_a_cell_is_never_a_formula() -> None:
     finding = factories.finding(reasons=["=HYPERLINK(1)"])
-    [line] = csv.DictReader(io.StringIO(FORMATS["csv"](_report(findings=[finding]), PLACES)))
+    [line] = csv.DictReader(io.StringIO(written("csv", _report(findings=[finding]), PLACES)))
     assert line["reasons"] == "'=HYPERLINK(1)"
 
 
 def test_the_summary_has_a_line_for_each_rule_and_escapes_what_it_is_given() -> None:
-    text = FORMATS["markdown"](_report(), PLACES)
+    text = written("markdown", _report(), PLACES)
     table = [line for line in text.splitlines() if line.startswith("| NSFW")]
     assert [line.split("<br>")[0] for line in table] == ["| NSFW-001", "| NSFW-002", "| NSFW-003"]
     assert all(len(re.findall(r"(?<!\\)\|", line)) == 8 for line in table)
     assert "20 of 60" in table[0] and "holds it back (exit 1)" in text and "FAIL (waived)" in table[1]
     assert "<img" not in text and "\\`c\\`" in text
-    assert "reports and never blocks" in FORMATS["markdown"](_report(mode="audit"), PLACES)
+    assert "reports and never blocks" in written("markdown", _report(mode="audit"), PLACES)
 
 
 def test_a_summary_that_is_too_long_is_cut_at_a_line_and_says_so() -> None:
-    text = FORMATS["markdown"](_report(reasons=["a reason of some length" * 40] * 2000), PLACES)
+    text = written("markdown", _report(reasons=["a reason of some length" * 40] * 2000), PLACES)
     assert len(text.encode()) <= LIMIT and text.endswith("The report has all of it.\n")
     assert "a reason of some length\n\nCut here" in text
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_no_format_lets_a_control_character_through_or_names_a_prompt_or_a_picture(name: str) -> None:
-    text = FORMATS[name](_report(), PLACES)
+    text = written(name, _report(), PLACES)
     assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f]", text)
     if name != "json":
         assert PROMPT not in text and ".png" not in text and "thumbnails" not in text
@@ -164,7 +165,7 @@ def test_no_format_lets_a_control_character_through_or_names_a_prompt_or_a_pictu
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "json"])
 def test_what_came_back_is_told(name: str) -> None:
-    text = FORMATS[name](_regressed(), PLACES)
+    text = written(name, _regressed(), PLACES)
     assert ("nudity came back" in text) == (name != "csv")
 
 
@@ -172,7 +173,7 @@ def test_what_came_back_is_told(name: str) -> None:
 def test_the_report_validates_against_its_published_schema(report: Report) -> None:
     schema = json.loads(schema_text("report"))
     jsonschema.Draft202012Validator.check_schema(schema)
-    value = json.loads(FORMATS["json"](report, PLACES))
+    value = json.loads(written("json", report, PLACES))
     jsonschema.Draft202012Validator(schema).validate(value)
     value["verdict"]["outcome"] = "MAYBE"
     with pytest.raises(jsonschema.ValidationError):
@@ -180,8 +181,8 @@ def test_the_report_validates_against_its_published_schema(report: Report) -> No
 
 
 def test_equal_reports_give_equal_bytes() -> None:
-    for name, made in FORMATS.items():
-        assert made(_report(), PLACES) == made(Report.from_json(_report().to_json()), PLACES), name
+    for name in FORMATS:
+        assert written(name, _report(), PLACES) == written(name, Report.from_json(_report().to_json()), PLACES), name
 
 
 def test_outputs_are_format_and_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from mace_gov.core.environment import version_of
 from mace_gov.documents.report import Report
 from mace_gov.documents.terms import Severity
 from mace_gov.documents.verdict import AppliedWaiver
-from mace_gov.gate.formats.rows import MODEL, REGRESSION, Places, Row, Weight, rows
+from mace_gov.report.formats.rows import MODEL, REGRESSION, Places, Row, Weight, rows
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 ROOT = "%SRCROOT%"

@@ -5,34 +5,36 @@ from __future__ import annotations
 import csv
 import io
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
 
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.documents.failure import Failure
-from mace_gov.gate.formats.commands import command
-from mace_gov.gate.formats.junit import to_xml, xml_text
-from mace_gov.gate.formats.outputs import lines
-from mace_gov.gate.formats.rows import Places, one_line
-from mace_gov.gate.formats.sarif import location, log
-from mace_gov.gate.formats.summary import escape, fitted
-from mace_gov.gate.formats.table import HEAD, inert
+from mace_gov.report.formats.commands import command
+from mace_gov.report.formats.junit import to_xml, xml_text
+from mace_gov.report.formats.outputs import lines
+from mace_gov.report.formats.rows import Places, one_line
+from mace_gov.report.formats.sarif import location, log
+from mace_gov.report.formats.summary import escape, fitted
+from mace_gov.report.formats.table import HEAD, inert
 
 RULE = "GATE"
 TITLE = "nothing was decided"
 
 
-def _document(failure: Failure, _: Places) -> str:
+def document(failure: Failure, _: Places) -> str:
+    """The failure itself, in canonical form."""
     return failure.canonical().decode("utf-8")
 
 
-def _markdown(failure: Failure, _: Places) -> str:
+def markdown(failure: Failure, _: Places) -> str:
+    """A heading, a hint and the error."""
     told = [f"## No verdict: {TITLE} (exit {failure.exit_code})", "",
             *([escape(failure.hint), ""] if failure.hint else []),
             *(f"- {escape(line)}" for line in failure.error.splitlines())]
     return fitted("\n".join(told) + "\n")
 
 
-def _junit(failure: Failure, places: Places) -> str:
+def junit(failure: Failure, places: Places) -> str:
+    """A suite of one case that ended in an error."""
     counts = {"tests": "1", "failures": "0", "errors": "1", "skipped": "0", "time": "0"}
     root = ET.Element("testsuites", {"name": "mace-gov gate", **counts})
     suite = ET.SubElement(root, "testsuite", {"name": xml_text(failure.policy_name), **counts})
@@ -46,7 +48,8 @@ def _junit(failure: Failure, places: Places) -> str:
     return to_xml(root)
 
 
-def _sarif(failure: Failure, places: Places) -> str:
+def sarif(failure: Failure, places: Places) -> str:
+    """A log with one result: without any, it would close what the one before had found."""
     text = f"{TITLE} (exit {failure.exit_code}): {one_line(failure.error)}"
     rule = {"id": RULE, "shortDescription": {"text": "The gate could decide."},
             "defaultConfiguration": {"level": "error"}}
@@ -63,11 +66,13 @@ def _sarif(failure: Failure, places: Places) -> str:
     return log(failure.policy_name, rules=[rule], results=[result], invocation=invocation)
 
 
-def _annotations(failure: Failure, places: Places) -> str:
+def workflow_commands(failure: Failure, places: Places) -> str:
+    """One command at the policy."""
     return command("error", places, RULE, f"mace-gov gate: {TITLE}", failure.error)
 
 
-def _csv(failure: Failure, places: Places) -> str:
+def table(failure: Failure, places: Places) -> str:
+    """The head and one line."""
     cells = {"policy": failure.policy_name, "rule": RULE, "file": places.file, "line": 1, "outcome": "ERROR",
              "weight": "blocks", "reasons": one_line(failure.error)}
     out = io.StringIO()
@@ -77,12 +82,6 @@ def _csv(failure: Failure, places: Places) -> str:
     return out.getvalue()
 
 
-def _outputs(failure: Failure, _: Places) -> str:
+def outputs(failure: Failure, _: Places) -> str:
+    """No verdict, and why."""
     return lines("", failure.error)
-
-
-FAILED: dict[str, Callable[[Failure, Places], str]] = {
-    "json": _document, "markdown": _markdown, "junit": _junit, "sarif": _sarif, "annotations": _annotations,
-    "csv": _csv, "outputs": _outputs,
-}
-"""Every format by its name."""

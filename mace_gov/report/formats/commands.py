@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mace_gov.documents.report import Report
-from mace_gov.gate.formats.rows import Places, Weight, rows
+from mace_gov.report.formats.rows import Places, Weight, rows
 
 LEVELS = {Weight.BLOCKS: "error", Weight.REPORTED: "warning", Weight.WAIVED: "notice"}
 """What a line is shown as; what is met is not shown."""
