@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 
 from mace_gov.audit.detectors.base import Detector
@@ -148,13 +149,20 @@ def _asked(policy: Policy, plan: ErasurePlan, lexicon: Lexicon | None) -> tuple[
         return [], f"method.fit.pictures is {pictures(policy, plan)}"
     if any(category.kind is Kind.STYLE for category in policy.spec.categories):
         return [], "styles are asked for on carriers, and every wording of those is the audit's"
-    asking = Asking(tuning_policy(policy), lexicon or lexicon_for(plan.base), plan.templates)
-    probes = [probe for probe in build_probes(asking) if probe.suite is Suite.DIRECT]
+    asking = Asking(tuning_policy(policy, synonyms=plan.refine_names is not None), lexicon or lexicon_for(plan.base),
+                    plan.templates)
+    probes = [probe for probe in build_probes(asking) if probe.suite in (Suite.DIRECT, Suite.SYNONYM)]
     if not probes:
         return [], "nothing that is banned may be drawn"
     by_concept: dict[str, list[Probe]] = {}
     for probe in probes:
         by_concept.setdefault(probe.concept, []).append(probe)
+    for _, concept in policy.concepts():  # once by each of its names, then by name and by synonym in turn
+        if own := by_concept.get(concept.id):
+            named, other = ([p for p in own if p.suite is suite] for suite in (Suite.DIRECT, Suite.SYNONYM))
+            once = [*named[:1], *other[:len(concept.synonyms)]]
+            again = zip_longest(named[1:], other[len(concept.synonyms):])
+            by_concept[concept.id] = [*once, *(probe for both in again for probe in both if probe)]
     turns = [own[n] for n in range(max(map(len, by_concept.values()))) for own in by_concept.values() if n < len(own)]
     return turns[:each], None
 

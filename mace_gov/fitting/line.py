@@ -22,7 +22,6 @@ from mace_gov.core.progress import Progress
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.fit import FitPoint
 from mace_gov.documents.plan import ErasurePlan
-from mace_gov.erase.methods.mace import MOST_LEFT
 from mace_gov.erase.preserve import held_out_moment, preserve_term
 from mace_gov.erase.refine import solve, summed
 from mace_gov.plan.fitting import at
@@ -31,6 +30,9 @@ WEIGHTS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 """How much the prior counts beside what is erased."""
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Multiples of the mean eigenvalue of what is erased."""
+MOST_LEFT = 0.9
+"""What a line's mildest point may leave: some models draw nothing of a concept long before its states are at their
+anchor's, and pictures can tell."""
 LENGTH = 16
 """Points of a line at most."""
 
