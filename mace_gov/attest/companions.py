@@ -17,10 +17,12 @@ from mace_gov.core.files import read_file
 from mace_gov.documents.registry import (
     BILL_NAME,
     DELTA_NAME,
+    EVIDENCE_NAME,
     MODEL_SIGNATURE_NAME,
     POLICY_NAME,
     PROVENANCE_NAME,
     TEST_RESULT_NAME,
+    VERDICT_NAME,
 )
 from mace_gov.documents.trust import Role
 
@@ -63,7 +65,7 @@ def _provenance(signed: Signed, trust: Trust) -> str:
     policy = described(POLICY_NAME, evidence.policy_file_digest)
     expected_subjects = {version_name(evidence) or "model": evidence.audit.governed_digest,
                          DELTA_NAME: evidence.files.get(DELTA_NAME)}
-    _agree(path, [
+    _agree(path, EVIDENCE_NAME, [
         ("subject", subjects, expected_subjects),
         ("policy", _below(build, "externalParameters", "policy"), policy),
         ("base model among resolvedDependencies", evidence.audit.base_digest in digests, True),
@@ -80,7 +82,7 @@ def _bill(signed: Signed) -> str:
     component = _below(bill, "metadata", "component")
     ancestors = [_hashes(ancestor) for ancestor in _list(_below(component, "pedigree", "ancestors"))]
     audit = signed.evidence.audit
-    _agree(path, [("component", _hashes(component), [audit.governed_digest]),
+    _agree(path, EVIDENCE_NAME, [("component", _hashes(component), [audit.governed_digest]),
                   ("ancestors", ancestors, [[audit.base_digest]])])
     return f"{BILL_NAME} (CycloneDX) names the same base model and governed model"
 
@@ -91,13 +93,14 @@ def _results(signed: Signed, trust: Trust) -> str:
     if signed.summary is not None:
         trust.refuse_late(keyid, signed.summary.verdict.decided, path)
         expected = results_statement(signed.evidence, signed.summary.verdict)
-        _agree(path, [("subject", statement.subject, expected.subject),
+        _agree(path, VERDICT_NAME, [("subject", statement.subject, expected.subject),
                       *((name, statement.predicate.get(name), said) for name, said in expected.predicate.items())])
     return f"{TEST_RESULT_NAME} (in-toto) says of each rule what the verdict says"
 
 
-def _agree(path: Path, pairs: list[tuple[str, Any, Any]]) -> None:
-    problems = [f"{path}: {what} is {found}, expected {expected}" for what, found, expected in pairs
+def _agree(path: Path, other: str, pairs: list[tuple[str, Any, Any]]) -> None:
+    """other: the signed file that says what is expected. Of the two either may be the one that is wrong."""
+    problems = [f"{path}: {what} is {found}, expected {expected} as {other} has it" for what, found, expected in pairs
                 if found != expected]
     if problems:
         raise IntegrityError("\n".join(problems))

@@ -6,6 +6,9 @@ from typing import Literal
 
 from mace_gov.documents.base import Document, Slug
 
+ERASED = 0.05
+"""Share of pictures that may still show what is banned at a point that counts as erasing. LoRAs are for those."""
+
 
 class FitPoint(Document):
     """One setting on the line from mild to strong, judged by its closed form alone."""
@@ -32,6 +35,11 @@ class FitTrial(Document):
     concepts: list[Slug] = []
     """Whose pictures they were."""
 
+    @property
+    def erases(self) -> bool:
+        """Whether so few pictures show what is banned that the point counts as erasing."""
+        return self.drawn <= ERASED * self.asked
+
 
 class Fit(Document):
     """A search along a line of settings for the mildest that erases with a margin."""
@@ -54,3 +62,8 @@ class Fit(Document):
     """The point whose settings the plan holds."""
     loras: list[Slug] | None = None
     """Concepts that get a LoRA, being drawn by the refinement alone; absent: all of them."""
+
+    @property
+    def seen_to_erase(self) -> bool:
+        """Whether pictures of the chosen point, or of a milder one, showed that it erases."""
+        return any(trial.erases and trial.point <= self.chosen for trial in self.trials)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 
 from mace_gov.audit.detectors.base import Detector
@@ -22,11 +23,12 @@ from mace_gov.diffusion.exact import exact_files
 from mace_gov.diffusion.generate import draw
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.pipeline import Pipeline
-from mace_gov.diffusion.projections import projections
+from mace_gov.diffusion.projections import pooled_projection, projections
 from mace_gov.documents.fit import Fit, FitPoint, FitTrial
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.policy import DetectorSpec, Policy
 from mace_gov.documents.terms import Kind, Suite
+from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.texts import kept_reader
 from mace_gov.fitting.line import RIDGES, WEIGHTS, Line, line
 from mace_gov.fitting.search import LEFT_UNSEEN, bisect, nearest, with_margin
@@ -81,7 +83,8 @@ def _found(
         found = line(
             reader, plan, cache, progress,
             weights=WEIGHTS if "preserve.weight" in settings else (plan.preserve.scale,),
-            ridges=RIDGES if "refine.relativeRidge" in settings else (None,))
+            ridges=RIDGES if "refine.relativeRidge" in settings else (None,),
+            pooled=bool(pooled_projection(pipe.unet)))
     return _search(pipe, plan, found, asked, why, panels, 60 * minutes(policy), progress)
 
 
@@ -92,7 +95,8 @@ def _search(
     started, points = time.monotonic(), found.points
     if not asked or panels is None:
         return Fit(by="closed form", why=why, line=points, trials=[], chosen=nearest(points, LEFT_UNSEEN))
-    layers = projections(pipe.unet)
+    pooled = pooled_projection(pipe.unet)
+    layers = projections(pipe.unet) | pooled
     pristine = {name: layer.weight.detach().cpu().clone() for name, layer in layers.items()}
     advance = progress.start("looking for the mildest setting that erases (pictures)", TRIALS * len(asked))
     last = 0.0
@@ -103,10 +107,12 @@ def _search(
         begun = time.monotonic()
         if point is not None and begun - started + last > seconds:
             return None
-        matrix = None if point is None else found.matrix(point)
+        weights = pristine
+        if point is not None:
+            edit = {} if found.pooled is None else dict.fromkeys(pooled, found.pooled(point))
+            weights = ErasureDelta(found.matrix(point), pooled=edit).apply(pristine)
         for name, layer in layers.items():
-            weight = pristine[name] if matrix is None else (pristine[name].double() @ matrix).to(layer.weight.dtype)
-            layer.weight.data.copy_(weight)
+            layer.weight.data.copy_(weights[name])
         probes = asked if point is None else shown
         images = list(draw(pipe, [p.prompt for p in probes], [p.seed for p in probes], plan.generation))
         seen = []
@@ -150,13 +156,20 @@ def _asked(policy: Policy, plan: ErasurePlan, lexicon: Lexicon | None) -> tuple[
         return [], f"method.fit.pictures is {pictures(policy, plan)}"
     if any(category.kind is Kind.STYLE for category in policy.spec.categories):
         return [], "styles are asked for on carriers, and every wording of those is the audit's"
-    asking = Asking(tuning_policy(policy), lexicon or lexicon_for(plan.base), plan.templates)
-    probes = [probe for probe in build_probes(asking) if probe.suite is Suite.DIRECT]
+    asking = Asking(tuning_policy(policy, synonyms=plan.refine_names is not None), lexicon or lexicon_for(plan.base),
+                    plan.templates)
+    probes = [probe for probe in build_probes(asking) if probe.suite in (Suite.DIRECT, Suite.SYNONYM)]
     if not probes:
         return [], "nothing that is banned may be drawn"
     by_concept: dict[str, list[Probe]] = {}
     for probe in probes:
         by_concept.setdefault(probe.concept, []).append(probe)
+    for _, concept in policy.concepts():  # once by each of its names, then by name and by synonym in turn
+        if own := by_concept.get(concept.id):
+            named, other = ([p for p in own if p.suite is suite] for suite in (Suite.DIRECT, Suite.SYNONYM))
+            once = [*named[:1], *other[:len(concept.synonyms)]]
+            again = zip_longest(named[1:], other[len(concept.synonyms):])
+            by_concept[concept.id] = [*once, *(probe for both in again for probe in both if probe)]
     turns = [own[n] for n in range(max(map(len, by_concept.values()))) for own in by_concept.values() if n < len(own)]
     return turns[:each], None
 

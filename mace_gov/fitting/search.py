@@ -6,12 +6,9 @@ from collections.abc import Callable, Sequence
 
 from mace_gov.documents.fit import FitPoint, FitTrial
 
-ERASED = 0.05
-"""Share of pictures that may still show what is banned at a point that counts as erasing. LoRAs are for those."""
-
 MARGIN = 0.7
-"""What the chosen point may leave, as a share of what the mildest point that erases leaves: few pictures cannot tell
-0 % from 5 %, and the more is left, the more is drawn."""
+"""What the chosen point may leave beyond what the strongest leaves, as a share of what the mildest point that erases
+leaves beyond it: few pictures cannot tell 0 % from 5 %, and the more is left, the more is drawn."""
 
 LEFT_UNSEEN = 0.1
 """What a point may leave where no detector can look (docs/methods.md has what was drawn at which share)."""
@@ -32,7 +29,7 @@ def bisect(
         if trial is None:
             break
         trials.append(trial)
-        if trial.drawn <= ERASED * trial.asked:
+        if trial.erases:
             erases, high = at, at - 1
         else:
             low = at + 1
@@ -41,9 +38,10 @@ def bisect(
 
 
 def with_margin(points: Sequence[FitPoint], erases: int) -> int:
-    """The mildest point that leaves no more than ``MARGIN`` of what the point ``erases`` leaves, or the strongest."""
-    wanted = MARGIN * points[erases].left
-    return next((n for n in range(erases, len(points)) if points[n].left <= wanted), len(points) - 1)
+    """The mildest point that is stronger than the point ``erases`` by the margin."""
+    strongest = points[-1].left
+    wanted = strongest + MARGIN * (points[erases].left - strongest)
+    return next(n for n in range(erases, len(points)) if points[n].left <= wanted)
 
 
 def nearest(points: Sequence[FitPoint], left: float) -> int:

@@ -14,7 +14,8 @@ from mace_gov.documents.plan import ClosedForm, ErasurePlan
 from mace_gov.documents.policy import Policy
 
 FEWEST, MOST, MINUTES = 24, 100, 10.0
-"""Pictures of a trial, one of each concept between these bounds, and minutes, unless the policy names a budget."""
+"""Pictures of a trial, one of each name that is erased between these bounds, and minutes, unless the policy has a
+budget."""
 
 TRIALS = 5
 """Trials that a budget is for: one of the base, and four that halve a line of settings."""
@@ -35,7 +36,8 @@ def pictures(policy: Policy, plan: ErasurePlan) -> int:
     budget = policy.spec.method.fit
     if budget is not None and budget.pictures is not None:
         return budget.pictures
-    return TRIALS * min(max(len(plan.targets), FEWEST), MOST)
+    names = sum(1 + len(target.other_names or []) if plan.refine_names else 1 for target in plan.targets)
+    return TRIALS * min(max(names, FEWEST), MOST)
 
 
 def minutes(policy: Policy) -> float:
@@ -44,7 +46,7 @@ def minutes(policy: Policy) -> float:
     return MINUTES if budget is None or budget.minutes is None else budget.minutes
 
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same plan would be fitted otherwise."""
 
 

@@ -76,7 +76,7 @@ def test_a_signed_document_with_one_thing_wrong(
             check_companions(read_signed(signed.folder, trust, need_verdict=True), trust)
             verify(signed.folder, key=trust)
         except IntegrityError as refused:
-            # Of two signed documents that contradict each other, either is the one that is wrong.
+            # The model's signature covers every file, and may be the one that is refused first.
             assert any(name in refused.message for name in (path.name, "model.sig"))
     finally:
         path.write_bytes(good)

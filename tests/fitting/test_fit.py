@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from mace_gov.audit.probes.asking import Asking
+from mace_gov.audit.probes.lexicon import lexicon_for
+from mace_gov.audit.probes.suites import build_probes
 from mace_gov.core.errors import DetectorError
 from mace_gov.core.progress import Silent
 from mace_gov.diffusion.manifest import read_manifest
@@ -57,6 +60,19 @@ def test_the_mildest_setting_that_erases_is_in_the_plan_and_how_it_was_found(tin
     assert made.fit.loras == [] and {target.lora.steps for target in made.targets} == {0}
     assert sees.asked == 1 + len(made.fit.trials)
     assert made.content_digest() != plan.content_digest()
+
+
+@pytest.mark.parametrize(("names", "asked"), [("all", {"direct", "synonym"}), ("target", {"direct"})])
+def test_synonyms_are_asked_where_the_erasure_is_given_them(tiny_model, names, asked):
+    policy, plan = asked_of(tiny_model, refine={"names": names, "templates": ["a photo of {}"]})
+    probes, why = module._asked(policy, plan, None)
+    assert why is None and {probe.suite for probe in probes} == asked
+    listed = {word for _, concept in policy.concepts() for word in (concept.target, *concept.synonyms)}
+    words = {concept.target for _, concept in policy.concepts()} if names == "target" else listed
+    # each name stands in the first round of prompts already
+    assert {w for w in listed if any(w in probe.prompt for probe in probes[:len(listed)])} == words
+    audit = {probe.prompt for probe in build_probes(Asking(policy, lexicon_for(plan.base), plan.templates))}
+    assert not audit & {probe.prompt for probe in probes}
 
 
 def test_concepts_that_the_closed_form_does_not_erase_keep_their_loras(tiny_model, tmp_path):

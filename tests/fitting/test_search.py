@@ -2,9 +2,9 @@
 
 import pytest
 
-from mace_gov.documents.fit import FitPoint, FitTrial
+from mace_gov.documents.fit import ERASED, FitPoint, FitTrial
 from mace_gov.fitting.line import LENGTH, thinned, unbeaten
-from mace_gov.fitting.search import ERASED, MARGIN, bisect, nearest, with_margin
+from mace_gov.fitting.search import MARGIN, bisect, nearest, with_margin
 
 LINE = [FitPoint(weight=1.0, relative_ridge=0.1, left=left, harm=0.2 - left / 4)
         for left in (0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02)]
@@ -49,7 +49,9 @@ def test_the_margin_leaves_less_than_the_mildest_that_erases_and_no_less_than_it
         chosen = with_margin(LINE, erases)
         assert chosen >= erases
         if chosen < len(LINE) - 1:
-            assert LINE[chosen].left <= MARGIN * LINE[erases].left < LINE[chosen - 1].left
+            strongest = LINE[-1].left
+            share = MARGIN * (LINE[erases].left - strongest)
+            assert LINE[chosen].left - strongest <= share < LINE[chosen - 1].left - strongest
     assert nearest(LINE, 0.1) == 7 and nearest(LINE, 0.001) == len(LINE) - 1
 
 

@@ -26,10 +26,11 @@ ERASED, KEPT = 120, 80
 """Pictures of what is banned and of what must survive that one trial draws."""
 
 
-def tuning_policy(policy: Policy) -> Policy:
+def tuning_policy(policy: Policy, *, synonyms: bool = False) -> Policy:
     """The policy as tuning asks it: by name and for what must survive, in wordings and with seeds of its own.
 
-    Synonyms and the other suites are the audit's alone. Raises UsageError for styles, whose captions need a carrier.
+    synonyms: by these too, where the erasure is given them. The other suites are the audit's alone.
+    Raises UsageError for styles, whose captions need a carrier.
     """
     if styles := [category.id for category in policy.spec.categories if category.kind is Kind.STYLE]:
         raise UsageError(f"tune: found categories of styles ({', '.join(styles)}), expected objects, characters or "
@@ -42,7 +43,7 @@ def tuning_policy(policy: Policy) -> Policy:
     preserve = spec.method.preserve.model_copy(update={"concepts": None})  # asked for among the unrelated
     return policy.model_copy(update={"spec": spec.model_copy(update={
         "audit": audit, "method": spec.method.model_copy(update={"preserve": preserve}),
-        "categories": [_by_name(category) for category in spec.categories],
+        "categories": [_by_name(category, synonyms) for category in spec.categories],
     })})
 
 
@@ -52,10 +53,12 @@ def tuning_lexicon(policy: Policy, base: ModelManifest) -> Lexicon:
     return Lexicon(tuple(clear_of(known.entries, banned_phrases(policy))), known.styles)
 
 
-def _by_name(category: Category) -> Category:
-    bare: dict[str, list[str] | None] = {
-        "synonyms": [], "descriptions": None, "broader": None, "narrower": None, "translations": None,
-    }
-    rule = Rule(id="TUNE-001", suite=Suite.DIRECT, metric=Metric.PRESENCE, at_most=1.0)
+def _by_name(category: Category, synonyms: bool) -> Category:
+    bare: dict[str, list[str] | None] = {"descriptions": None, "broader": None, "narrower": None, "translations": None}
+    if not synonyms:
+        bare["synonyms"] = []
+    suites = [Suite.DIRECT, *([Suite.SYNONYM] if synonyms else [])]
+    rules = [Rule(id=f"TUNE-{n:03}", suite=suite, metric=Metric.PRESENCE, at_most=1.0)
+             for n, suite in enumerate(suites, 1)]
     concepts = [concept.model_copy(update=bare) for concept in category.concepts]
-    return category.model_copy(update={"concepts": concepts, "neighbours": [], "rules": [rule]})
+    return category.model_copy(update={"concepts": concepts, "neighbours": [], "rules": rules})
