@@ -11,7 +11,7 @@ from PIL import Image
 from mace_gov.audit.decoding import read_picture
 from mace_gov.audit.detectors.base import Detector, Query
 from mace_gov.audit.metrics.intervals import estimate
-from mace_gov.audit.scoring import CHUNK, Seat
+from mace_gov.audit.scoring import CHUNK, ConfiguredDetector
 from mace_gov.audit.table import Row, read_table
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.canonical import digest_of
@@ -84,7 +84,7 @@ def calibrate(detector: Detector, labels: Sequence[Label], *, progress: Progress
         if not any(label.present is wanted for label in labels):
             raise UsageError(f"found no pictures that {kind} their phrase, expected some of both kinds")
     advance = (progress or Silent()).start(f"looking with {detector.name}", len(labels))
-    seat = Seat(detector)
+    configured = ConfiguredDetector(detector)
     outcomes: dict[bool, list[tuple[bool, str]]] = {True: [], False: []}
     for start in range(0, len(labels), CHUNK):
         part = labels[start:start + CHUNK]
@@ -93,20 +93,21 @@ def calibrate(detector: Detector, labels: Sequence[Label], *, progress: Progress
             Query((label.phrase,), "style" if label.style else "subject", True, max(image.size))
             for label, image in zip(part, images, strict=True)
         ]
-        for label, score in zip(part, seat.score(images, queries), strict=True):
+        for label, score in zip(part, configured.score(images, queries), strict=True):
             if score is not None:
                 found = score >= detector.threshold
                 outcomes[label.present].append((found is label.present, str(label.file)))
         advance(len(part))
     if not all(outcomes.values()):
-        reason = seat.reasons.most_common(1)[0][0]
-        raise IncompleteError(f"detector {detector.name} broke on {seat.failures} of {len(labels)} pictures: {reason}")
+        reason = configured.reasons.most_common(1)[0][0]
+        raise IncompleteError(
+            f"detector {detector.name} broke on {configured.failures} of {len(labels)} pictures: {reason}")
     rates = [estimate([right for right, _ in found], [name for _, name in found]) for found in outcomes.values()]
     card = detector.card()
     return Calibration(
         detector=card.name, version=card.version, weights_digest=card.weights_digest, threshold=card.threshold,
         classes=card.classes, labels_digest=_digest(labels), sensitivity=rates[0], specificity=rates[1],
-        failures=seat.failures,
+        failures=configured.failures,
     )
 
 

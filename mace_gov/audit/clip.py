@@ -13,7 +13,7 @@ from PIL import Image
 
 from mace_gov.core.digest import folder_digest, folder_files, sha256_bytes
 from mace_gov.core.errors import DetectorError
-from mace_gov.diffusion.fitting import Fit
+from mace_gov.diffusion.batching import BatchSize
 
 if TYPE_CHECKING:
     from transformers import CLIPModel, PreTrainedTokenizerBase
@@ -32,7 +32,7 @@ class Clip:
         deviation: Sequence[float] = DEVIATION, name: str = "clip", digest: str | None = None,
     ) -> None:
         self.model, self.tokenizer, self.name, self.digest = model.eval().requires_grad_(False), tokenizer, name, digest
-        self._fit = Fit(self.model.device, BATCH)
+        self._fit = BatchSize(self.model.device, BATCH)
         side = model.vision_model.config.image_size
         if not isinstance(side, int):
             raise DetectorError(f"clip: the model reads pictures of {side} pixels, expected one number for both sides")

@@ -16,7 +16,7 @@ from mace_gov.audit.metrics.distances import distances
 from mace_gov.audit.metrics.measures import ACCURACIES
 from mace_gov.audit.pictures import Picture, Wanted, open_picture
 from mace_gov.audit.probes.base import Probe
-from mace_gov.audit.scoring import CHUNK, Panels
+from mace_gov.audit.scoring import CHUNK, Detectors
 from mace_gov.documents.audit import Side
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.terms import Kind, Suite
@@ -25,7 +25,8 @@ Pictures = Mapping[Side, Mapping[Wanted, Picture]]
 
 
 def picture_measures(
-    policy: Policy, probes: Sequence[Probe], captions: Sequence[Wanted], pictures: Pictures, panels: Panels, out: Path
+    policy: Policy, probes: Sequence[Probe], captions: Sequence[Wanted], pictures: Pictures, detectors: Detectors,
+    out: Path,
 ) -> dict[str, float]:
     """FID, KID and drift by each detector with features, CLIP scores where a CLIP looks.
 
@@ -36,7 +37,7 @@ def picture_measures(
         return {}
     side = max(open_picture(out, pictures["base"][kept[0]]).size)
     found: dict[str, float] = {}
-    for detector in (seat.detector for seat in panels.seats()):
+    for detector in (configured.detector for configured in detectors.all()):
         features = getattr(detector, "features", None)
         if features is not None and detector.looks_for(Query((), "subject", False, side)):
             base, governed = (
@@ -44,15 +45,15 @@ def picture_measures(
                 for each in ("base", "governed")
             )
             found |= distances(base, governed, detector.name)
-    clip = next((seat.detector for seat in panels.seats() if isinstance(seat.detector, ClipDetector)), None)
+    clip = next((each.detector for each in detectors.all() if isinstance(each.detector, ClipDetector)), None)
     if clip is not None:
         found |= _clip_measures(policy, probes, kept, pictures, clip.clip, out)
-        found |= _recognised(probes, pictures["governed"], clip, panels, out)
+        found |= _recognised(probes, pictures["governed"], clip, detectors, out)
     return found
 
 
 def _recognised(
-    probes: Sequence[Probe], pictures: Mapping[Wanted, Picture], clip: ClipDetector, panels: Panels, out: Path
+    probes: Sequence[Probe], pictures: Mapping[Wanted, Picture], clip: ClipDetector, detectors: Detectors, out: Path
 ) -> dict[str, float]:
     """What papers call accuracy, in both its meanings: share of first choices, and mean probability."""
     found: dict[str, float] = {}
@@ -62,7 +63,7 @@ def _recognised(
         for start in range(0, len(own), CHUNK):
             part = own[start:start + CHUNK]
             images = [open_picture(out, pictures[probe.prompt, probe.seed]) for probe in part]
-            seen += clip.recognised(images, [panels.query(*each) for each in zip(part, images, strict=True)])
+            seen += clip.recognised(images, [detectors.query(*each) for each in zip(part, images, strict=True)])
         if seen:
             first, probability = zip(*seen, strict=True)
             found[name.replace("Acc", "CLIP_top1")] = float(np.mean(first))

@@ -10,7 +10,7 @@ from mace_gov.audit.inputs import AuditRun
 from mace_gov.audit.metrics.intervals import estimate
 from mace_gov.audit.metrics.paired import mcnemar
 from mace_gov.audit.pictures import Picture, Wanted, open_picture
-from mace_gov.audit.scoring import sights
+from mace_gov.audit.scoring import score_pictures
 from mace_gov.audit.trials import Observed, Pair
 from mace_gov.diffusion.variants import Variant, eight_bits, guided, half, merged, sampler, smaller, trained_on
 from mace_gov.documents.attack import Derivative
@@ -31,7 +31,7 @@ def derivatives(observed: Observed, governed: ModelManifest, run: AuditRun) -> l
     from mace_gov.diffusion.generate import draw
     from mace_gov.diffusion.load import load_pipeline
 
-    pairs, panels = observed.pairs, observed.panels
+    pairs, detectors = observed.pairs, observed.detectors
     questions = {category.id: ask for category in observed.policy.spec.categories
                  if (ask := _questions(pairs, category.id))}
     if not questions:
@@ -52,11 +52,12 @@ def derivatives(observed: Observed, governed: ModelManifest, run: AuditRun) -> l
             gc.collect()
         for category, asked in questions.items():
             probes, images = [pair.probe for pair in asked], drawn[category]
-            seen = sights(panels, category, images, [panels.query(*each) for each in zip(probes, images, strict=True)])
+            queries = [detectors.query(*each) for each in zip(probes, images, strict=True)]
+            seen = score_pictures(detectors, category, images, queries)
             both = [
-                (pair.governed.present, sight.present, pair.probe.prompt)
-                for pair, sight in zip(asked, seen, strict=True)
-                if pair.governed.present is not None and sight.present is not None
+                (pair.governed.present, judged.present, pair.probe.prompt)
+                for pair, judged in zip(asked, seen, strict=True)
+                if pair.governed.present is not None and judged.present is not None
             ]
             names = [prompt for _, _, prompt in both]
             found.append(Derivative(

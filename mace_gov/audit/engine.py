@@ -19,7 +19,7 @@ from mace_gov.audit.metrics.disagreement import disagreements
 from mace_gov.audit.pictures import Picture, Wanted, diffusion_drawer, draw_side, open_picture
 from mace_gov.audit.prepare import check_tiers, prepare
 from mace_gov.audit.probes.lexicon import lexicon_for
-from mace_gov.audit.scoring import Panels, look
+from mace_gov.audit.scoring import Detectors, score_probes
 from mace_gov.audit.stopping import decided, rounds, standing
 from mace_gov.audit.thumbnails import write_thumbnails
 from mace_gov.audit.trials import TRIALS_NAME, Observed, Pair, trials_of, write_trials
@@ -50,7 +50,7 @@ def check_detectors(policy: Policy, inputs: Inputs) -> None:
 
     Raises as ``audit`` does.
     """
-    Panels(policy, partial(make_detector, known=known_detectors(inputs.plugins)))
+    Detectors(policy, partial(make_detector, known=known_detectors(inputs.plugins)))
 
 
 def audit(
@@ -78,7 +78,7 @@ def audit(
     brought = {path.name: sha256_file(path) for path in (*inputs.prompts, *inputs.loras, *sources(inputs.plugins))}
     make = run.detector or partial(make_detector, known=known_detectors(inputs.plugins))
     with working(progress, "loading detectors"):
-        panels = Panels(policy, make, load_all(inputs.calibrations) if inputs.calibrations else ())
+        detectors = Detectors(policy, make, load_all(inputs.calibrations) if inputs.calibrations else ())
     pictures: dict[Side, dict[Wanted, Picture]] = {side: {} for side in SIDES}
     pairs: list[Pair] = []
     seconds = {"draw": 0.0, "detect": 0.0}
@@ -97,15 +97,15 @@ def audit(
             )
         drawn = time.monotonic()
         advance = progress.start("looking at pictures", 2 * len(probes))
-        sights = [look(probes, pictures[side], panels, out, advance=advance) for side in SIDES]
-        pairs += [Pair(*each) for each in zip(probes, *sights, strict=True)]
+        judged = [score_probes(probes, pictures[side], detectors, out, advance=advance) for side in SIDES]
+        pairs += [Pair(*each) for each in zip(probes, *judged, strict=True)]
         seconds["draw"] += drawn - started
         seconds["detect"] += time.monotonic() - drawn
         wanted = []
         progress.table(standing(policy, pairs))
     with working(progress, "comparing harmless pictures"):
         broken = _broken(out, pictures, asked.harmless, pairs)
-    seen = Observed(policy, pairs, pictures["base"], panels, generation, out)
+    seen = Observed(policy, pairs, pictures["base"], detectors, generation, out)
     attacks: list[AttackResult] = []
     if inputs.attacks:
         from mace_gov.audit.attacks.run import attack_all
@@ -121,16 +121,16 @@ def audit(
         thumbnails = write_thumbnails(policy, pairs, pictures, out, base=base, governed=governed)
     with working(progress, "measuring pictures"):
         comparisons = picture_measures(
-            policy, [pair.probe for pair in pairs], asked.captions, pictures, panels, out)
-    thresholds = {category.id: panels.thresholds(category.id) for category in policy.spec.categories}
+            policy, [pair.probe for pair in pairs], asked.captions, pictures, detectors, out)
+    thresholds = {category.id: detectors.thresholds(category.id) for category in policy.spec.categories}
     return AuditResult(
         policy_digest=digest,
         base_digest=base.digest,
         governed_digest=governed.digest,
-        measurements=all_measurements(policy, pairs, panels.cards()),
+        measurements=all_measurements(policy, pairs, detectors.cards()),
         power=all_power(policy, pairs, thresholds),
         broken=broken,
-        detectors=[seat.card() for seat in panels.seats()],
+        detectors=[configured.card() for configured in detectors.all()],
         measures=all_measures(policy, pairs),
         trials=trials,
         unscored=unscored(pairs),
@@ -139,7 +139,7 @@ def audit(
         sampling=_sampling(policy, generation, pictures["base"]),
         seconds={name: round(value, 3) for name, value in seconds.items()},
         limitations=[*drawn_limits(asked), *limitations(
-            policy, base, pairs, panels.seats(), refused=asked.refused, attacks=attacks, planned=len(asked.probes)
+            policy, base, pairs, detectors.all(), refused=asked.refused, attacks=attacks, planned=len(asked.probes)
         )],
         disagreements=disagreements(pairs, thresholds),
         attacks=attacks,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mace_gov.audit.scoring import Seat
+from mace_gov.audit.scoring import ConfiguredDetector
 from mace_gov.audit.trials import Pair
 from mace_gov.documents.attack import AttackResult
 from mace_gov.documents.detector_info import SMALL_SIDE
@@ -32,7 +32,7 @@ ALWAYS = (
 
 
 def limitations(
-    policy: Policy, base: ModelManifest, pairs: Sequence[Pair], seats: Sequence[Seat], *, refused: int = 0,
+    policy: Policy, base: ModelManifest, pairs: Sequence[Pair], all: Sequence[ConfiguredDetector], *, refused: int = 0,
     attacks: Sequence[AttackResult] = (), planned: int | None = None,
 ) -> list[str]:
     """Sentences for the report, the particular ones first.
@@ -67,13 +67,13 @@ def limitations(
                 f"{category.id}: a picture counts as a hit when it shows any of the category's concepts, whichever was "
                 "asked for."
             )
-    for seat in seats:
-        for reason, count in seat.reasons.most_common(5):
+    for configured in all:
+        for reason, count in configured.reasons.most_common(5):
             found.append(f"{count} pictures are unscored, which is not the same as absent: {reason}")
     if none := sum(pair.base.present is None or pair.governed.present is None for pair in pairs):
         found.append(f"{none} of {len(pairs)} trials have no decision; rates leave them out, and no rule that they "
                      "belong to should pass.")
-    cards = [seat.card() for seat in seats]
+    cards = [configured.card() for configured in all]
     unmeasured = [card.name for card in cards if card.sensitivity is None]
     if unmeasured:
         found.append(f"How often {_listed(sorted(set(unmeasured)))} errs on pictures like these was not measured here.")

@@ -10,7 +10,7 @@ from mace_gov.audit.metrics.measures import measures
 from mace_gov.audit.metrics.paired import mcnemar
 from mace_gov.audit.metrics.power import ANY, power_check
 from mace_gov.audit.probes.near import near_phrases
-from mace_gov.audit.scoring import Sight
+from mace_gov.audit.scoring import Scored
 from mace_gov.audit.trials import Pair
 from mace_gov.documents.audit import Measurement, PowerCheck
 from mace_gov.documents.detector import DetectorCard
@@ -27,8 +27,8 @@ METRIC = {suite: Metric.PRESENCE if suite.banned else Metric.RETENTION for suite
 
 def presence_rate(pairs: Sequence[Pair], side: str, confidence: float = CONFIDENCE) -> Estimate:
     """Share of one side's scored trials with the concept, clustered by prompt."""
-    scored = [(pair.probe.prompt, sight.present) for pair in pairs if (sight := _sight(pair, side)).present is not None]
-    return estimate([bool(present) for _, present in scored], [prompt for prompt, _ in scored], confidence)
+    scored = [(pair.probe.prompt, present) for pair in pairs if (present := _judged(pair, side).present) is not None]
+    return estimate([found for _, found in scored], [prompt for prompt, _ in scored], confidence)
 
 
 def retention_rate(pairs: Sequence[Pair], confidence: float = CONFIDENCE) -> Estimate:
@@ -162,7 +162,7 @@ def _corrected(pairs: Sequence[Pair], rate: Estimate, cards: Cards) -> Corrected
     return corrected(rate, card) if card is not None else None
 
 
-def _sight(pair: Pair, side: str) -> Sight:
+def _judged(pair: Pair, side: str) -> Scored:
     return pair.base if side == "base" else pair.governed
 
 

@@ -25,7 +25,7 @@ CHUNK = 64
 
 
 @dataclass(frozen=True)
-class Sight:
+class Scored:
     """What the detectors made of one picture."""
 
     scores: dict[str, float | None]
@@ -35,7 +35,7 @@ class Sight:
 
 
 @dataclass
-class Seat:
+class ConfiguredDetector:
     """One detector as a policy configures it, and how often it broke."""
 
     detector: Detector
@@ -91,30 +91,32 @@ def calibrated(card: DetectorCard, calibration: Calibration) -> bool:
     )
 
 
-class Panels:
+class Detectors:
     """The detectors of every category; equal settings share one detector."""
 
     def __init__(
         self, policy: Policy, make: Callable[[DetectorSpec], Detector], calibrations: Sequence[Calibration] = ()
     ) -> None:
         self._policy, self._calibrations = policy, calibrations
-        self._seats: dict[str, Seat] = {}
-        self._by_category: dict[str, dict[str, Seat]] = {}
+        self._all: dict[str, ConfiguredDetector] = {}
+        self._by_category: dict[str, dict[str, ConfiguredDetector]] = {}
         self._only: dict[tuple[str, str], str | None] = {}
         self._rivals: dict[tuple[str, tuple[str, ...], str], tuple[str, ...]] = {}
         for category in policy.spec.categories:
-            self._by_category[category.id] = self._panel(category, make)
+            self._by_category[category.id] = self._of_category(category, make)
 
-    def _panel(self, category: Category, make: Callable[[DetectorSpec], Detector]) -> dict[str, Seat]:
-        panel: dict[str, Seat] = {}
+    def _of_category(
+        self, category: Category, make: Callable[[DetectorSpec], Detector]
+    ) -> dict[str, ConfiguredDetector]:
+        named: dict[str, ConfiguredDetector] = {}
         for spec in category.detectors:
             key = spec.model_copy(update={"only": None}).model_dump_json()
-            if key not in self._seats:
-                self._seats[key] = Seat(make(spec), calibrations=self._calibrations)
-            turn = sum(name.split("#")[0] == spec.name for name in panel)
+            if key not in self._all:
+                self._all[key] = ConfiguredDetector(make(spec), calibrations=self._calibrations)
+            turn = sum(name.split("#")[0] == spec.name for name in named)
             name = spec.name if not turn else f"{spec.name}#{turn + 1}"
-            panel[name], self._only[category.id, name] = self._seats[key], spec.only
-        return panel
+            named[name], self._only[category.id, name] = self._all[key], spec.only
+        return named
 
     def query(self, probe: Probe, image: Image.Image) -> Query:
         """What a probe asks of a detector about its picture."""
@@ -131,22 +133,22 @@ class Panels:
         only = self._only[category, name]
         return (only is None or (only == "bans") is query.banned) and self.of(category)[name].detector.looks_for(query)
 
-    def of(self, category: str) -> Mapping[str, Seat]:
+    def of(self, category: str) -> Mapping[str, ConfiguredDetector]:
         """A category's detectors by name; a second one of the same name is NAME#2."""
         return self._by_category[category]
 
-    def seats(self) -> list[Seat]:
+    def all(self) -> list[ConfiguredDetector]:
         """Every detector once."""
-        return list(self._seats.values())
+        return list(self._all.values())
 
     def cards(self) -> dict[str, dict[str, DetectorCard]]:
         """Every detector's card, by category and name."""
-        return {category: {name: seat.card() for name, seat in panel.items()}
-                for category, panel in self._by_category.items()}
+        return {category: {name: configured.card() for name, configured in named.items()}
+                for category, named in self._by_category.items()}
 
     def thresholds(self, category: str) -> dict[str, float]:
         """Thresholds by name."""
-        return {name: seat.detector.threshold for name, seat in self.of(category).items()}
+        return {name: configured.detector.threshold for name, configured in self.of(category).items()}
 
 
 def presence(scores: Mapping[str, float | None], thresholds: Mapping[str, float]) -> bool | None:
@@ -156,36 +158,36 @@ def presence(scores: Mapping[str, float | None], thresholds: Mapping[str, float]
     return None if not scores or None in scores.values() else False
 
 
-def look(
-    probes: Sequence[Probe], pictures: Mapping[Wanted, Picture], panels: Panels, out: Path, *,
+def score_probes(
+    probes: Sequence[Probe], pictures: Mapping[Wanted, Picture], detectors: Detectors, out: Path, *,
     advance: Callable[[int], None],
-) -> list[Sight]:
-    """One ``Sight`` for each probe, in order."""
-    found: list[Sight | None] = [None] * len(probes)
+) -> list[Scored]:
+    """One ``Scored`` for each probe, in order."""
+    found: list[Scored | None] = [None] * len(probes)
     for category, places in _by_category(probes):
         for start in range(0, len(places), CHUNK):
             part = places[start:start + CHUNK]
             images = [open_picture(out, pictures[probes[i].prompt, probes[i].seed]) for i in part]
-            queries = [panels.query(probes[i], image) for i, image in zip(part, images, strict=True)]
-            for i, sight in zip(part, sights(panels, category, images, queries), strict=True):
-                found[i] = sight
+            queries = [detectors.query(probes[i], image) for i, image in zip(part, images, strict=True)]
+            for i, judged in zip(part, score_pictures(detectors, category, images, queries), strict=True):
+                found[i] = judged
             advance(len(part))
-    return [sight for sight in found if sight is not None]
+    return [judged for judged in found if judged is not None]
 
 
-def sights(
-    panels: Panels, category: str, images: Sequence[Image.Image], queries: Sequence[Query]
-) -> list[Sight]:
+def score_pictures(
+    detectors: Detectors, category: str, images: Sequence[Image.Image], queries: Sequence[Query]
+) -> list[Scored]:
     """What a category's detectors make of pictures, each of which has its own query."""
     scores: list[dict[str, float | None]] = [{} for _ in images]
-    for name, seat in panels.of(category).items():
-        asked = [k for k, query in enumerate(queries) if panels.asks(category, name, query)]
+    for name, configured in detectors.of(category).items():
+        asked = [k for k, query in enumerate(queries) if detectors.asks(category, name, query)]
         if asked:
-            found = seat.score([images[k] for k in asked], [queries[k] for k in asked])
+            found = configured.score([images[k] for k in asked], [queries[k] for k in asked])
             for k, score in zip(asked, found, strict=True):
                 scores[k][name] = score
-    thresholds = panels.thresholds(category)
-    return [Sight(given, presence(given, thresholds)) for given in scores]
+    thresholds = detectors.thresholds(category)
+    return [Scored(given, presence(given, thresholds)) for given in scores]
 
 
 def _by_category(probes: Sequence[Probe]) -> Iterator[tuple[str, list[int]]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mace_gov.audit.pictures import Picture, Wanted
 from mace_gov.audit.probes.base import Probe
-from mace_gov.audit.scoring import Panels, Sight
+from mace_gov.audit.scoring import Detectors, Scored
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.canonical import canonical_json
 from mace_gov.documents.audit import Side, Trial
@@ -24,9 +24,9 @@ class Pair:
 
     probe: Probe
     """What was asked."""
-    base: Sight
+    base: Scored
     """Base model."""
-    governed: Sight
+    governed: Scored
     """Governed model."""
 
 
@@ -40,7 +40,7 @@ class Observed:
     """All trials, scored."""
     pictures: Mapping[Wanted, Picture]
     """The base's."""
-    panels: Panels
+    detectors: Detectors
     """The detectors."""
     generation: GenerationSettings
     """How pictures are drawn."""
@@ -52,12 +52,13 @@ def trials_of(pairs: Iterable[Pair], pictures: Mapping[Side, Mapping[Wanted, Pic
     """Two trials for each pair, the base's first."""
     for pair in pairs:
         probe = pair.probe
-        sides: tuple[tuple[Side, Sight], ...] = (("base", pair.base), ("governed", pair.governed))
-        for side, sight in sides:
+        sides: tuple[tuple[Side, Scored], ...] = (("base", pair.base), ("governed", pair.governed))
+        for side, judged in sides:
             picture = pictures[side][probe.prompt, probe.seed]
             yield Trial(
                 category=probe.category, concept=probe.concept, suite=probe.suite, prompt=probe.prompt, seed=probe.seed,
-                side=side, image=picture.name, image_digest=picture.digest, scores=sight.scores, present=sight.present,
+                side=side, image=picture.name, image_digest=picture.digest, scores=judged.scores,
+                present=judged.present,
             )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mace_gov.documents.policy import Policy, Rule
 from mace_gov.documents.sampling import STANDING, asked_suites, samples_needed, samples_planned
-from mace_gov.documents.terms import Metric
+from mace_gov.documents.terms import Metric, Severity
 
 SHOWN = 12
 
@@ -20,9 +20,9 @@ def explanation(policy: Policy) -> Iterator[str]:
     enforce = "blocks a release that does not meet it" if spec.mode == "enforce" else "reports and never blocks"
     yield f"Mode {spec.mode}: {enforce}. Base model: {spec.model.ref}."
     if spec.gate:
-        severities = ", ".join(sorted(policy.not_waivable(), key=lambda each: each.rank))
+        severities: list[Severity] = sorted(policy.not_waivable(), key=lambda each: each.rank)
         yield f"Gate: blocks from severity {spec.gate.fail_on}; uncertain ends as {spec.gate.on_uncertain}; " \
-              f"not waivable: {severities}."
+              f"not waivable: {', '.join(severities)}."
     for parent in policy.derived_from or []:
         loosened = "".join(f"; loosens {w.loosens} until {w.expires_at} ({w.id})" for w in parent.waivers)
         yield f"Builds on {parent.name} {parent.version} (sha256 {parent.sha256}){loosened}."

@@ -108,19 +108,19 @@ def gc(
 ) -> None:
     """Drop what nothing needs: runs that died half-way, MLflow's records of versions that are gone."""
     from mace_gov import workflow
-    from mace_gov.record.collect import find_waste, remove
+    from mace_gov.record.collect import find_garbage, remove
 
     released = {name: {entry.version for entry in log.entries} for name, log in workflow.releases(registry).items()}
-    found = find_waste(registry, keep=keep, released=released, cache=cache)
-    sizes = [waste.size for waste in found]
+    found = find_garbage(registry, keep=keep, released=released, cache=cache)
+    sizes = [garbage.size for garbage in found]
     if not dry_run:
         remove(registry, found)
     if as_json:
-        typer.echo(json.dumps({"removed": [] if dry_run else [waste.what for waste in found],
-                               "found": [waste.what for waste in found], "bytes": sum(sizes)}))
+        typer.echo(json.dumps({"removed": [] if dry_run else [garbage.what for garbage in found],
+                               "found": [garbage.what for garbage in found], "bytes": sum(sizes)}))
         return
-    for waste, size in zip(found, sizes, strict=True):
-        typer.echo(f"{size / 2**20:10.1f} MiB  {waste.what}")
+    for garbage, size in zip(found, sizes, strict=True):
+        typer.echo(f"{size / 2**20:10.1f} MiB  {garbage.what}")
     typer.echo(f"{'would free' if dry_run else 'freed'} {sum(sizes) / 2**20:.1f} MiB, {len(found)} things")
 
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 
-from mace_gov.diffusion.projections import cross_attention
-
-if TYPE_CHECKING:
-    from diffusers.models.attention_processor import Attention
+from mace_gov.diffusion.projections import Attention, cross_attention
 
 
 class LastLayerReachedError(Exception):
@@ -58,7 +55,8 @@ class RecordingProcessor:
     ) -> torch.Tensor:
         """One cross-attention layer: hidden_states [b, n, c], encoder_hidden_states [b, L, d] -> [b, n, c]."""
         def heads(states: torch.Tensor) -> torch.Tensor:  # [b, n, c] -> [b, heads, n, c / heads]
-            return states.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
+            parted: torch.Tensor = states.unflatten(-1, (attn.heads, -1))
+            return parted.transpose(1, 2)
 
         query, key, value = (heads(project(states)) for project, states in (
             (attn.to_q, hidden_states), (attn.to_k, encoder_hidden_states), (attn.to_v, encoder_hidden_states)))

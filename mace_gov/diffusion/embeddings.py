@@ -23,7 +23,7 @@ class WordVectors:
     def __init__(self, pipe: Pipeline) -> None:
         self.reader = TextReader.of(pipe)
         self.encoders = [each for each in (self.reader.encoder, self.reader.second) if each is not None]
-        tables = [each.get_input_embeddings().weight.detach() for each in self.encoders]
+        tables = [each.get_input_embeddings().get_parameter("weight").detach() for each in self.encoders]
         self.widths = [table.shape[1] for table in tables]
         self.table = torch.cat(tables, 1)  # [vocabulary, d]
         self.spread = torch.cat([table.std().expand(table.shape[1]) for table in tables])

@@ -12,7 +12,7 @@ from PIL import Image
 from mace_gov.core.errors import ModelError, UsageError
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.diffusion.added_conditions import added_conditions
-from mace_gov.diffusion.fitting import fit_of
+from mace_gov.diffusion.batching import batch_size_of
 from mace_gov.diffusion.load import quiet
 from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.precision import half_precision
@@ -54,7 +54,7 @@ def draw(
         text = _cached_conditions(reader, [*prompts[part], ""], known)
         return sample(pipe, text[:-1], text[-1:], seeds[part], settings)
 
-    for part, latents in fit_of(pipe, f"draw {settings.size}", settings.batch).each(len(prompts), drawn):
+    for part, latents in batch_size_of(pipe, f"draw {settings.size}", settings.batch).each(len(prompts), drawn):
         yield from decode(pipe, latents)
         advance(part.stop - part.start)
 
@@ -125,7 +125,7 @@ def sample(
         options["generator"] = generators
     guided = settings.guidance > 1
     context = Conditions.joined([empty.repeated(len(text)), text]) if guided else text
-    latents = initial_noise(pipe, generators, settings.size).to(device) * scheduler.init_noise_sigma
+    latents: torch.Tensor = initial_noise(pipe, generators, settings.size).to(device) * scheduler.init_noise_sigma
     with half_precision(device):
         for index, step in enumerate(scheduler.timesteps[:until]):
             if on_step is not None:
@@ -157,7 +157,7 @@ def decode(pipe: Pipeline, latents: torch.Tensor) -> list[Image.Image]:
         return True
 
     begin = max(1, DECODED // (side * pipe.vae_scale_factor) ** 2)
-    fit = fit_of(pipe, f"decode {side}", begin, by_user=False, resort=tile)
+    fit = batch_size_of(pipe, f"decode {side}", begin, by_user=False, resort=tile)
     return [picture for _, pictures in fit.each(len(latents), lambda part: _decode(pipe, latents[part]))
             for picture in pictures]
 

@@ -19,6 +19,11 @@ class Network(nn.Module):
     dtype: torch.dtype
     is_gradient_checkpointing: bool
 
+    @classmethod
+    def from_config(cls, config: Any) -> Self:
+        """One of the same shape, with the weights that its class starts from."""
+        raise NotImplementedError
+
     def enable_gradient_checkpointing(self) -> None:
         """Compute activations anew in the backward pass, which takes time instead of memory."""
         raise NotImplementedError

@@ -10,7 +10,27 @@ from mace_gov.core.errors import ModelError
 from mace_gov.diffusion.pipeline import Pipeline
 
 if TYPE_CHECKING:
-    from diffusers.models.attention_processor import Attention
+    from collections.abc import Callable
+
+    import torch
+
+
+class Attention(nn.Module):
+    """An attention layer of diffusers, as far as its type goes."""
+
+    to_q: nn.Linear
+    to_k: nn.Linear
+    to_v: nn.Linear
+    to_out: nn.ModuleList
+    heads: int
+    scale: float
+    rescale_output_factor: float
+    processor: Callable[..., torch.Tensor]
+
+    def set_processor(self, processor: Callable[..., torch.Tensor]) -> None:
+        """How it attends from now on."""
+        raise NotImplementedError
+
 
 CROSS_ATTENTION = "attn2"
 """diffusers' name for the attention of a transformer block that reads the text states."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from mace_gov.core.errors import ModelError
-from mace_gov.diffusion.fitting import Fit
+from mace_gov.diffusion.batching import BatchSize
 from mace_gov.diffusion.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class TextReader:
         Raises ModelError when the two tokenizers do not share their vocabulary.
         """
         self.tokenizer, self.encoder = tokenizer, encoder
-        self.fit = Fit(encoder.device, batch)
+        self.fit = BatchSize(encoder.device, batch)
         self.length = int(min(tokenizer.model_max_length, encoder.config.max_position_embeddings))
         self.width = int(encoder.config.hidden_size)
         self.second: PreTrainedModel | None = None

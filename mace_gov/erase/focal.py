@@ -46,4 +46,5 @@ def _leading(factor: torch.Tensor, own: torch.Tensor, rank: int) -> torch.Tensor
     whitened = torch.linalg.solve_triangular(factor, own.T, upper=False)  # [d, n own]
     vectors = torch.linalg.svd(whitened, full_matrices=False).U[:, :rank]
     rows: torch.Tensor = torch.linalg.solve_triangular(factor.T, vectors, upper=True).T  # [rank, d]
-    return rows / rows.norm(dim=1, keepdim=True)
+    lengths: torch.Tensor = rows.norm(dim=1, keepdim=True)
+    return rows / lengths

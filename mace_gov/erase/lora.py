@@ -11,7 +11,7 @@ import torch
 
 from mace_gov.core.errors import NumericalError
 from mace_gov.diffusion.attention import AttentionRecord, LastLayerReachedError, record_attention
-from mace_gov.diffusion.fitting import Fit, fit_of
+from mace_gov.diffusion.batching import BatchSize, batch_size_of
 from mace_gov.diffusion.pipeline import Network, Pipeline
 from mace_gov.diffusion.precision import half_precision
 from mace_gov.diffusion.projections import projections
@@ -134,7 +134,7 @@ def _begin(settings: LoraSettings, width: int, generator: torch.Generator) -> to
     shape = (settings.rank, width)
     if settings.init == "normal":
         return torch.randn(shape, generator=generator) / settings.rank
-    return (torch.rand(shape, generator=generator) * 2 - 1) / width ** 0.5
+    return (torch.rand(shape, generator=generator) * 2 - 1) / math.pow(width, 0.5)
 
 
 def train(
@@ -149,7 +149,7 @@ def train(
     and loss, so each target gets what it would get alone, up to rounding. Raises NumericalError when a loss or a weight
     is not finite. Where memory runs out, as many begin again as fit.
     """
-    fit = training_fit(pipe, plan, targets)
+    fit = training_batch_size(pipe, plan, targets)
     return [
         training for _, trained in fit.each(
             len(targets), lambda part: _train(pipe, plan, targets[part], pictures, directions, advance))
@@ -157,7 +157,7 @@ def train(
     ]
 
 
-def training_fit(pipe: Pipeline, plan: ErasurePlan, targets: Sequence[Target]) -> Fit:
+def training_batch_size(pipe: Pipeline, plan: ErasurePlan, targets: Sequence[Target]) -> BatchSize:
     """How many adapters are trained at once. On CUDA, a first step of one, whose outcome nobody keeps, tells."""
     def checkpoint() -> bool:
         if pipe.unet.is_gradient_checkpointing:
@@ -165,7 +165,7 @@ def training_fit(pipe: Pipeline, plan: ErasurePlan, targets: Sequence[Target]) -
         pipe.unet.enable_gradient_checkpointing()
         return True
 
-    fit = fit_of(pipe, "train", plan.generation.batch, resort=checkpoint)
+    fit = batch_size_of(pipe, "train", plan.generation.batch, resort=checkpoint)
     if fit.grows and targets:
         list(fit.each(1, lambda _: trial(pipe, plan, targets[0], 1, 1)))
     return fit

@@ -13,7 +13,7 @@ from safetensors.torch import load, save
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.core.store import Store
 from mace_gov.diffusion.attention import AttentionRecord, record_attention
-from mace_gov.diffusion.fitting import Fit, fit_of
+from mace_gov.diffusion.batching import BatchSize, batch_size_of
 from mace_gov.diffusion.generate import sample
 from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.text import Conditions, TextReader
@@ -50,7 +50,7 @@ def training_pictures(
             missing.append(target)
     if store is not None:
         store.tell(progress or Silent())
-    fit = fit_of(pipe, f"training pictures {plan.generation.size}", plan.generation.batch)
+    fit = batch_size_of(pipe, f"training pictures {plan.generation.size}", plan.generation.batch)
     images = max((target.lora.images for target in missing), default=1)
     while missing:
         most = max(1, fit.size // images)
@@ -72,7 +72,7 @@ def _name(plan: ErasurePlan, target: Target) -> str:
     return f"pictures/{pictures_key(plan, target)}.safetensors"
 
 
-def _drawn(pipe: Pipeline, plan: ErasurePlan, targets: Sequence[Target], fit: Fit) -> Iterator[TrainingPictures]:
+def _drawn(pipe: Pipeline, plan: ErasurePlan, targets: Sequence[Target], fit: BatchSize) -> Iterator[TrainingPictures]:
     """The pictures of each target, a batch at a time."""
     reader = TextReader.of(pipe)
     prompts, seeds = [], []

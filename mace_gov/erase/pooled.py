@@ -11,17 +11,32 @@ captions are preserved whatever the policy says, and weigh as much as the target
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 
-from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ClosedForm, ErasurePlan
 from mace_gov.erase.moments import names_of
 from mace_gov.erase.preserve import prior_captions, weighted_captions
 from mace_gov.erase.refine import solve
 from mace_gov.erase.systems import Factored
+
+
+class PooledReader(Protocol):
+    """Reads the pooled text of prompts: ``TextReader``, or ``JointReader`` where text enters by joint attention."""
+
+    tokenizer: Any
+    """Spells prompts."""
+
+    def tokens(self, prompt: str) -> Any:
+        """A prompt, as ``pooled`` takes it."""
+        ...
+
+    def pooled(self, prompts: Sequence[Any]) -> Iterator[torch.Tensor]:
+        """The pooled text of each prompt, [1, p] at a time."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -43,7 +58,7 @@ class PooledSums:
         return solve(self.a, self.c, settings, self.preserve, stage="pooled")
 
 
-def pooled_sums(reader: TextReader, plan: ErasurePlan) -> PooledSums:
+def pooled_sums(reader: PooledReader, plan: ErasurePlan) -> PooledSums:
     """The sums over a plan's targets, by the names that it erases, and over what it preserves."""
     pairs = [(template.replace("{}", name, 1), template.replace("{}", target.anchor, 1))
              for target in plan.targets for name in names_of(plan, target) for template in plan.templates]
@@ -58,11 +73,11 @@ def pooled_sums(reader: TextReader, plan: ErasurePlan) -> PooledSums:
     return PooledSums(source.T @ source, anchor.T @ source, preserve)
 
 
-def pooled_edit(reader: TextReader, plan: ErasurePlan) -> tuple[torch.Tensor, Factored]:
+def pooled_edit(reader: PooledReader, plan: ErasurePlan) -> tuple[torch.Tensor, Factored]:
     """See ``PooledSums.edit``, with the plan's ridge."""
     return pooled_sums(reader, plan).edit(plan.refine)
 
 
-def pooled_texts(reader: TextReader, prompts: Sequence[str]) -> torch.Tensor:
+def pooled_texts(reader: PooledReader, prompts: Sequence[str]) -> torch.Tensor:
     """Pooled text of prompts, [n, p] float64 on the CPU."""
     return torch.cat(list(reader.pooled([reader.tokens(prompt) for prompt in prompts]))).cpu().double()

@@ -61,7 +61,7 @@ def finished(plan: ErasurePlan, target: Target, training: Training) -> TrainedLo
     )
 
 
-def keep(lora: TrainedLora, plan: ErasurePlan, target: Target, cache: Path | None) -> None:
+def store_lora(lora: TrainedLora, plan: ErasurePlan, target: Target, cache: Path | None) -> None:
     """Put a LoRA into the cache."""
     if cache is None:
         return
@@ -74,7 +74,7 @@ def keep(lora: TrainedLora, plan: ErasurePlan, target: Target, cache: Path | Non
     store.put(f"{name}/training.json", canonical_json(about))
 
 
-def recall(
+def load_lora(
     plan: ErasurePlan, target: Target, cache: Path | None, progress: Progress | None = None
 ) -> TrainedLora | None:
     """A LoRA from the cache: one trained on the very same refinement, else, unless the plan is exact, the latest.

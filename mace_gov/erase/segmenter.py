@@ -48,7 +48,7 @@ class GroundedSegmenter:
                 raise ModelError(f"method.segmenter.{part}: '{ref}' has digest {found}, planned was {planned}",
                                  hint="Plan again with the model as it is now, or restore its files.")
             with quiet(), errors_as(f"method.segmenter.{part} '{ref}'"):
-                parts += [_whole(model, folder).to(device).eval().requires_grad_(False),
+                parts += [_whole(model, folder, device),
                           processor.from_pretrained(str(folder), local_files_only=True)]
         detector, reads, segmenter, prepares = parts
         return cls(detector, reads, segmenter, prepares, settings.threshold)
@@ -82,12 +82,12 @@ class GroundedSegmenter:
         return cut
 
 
-def _whole(kind: Any, folder: Path) -> PreTrainedModel:
-    """A network with every weight from its file. Raises ModelError for one that the file lacks."""
+def _whole(kind: Any, folder: Path, device: torch.device) -> PreTrainedModel:
+    """A network with every weight from its file, frozen. Raises ModelError for one that the file lacks."""
     made, told = kind.from_pretrained(str(folder), dtype=torch.float32, use_safetensors=True, local_files_only=True,
                                       output_loading_info=True)
     if lacking := sorted(map(str, [*told["missing_keys"], *told["mismatched_keys"]])):
         raise ModelError(f"{folder} has no weights for {len(lacking)} tensors of {kind.__name__}, such as {lacking[0]}",
                          hint="Save the model anew with save_pretrained.")
-    network: PreTrainedModel = made
+    network: PreTrainedModel = made.to(device).eval().requires_grad_(False)
     return network

@@ -16,7 +16,7 @@ from mace_gov.audit.probes.base import Probe
 from mace_gov.audit.probes.lexicon import Lexicon, lexicon_for
 from mace_gov.audit.probes.suites import build_probes
 from mace_gov.audit.probes.tuning import tuning_policy
-from mace_gov.audit.scoring import Panels, sights
+from mace_gov.audit.scoring import Detectors, score_pictures
 from mace_gov.core.errors import MaceGovError
 from mace_gov.core.progress import Progress, Silent, working
 from mace_gov.diffusion.exact import exact_files
@@ -55,18 +55,18 @@ def fit(
         progress.note("the settings that suit this model were found before")
         return fitted(plan, made)
     asked, why = _asked(policy, plan, lexicon)
-    panels: Panels | None = None
+    detectors: Detectors | None = None
     if asked:
         try:
             with working(progress, "loading detectors"):
-                panels = Panels(policy, make)
+                detectors = Detectors(policy, make)
         except MaceGovError as error:
             asked, why = [], f"no detector could be loaded: {error.message}"
     with ExitStack() as stack:
         with working(progress, "loading the base model"):
             folder, unchanged = stack.enter_context(exact_files(plan.base, texts=True))
             pipe = load_pipeline(folder, device=device)
-        made = _found(pipe, policy, plan, settings, asked, why, panels, cache, progress)
+        made = _found(pipe, policy, plan, settings, asked, why, detectors, cache, progress)
         unchanged()
     if policy.spec.method.lora.steps is not None:  # a number that the policy gives is not moved
         made = made.model_copy(update={"loras": None})
@@ -76,7 +76,7 @@ def fit(
 
 def _found(
     pipe: Pipeline, policy: Policy, plan: ErasurePlan, settings: Sequence[str], asked: list[Probe], why: str | None,
-    panels: Panels | None, cache: Path, progress: Progress,
+    detectors: Detectors | None, cache: Path, progress: Progress,
 ) -> Fit:
     """The line of settings of a loaded base model, and the search along it."""
     with kept_reader(pipe, plan, cache, progress) as reader:
@@ -85,15 +85,15 @@ def _found(
             weights=WEIGHTS if "preserve.weight" in settings else (plan.preserve.scale,),
             ridges=RIDGES if "refine.relativeRidge" in settings else (None,),
             pooled=bool(pooled_projection(pipe.unet)))
-    return _search(pipe, plan, found, asked, why, panels, 60 * minutes(policy), progress)
+    return _search(pipe, plan, found, asked, why, detectors, 60 * minutes(policy), progress)
 
 
 def _search(
-    pipe: Pipeline, plan: ErasurePlan, found: Line, asked: list[Probe], why: str | None, panels: Panels | None,
+    pipe: Pipeline, plan: ErasurePlan, found: Line, asked: list[Probe], why: str | None, detectors: Detectors | None,
     seconds: float, progress: Progress,
 ) -> Fit:
     started, points = time.monotonic(), found.points
-    if not asked or panels is None:
+    if not asked or detectors is None:
         return Fit(by="closed form", why=why, line=points, trials=[], chosen=nearest(points, LEFT_UNSEEN))
     pooled = pooled_projection(pipe.unet)
     layers = projections(pipe.unet) | pooled
@@ -118,9 +118,9 @@ def _search(
         seen = []
         for category in dict.fromkeys(p.category for p in probes):
             own = [n for n, p in enumerate(probes) if p.category == category]
-            queries = [panels.query(probes[n], images[n]) for n in own]
-            looked = sights(panels, category, [images[n] for n in own], queries)
-            seen += [probes[n] for n, sight in zip(own, looked, strict=True) if sight.present]
+            queries = [detectors.query(probes[n], images[n]) for n in own]
+            looked = score_pictures(detectors, category, [images[n] for n in own], queries)
+            seen += [probes[n] for n, judged in zip(own, looked, strict=True) if judged.present]
         advance(len(probes))
         last = time.monotonic() - begun
         return seen
@@ -128,7 +128,7 @@ def _search(
     shown = present(None) or []
     if not shown:
         return Fit(by="closed form", why="no detector found a banned concept in the base's pictures", line=points,
-                   trials=[], detectors=_names(panels), base_asked=len(asked), chosen=nearest(points, LEFT_UNSEEN))
+                   trials=[], detectors=_names(detectors), base_asked=len(asked), chosen=nearest(points, LEFT_UNSEEN))
 
     def look_at(index: int) -> FitTrial | None:
         seen = present(points[index])
@@ -145,7 +145,7 @@ def _search(
         near = max((trial for trial in trials if trial.point <= chosen), key=lambda trial: trial.point)
         unasked = {target.id for target in plan.targets if target.lora.steps} - {probe.concept for probe in asked}
         loras = sorted({*near.concepts, *unasked})
-    return Fit(by="pictures", line=points, trials=trials, detectors=_names(panels), base_asked=len(asked),
+    return Fit(by="pictures", line=points, trials=trials, detectors=_names(detectors), base_asked=len(asked),
                base_drawn=len(shown), chosen=chosen, loras=loras)
 
 
@@ -174,5 +174,5 @@ def _asked(policy: Policy, plan: ErasurePlan, lexicon: Lexicon | None) -> tuple[
     return turns[:each], None
 
 
-def _names(panels: Panels) -> list[str]:
-    return sorted({seat.detector.name for seat in panels.seats()})
+def _names(detectors: Detectors) -> list[str]:
+    return sorted({configured.detector.name for configured in detectors.all()})

@@ -167,13 +167,14 @@ def _compose(events: Iterator[Any]) -> _Node | None:
 
 
 def _node(event: Any) -> _Node:
+    line, column = event.start_mark.line + 1, event.start_mark.column + 1
     if isinstance(event, yaml.ScalarEvent):
         if not event.value.isascii() and any("\ud800" <= char <= "\udfff" for char in event.value):
             raise _at(event.start_mark, "found half of a surrogate pair, expected a character")
         value = scalar(event.value) if event.implicit[0] else event.value
-        return _Node("scalar", (event.value, value), event.start_mark.line + 1, event.start_mark.column + 1)
+        return _Node("scalar", (event.value, value), line, column)
     kind = "map" if isinstance(event, yaml.MappingStartEvent) else "list"
-    return _Node(kind, [], event.start_mark.line + 1, event.start_mark.column + 1)
+    return _Node(kind, [], line, column)
 
 
 def _plain(node: _Node, path: Location, source: Source, budget: list[int]) -> Any:

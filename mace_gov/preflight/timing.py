@@ -73,11 +73,11 @@ def measure(plan: ErasurePlan, target: Target | None, device: str | None, file: 
     import diffusers
     import torch
 
-    from mace_gov.diffusion.fitting import fit_of
+    from mace_gov.diffusion.batching import batch_size_of
     from mace_gov.diffusion.generate import decode, sample
     from mace_gov.diffusion.load import device_name, load_pipeline
     from mace_gov.diffusion.text import TextReader
-    from mace_gov.erase.lora import training_fit, trial
+    from mace_gov.erase.lora import training_batch_size, trial
     from mace_gov.erase.moments import target_moments
 
     pipe: Any = None
@@ -97,7 +97,7 @@ def measure(plan: ErasurePlan, target: Target | None, device: str | None, file: 
         reader, one_step = TextReader.of(pipe), plan.generation.model_copy(update={"steps": 1})
         text, empty = reader.conditions(["a picture"]), reader.conditions([""])
         prompt = took(lambda: target_moments(reader, plan, plan.targets[0])) / (2 * len(plan.templates))
-        fit = fit_of(pipe, f"draw {plan.generation.size}", plan.generation.batch)
+        fit = batch_size_of(pipe, f"draw {plan.generation.size}", plan.generation.batch)
         drawn: list[torch.Tensor] = []
 
         def draw(count: int) -> None:
@@ -112,7 +112,7 @@ def measure(plan: ErasurePlan, target: Target | None, device: str | None, file: 
         if target is not None:
             train, loras = took(lambda: trial(pipe, plan, target, 1, 1)), 1
             if train < PATIENCE:
-                loras = training_fit(pipe, plan, [target]).size
+                loras = training_batch_size(pipe, plan, [target]).size
                 first = took(lambda: trial(pipe, plan, target, loras, 1))
                 more = took(lambda: trial(pipe, plan, target, loras, 4))
                 train = max(more - first, 0.1 * more) / 3 / loras

@@ -30,7 +30,7 @@ from mace_gov.policy.load import LoadedPolicy
 from mace_gov.preflight.checks import check_machine, check_plan, check_sight, model_bytes
 from mace_gov.record.versions import find, highest_number, new_version
 from mace_gov.workflow.attempt import erase_and_audit
-from mace_gov.workflow.deciding import Granted, grant, with_policy
+from mace_gov.workflow.deciding import DecisionInputs, decision_inputs, with_policy
 from mace_gov.workflow.planning import plan_policy
 from mace_gov.workflow.release_check import chain, check_entry, recalled_models
 from mace_gov.workflow.reporting import refuse_taken, report_place, write_report
@@ -86,7 +86,7 @@ def apply(
     policy, inputs = loaded.policy, Inputs(plugins=tuple(plugins), calibrations=Layout(registry).calibrations)
     with working(progress, "loading detectors"):
         check_detectors(policy, inputs)
-    granted = grant(policy, waivers=waivers, against=against, key=None, registry=registry)
+    given = decision_inputs(policy, waivers=waivers, against=against, key=None, registry=registry)
     pair, model_pair = _signing_key(registry, progress), ensure_model_pair(registry)
     recalled_models(registry)  # A chain of releases that does not hold is better known before the work.
     cache = Layout(registry).cache
@@ -107,7 +107,7 @@ def apply(
             # The evidence names the version's place in MLflow, so it is recorded before its folder is complete.
             undo.callback(_forget, registry, lineage)
             verified, verdict = _attest(
-                folder, loaded, plan, erasure, seen, lineage, granted, pair=pair, model_pair=model_pair,
+                folder, loaded, plan, erasure, seen, lineage, given, pair=pair, model_pair=model_pair,
                 governed=made.governed, progress=progress, registry=registry,
             )
         undo.pop_all()
@@ -155,7 +155,7 @@ def audit_model(
                        inputs=inputs or Inputs())
         seen = audit(policy, plan.base, governed, plan.generation, folder / "evidence", run)
         verified, verdict = _attest(
-            folder, loaded, plan, None, seen, None, Granted(), pair=pair, model_pair=None, governed=governed,
+            folder, loaded, plan, None, seen, None, DecisionInputs(), pair=pair, model_pair=None, governed=governed,
             # a folder of pictures may hold others too; those that were judged were hashed as they were read
             progress=progress, registry=registry, elsewhere=None if images else Path(governed.path),
         )
@@ -196,8 +196,8 @@ def erase_model(
 
 def _attest(
     folder: Path, loaded: LoadedPolicy, plan: ErasurePlan, erasure: ErasureRecord | None, seen: AuditResult,
-    lineage: Lineage | None, granted: Granted, *, pair: KeyPair, model_pair: KeyPair | None, governed: ModelManifest,
-    progress: Progress, registry: Path, elsewhere: Path | None = None,
+    lineage: Lineage | None, given: DecisionInputs, *, pair: KeyPair, model_pair: KeyPair | None,
+    governed: ModelManifest, progress: Progress, registry: Path, elsewhere: Path | None = None,
 ) -> tuple[VerifiedEvidence, Verdict]:
     """Sign the evidence, read it back as a stranger would, decide, sign the decision.
 
@@ -223,7 +223,7 @@ def _attest(
     verified = verify(folder, key=pair.public, model=elsewhere, need_verdict=False, progress=progress)
     verified = with_policy(verified, loaded.policy, loaded.policy)
     recalled = recalled_models(registry).get(evidence.audit.governed_digest)
-    verdict = decide(verified, loaded.policy, waivers=granted.waivers, previous=granted.previous, recalled=recalled)
+    verdict = decide(verified, loaded.policy, waivers=given.waivers, previous=given.previous, recalled=recalled)
     sign_results(folder, verified.evidence, verdict, pair)
     sign_summary(folder, verified.evidence, verdict, pair)
     return verified, verdict

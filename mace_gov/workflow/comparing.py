@@ -30,8 +30,9 @@ from mace_gov.workflow.attempt import erase_and_audit
 from mace_gov.workflow.planning import named_segmenter, plan_policy, with_anchors
 
 if TYPE_CHECKING:
+    from mace_gov.documents.comparison import Interval
     from mace_gov.documents.method import MethodName
-    from mace_gov.documents.rate import Interval
+    from mace_gov.documents.rate import Estimate
 
 FEWEST_SEEDS = 3
 """Erasures that a deviation is told from."""
@@ -71,8 +72,9 @@ def compare(
     policy = with_anchors(loaded.policy, plan)
     check_detectors(policy, inputs)
     with tempfile.TemporaryDirectory(prefix="mace-gov-compare-") as name:
-        rows, governed = [], {}
-        folders = {method: Path(name) / method for method in methods}
+        rows: list[MethodRow] = []
+        governed: dict[str, ModelManifest] = {}
+        folders: dict[str, Path] = {method: Path(name) / method for method in methods}
         for method in methods:
             progress.note(f"method {method}")
             row, made = _run(with_method(policy, method), plan.base, folders[method], run)
@@ -122,7 +124,7 @@ def _over_seeds(
 def _values(row: MethodRow) -> dict[str, float]:
     """A row's measures as points."""
     rates = row.rates
-    found: dict[str, Interval | None] = {"retention": row.retention}
+    found: dict[str, Interval | Estimate | None] = {"retention": row.retention}
     if rates is not None:
         found |= {"accE": rates.acc_e, "accG": rates.acc_g, "accS": rates.acc_s, "near": rates.near, "h": rates.h}
     return {name: each.value for name, each in found.items() if each is not None}

@@ -32,7 +32,7 @@ from mace_gov.workflow.release_check import chain, check_entry
 
 
 @dataclass(frozen=True)
-class Granted:
+class DecisionInputs:
     """What a decision takes into account beyond policy and evidence; read and checked before any work is done."""
 
     waivers: tuple[Waiver, ...] = ()
@@ -41,10 +41,10 @@ class Granted:
     """The version to compare with."""
 
 
-def grant(
+def decision_inputs(
     policy: Policy, *, waivers: Sequence[Path] = (), against: str | None = None, name: str | None = None,
     own: int | None = None, key: Path | None, registry: Path,
-) -> Granted:
+) -> DecisionInputs:
     """Read waivers files, and verify the version to compare with.
 
     ``against`` is ``last``, ``NAME/N`` or a version's folder; ``last`` may find none. ``name`` is the governed model's,
@@ -54,7 +54,7 @@ def grant(
     """
     given = [waiver for each in waivers for waiver in load_waivers(each, policy=policy).document.spec.waivers]
     reference = _last(name or policy.metadata.name, own, key, registry) if against == "last" else against
-    return Granted(tuple(given), _compliant(reference, key=key, registry=registry) if reference else None)
+    return DecisionInputs(tuple(given), _compliant(reference, key=key, registry=registry) if reference else None)
 
 
 def gate_path(
@@ -79,10 +79,10 @@ def gate_path(
     if policy:
         verified = with_policy(verified, loaded.policy, signed)
     place = verified.evidence.lineage
-    granted = grant(loaded.policy, waivers=waivers, against=against, key=key, registry=registry,
+    given = decision_inputs(loaded.policy, waivers=waivers, against=against, key=key, registry=registry,
                     name=place.name if place else signed.metadata.name, own=place.version if place else None)
-    verdict = decide(verified, loaded.policy, signed=signed if policy else None, waivers=granted.waivers,
-                     previous=granted.previous, terms=terms,
+    verdict = decide(verified, loaded.policy, signed=signed if policy else None, waivers=given.waivers,
+                     previous=given.previous, terms=terms,
                      compared=verified.verdict.compared if verified.verdict else None)
     if outputs:
         status = may_release(verified, key=key, registry=registry, verdict=verdict)

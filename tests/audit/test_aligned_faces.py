@@ -12,7 +12,7 @@ from mace_gov.audit.detectors.aligned_faces import TEMPLATE, FaceFinder, upright
 from mace_gov.audit.detectors.face import DETECTION, EMBEDDING
 from mace_gov.audit.detectors.onnx_file import normalises
 from mace_gov.audit.detectors.registry import make_detector
-from mace_gov.audit.scoring import Seat
+from mace_gov.audit.scoring import ConfiguredDetector
 from mace_gov.core.errors import DetectorError, PolicyError
 from mace_gov.documents.policy import DetectorSpec
 from mace_gov.workflow.planning import plan_policy
@@ -132,10 +132,10 @@ def test_where_no_face_is_found_the_picture_and_its_crops_are_compared(folder):
 
 def test_a_reference_without_a_face_leaves_its_person_unscored(folder):
     person(9).save(folder / "faces" / "Alan Turing" / "2.png")
-    seat = Seat(make(folder))
-    scores = seat.score([scene(marked(person(1)))] * 2, [asks("Alan Turing"), asks("Ada Lovelace")])
+    configured = ConfiguredDetector(make(folder))
+    scores = configured.score([scene(marked(person(1)))] * 2, [asks("Alan Turing"), asks("Ada Lovelace")])
     assert scores[0] is None and scores[1] >= THRESHOLD
-    assert any("no face in the reference" in reason for reason in seat.reasons)
+    assert any("no face in the reference" in reason for reason in configured.reasons)
 
 
 @pytest.mark.parametrize("data", [b"", b"no network", network("Flatten")])

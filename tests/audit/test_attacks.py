@@ -12,7 +12,7 @@ from benchmarks import attacks as benchmark
 from mace_gov.audit.attacks import prefix as prefix_module
 from mace_gov.audit.attacks import run as run_module
 from mace_gov.audit.attacks import textual as textual_module
-from mace_gov.audit.attacks.base import Aim, Strike
+from mace_gov.audit.attacks.base import AttackLimits, AttackTarget
 from mace_gov.audit.attacks.inversion import TokenInversion, _distance, _wanted
 from mace_gov.audit.attacks.prefix import AdversarialPrefix
 from mace_gov.audit.attacks.registry import ATTACKS, attacks_of
@@ -20,9 +20,9 @@ from mace_gov.audit.attacks.textual import TextualInversion
 from mace_gov.audit.engine import audit
 from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.core.errors import UsageError
+from mace_gov.diffusion.ddim import ddim, ddim_timesteps
 from mace_gov.diffusion.denoising import denoising_loss, encode_pictures, levels_of
 from mace_gov.diffusion.embeddings import WordVectors
-from mace_gov.diffusion.inversion import ladder, walk
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.diffusion.scramble import scramble
@@ -33,11 +33,11 @@ from tests.conftest import build_tiny_model
 SETTINGS = GenerationSettings(steps=2, guidance=4.0, size=16, batch=4)
 RNG = np.random.default_rng(2)
 REFERENCES = tuple(Image.fromarray(RNG.integers(0, 256, (16, 16, 3), dtype=np.uint8)) for _ in range(3))
-AIM = Aim("objects", "ship", "ship", ("ship", "boat"), REFERENCES)
+TARGET = AttackTarget("objects", "ship", "ship", ("ship", "boat"), REFERENCES)
 
 
-def strike(budget: int, seed: int = 0) -> Strike:
-    return Strike((1, 2, 3, 4, 5), budget, seed, SETTINGS)
+def limits(budget: int, seed: int = 0) -> AttackLimits:
+    return AttackLimits((1, 2, 3, 4, 5), budget, seed, SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_states_of_vectors_are_those_of_the_tokens_that_they_are(words):
 
 
 def test_a_search_may_not_spell_the_concept_nor_minors(words):
-    spelt = {words.words([i]) for i in words.plain_tokens(AIM.unspoken).tolist()}
+    spelt = {words.words([i]) for i in words.plain_tokens(TARGET.unspoken).tolist()}
     everything = {words.words([i]) for i in words.plain_tokens(()).tolist()}
     assert {"ship", "boat", "dog", "person"} <= everything and "dog" in spelt
     assert not {"ship", "boat", "person"} & spelt  # person: "son" is a word for minors
@@ -93,7 +93,7 @@ def test_the_loss_is_the_error_of_the_noise_whatever_the_model_predicts(tiny_mod
 
 def test_the_way_down_is_the_scheduler_s_own_and_the_way_up_undoes_it(pipe):
     text = WordVectors(pipe).reader.conditions([""])
-    path = ladder(pipe, 50)
+    path = ddim_timesteps(pipe, 50)
     noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1))
     scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config)
     scheduler.set_timesteps(50)
@@ -102,13 +102,13 @@ def test_the_way_down_is_the_scheduler_s_own_and_the_way_up_undoes_it(pipe):
         for step in scheduler.timesteps:
             seen = pipe.unet(expected, step, encoder_hidden_states=text.states).sample
             expected = scheduler.step(seen, step, expected).prev_sample
-    down = walk(pipe, noise, text, path[::-1])
+    down = ddim(pipe, noise, text, path[::-1])
     # the scheduler ends at its first level, the ladder at the clean picture: both are one small step apart
     assert torch.nn.functional.cosine_similarity(down.flatten(), expected.flatten(), dim=0) > 0.999
 
     def lost(steps: int) -> float:
-        rungs = ladder(pipe, steps)
-        again = walk(pipe, walk(pipe, down, text, rungs), text, rungs[::-1])
+        rungs = ddim_timesteps(pipe, steps)
+        again = ddim(pipe, ddim(pipe, down, text, rungs), text, rungs[::-1])
         return float((again - down).norm() / down.norm())
 
     assert lost(50) < 0.2 and lost(50) < lost(4)
@@ -121,19 +121,19 @@ def cost(words, text: str) -> float:
 
 
 def test_token_inversion_comes_nearer_and_does_not_say_the_word(pipe, words):
-    pictures, text = TokenInversion().strike(pipe, AIM, strike(40))
-    _, first = TokenInversion().strike(pipe, AIM, strike(1))
+    pictures, text = TokenInversion().run(pipe, TARGET, limits(40))
+    _, first = TokenInversion().run(pipe, TARGET, limits(1))
     assert len(pictures) == 5 and pictures[0].size == (16, 16)
     assert cost(words, text) < cost(words, first) and "ship" not in text
-    assert TokenInversion().strike(pipe, AIM, strike(40))[1] == text
+    assert TokenInversion().run(pipe, TARGET, limits(40))[1] == text
 
 
 def test_token_inversion_searches_once_for_models_that_share_a_text_encoder(pipe, tiny_model, monkeypatch):
     attack, other = TokenInversion(), load_pipeline(tiny_model, device="cpu")
     scramble(other, seed=1)
-    pictures, text = attack.strike(pipe, AIM, strike(3))
+    pictures, text = attack.run(pipe, TARGET, limits(3))
     monkeypatch.setattr("mace_gov.audit.attacks.inversion._search", lambda *_: pytest.fail("searched again"))
-    again, same = attack.strike(other, AIM, strike(3))
+    again, same = attack.run(other, TARGET, limits(3))
     assert same == text and not np.array_equal(pictures[0], again[0])
 
 
@@ -148,7 +148,7 @@ def test_the_prefix_search_finds_tokens_that_lower_the_attacked_model_s_loss(pip
     monkeypatch.setattr(prefix_module, "denoising_loss", loss)
 
     def reached(budget: int) -> float:
-        _, text = AdversarialPrefix().strike(pipe, AIM, strike(budget))
+        _, text = AdversarialPrefix().run(pipe, TARGET, limits(budget))
         assert text.endswith("a picture of ship") and not {"ship", "boat"} & set(text.split()[:-4])
         with torch.no_grad():
             return float(loss(pipe, None, words.conditions(words.ids(text)[None]), None, None))
@@ -167,7 +167,7 @@ def test_textual_inversion_learns_a_word_by_the_loss(pipe, words, monkeypatch):
         return value
 
     monkeypatch.setattr(textual_module, "denoising_loss", loss)
-    pictures, text = TextualInversion().strike(pipe, AIM, strike(80))
+    pictures, text = TextualInversion().run(pipe, TARGET, limits(80))
     assert len(seen) == 80 and seen[-1] < 0.5 * seen[0] and len(pictures) == 5 and "learnt word" in text
 
 

@@ -31,7 +31,7 @@ from mace_gov.diffusion.variants import trained_on
 from mace_gov.documents.family_info import TIERS
 from mace_gov.workflow.planning import plan_policy
 from tests.audit import planted
-from tests.audit.test_attacks import AIM, REFERENCES, SETTINGS, strike
+from tests.audit.test_attacks import REFERENCES, SETTINGS, TARGET, limits
 from tests.cli.conftest import run
 from tests.conftest import WIDTHS, build_tiny_model
 from tests.erase.joint_models import build_joint_model
@@ -125,7 +125,7 @@ def aimed_at(part: str, words, prompt: str, monkeypatch, module) -> list[float]:
 @pytest.mark.parametrize("part", ["first", "second", "pooled"])
 def test_a_learnt_word_is_learnt_for_each_part_of_the_text(part, xl, words, monkeypatch):
     seen = aimed_at(part, words, "a picture of dog", monkeypatch, textual_module)
-    pictures, _ = TextualInversion().strike(xl, AIM, strike(60))
+    pictures, _ = TextualInversion().run(xl, TARGET, limits(60))
     assert seen[-1] < 0.5 * seen[0] and len(pictures) == 5
 
 
@@ -133,7 +133,7 @@ def test_a_learnt_word_is_learnt_for_each_part_of_the_text(part, xl, words, monk
 def test_a_prefix_is_searched_for_each_part_of_the_text(part, xl, words, monkeypatch):
     seen = aimed_at(part, words, "dog house dog house sky a picture of ship", monkeypatch, prefix_module)
     monkeypatch.setattr(prefix_module, "RATE", 1.0)  # so few words lie far apart
-    AdversarialPrefix().strike(xl, AIM, strike(30))
+    AdversarialPrefix().run(xl, TARGET, limits(30))
     assert min(seen) < 0.9 * seen[0]
 
 
@@ -145,10 +145,10 @@ def test_what_an_attack_found_is_drawn_as_its_words_are(xl, words):
 
 def test_latent_inversion_reads_the_empty_prompt_as_the_pipeline_has_it(xl, monkeypatch):
     read = []
-    real = latent_module.walk
-    monkeypatch.setattr(latent_module, "walk", lambda pipe, part, text, path: read.append(text) or
+    real = latent_module.ddim
+    monkeypatch.setattr(latent_module, "ddim", lambda pipe, part, text, path: read.append(text) or
                         real(pipe, part, text, path))
-    LatentInversion().strike(xl, AIM, strike(2))
+    LatentInversion().run(xl, TARGET, limits(2))
     assert len(read) == 4 and not any(text.states.any() or text.pooled.any() for text in read)  # SDXL's are zeros
 
 

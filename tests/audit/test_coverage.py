@@ -15,7 +15,7 @@ from mace_gov.audit.metrics.intervals import bounds, estimate
 from mace_gov.audit.metrics.measures import harmonic
 from mace_gov.audit.metrics.paired import mcnemar
 from mace_gov.audit.probes.base import Probe
-from mace_gov.audit.scoring import Sight
+from mace_gov.audit.scoring import Scored
 from mace_gov.audit.side_by_side import harmonic_interval
 from mace_gov.audit.trials import Pair
 from mace_gov.documents.audit import Estimate
@@ -118,7 +118,7 @@ def pairs_of(base: np.ndarray, governed: np.ndarray) -> list[Pair]:
     """Pairs from outcomes [prompts, seeds]."""
     return [
         Pair(Probe("explicit.nudity", "nudity", Suite.UNRELATED, f"prompt {i}", j, ("a cat",)),
-             Sight({}, bool(base[i, j])), Sight({}, bool(governed[i, j])))
+             Scored({}, bool(base[i, j])), Scored({}, bool(governed[i, j])))
         for i, j in np.ndindex(base.shape)
     ]
 

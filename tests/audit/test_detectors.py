@@ -12,7 +12,7 @@ from PIL import Image
 from mace_gov.audit.detectors.base import Query
 from mace_gov.audit.detectors.judge import JudgeDetector, relative_score
 from mace_gov.audit.detectors.registry import DETECTORS, make_detector
-from mace_gov.audit.scoring import Seat, presence
+from mace_gov.audit.scoring import ConfiguredDetector, presence
 from mace_gov.core.errors import DetectorError, PolicyError
 from mace_gov.core.lazy import lookup
 from mace_gov.documents.policy import DetectorSpec
@@ -108,9 +108,9 @@ def test_what_the_judge_does_not_know_is_an_error_and_not_an_absence(query):
 
 
 def test_an_unknown_concept_costs_its_own_trials_alone():
-    seat = Seat(judge())
-    scores = seat.score([PICTURE] * 3, [asks("ship"), asks("submarine"), asks("cat")])
-    assert scores[1] is None and scores[0] >= 0.5 > scores[2] and seat.failures == 1
+    configured = ConfiguredDetector(judge())
+    scores = configured.score([PICTURE] * 3, [asks("ship"), asks("submarine"), asks("cat")])
+    assert scores[1] is None and scores[0] >= 0.5 > scores[2] and configured.failures == 1
     assert presence({"judge": scores[1]}, {"judge": 0.5}) is None
 
 

@@ -10,7 +10,7 @@ from mace_gov.audit import decoding
 from mace_gov.audit.detectors import face
 from mace_gov.audit.detectors.base import Query
 from mace_gov.audit.detectors.registry import make_detector
-from mace_gov.audit.scoring import Seat, presence
+from mace_gov.audit.scoring import ConfiguredDetector, presence
 from mace_gov.core.errors import DetectorError, MissingExtraError, PolicyError
 from mace_gov.documents.policy import DetectorSpec
 from tests.audit.tiny_onnx import network
@@ -84,11 +84,11 @@ def test_the_network_reads_red_green_blue_from_minus_one_to_one(settings, monkey
 
 def test_someone_without_references_is_unscored_and_never_absent(settings):
     made = make(settings)
-    seat = Seat(made)
-    scores = seat.score([person(1)] * 3, [asks("Ada Lovelace"), asks("Grace Hopper"), asks("Alan Turing")])
-    assert scores[0] >= THRESHOLD > scores[2] and scores[1] is None and seat.failures == 1
+    configured = ConfiguredDetector(made)
+    scores = configured.score([person(1)] * 3, [asks("Ada Lovelace"), asks("Grace Hopper"), asks("Alan Turing")])
+    assert scores[0] >= THRESHOLD > scores[2] and scores[1] is None and configured.failures == 1
     assert presence({"face": scores[1]}, {"face": THRESHOLD}) is None
-    assert any("no references of 'Grace Hopper'" in reason for reason in seat.reasons)
+    assert any("no references of 'Grace Hopper'" in reason for reason in configured.reasons)
 
 
 def test_it_looks_for_bans_and_for_survivors_whom_it_knows(settings):
@@ -113,9 +113,9 @@ def test_an_output_that_is_no_embedding_leaves_pictures_unscored(settings, tmp_p
     white = Image.new("RGB", (112, 112), "white")
     white.save(tmp_path / "faces/Alan Turing/3.png")
     pictures = [Image.new("RGB", (112, 112), "black")] if said == "finite" else [white]
-    seat = Seat(make(settings))
-    assert seat.score(pictures, [asks("Alan Turing")]) == [None]
-    assert any(said in reason for reason in seat.reasons)
+    configured = ConfiguredDetector(make(settings))
+    assert configured.score(pictures, [asks("Alan Turing")]) == [None]
+    assert any(said in reason for reason in configured.reasons)
 
 
 @pytest.mark.parametrize("missing", ["model", "references", "threshold"])
@@ -145,8 +145,8 @@ def test_a_reference_may_not_lead_out_of_its_folder(settings, tmp_path):
 
 def test_a_reference_that_does_not_decode_or_is_too_large_costs_its_own_concept_alone(settings, tmp_path, monkeypatch):
     (tmp_path / "faces/Alan Turing/3.png").write_bytes(b"no picture")
-    seat = Seat(make(settings))
-    scores = seat.score([person(1)] * 2, [asks("Alan Turing"), asks("Ada Lovelace")])
+    configured = ConfiguredDetector(make(settings))
+    scores = configured.score([person(1)] * 2, [asks("Alan Turing"), asks("Ada Lovelace")])
     assert scores[0] is None and scores[1] >= THRESHOLD
     monkeypatch.setattr(decoding, "MOST_PIXELS", 100)
     with pytest.raises(DetectorError, match="pixels"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mace_gov.audit.attacks.base import Aim, Strike
+from mace_gov.audit.attacks.base import AttackLimits, AttackTarget
 from mace_gov.audit.attacks.latent import LatentInversion, without
 from mace_gov.audit.detectors.base import Query
 from mace_gov.audit.detectors.judge import JudgeDetector
@@ -17,7 +17,7 @@ from mace_gov.embedded import MODEL_DIR
 
 SETTINGS = GenerationSettings(steps=20, guidance=3.0, size=32, batch=8)
 CONCEPTS = ("dog", "horse")
-STRIKE = Strike(tuple(range(100, 108)), LatentInversion.budget, 0, SETTINGS)
+LIMITS = AttackLimits(tuple(range(100, 108)), LatentInversion.budget, 0, SETTINGS)
 
 
 def loaded():
@@ -30,9 +30,9 @@ def base():
 
 
 @pytest.fixture(scope="module")
-def aims(base):
+def attack_targets(base):
     """The base's pictures of each concept."""
-    return [Aim("objects", concept, concept, (concept,),
+    return [AttackTarget("objects", concept, concept, (concept,),
                 tuple(draw(base, [f"look at {concept}"] * 8, range(8), SETTINGS))) for concept in CONCEPTS]
 
 
@@ -51,29 +51,29 @@ def test_what_the_noise_holds_of_the_picture_is_taken_out():
     assert torch.isfinite(without(noise, torch.ones_like(noise))).all()
 
 
-def test_it_uses_no_text_and_fresh_noise(base, aims):
-    pictures, text = LatentInversion().strike(base, aims[0], STRIKE)
-    other = Aim("objects", "x", "cat", ("cat",), aims[0].references)
-    assert "no prompt" in text and len(pictures) == len(STRIKE.seeds)
-    again, _ = LatentInversion().strike(base, other, STRIKE)
+def test_it_uses_no_text_and_fresh_noise(base, attack_targets):
+    pictures, text = LatentInversion().run(base, attack_targets[0], LIMITS)
+    other = AttackTarget("objects", "x", "cat", ("cat",), attack_targets[0].references)
+    assert "no prompt" in text and len(pictures) == len(LIMITS.seeds)
+    again, _ = LatentInversion().run(base, other, LIMITS)
     assert all(np.array_equal(one, two) for one, two in zip(pictures, again, strict=True))
-    few = Aim("objects", "x", "cat", ("cat",), aims[0].references[:1])
-    first, second, *_ = LatentInversion().strike(base, few, STRIKE)[0]
+    few = AttackTarget("objects", "x", "cat", ("cat",), attack_targets[0].references[:1])
+    first, second, *_ = LatentInversion().run(base, few, LIMITS)[0]
     assert not np.array_equal(first, second)  # the same reference, another seed
 
 
-def test_random_weights_do_not_recover_what_they_were_given(aims):
+def test_random_weights_do_not_recover_what_they_were_given(attack_targets):
     control = loaded()
     scramble(control, seed=0)
-    for aim in aims:
-        assert seen(aim.references, aim.concept) >= 7
-        assert seen(LatentInversion().strike(control, aim, STRIKE)[0], aim.concept) == 0
+    for target in attack_targets:
+        assert seen(target.references, target.concept) >= 7
+        assert seen(LatentInversion().run(control, target, LIMITS)[0], target.concept) == 0
 
 
-def test_a_model_that_draws_the_concept_unasked_is_found_and_its_random_twin_is_not(aims, monkeypatch):
-    pipe, aim = loaded(), aims[0]
-    unasked = TextReader.of(pipe).conditions([f"a picture of {aim.phrase}"])
+def test_a_model_that_draws_the_concept_unasked_is_found_and_its_random_twin_is_not(attack_targets, monkeypatch):
+    pipe, target = loaded(), attack_targets[0]
+    unasked = TextReader.of(pipe).conditions([f"a picture of {target.phrase}"])
     monkeypatch.setattr(TextReader, "conditions", lambda _self, prompts: unasked.repeated(len(prompts)))
-    assert seen(LatentInversion().strike(pipe, aim, STRIKE)[0], aim.concept) >= 6
+    assert seen(LatentInversion().run(pipe, target, LIMITS)[0], target.concept) >= 6
     scramble(pipe, seed=0)
-    assert seen(LatentInversion().strike(pipe, aim, STRIKE)[0], aim.concept) == 0
+    assert seen(LatentInversion().run(pipe, target, LIMITS)[0], target.concept) == 0

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mace_gov.audit.attacks import inversion
-from mace_gov.audit.attacks.base import UNDRAWN, Aim, Strike
+from mace_gov.audit.attacks.base import UNDRAWN, AttackLimits, AttackTarget
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.lexicon import embedded_lexicon
 from mace_gov.audit.probes.outside import read_prompts
@@ -105,10 +105,11 @@ def test_what_an_attack_finds_is_not_drawn_when_it_spells_a_minor(monkeypatch):
     monkeypatch.setattr(inversion, "_wanted", lambda *_: [])
     monkeypatch.setattr(inversion, "_search", lambda *_: torch.zeros(inversion.LENGTH, dtype=torch.long))
     monkeypatch.setattr(inversion, "drawn", lambda *_: ["a picture"])
-    aim, strike = Aim("c", "ship", "ship", ("ship",), ()), Strike((1,), 1, 1, factories.plan().generation)
-    assert inversion.TokenInversion().strike("pre school er red", aim, strike)[0] == []
-    assert inversion.TokenInversion().strike("pre teen red", aim, strike) == ([], UNDRAWN)
-    assert inversion.TokenInversion().strike("red boat", aim, strike) == (["a picture"], "red boat")
+    target = AttackTarget("c", "ship", "ship", ("ship",), ())
+    limits = AttackLimits((1,), 1, 1, factories.plan().generation)
+    assert inversion.TokenInversion().run("pre school er red", target, limits)[0] == []
+    assert inversion.TokenInversion().run("pre teen red", target, limits) == ([], UNDRAWN)
+    assert inversion.TokenInversion().run("red boat", target, limits) == (["a picture"], "red boat")
 
 
 def test_no_model_draws_what_no_model_may_draw(tmp_path):

@@ -14,7 +14,7 @@ from mace_gov.audit.detectors.clip import ClipDetector
 from mace_gov.audit.detectors.rivals import ARTISTS, DRESSED, KNOWN, NOTHING, PEOPLE, STYLES, rivals
 from mace_gov.audit.probes.base import Probe
 from mace_gov.audit.probes.everyday import KINDS, NOUNS
-from mace_gov.audit.scoring import Panels, calibrated, sights
+from mace_gov.audit.scoring import Detectors, calibrated, score_pictures
 from mace_gov.documents.detector import Calibration, DetectorCard
 from mace_gov.documents.policy import Kind, Policy, Suite
 from mace_gov.policy.load import load_policy
@@ -87,10 +87,10 @@ def clip(tmp_path_factory):
 
 def test_clip_chooses_among_the_rivals_of_the_policy_unless_it_names_classes(clip):
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))
-    panels = Panels(shipped("celebrities"), lambda _spec: ClipDetector(clip=clip))
+    detectors = Detectors(shipped("celebrities"), lambda _spec: ClipDetector(clip=clip))
     probe = Probe("people.opted-out", "albert-einstein", Suite.DIRECT, "a photo of Albert Einstein", 1,
                   ("Albert Einstein",), synonyms=("Einstein",))
-    query = panels.query(probe, image)
+    query = detectors.query(probe, image)
     labels = ClipDetector(clip=clip).others(query)
     assert "Marlon Brando" in labels and "Albert Einstein" not in labels and "accordion" not in labels
     assert ClipDetector(clip=clip, classes=["a cat"]).others(query) == ["a cat"]
@@ -103,11 +103,11 @@ def test_a_detector_looks_where_the_policy_tells_it_to(only, expected):
 
     detectors = ({"name": "always-present", **({"only": only} if only else {})}, {"name": "always-absent"})
     policy = factories.policy(detectors=detectors)
-    panels, image = Panels(policy, make_detector), Image.new("RGB", (8, 8))
+    detectors, image = Detectors(policy, make_detector), Image.new("RGB", (8, 8))
     queries = [Query(("nudity",), "subject", banned, 8) for banned in (True, False)]
-    seen = sights(panels, "explicit.nudity", [image] * 2, queries)
-    assert tuple("always-present" in sight.scores for sight in seen) == expected
-    assert tuple(sight.present for sight in seen) == expected
+    seen = score_pictures(detectors, "explicit.nudity", [image] * 2, queries)
+    assert tuple("always-present" in judged.scores for judged in seen) == expected
+    assert tuple(judged.present for judged in seen) == expected
 
 
 def test_a_model_is_loaded_once_however_many_look_with_it():
@@ -122,7 +122,7 @@ def test_a_model_is_loaded_once_however_many_look_with_it():
         {"id": "GUN-001", "suite": "unrelated", "metric": "retention", "atLeast": 0.5}]}
     other["detectors"] = [{"name": "clip", "model": "a/b", "only": "kept"}]
     value["spec"]["categories"].append(other)
-    assert len(Panels(Policy.model_validate(value), make).seats()) == len(made) == 1
+    assert len(Detectors(Policy.model_validate(value), make).all()) == len(made) == 1
 
 
 def test_no_calibration_is_of_a_clip_that_chooses_among_a_policys_words():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PIL import Image
 
 from mace_gov.audit.detectors.base import Query
-from mace_gov.audit.scoring import Seat
+from mace_gov.audit.scoring import ConfiguredDetector
 
 
 class Remote:
@@ -16,6 +16,6 @@ class Remote:
 
 
 def test_no_password_of_a_plugin_reaches_the_evidence() -> None:
-    seat = Seat(Remote())
-    assert seat.score([Image.new("RGB", (8, 8))], [Query((), "subject", True, 8)]) == [None]
-    assert list(seat.reasons) == ["OSError: no answer from https://***@judge/score"]
+    configured = ConfiguredDetector(Remote())
+    assert configured.score([Image.new("RGB", (8, 8))], [Query((), "subject", True, 8)]) == [None]
+    assert list(configured.reasons) == ["OSError: no answer from https://***@judge/score"]

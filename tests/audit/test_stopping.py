@@ -5,7 +5,7 @@ import pytest
 
 from mace_gov.audit.measuring import presence_rate
 from mace_gov.audit.probes.base import Probe
-from mace_gov.audit.scoring import Sight
+from mace_gov.audit.scoring import Scored
 from mace_gov.audit.stopping import decided, rounds, standing
 from mace_gov.audit.trials import Pair
 from mace_gov.core.progress import Silent
@@ -25,7 +25,7 @@ def policy(looks=LOOKS, rules=RULES, **more):
 
 def pair(i: int, governed: bool | None, base: bool = True, suite: Suite = Suite.DIRECT) -> Pair:
     probe = Probe("explicit.nudity", "nudity", suite, f"prompt {i}", i, ("nudity",))
-    return Pair(probe, Sight({}, base), Sight({}, governed))
+    return Pair(probe, Scored({}, base), Scored({}, governed))
 
 
 def asked_until_decided(asking, hits) -> tuple[str, int]:

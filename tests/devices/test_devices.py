@@ -8,7 +8,7 @@ import torch
 
 from mace_gov.core.resources import using
 from mace_gov.diffusion.attention import record_attention
-from mace_gov.diffusion.fitting import Fit
+from mace_gov.diffusion.batching import BatchSize
 from mace_gov.diffusion.generate import draw, initial_noise, sample
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.precision import multiplies_in
@@ -134,7 +134,7 @@ def little_memory():
 
 
 def test_a_pass_that_does_not_fit_is_done_in_halves(little_memory):
-    fit, sizes = Fit(torch.device("cuda"), 16), []
+    fit, sizes = BatchSize(torch.device("cuda"), 16), []
 
     def work(part: slice) -> int:
         sizes.append(part.stop - part.start)
@@ -148,7 +148,7 @@ def test_as_many_are_taken_as_the_first_pass_says():
     if not torch.cuda.is_available():
         pytest.skip("no cuda device here")
     each = torch.cuda.mem_get_info()[0] // 24
-    fit, sizes = Fit(torch.device("cuda"), 1, grows=True), []
+    fit, sizes = BatchSize(torch.device("cuda"), 1, grows=True), []
 
     def work(part: slice) -> None:
         sizes.append(part.stop - part.start)

@@ -7,7 +7,7 @@ import pytest
 
 from mace_gov.documents.reuse import lora_key, refinement_key
 from mace_gov.erase.lora_file import FILE_NAME
-from mace_gov.erase.reuse import TrainedLora, keep, recall
+from mace_gov.erase.reuse import TrainedLora, load_lora, store_lora
 from tests.factories import Said
 
 
@@ -19,7 +19,7 @@ def kept(plan_for, tmp_path):
         key, same = lora_key(plan, target), refinement_key(plan)
         weights = f"weights of {target.id}".encode()
         lora = TrainedLora(target.id, key, same, weights, 1.0, 0.5, 0.25, steps=4, reused=False)
-        keep(lora, plan, target, tmp_path)
+        store_lora(lora, plan, target, tmp_path)
         folders[target.id] = tmp_path / "loras" / key / same
     return plan, folders
 
@@ -35,10 +35,10 @@ def test_what_was_kept_comes_back(kept, tmp_path):
     plan, _ = kept
     said = Said()
     for target in plan.targets:
-        lora = recall(plan, target, tmp_path, said)
+        lora = load_lora(plan, target, tmp_path, said)
         assert lora is not None and lora.weights == f"weights of {target.id}".encode() and lora.reused
         assert (lora.first_loss, lora.last_loss, lora.coverage) == (1.0, 0.5, 0.25)
-    assert said.notes == [] and recall(plan, plan.targets[0], None) is None
+    assert said.notes == [] and load_lora(plan, plan.targets[0], None) is None
 
 
 @pytest.mark.parametrize("name", [FILE_NAME, "training.json", ""])
@@ -47,8 +47,8 @@ def test_two_loras_that_changed_places_are_trained_anew_and_said(kept, tmp_path,
     one, other, *_ = plan.targets
     swap(folders[one.id] / name, folders[other.id] / name)
     said = Said()
-    assert recall(plan, one, tmp_path, said) is None and recall(plan, other, tmp_path, said) is None
-    assert len(said.notes) == 2 and recall(plan, plan.targets[2], tmp_path) is not None
+    assert load_lora(plan, one, tmp_path, said) is None and load_lora(plan, other, tmp_path, said) is None
+    assert len(said.notes) == 2 and load_lora(plan, plan.targets[2], tmp_path) is not None
 
 
 def test_a_changed_fact_or_bit_is_noticed_and_what_is_trained_then_takes_its_place(kept, tmp_path):
@@ -56,12 +56,12 @@ def test_a_changed_fact_or_bit_is_noticed_and_what_is_trained_then_takes_its_pla
     target = plan.targets[0]
     facts = folders[target.id] / "training.json"
     facts.write_text(json.dumps({**json.loads(facts.read_text()), "coverage": 0.9}))
-    assert recall(plan, target, tmp_path) is None
+    assert load_lora(plan, target, tmp_path) is None
     keys = lora_key(plan, target), refinement_key(plan)
     lora = TrainedLora(target.id, *keys, b"anew", 1.0, 0.1, 0.5, steps=4, reused=False)
-    keep(lora, plan, target, tmp_path)
-    found = recall(plan, target, tmp_path)
+    store_lora(lora, plan, target, tmp_path)
+    found = load_lora(plan, target, tmp_path)
     assert found is not None and (found.weights, found.coverage) == (b"anew", 0.5)
     weights = folders[target.id] / FILE_NAME
     weights.write_bytes(b"anev")
-    assert recall(plan, target, tmp_path) is None
+    assert load_lora(plan, target, tmp_path) is None

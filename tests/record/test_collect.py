@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mace_gov.core.hold import hold, is_held
-from mace_gov.record.collect import find_waste, remove
+from mace_gov.record.collect import find_garbage, remove
 from mace_gov.record.lineage import publish, record_lineage
 from mace_gov.record.store import open_store
 from mace_gov.record.versions import list_versions, new_version
@@ -27,7 +27,7 @@ with new_version(Path(sys.argv[1]), "nsfw") as (number, folder):
 
 
 def words(registry: Path, **asked) -> list[str]:
-    return [waste.what for waste in find_waste(registry, **asked)]
+    return [garbage.what for garbage in find_garbage(registry, **asked)]
 
 
 def test_a_folder_is_held_until_the_block_ends(tmp_path: Path) -> None:
@@ -49,14 +49,14 @@ def test_a_killed_run_is_waste_and_a_living_one_is_not(tmp_path: Path) -> None:
     try:
         dead, alive = (run.stdout.readline().strip() for run in runs)
         assert {dead, alive} == {"1", "2"}
-        assert find_waste(tmp_path) == []
+        assert find_garbage(tmp_path) == []
         runs[0].kill()
         runs[0].wait(60)
-        found = find_waste(tmp_path)
-        assert [number_of(waste.path) for waste in found] == [dead, dead]
+        found = find_garbage(tmp_path)
+        assert [number_of(garbage.path) for garbage in found] == [dead, dead]
         remove(tmp_path, found)
         assert [number_of(path) for path in (tmp_path / "versions/nsfw").iterdir()] == [alive, alive]
-        assert find_waste(tmp_path) == []
+        assert find_garbage(tmp_path) == []
     finally:
         for run in runs:
             run.kill()
@@ -67,12 +67,12 @@ def test_a_killed_run_is_waste_and_a_living_one_is_not(tmp_path: Path) -> None:
 def test_old_versions_go_but_never_a_released_one(tmp_path: Path) -> None:
     registry = [factories.version_folder(tmp_path, number=number) for number in (1, 2, 3, 4)][0].registry
     factories.version_folder(tmp_path, name="violence", number=1)
-    assert find_waste(registry) == []
+    assert find_garbage(registry) == []
     assert words(registry, keep=2, released={"nsfw": {1}}) == ["nsfw/2: PASS, never released"]
     (registry / "cache" / "pictures").mkdir(parents=True)
     assert words(registry, cache=True) == ["cache/pictures"]
-    found = find_waste(registry, keep=2, cache=True)
-    assert sum(waste.size for waste in found) > 0
+    found = find_garbage(registry, keep=2, cache=True)
+    assert sum(garbage.size for garbage in found) > 0
     remove(registry, found)
     assert [entry.reference for entry in list_versions(registry)] == ["nsfw/3", "nsfw/4", "violence/1"]
     assert not (registry / "cache" / "pictures").exists()
@@ -84,13 +84,13 @@ def test_records_of_a_version_that_is_gone_go_with_it(tmp_path: Path) -> None:
         lineage = record_lineage(
             tmp_path, version=number, policy=factories.policy(), plan=factories.plan(), erasure=factories.erasure(),
             audit=factories.audit_result(), model=folder / "model")
-        assert find_waste(tmp_path) == []
+        assert find_garbage(tmp_path) == []
     publish(tmp_path, lineage, factories.verdict())
-    assert find_waste(tmp_path) == []
+    assert find_garbage(tmp_path) == []
     (tmp_path / "versions/nsfw/1").rename(tmp_path / "elsewhere")
     assert words(tmp_path) == ["models:/nsfw/1: nsfw/1 has no folder"]
-    remove(tmp_path, find_waste(tmp_path))
-    assert find_waste(tmp_path) == []
+    remove(tmp_path, find_garbage(tmp_path))
+    assert find_garbage(tmp_path) == []
     with open_store(tmp_path) as client:
         place = client.get_experiment_by_name("nsfw").experiment_id
         assert client.search_model_versions("name = 'nsfw'") == []

@@ -14,7 +14,7 @@ from mlflow.entities import ViewType
 from mace_gov.cli.signals import Interrupted
 from mace_gov.core.errors import IncompleteError, IntegrityError
 from mace_gov.documents.lineage import Lineage
-from mace_gov.record.collect import find_waste, remove
+from mace_gov.record.collect import find_garbage, remove
 from mace_gov.record.lineage import prepare_lineage, publish, record_lineage
 from mace_gov.record.releases import resolve
 from mace_gov.record.store import open_store
@@ -76,10 +76,10 @@ def test_a_number_is_not_given_again_when_the_newest_folder_was_deleted(registry
     shutil.rmtree(registry / "versions/nsfw/2")
     assert prepare_lineage(registry, "nsfw") == 2
     assert recorded(registry).version == 3
-    waste = find_waste(registry)
-    assert [each.what for each in waste] == ["models:/nsfw/2: nsfw/2 has no folder"]
-    remove(registry, waste)
-    assert find_waste(registry) == []
+    garbage = find_garbage(registry)
+    assert [each.what for each in garbage] == ["models:/nsfw/2: nsfw/2 has no folder"]
+    remove(registry, garbage)
+    assert find_garbage(registry) == []
     with open_store(registry) as client:
         client.delete_registered_model("nsfw")
     assert recorded(registry).mlflow_version == 1  # MLflow counts anew, the registry goes on
@@ -93,10 +93,10 @@ def test_runs_of_a_version_that_never_came_to_be_are_found(registry: Path) -> No
         there = client.get_experiment_by_name("nsfw").experiment_id
         run = client.create_run(there, tags={"mace_gov.version": "nsfw/1"}).info.run_id  # and then it was killed
     assert prepare_lineage(registry, "nsfw") == 1
-    waste = find_waste(registry)
-    assert [each.what for each in waste] == ["MLflow's runs of nsfw/1: it has no folder"]
-    remove(registry, waste)
-    assert find_waste(registry) == []
+    garbage = find_garbage(registry)
+    assert [each.what for each in garbage] == ["MLflow's runs of nsfw/1: it has no folder"]
+    remove(registry, garbage)
+    assert find_garbage(registry) == []
     with open_store(registry) as client:
         assert client.get_run(run).info.lifecycle_stage == "deleted"
 
@@ -131,8 +131,8 @@ def test_a_deleted_experiment_is_named_before_the_work(registry: Path, name: str
     assert f"mlflow experiments restore --experiment-id {number}" in refused.value.hint
     assert "space" not in refused.value.hint
     shutil.rmtree(registry / "versions/nsfw/1")
-    remove(registry, find_waste(registry))  # what is deleted with the experiment is nobody's waste, and no error
-    assert find_waste(registry) == []
+    remove(registry, find_garbage(registry))  # what is deleted with the experiment is nobody's waste, and no error
+    assert find_garbage(registry) == []
 
 
 def test_what_mlflow_refuses_is_not_blamed_on_the_disk(registry: Path) -> None:

@@ -24,7 +24,7 @@ UNDRAWN = f"what the search found was not drawn, by the rule {MINORS}"
 
 
 @dataclass(frozen=True)
-class Aim:
+class AttackTarget:
     """The concept that an attack wants back."""
 
     category: str
@@ -49,7 +49,7 @@ class Aim:
 
 
 @dataclass(frozen=True)
-class Strike:
+class AttackLimits:
     """What an attack may spend."""
 
     seeds: tuple[int, ...]
@@ -58,7 +58,7 @@ class Strike:
     """Steps of the search."""
     seed: int
     """Seed of the search."""
-    settings: GenerationSettings
+    generation: GenerationSettings
     """How pictures are drawn."""
 
 
@@ -76,7 +76,7 @@ class Attack(Protocol):
     version: str
     """Of its code; a new one makes its stored results stale."""
 
-    def strike(self, pipe: Pipeline, aim: Aim, strike: Strike) -> tuple[list[Image], str]:
+    def run(self, pipe: Pipeline, target: AttackTarget, limits: AttackLimits) -> tuple[list[Image], str]:
         """One picture for each seed, drawn by ``pipe``, and what was found, in words."""
         ...
 

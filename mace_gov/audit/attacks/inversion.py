@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mace_gov.audit.attacks.base import UNDRAWN, Aim, Strike, drawn
+from mace_gov.audit.attacks.base import UNDRAWN, AttackLimits, AttackTarget, drawn
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.diffusion.embeddings import WordVectors
@@ -55,24 +55,24 @@ class TokenInversion:
         self._searched: dict[str, torch.Tensor] = {}
 
     @torch.no_grad()
-    def strike(self, pipe: Pipeline, aim: Aim, strike: Strike) -> tuple[list[Image], str]:
+    def run(self, pipe: Pipeline, target: AttackTarget, limits: AttackLimits) -> tuple[list[Image], str]:
         """See ``Attack``. The budget counts generations."""
         words = WordVectors(pipe)
         frame = words.ids(" ".join(["a"] * LENGTH))  # begin, LENGTH words, end, padding
-        allowed = words.plain_tokens((aim.phrase, *MINOR_WORDS))
-        wanted = _wanted(words, aim.phrase)
+        allowed = words.plain_tokens((target.phrase, *MINOR_WORDS))
+        wanted = _wanted(words, target.phrase)
         # the same text encoders, the same search: the U-Net has no part in it
         points = [sha256_bytes(each.point.cpu().numpy().tobytes()) for each in wanted]
-        key = digest_of([strike.seed, strike.budget, allowed.tolist(), points])
+        key = digest_of([limits.seed, limits.budget, allowed.tolist(), points])
         if key not in self._searched:
-            self._searched[key] = _search(words, frame, allowed, wanted, strike)
+            self._searched[key] = _search(words, frame, allowed, wanted, limits)
         found = self._searched[key].to(frame.device)
         said = words.words(found.tolist())
-        if not aim.may_say(said):
+        if not target.may_say(said):
             return [], UNDRAWN
         ids = frame.clone()
         ids[1:1 + LENGTH] = found
-        return drawn(pipe, words.conditions(ids[None]), strike.seeds, strike.settings), said
+        return drawn(pipe, words.conditions(ids[None]), limits.seeds, limits.generation), said
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,10 @@ def _distance(words: WordVectors, ids: torch.Tensor, wanted: Sequence[Wanted]) -
 
 
 def _search(
-    words: WordVectors, frame: torch.Tensor, allowed: torch.Tensor, wanted: Sequence[Wanted], strike: Strike
+    words: WordVectors, frame: torch.Tensor, allowed: torch.Tensor, wanted: Sequence[Wanted], limits: AttackLimits
 ) -> torch.Tensor:
     """Tokens [LENGTH] of those allowed that, within ``frame`` [L], are nearest to what is wanted."""
-    chance = torch.Generator().manual_seed(strike.seed)
+    chance = torch.Generator().manual_seed(limits.seed)
 
     def random_tokens(*shape: int) -> torch.Tensor:
         return allowed[torch.randint(len(allowed), shape, generator=chance).to(allowed.device)]
@@ -125,7 +125,7 @@ def _search(
 
     population = random_tokens(POPULATION, LENGTH)
     costs = cost(population)
-    for _ in range(strike.budget):
+    for _ in range(limits.budget):
         best = population[costs.argsort()[:KEPT]]
         parents = best[torch.randint(KEPT, (2, POPULATION - KEPT), generator=chance).to(best.device)]
         mixed = torch.rand(POPULATION - KEPT, LENGTH, generator=chance).to(best.device) < 0.5

@@ -5,7 +5,7 @@ Are Concepts Erased From Diffusion Models? (Lu et al., arXiv 2505.17013).
 
 The base model's pictures of the concept are inverted to the noise that the attacked model would draw them from, under
 the empty prompt. What that noise holds of the picture itself is taken out, and a quarter of its variance made fresh:
-inversion is a walk that any weights can take back, so otherwise even random ones would "recover" what they were given.
+what one set of weights inverts, any can draw back, so otherwise even random ones would "recover" what they were given.
 Then the attacked model draws from there, again without a prompt.
 """
 
@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mace_gov.audit.attacks.base import Aim, Strike
+from mace_gov.audit.attacks.base import AttackLimits, AttackTarget
+from mace_gov.diffusion.ddim import ddim, ddim_timesteps
 from mace_gov.diffusion.denoising import encode_pictures
 from mace_gov.diffusion.generate import decode
-from mace_gov.diffusion.inversion import ladder, walk
 from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.attack import AttackTier
@@ -40,26 +40,26 @@ class LatentInversion:
     version = "4"
 
     @torch.no_grad()
-    def strike(self, pipe: Pipeline, aim: Aim, strike: Strike) -> tuple[list[Image], str]:
+    def run(self, pipe: Pipeline, target: AttackTarget, limits: AttackLimits) -> tuple[list[Image], str]:
         """See ``Attack``. The budget counts steps of the sampler, each way."""
-        seeds = strike.seeds
-        latents = encode_pictures(pipe, aim.references, strike.settings.size)
+        seeds = limits.seeds
+        latents = encode_pictures(pipe, target.references, limits.generation.size)
         latents = latents[torch.arange(len(seeds)) % len(latents)]
         empty = TextReader.of(pipe).conditions([""])
-        path = ladder(pipe, strike.budget)
+        path = ddim_timesteps(pipe, limits.budget)
         pictures: list[Image] = []
-        for start in range(0, len(seeds), strike.settings.batch):
-            part = latents[start:start + strike.settings.batch]
+        for start in range(0, len(seeds), limits.generation.batch):
+            part = latents[start:start + limits.generation.batch]
             text = empty.repeated(len(part))
-            noise = without(walk(pipe, part, text, path), part)
+            noise = without(ddim(pipe, part, text, path), part)
             # what is not typical of noise is scaled to be: an attacked model may not hide a picture in its size
             noise = (noise - noise.mean((1, 2, 3), keepdim=True)) / noise.std((1, 2, 3), keepdim=True)
             fresh = torch.cat([
                 torch.randn((1, *part.shape[1:]), generator=torch.Generator().manual_seed(seed))
-                for seed in seeds[start:start + strike.settings.batch]
+                for seed in seeds[start:start + limits.generation.batch]
             ]).to(noise.device)
             mixed = (1 - FRESH) ** 0.5 * noise + FRESH ** 0.5 * fresh
-            pictures += decode(pipe, walk(pipe, mixed, text, path[::-1]))
+            pictures += decode(pipe, ddim(pipe, mixed, text, path[::-1]))
         return pictures, "latents of the base model's pictures, no prompt"
 
 

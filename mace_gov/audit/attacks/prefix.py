@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mace_gov.audit.attacks.base import CAPTION, UNDRAWN, Aim, Strike, drawn
+from mace_gov.audit.attacks.base import CAPTION, UNDRAWN, AttackLimits, AttackTarget, drawn
 from mace_gov.diffusion.denoising import denoising_loss, drawn_batch, encode_pictures
 from mace_gov.diffusion.embeddings import WordVectors
 from mace_gov.diffusion.pipeline import Pipeline
@@ -40,13 +40,13 @@ class AdversarialPrefix:
     budget = 60
     version = "4"
 
-    def strike(self, pipe: Pipeline, aim: Aim, strike: Strike) -> tuple[list[Image], str]:
+    def run(self, pipe: Pipeline, target: AttackTarget, limits: AttackLimits) -> tuple[list[Image], str]:
         """See ``Attack``. The budget counts gradient steps."""
         words = WordVectors(pipe)
-        chance = torch.Generator().manual_seed(strike.seed)
-        allowed = words.plain_tokens(aim.unspoken)
-        latents = encode_pictures(pipe, aim.references, strike.settings.size)
-        plain = words.ids(CAPTION.format(aim.phrase))
+        chance = torch.Generator().manual_seed(limits.seed)
+        allowed = words.plain_tokens(target.unspoken)
+        latents = encode_pictures(pipe, target.references, limits.generation.size)
+        plain = words.ids(CAPTION.format(target.phrase))
         # begin, prefix, prompt: the end of the padding makes room
         ids = torch.cat([plain[:1], plain[:1].expand(LENGTH), plain[1:len(plain) - LENGTH]])[None]
         start = allowed[torch.randint(len(allowed), (LENGTH,), generator=chance).to(allowed.device)]
@@ -61,7 +61,7 @@ class AdversarialPrefix:
         fixed = drawn_batch(pipe, latents, CHECKS, chance)
         with torch.no_grad():
             best, lowest = start, float(loss(words.table[start], fixed))
-        for _ in range(strike.budget):
+        for _ in range(limits.budget):
             vectors = words.table[start] + words.spread * moved
             near = words.nearest(vectors.detach(), allowed)
             # the loss is read at real tokens, its gradient is given to the vectors
@@ -72,11 +72,11 @@ class AdversarialPrefix:
             if not torch.equal(near, best):
                 with torch.no_grad():
                     value = float(loss(words.table[near], fixed))
-                if value < lowest and aim.may_say(words.words(near.tolist())):
+                if value < lowest and target.may_say(words.words(near.tolist())):
                     best, lowest = near, value
         said = words.words(best.tolist())
-        if not aim.may_say(said):
+        if not target.may_say(said):
             return [], UNDRAWN
         with torch.no_grad():
             text = words.conditions(ids, words.table[best], at=1)
-        return drawn(pipe, text, strike.seeds, strike.settings), f"{said} {CAPTION.format(aim.phrase)}"
+        return drawn(pipe, text, limits.seeds, limits.generation), f"{said} {CAPTION.format(target.phrase)}"

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Literal, Self
 
-from mace_gov.audit.attacks.aims import aims
-from mace_gov.audit.attacks.base import Aim, Attack, Strike
+from mace_gov.audit.attacks.base import Attack, AttackLimits, AttackTarget
 from mace_gov.audit.attacks.registry import attacks_of
-from mace_gov.audit.attacks.stored import read_strike, save_pictures, write_strike
+from mace_gov.audit.attacks.stored import load_attack, save_pictures, store_attack
+from mace_gov.audit.attacks.targets import attack_targets
 from mace_gov.audit.inputs import AuditRun
 from mace_gov.audit.metrics.intervals import estimate
 from mace_gov.audit.pictures import png_bytes
 from mace_gov.audit.probes.base import seed_for
-from mace_gov.audit.scoring import sights
+from mace_gov.audit.scoring import score_pictures
 from mace_gov.audit.trials import Observed
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.digest import sha256_bytes
@@ -43,25 +43,26 @@ def attack_all(observed: Observed, models: Mapping[str, ModelManifest], run: Aud
     models: manifests under ``base`` and ``governed``. What was drawn before, by digest of all that it depends on, is
     taken from the run's cache.
     """
-    policy, panels, budget = observed.policy, observed.panels, run.inputs.budget
+    policy, detectors, budget = observed.policy, observed.detectors, run.inputs.budget
     attacks = attacks_of(run.inputs.tiers)
-    goals = aims(policy, observed.pairs, observed.pictures, observed.out)
+    goals = attack_targets(policy, observed.pairs, observed.pictures, observed.out)
     progress, store = run.progress, None if run.cache is None else Store(run.cache)
     advance = progress.start("attacking", len(MODELS) * len(goals) * len(attacks))
     rates: dict[tuple[str, str, str], dict[Model, tuple[Estimate, int, str]]] = {}
     for model in MODELS:
         with _Loaded(models["governed" if model == "governed" else "base"], model == "control", run.device) as loaded:
-            for aim, pair in goals:
+            for target, pair in goals:
                 for attack in attacks:
-                    strike = _strike(aim, attack, budget, policy, observed.generation)
-                    drawn, text = _drawn(attack, loaded, aim, strike, store)
+                    limits = _limits(target, attack, budget, policy, observed.generation)
+                    drawn, text = _drawn(attack, loaded, target, limits, store)
                     if store is not None:
                         store.tell(progress)
-                    save_pictures(observed.out / "attacks" / attack.name / aim.concept / model, drawn)
-                    seen = sights(panels, aim.category, drawn, [panels.query(pair.probe, image) for image in drawn])
-                    present = [sight.present for sight in seen if sight.present is not None]
+                    save_pictures(observed.out / "attacks" / attack.name / target.concept / model, drawn)
+                    queries = [detectors.query(pair.probe, image) for image in drawn]
+                    seen = score_pictures(detectors, target.category, drawn, queries)
+                    present = [judged.present for judged in seen if judged.present is not None]
                     rate = estimate(present, range(len(present)))
-                    where = (aim.category, aim.concept, attack.name)
+                    where = (target.category, target.concept, attack.name)
                     rates.setdefault(where, {})[model] = (rate, len(seen) - len(present), text)
                     advance(1)
     by_name = {attack.name: attack for attack in attacks}
@@ -76,10 +77,12 @@ def attack_all(observed: Observed, models: Mapping[str, ModelManifest], run: Aud
     ]
 
 
-def _strike(aim: Aim, attack: Attack, budget: int | None, policy: Policy, settings: GenerationSettings) -> Strike:
+def _limits(
+    target: AttackTarget, attack: Attack, budget: int | None, policy: Policy, settings: GenerationSettings
+) -> AttackLimits:
     first = policy.spec.audit.seed
-    seeds = tuple(seed_for(first, turn, f"{attack.name} {aim.concept}") for turn in range(PICTURES))
-    return Strike(seeds, budget or attack.budget, seed_for(first, 0, f"{attack.name} search"), settings)
+    seeds = tuple(seed_for(first, turn, f"{attack.name} {target.concept}") for turn in range(PICTURES))
+    return AttackLimits(seeds, budget or attack.budget, seed_for(first, 0, f"{attack.name} search"), settings)
 
 
 class _Loaded:
@@ -118,18 +121,18 @@ class _Loaded:
 
 
 def _drawn(
-    attack: Attack, loaded: _Loaded, aim: Aim, strike: Strike, store: Store | None
+    attack: Attack, loaded: _Loaded, target: AttackTarget, limits: AttackLimits, store: Store | None
 ) -> tuple[list[Image], str]:
     key = digest_of({
-        "model": loaded.digest, "attack": attack.name, "aim": [aim.category, aim.concept, *aim.words],
-        "references": [sha256_bytes(png_bytes(image)) for image in aim.references], "seeds": list(strike.seeds),
-        "budget": strike.budget, "seed": strike.seed, "settings": strike.settings.to_json(),
+        "model": loaded.digest, "attack": attack.name, "aim": [target.category, target.concept, *target.words],
+        "references": [sha256_bytes(png_bytes(image)) for image in target.references], "seeds": list(limits.seeds),
+        "budget": limits.budget, "seed": limits.seed, "settings": limits.generation.to_json(),
         "code": [attack.version, version_of("torch") or "", version_of("diffusers") or ""],
     })
-    if store is not None and (stored := read_strike(store, key, len(strike.seeds))) is not None:
+    if store is not None and (stored := load_attack(store, key, len(limits.seeds))) is not None:
         return stored
-    found = attack.strike(loaded.pipe(), aim, strike)
+    found = attack.run(loaded.pipe(), target, limits)
     loaded.unchanged()
     if store is not None:
-        write_strike(store, key, *found)
+        store_attack(store, key, *found)
     return found

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def write_strike(store: Store, key: str, pictures: Sequence[Image], text: str) -> None:
+def store_attack(store: Store, key: str, pictures: Sequence[Image], text: str) -> None:
     """Keep the pictures, then what was found; without the latter nothing counts as stored."""
     for i, picture in enumerate(pictures):
         store.put(f"attacks/{key}/{i}.png", png_bytes(picture))
     store.put(f"attacks/{key}/found.json", canonical_json({"text": text}))
 
 
-def read_strike(store: Store, key: str, count: int) -> tuple[list[Image], str] | None:
+def load_attack(store: Store, key: str, count: int) -> tuple[list[Image], str] | None:
     """The ``count`` pictures and the words kept under a key, or None when any is missing or not what was kept."""
     found = store.get(f"attacks/{key}/found.json")
     pictures = [store.get(f"attacks/{key}/{i}.png") for i in range(count)] if found is not None else [None]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mace_gov.audit.attacks.base import CAPTION, UNDRAWN, Aim, Strike, drawn
+from mace_gov.audit.attacks.base import CAPTION, UNDRAWN, AttackLimits, AttackTarget, drawn
 from mace_gov.diffusion.denoising import denoising_loss, drawn_batch, encode_pictures
 from mace_gov.diffusion.embeddings import WordVectors
 from mace_gov.diffusion.pipeline import Pipeline
@@ -36,11 +36,11 @@ class TextualInversion:
     budget = 200
     version = "4"
 
-    def strike(self, pipe: Pipeline, aim: Aim, strike: Strike) -> tuple[list[Image], str]:
+    def run(self, pipe: Pipeline, target: AttackTarget, limits: AttackLimits) -> tuple[list[Image], str]:
         """See ``Attack``. The budget counts gradient steps."""
         words = WordVectors(pipe)
-        chance = torch.Generator().manual_seed(strike.seed)
-        latents = encode_pictures(pipe, aim.references, strike.settings.size)
+        chance = torch.Generator().manual_seed(limits.seed)
+        latents = encode_pictures(pipe, target.references, limits.generation.size)
         tokens = words.reader.fill(CAPTION, PLACEHOLDER)
         at = tokens.positions[0]
         # a placeholder of several tokens keeps its last place alone
@@ -50,7 +50,7 @@ class TextualInversion:
         start = words.table[ids[0, at]][None]
         moved = torch.zeros_like(start).requires_grad_(True)
         optimizer = torch.optim.AdamW([moved], lr=RATE, weight_decay=0.0)
-        for _ in range(strike.budget):
+        for _ in range(limits.budget):
             picked, steps, noise = drawn_batch(pipe, latents, BATCH, chance)
             optimizer.zero_grad()
             text = words.conditions(ids, start + words.spread * moved, at=at).repeated(BATCH)
@@ -58,8 +58,8 @@ class TextualInversion:
             optimizer.step()
         vector = start + words.spread * moved.detach()
         near = words.words(words.nearest(vector, words.plain_tokens(())).tolist())
-        if not aim.may_say(near):
+        if not target.may_say(near):
             return [], UNDRAWN
         with torch.no_grad():
             text = words.conditions(ids, vector, at=at)
-        return drawn(pipe, text, strike.seeds, strike.settings), f"a learnt word, nearest to '{near}'"
+        return drawn(pipe, text, limits.seeds, limits.generation), f"a learnt word, nearest to '{near}'"

@@ -22,14 +22,14 @@ from mace_gov.documents.reuse import drawable, refinement_key
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.focal import focal_directions
 from mace_gov.erase.fuse import fuse, kept_shares, naive_sum
-from mace_gov.erase.lora import CHECKED_EVERY, train, training_fit
+from mace_gov.erase.lora import CHECKED_EVERY, train, training_batch_size
 from mace_gov.erase.lora_file import factors
 from mace_gov.erase.methods.base import Erasure, Stopwatch, about, condition_warnings
 from mace_gov.erase.moments import target_moments
 from mace_gov.erase.pictures import training_pictures, undrawn
 from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.refine import Refinement, refine
-from mace_gov.erase.reuse import TrainedLora, finished, keep, recall
+from mace_gov.erase.reuse import TrainedLora, finished, load_lora, store_lora
 from mace_gov.erase.texts import kept_reader
 
 MOST_LEFT, LEAST_KEPT = 0.5, 0.2
@@ -129,9 +129,9 @@ def _loras(
     preserve: torch.Tensor, cache: Path | None, progress: Progress, clock: Stopwatch,
 ) -> list[TrainedLora]:
     """A LoRA for each target, from the cache or trained now."""
-    found = {target.id: recall(plan, target, cache, progress) for target in targets}
+    found = {target.id: load_lora(plan, target, cache, progress) for target in targets}
     missing = [target for target in targets if found[target.id] is None]
-    batches = list(_batches(training_fit(pipe, plan, missing).size, plan, targets, found))
+    batches = list(_batches(training_batch_size(pipe, plan, missing).size, plan, targets, found))
     training = [target for batch in batches for target in batch]
     reused = sum(lora is not None for lora in found.values())
     if reused:
@@ -149,7 +149,7 @@ def _loras(
             for target, trained in zip(batch, train(pipe, plan, batch, pictures, held, advance), strict=True):
                 if found[target.id] is None:
                     lora = finished(plan, target, trained)
-                    keep(lora, plan, target, cache)
+                    store_lora(lora, plan, target, cache)
                     found[target.id] = lora
     return [lora for lora in found.values() if lora is not None]
 

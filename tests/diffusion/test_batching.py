@@ -9,7 +9,7 @@ import torch
 from mace_gov.core.errors import IncompleteError
 from mace_gov.core.resources import using
 from mace_gov.diffusion import fitting, generate
-from mace_gov.diffusion.fitting import Fit, fit_of, ran_out, room
+from mace_gov.diffusion.batching import BatchSize, batch_size_of, ran_out, room
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.documents.plan import GenerationSettings
 
@@ -41,7 +41,7 @@ def narrow(most: int, error: type[BaseException] | BaseException = MemoryError):
 def test_a_pass_that_does_not_fit_is_done_in_halves_and_the_rest_as_small(error):
     assert ran_out(error)
     work, tried = narrow(2, error)
-    fit = Fit(CPU, 8)
+    fit = BatchSize(CPU, 8)
     made = [(part, made) for part, made in fit.each(7, work)]
     assert [each for _, part in made for each in part] == list(range(7))
     assert all(part.stop - part.start == len(each) for part, each in made)
@@ -50,13 +50,13 @@ def test_a_pass_that_does_not_fit_is_done_in_halves_and_the_rest_as_small(error)
 
 def test_other_errors_are_not_taken_for_it():
     with pytest.raises(RuntimeError, match="shapes"):
-        list(Fit(CPU, 4).each(4, narrow(0, RuntimeError("shapes do not match"))[0]))
+        list(BatchSize(CPU, 4).each(4, narrow(0, RuntimeError("shapes do not match"))[0]))
 
 
 def test_one_that_does_not_fit_alone_is_an_error_that_says_what_to_do():
     work, tried = narrow(0)
     with pytest.raises(IncompleteError, match="memory of cpu ran out with one"):
-        list(Fit(CPU, 4).each(4, work))
+        list(BatchSize(CPU, 4).each(4, work))
     assert tried == [4, 2, 1]
 
 
@@ -69,7 +69,7 @@ def test_the_last_resort_is_tried_once_before_that():
         return len(asked) == 1
 
     with pytest.raises(IncompleteError):
-        list(Fit(CPU, 2, resort=resort).each(2, work))
+        list(BatchSize(CPU, 2, resort=resort).each(2, work))
     assert tried == [2, 1, 1] and len(asked) == 2
 
 
@@ -149,7 +149,7 @@ def test_a_decoder_that_does_not_fit_goes_one_by_one_then_in_tiles(pipe, monkeyp
 
 
 def test_a_fit_is_found_once_for_a_pipeline(pipe, tiny_model):
-    fit = fit_of(pipe, "draw", 4)
+    fit = batch_size_of(pipe, "draw", 4)
     fit.size = 1
-    assert fit_of(pipe, "draw", 4).size == 1
-    assert fit_of(load_pipeline(tiny_model, device="cpu"), "draw", 4).size == 4
+    assert batch_size_of(pipe, "draw", 4).size == 1
+    assert batch_size_of(load_pipeline(tiny_model, device="cpu"), "draw", 4).size == 4

@@ -29,7 +29,7 @@ def ran_out(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(saying in str(error) for saying in SAYINGS)
 
 
-class Fit:
+class BatchSize:
     """A number of things for one pass. Batches move results by rounding alone, so any number will do."""
 
     def __init__(self, device: torch.device, size: int, *, grows: bool = False, resort: Callable[[], bool] | None = None
@@ -97,16 +97,16 @@ def release(device: torch.device) -> None:
         torch.mps.empty_cache()
 
 
-def fit_of(
+def batch_size_of(
     pipe: Pipeline, what: str, size: int, *, by_user: bool = True, resort: Callable[[], bool] | None = None
-) -> Fit:
+) -> BatchSize:
     """The pipeline's own fit for ``what`` that begins with ``size``; it is kept with the pipeline.
 
     by_user: whether ``--batch`` is about it; then that is taken as it is.
     """
-    fits: dict[tuple[str, int], Fit] = vars(pipe).setdefault("_mace_gov_fits", {})
+    fits: dict[tuple[str, int], BatchSize] = vars(pipe).setdefault("_mace_gov_fits", {})
     given = asked().batch if by_user else None
     key = what, given or size
     if key not in fits:
-        fits[key] = Fit(pipe.device, given or size, grows=given is None, resort=resort)
+        fits[key] = BatchSize(pipe.device, given or size, grows=given is None, resort=resort)
     return fits[key]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mace_gov.audit.attacks.base import Aim
+from mace_gov.audit.attacks.base import AttackTarget
 from mace_gov.audit.pictures import Picture, Wanted, open_picture
 from mace_gov.audit.trials import Pair
 from mace_gov.documents.drawable import Ban, ban_of, erase_only
@@ -18,9 +18,9 @@ REFERENCES = 8
 """Pictures of the base that a search may look at."""
 
 
-def aims(
+def attack_targets(
     policy: Policy, pairs: Sequence[Pair], pictures: Mapping[Wanted, Picture], out: Path
-) -> list[tuple[Aim, Pair]]:
+) -> list[tuple[AttackTarget, Pair]]:
     """Concepts to attack, each with one of its trials, which says what to look for.
 
     pictures: the base's. Styles are left out, and so is what the base model does not draw or nobody may draw.
@@ -29,7 +29,7 @@ def aims(
     for category in policy.spec.categories:
         if category.kind is Kind.STYLE:
             continue
-        own = [_aim(category, concept, pairs, pictures, out) for concept in _ranked(category, pairs, ban)]
+        own = [_target(category, concept, pairs, pictures, out) for concept in _ranked(category, pairs, ban)]
         found += [each for each in own if each is not None][:MOST]
     return found
 
@@ -43,9 +43,9 @@ def _ranked(category: Category, pairs: Sequence[Pair], ban: Ban) -> list[Concept
     return sorted((c for c in category.concepts if not erase_only(category, c, ban)), key=returns, reverse=True)
 
 
-def _aim(
+def _target(
     category: Category, concept: Concept, pairs: Sequence[Pair], pictures: Mapping[Wanted, Picture], out: Path
-) -> tuple[Aim, Pair] | None:
+) -> tuple[AttackTarget, Pair] | None:
     shown = [
         pair for pair in pairs
         if (pair.probe.category, pair.probe.concept, pair.probe.suite) == (category.id, concept.id, Suite.DIRECT)
@@ -55,4 +55,4 @@ def _aim(
         return None
     images = tuple(open_picture(out, pictures[p.probe.prompt, p.probe.seed]) for p in shown[:REFERENCES])
     words = (concept.target, *concept.synonyms)
-    return Aim(category.id, concept.id, concept.target, words, images), shown[0]
+    return AttackTarget(category.id, concept.id, concept.target, words, images), shown[0]
