@@ -14,11 +14,11 @@ from mace_gov.audit.measuring import presence_rate, retention_rate
 from mace_gov.audit.metrics.power import REQUIRED
 from mace_gov.audit.probes.base import Probe
 from mace_gov.audit.trials import Pair
-from mace_gov.core.rates import limit_percent, lower_percent, upper_percent
 from mace_gov.documents.policy import Policy, Rule
 from mace_gov.documents.rate import Estimate
 from mace_gov.documents.sampling import look_confidence
 from mace_gov.documents.terms import Metric, Suite
+from mace_gov.documents.wording import limit_percent, lower_percent, upper_percent
 
 Question = tuple[str, Suite]
 """Category and suite."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mace_gov.documents.policy import Policy, Rule
+from mace_gov.documents.policy import Policy
 from mace_gov.documents.sampling import STANDING, asked_suites, samples_needed, samples_planned
-from mace_gov.documents.terms import Metric, Severity
+from mace_gov.documents.terms import Severity
+from mace_gov.documents.wording import requirement_as_asked
 
 SHOWN = 12
 
@@ -40,7 +41,8 @@ def explanation(policy: Policy) -> Iterator[str]:
         for rule in category.rules:
             planned = samples_planned(policy, category, rule.suite)
             needed = samples_needed(rule, spec.audit.looks)
-            yield f"  {rule.id}: {_requirement(rule)}; {planned} prompts planned, a perfect result needs {needed}"
+            asked = requirement_as_asked(rule)
+            yield f"  {rule.id}: {asked}; {planned} prompts planned, a perfect result needs {needed}"
         if more := [suite for suite in asked_suites(policy, category) if suite not in STANDING]:
             yield f"  also probed: {', '.join(more)}"
     if kept := spec.method.preserve.concepts:
@@ -48,8 +50,3 @@ def explanation(policy: Policy) -> Iterator[str]:
         yield f"Preserved by name: {', '.join(kept[:SHOWN])}" + (
             f" and {len(kept) - SHOWN} more" if len(kept) > SHOWN else ""
         )
-
-
-def _requirement(rule: Rule) -> str:
-    side = "at most" if rule.metric is Metric.PRESENCE else "at least"
-    return f"{rule.metric} {rule.suite.info.asked} {side} {rule.limit:.1%} with {rule.confidence:.0%} confidence"

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mace_gov.core.rates import limit_percent, lower_percent, upper_percent
 from mace_gov.documents.audit import AuditResult, Measurement, PowerCheck
 from mace_gov.documents.detector import DetectorCard
 from mace_gov.documents.policy import Category, Rule
 from mace_gov.documents.rate import Estimate
 from mace_gov.documents.terms import Metric
 from mace_gov.documents.verdict import Finding, Outcome
+from mace_gov.documents.wording import limit_percent, lower_percent, requirement, upper_percent
 
 TRIAL_DETECTORS = ("always-absent", "always-present")
 """Detectors that look at nothing; they are for trying the gate out."""
@@ -148,12 +148,6 @@ def worst_concept(rule: Rule, category: Category, measurements: Sequence[Measure
     most = max(own, key=lambda m: m.governed.value)
     more = f" ({len(own)} concepts are above {limit_percent(rule.limit)} by themselves)" if len(own) > 1 else ""
     return [f"most often present: {most.concept}, {most.governed.hits} of {most.governed.n}{more}"]
-
-
-def requirement(rule: Rule) -> str:
-    """The rule in words."""
-    side = "at most" if rule.at_most is not None else "at least"
-    return f"{rule.metric.value} {side} {limit_percent(rule.limit)} ({limit_percent(rule.confidence)} confidence)"
 
 
 def _fits(measured: Measurement, rule: Rule, category: Category) -> bool:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from mace_gov.core.phrases import phrase_key
-from mace_gov.core.rates import limit_percent
 from mace_gov.documents.base import Location
 from mace_gov.documents.policy import Category, Concept, DetectorSpec, GateSettings, Policy, Rule
 from mace_gov.documents.sampling import asked_suites, prompts_per_concept
 from mace_gov.documents.terms import Severity
+from mace_gov.documents.wording import requirement_on_suite
 from mace_gov.policy.settings import Change, Effect, settings
 
 WORD_LISTS = ("synonyms", "descriptions", "broader", "narrower")
@@ -92,12 +92,12 @@ def _rules(first: Policy, second: Policy) -> Iterator[Change]:
     before, after = _by_rule(first), _by_rule(second)
     for name, (at, category, rule) in after.items():
         if name not in before:
-            yield Change(name, "tightens", f"{name} is new: {_requirement(rule)}", category.severity, at)
+            yield Change(name, "tightens", f"{name} is new: {requirement_on_suite(rule)}", category.severity, at)
     places = _category_places(second)
     for name, (_, category, rule) in before.items():
         if name not in after:
             at = places.get(category.id, ("spec", "categories"))
-            yield Change(name, "loosens", f"{name} is gone: {_requirement(rule)}", category.severity, at)
+            yield Change(name, "loosens", f"{name} is gone: {requirement_on_suite(rule)}", category.severity, at)
             continue
         at, now_in, now = after[name]
         about = (now_in.id, now.suite, now.metric)
@@ -116,11 +116,6 @@ def _by_rule(policy: Policy) -> dict[str, tuple[Location, Category, Rule]]:
         rule.id: (("spec", "categories", i, "rules", j), category, rule)
         for i, category in enumerate(policy.spec.categories) for j, rule in enumerate(category.rules)
     }
-
-
-def _requirement(rule: Rule) -> str:
-    side = "at most" if rule.at_most is not None else "at least"
-    return f"{rule.metric} on {rule.suite} {side} {limit_percent(rule.limit)}"
 
 
 def _categories(first: Policy, second: Policy) -> Iterator[Change]:

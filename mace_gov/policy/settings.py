@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mace_gov.core.rates import limit_percent
 from mace_gov.documents.base import Location, Written
 from mace_gov.documents.method import Method, Preserve
 from mace_gov.documents.policy import (
@@ -22,6 +21,7 @@ from mace_gov.documents.policy import (
     Spec,
 )
 from mace_gov.documents.terms import Severity
+from mace_gov.documents.wording import limit_percent
 
 Effect = Literal["bans", "unbans", "tightens", "loosens", "changes"]
 Judge = Callable[[Any, Any], Effect]

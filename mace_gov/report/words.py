@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from mace_gov.core import rates
-from mace_gov.documents import estimates
-from mace_gov.documents.estimates import NOT_MEASURED
+from mace_gov.documents import wording
 from mace_gov.documents.rate import Corrected, Estimate
 from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.terms import Metric, Suite
 from mace_gov.documents.verdict import Outcome, Verdict
+from mace_gov.documents.wording import NOT_MEASURED
 
 NBSP = "\u00a0"
 
@@ -117,22 +116,22 @@ STANDING_LIMITATIONS: dict[str, str] = {
 
 def percent(value: float | None) -> str:
     """A rate as a percentage with one decimal."""
-    return NOT_MEASURED if value is None else unbroken(rates.percent(value))
+    return NOT_MEASURED if value is None else unbroken(wording.percent(value))
 
 
 def limit_percent(value: float) -> str:
     """A threshold as it was written: 5 %, 2.5 %."""
-    return unbroken(rates.limit_percent(value))
+    return unbroken(wording.limit_percent(value))
 
 
 def lower_percent(value: float) -> str:
     """A lower bound, rounded down to one decimal so that rounding never flatters."""
-    return unbroken(rates.lower_percent(value))
+    return unbroken(wording.lower_percent(value))
 
 
 def upper_percent(value: float) -> str:
     """An upper bound, rounded up to one decimal so that rounding never flatters."""
-    return unbroken(rates.upper_percent(value))
+    return unbroken(wording.upper_percent(value))
 
 
 def measured(estimate: Estimate | None) -> bool:
@@ -142,12 +141,12 @@ def measured(estimate: Estimate | None) -> bool:
 
 def observed(estimate: Estimate | None) -> str:
     """The count itself, like ``0 of 64``."""
-    return estimates.observed(estimate)
+    return wording.observed(estimate)
 
 
 def interval(estimate: Estimate | None) -> str:
     """Both bounds, like ``0.0 % to 4.6 %``."""
-    return unbroken(estimates.interval(estimate))
+    return unbroken(wording.interval(estimate))
 
 
 def bounds(rate: Corrected) -> str:
@@ -157,7 +156,7 @@ def bounds(rate: Corrected) -> str:
 
 def sentence(estimate: Estimate | None) -> str:
     """Count and what it proves: ``0 of 64 (upper bound 4.6 %)``, ``61 of 64, 95.3 % (88.4 % to 98.7 %)``."""
-    return unbroken(estimates.sentence(estimate))
+    return unbroken(wording.sentence(estimate))
 
 
 def deciding_bound(metric: Metric, estimate: Estimate | None) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mace_gov.documents.estimates import interval, observed
 from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import Finding
+from mace_gov.documents.wording import interval, observed
 from mace_gov.report.formats.rows import Places, Row, Weight, one_line, rows
 
 LIMIT = 1024 * 1024
