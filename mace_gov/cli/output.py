@@ -15,10 +15,10 @@ from mace_gov.documents.verdict import Verdict
 
 if TYPE_CHECKING:
     from mace_gov.record.versions import VersionEntry
-    from mace_gov.workflow import Outcome
+    from mace_gov.workflow import RunResult
 
 
-def finish(outcome: Outcome, *, as_json: bool) -> int:
+def finish(outcome: RunResult, *, as_json: bool) -> int:
     """Print a finished run and return its exit code."""
     paths = {
         "model": outcome.model,

@@ -19,7 +19,7 @@ comparing      every method on one policy
 tuning         settings for a policy
 """
 
-from mace_gov.workflow.applying import Outcome, apply, audit_model, erase_model
+from mace_gov.workflow.applying import RunResult, apply, audit_model, erase_model
 from mace_gov.workflow.checking import check, folder_of, may_release, verify_path
 from mace_gov.workflow.deciding import export, gate_path
 from mace_gov.workflow.lineage import lineage_of, releases, standings
@@ -28,7 +28,7 @@ from mace_gov.workflow.release import Released, promote, recall, rollback
 from mace_gov.workflow.reporting import report_again
 
 __all__ = [
-    "Outcome", "Released", "apply", "audit_model", "check", "erase_model", "export", "folder_of", "gate_path",
+    "RunResult", "Released", "apply", "audit_model", "check", "erase_model", "export", "folder_of", "gate_path",
     "lineage_of", "may_release", "plan_policy", "promote", "recall", "releases", "report_again", "rollback",
     "standings", "verify_path",
 ]

@@ -37,7 +37,7 @@ from mace_gov.workflow.reporting import refuse_taken, report_place, write_report
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunResult:
     """What a finished run leaves behind."""
 
     verdict: Verdict
@@ -63,7 +63,7 @@ def apply(
     exact: bool = False, waivers: Sequence[Path] = (), against: str | None = None, registry: Path, reports: Path,
     plugins: Sequence[str] = (), device: str | None = None, progress: Progress | None = None,
     seams: AuditRun | None = None,
-) -> Outcome:
+) -> RunResult:
     """All stages: a policy in; a governed version, its signed evidence, a verdict and a report out.
 
     ``waivers`` and ``against``, as for the gate, go into the verdict that is signed; see ``deciding.grant``.
@@ -117,13 +117,13 @@ def apply(
     check = check_entry(find(registry, version), registry, registry_trust(registry))
     with working(progress, "writing the report"):
         report = write_report(policy, verified, verdict, version, folder, reports, pair, check)
-    return Outcome(verdict, check, seen, version, folder, folder / "model", report, model_pair.public_path)
+    return RunResult(verdict, check, seen, version, folder, folder / "model", report, model_pair.public_path)
 
 
 def audit_model(
     model: str, path: Path, *, base: str | None = None, unmeasured: bool = False, registry: Path, reports: Path,
     inputs: Inputs | None = None, device: str | None = None, progress: Progress | None = None,
-) -> Outcome:
+) -> RunResult:
     """Audit a model, or pictures, made elsewhere against a policy and its base; sign, gate and report."""
     progress = progress or Silent()
     loaded, plan = plan_policy(
@@ -163,7 +163,7 @@ def audit_model(
     check = check_entry(entry, registry, registry_trust(registry))
     with working(progress, "writing the report"):
         report = write_report(policy, verified, verdict, None, final, reports, pair, check)
-    return Outcome(verdict, check, seen, None, final, Path(governed.path), report)
+    return RunResult(verdict, check, seen, None, final, Path(governed.path), report)
 
 
 def erase_model(

@@ -64,7 +64,7 @@ class Bench:
 
         return self.model(name, spoil)
 
-    def audit(self, model: Path, *, rules=RULES, base: Path | None = None, prompts=()) -> workflow.Outcome:
+    def audit(self, model: Path, *, rules=RULES, base: Path | None = None, prompts=()) -> workflow.RunResult:
         """Audit a planted model against the embedded one, or another base."""
         banned = {"id": "cat", "target": "cat", "anchor": "ground", "synonyms": ["feline", "kitty"]}
         made = factories.policy(rules=rules, detectors=["judge"]).to_json()
@@ -96,7 +96,7 @@ def good(bench) -> Path:
     return bench.renamed("good", NAMES, "umbrella")
 
 
-def caught(outcome: workflow.Outcome) -> dict[str, Outcome]:
+def caught(outcome: workflow.RunResult) -> dict[str, Outcome]:
     """Rules that did not pass."""
     return {f.rule: f.outcome for f in outcome.verdict.findings if f.outcome is not Outcome.PASS}
 

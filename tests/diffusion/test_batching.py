@@ -8,7 +8,7 @@ import torch
 
 from mace_gov.core.errors import IncompleteError
 from mace_gov.core.resources import using
-from mace_gov.diffusion import fitting, generate
+from mace_gov.diffusion import batching, generate
 from mace_gov.diffusion.batching import BatchSize, batch_size_of, ran_out, room
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.documents.plan import GenerationSettings
@@ -79,7 +79,7 @@ def test_room_is_a_power_of_two_within_the_free_memory(monkeypatch):
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _device: 2**30)
     cuda = torch.device("cuda")
     assert room(cuda, 2**30) == 8  # 0.8 x 12 = 9.6
-    assert room(cuda, 2**40) == 1 and room(cuda, 1) == fitting.MOST
+    assert room(cuda, 2**40) == 1 and room(cuda, 1) == batching.MOST
 
 
 @pytest.fixture

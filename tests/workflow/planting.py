@@ -110,7 +110,7 @@ class World:
         self.monkeypatch.setitem(DETECTORS, "judge", f"{__name__}:{self.judge}")
         shutil.rmtree(self.registry / "cache" / "pictures", ignore_errors=True)
 
-    def apply(self, policy: Path | None = None, **overrides) -> workflow.Outcome:
+    def apply(self, policy: Path | None = None, **overrides) -> workflow.RunResult:
         """``workflow.apply`` on the tiny model."""
         path = policy or policy_file(self.root)
         asked = {"model": str(self.model), "registry": self.registry, "reports": self.reports, "device": "cpu"}

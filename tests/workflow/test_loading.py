@@ -45,9 +45,10 @@ def never(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_importing_the_package_loads_no_model_library() -> None:
-    code = "import sys, mace_gov; mace_gov.load; print({'torch', 'diffusers', 'mlflow', 'pydantic'} & set(sys.modules))"
+    code = "import sys, mace_gov; mace_gov.load, mace_gov.apply, mace_gov.verify\n" \
+           "print({'torch', 'diffusers', 'mlflow', 'pydantic'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
-                          cwd=Path(__file__).parents[1])
+                          cwd=Path(__file__).parents[2])
     assert done.stdout.strip() == "set()"
 
 

@@ -22,7 +22,7 @@ from tests.workflow.planting import World, policy_file
 
 
 @pytest.fixture(scope="module")
-def first(root: Path, tiny_model: Path) -> workflow.Outcome:
+def first(root: Path, tiny_model: Path) -> workflow.RunResult:
     """nsfw/1, which passes."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         world = World(tiny_model, root, monkeypatch)
@@ -30,7 +30,7 @@ def first(root: Path, tiny_model: Path) -> workflow.Outcome:
         return world.apply()
 
 
-def test_a_rejected_model_that_is_made_again_stays_rejected(first: workflow.Outcome, world: World) -> None:
+def test_a_rejected_model_that_is_made_again_stays_rejected(first: workflow.RunResult, world: World) -> None:
     generate_key(world.root / "ada.pem")
     pin(world.registry, load_key_pair(world.root / "ada.pem").public, role=Role.REVIEWER, name="Ada")
     sign = {"signing_key": world.root / "ada.pem", "reviewer": "Ada", "role": "safety", "reason": "looked",
@@ -44,7 +44,7 @@ def test_a_rejected_model_that_is_made_again_stays_rejected(first: workflow.Outc
 
 
 def test_a_recalled_model_that_is_made_again_fails_and_is_kept(
-    first: workflow.Outcome, world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    first: workflow.RunResult, world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     workflow.recall("nsfw/1", registry=world.registry, by="ann", reason="it came back")
     policy = policy_file(world.root, name="renamed", mode="audit")
@@ -64,7 +64,7 @@ def test_a_recalled_model_that_is_made_again_fails_and_is_kept(
 
 
 def test_a_report_of_another_registry_is_refused_before_the_work(
-    first: workflow.Outcome, world: World, monkeypatch: pytest.MonkeyPatch
+    first: workflow.RunResult, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mace_gov.erase.engine.erase", lambda *_args, **_options: pytest.fail("the work was begun"))
     policy = policy_file(world.root, name="fresh")

@@ -27,7 +27,7 @@ def leaky(prompt: str, seed: int):
 
 
 @pytest.fixture(scope="module")
-def versions(root: Path, tiny_model: Path) -> dict[str, workflow.Outcome]:
+def versions(root: Path, tiny_model: Path) -> dict[str, workflow.RunResult]:
     """One that passes, one compared with it, one that passes under a waiver, one in which something came back."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         world = World(tiny_model, root, monkeypatch)
@@ -46,11 +46,11 @@ def versions(root: Path, tiny_model: Path) -> dict[str, workflow.Outcome]:
     return made
 
 
-def signed(world: World, made: workflow.Outcome) -> Verdict:
+def signed(world: World, made: workflow.RunResult) -> Verdict:
     return workflow.verify_path(made.folder, key=None, registry=world.registry)[1]
 
 
-def again(world: World, made: workflow.Outcome, **asked) -> Verdict:
+def again(world: World, made: workflow.RunResult, **asked) -> Verdict:
     return workflow.gate_path(made.folder, None, key=None, registry=world.registry, **asked)[1]
 
 
