@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from torch import nn
 
 from mace_gov.diffusion.pipeline import Pipeline
 
@@ -24,23 +21,13 @@ def added_conditions(
     return {"added_cond_kwargs": {"text_embeds": pooled, "time_ids": sizes.expand(len(pooled), -1)}}
 
 
-def complete(pipe: Pipeline) -> None:
-    """Let an SDXL U-Net be called without them: it then reads the empty prompt's pooled text, which is all zeros.
+def blank_conditions(pipe: Pipeline, latents: torch.Tensor) -> dict[str, dict[str, torch.Tensor]]:
+    """``added_conditions`` of the empty prompt, whose pooled text is all zeros, for latents [n, c, h, w].
 
     For who looks at cross-attention alone: the pooled text reaches a picture by the timestep's embedding.
     """
     config = pipe.unet.config
     if config.addition_embed_type != "text_time":
-        return
+        return {}
     width = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
-
-    def fill(
-        _unet: nn.Module, arguments: tuple[Any, ...], given: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        if given.get("added_cond_kwargs") is None:
-            latents = arguments[0] if arguments else given["sample"]
-            pooled = torch.zeros(len(latents), width, device=latents.device, dtype=latents.dtype)
-            given = {**given, **added_conditions(pipe, latents, pooled)}
-        return arguments, given
-
-    pipe.unet.register_forward_pre_hook(fill, with_kwargs=True)
+    return added_conditions(pipe, latents, torch.zeros(len(latents), width, device=latents.device, dtype=latents.dtype))

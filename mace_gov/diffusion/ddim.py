@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import torch
 
-from mace_gov.diffusion.denoising import levels_of, predict
+from mace_gov.diffusion.denoising import levels_of, noise_and_clean
 from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.text import Conditions
 
@@ -26,7 +26,7 @@ def ddim(pipe: Pipeline, latents: torch.Tensor, text: Conditions, path: list[int
         step = torch.full((len(latents),), max(now, after) if now < 0 else now, device=latents.device)
         level = levels[now] if now >= 0 else torch.ones((), device=latents.device)
         # on the first rung the picture is clean: the noise is read as if it stood one rung higher
-        noise, clean = predict(pipe, latents, step, text)
+        noise, clean = noise_and_clean(pipe, latents, step, text)
         if now < 0:
             clean = latents
         further = levels[after] if after >= 0 else torch.ones_like(level)

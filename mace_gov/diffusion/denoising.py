@@ -29,7 +29,7 @@ def levels_of(pipe: Pipeline) -> torch.Tensor:
     return levels.to(pipe.unet.device)
 
 
-def predict(
+def noise_and_clean(
     pipe: Pipeline, noisy: torch.Tensor, steps: torch.Tensor, text: Conditions
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(noise, clean latents) that the U-Net sees in ``noisy`` [n, c, h, w] at steps [n], told n prompts."""
@@ -55,5 +55,5 @@ def denoising_loss(
 ) -> torch.Tensor:
     """Mean squared error of the noise that the U-Net sees, for clean latents [n, c, h, w] noised to steps [n]."""
     level = levels_of(pipe)[steps].view(-1, 1, 1, 1)
-    seen, _ = predict(pipe, level.sqrt() * latents + (1 - level).sqrt() * noise, steps, text)
+    seen, _ = noise_and_clean(pipe, level.sqrt() * latents + (1 - level).sqrt() * noise, steps, text)
     return torch.nn.functional.mse_loss(seen, noise)

@@ -13,7 +13,6 @@ import torch
 from safetensors import safe_open
 
 from mace_gov.core.errors import ModelError, UsageError
-from mace_gov.diffusion.added_conditions import complete
 from mace_gov.diffusion.contents import INDEX_NAME, read_json, weight_files
 from mace_gov.diffusion.families import JOINT, denoiser_folder, text_encoders
 from mace_gov.diffusion.manifest import check_folder
@@ -85,8 +84,6 @@ def load_pipeline(
     pipe.set_progress_bar_config(disable=True)
     for module in (denoiser(pipe), pipe.vae, *(getattr(pipe, encoder) for encoder in text_encoders(name))):
         module.requires_grad_(False).eval()
-    if name not in JOINT:
-        complete(pipe)
     with errors_as(f"model folder {path}"):  # a weight that its file lacks shows here
         ready: Pipeline = pipe.to(place)
     return ready

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 import torch
 
 from mace_gov.core.errors import NumericalError
+from mace_gov.diffusion.added_conditions import blank_conditions
 from mace_gov.diffusion.attention import AttentionRecord, LastLayerReachedError, record_attention
 from mace_gov.diffusion.batching import BatchSize, batch_size_of
-from mace_gov.diffusion.pipeline import Network, Pipeline
+from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.precision import half_precision
 from mace_gov.diffusion.projections import projections
 from mace_gov.diffusion.text import TextReader
@@ -200,10 +201,10 @@ def _train(
         optimiser = torch.optim.AdamW(
             parameters, lr=settings.step_size or settings.learning_rate or 0.0, fused=device.type in ("cpu", "cuda"))
         with record_attention(pipe.unet, stop=True) as record:
-            first = _controlled(pipe.unet, record, courses, signal)
+            first = _controlled(pipe, record, courses, signal)
             for step in range(settings.steps):
                 if settings.stop and step and step % CHECKED_EVERY == 0:
-                    now = _controlled(pipe.unet, record, courses, signal)
+                    now = _controlled(pipe, record, courses, signal)
                     for index, c in enumerate(courses):
                         if index not in done and now[index] <= settings.stop * first[index]:
                             # The others of the batch go on, this one as it is now is what stays.
@@ -211,7 +212,7 @@ def _train(
                             advance(settings.steps - step)
                     if len(done) == len(courses):
                         break
-                loss = _loss(pipe.unet, record, courses, step, signal)
+                loss = _loss(pipe, record, courses, step, signal)
                 for parameter, gradient in zip(
                     parameters, torch.autograd.grad(loss.sum(), parameters, allow_unused=True), strict=True
                 ):
@@ -220,7 +221,7 @@ def _train(
                 _note([c for index, c in enumerate(courses) if index not in done],
                       [value for index, value in enumerate(loss.tolist()) if index not in done])
                 advance(len(courses) - len(done))
-            last = _controlled(pipe.unet, record, courses, signal) if len(done) < len(courses) else first
+            last = _controlled(pipe, record, courses, signal) if len(done) < len(courses) else first
         return [done.get(index) or _trained(layers, index, c, first[index], last[index])
                 for index, c in enumerate(courses)]
 
@@ -231,21 +232,21 @@ def _trained(layers: Mapping[str, StackedLora], index: int, c: Course, first: fl
 
 
 def _loss(
-    unet: Network, record: AttentionRecord, courses: Sequence[Course], step: int, signal: torch.Tensor
+    pipe: Pipeline, record: AttentionRecord, courses: Sequence[Course], step: int, signal: torch.Tensor
 ) -> torch.Tensor:
     """The attention loss of every course [n] at one step."""
     noise = torch.stack([torch.randn(c.latents.shape[1:], generator=c.generator) for c in courses])
-    return _attention(unet, record, courses, [c.order[step] for c in courses], [c.read[step] for c in courses],
+    return _attention(pipe, record, courses, [c.order[step] for c in courses], [c.read[step] for c in courses],
                       torch.stack([c.timesteps[step] for c in courses]), noise, signal)
 
 
 @torch.no_grad()
 def _controlled(
-    unet: Network, record: AttentionRecord, courses: Sequence[Course], signal: torch.Tensor
+    pipe: Pipeline, record: AttentionRecord, courses: Sequence[Course], signal: torch.Tensor
 ) -> list[float]:
     """The mean attention loss of every course over its control draws."""
     losses = [
-        _attention(unet, record, courses, [c.control.order[n] for c in courses], [c.control.read[n] for c in courses],
+        _attention(pipe, record, courses, [c.control.order[n] for c in courses], [c.control.read[n] for c in courses],
                    torch.stack([c.control.timesteps[n] for c in courses]),
                    torch.stack([c.control.noise[n] for c in courses]), signal)
         for n in range(CONTROL_DRAWS)
@@ -255,11 +256,11 @@ def _controlled(
 
 
 def _attention(
-    unet: Network, record: AttentionRecord, courses: Sequence[Course], order: Sequence[int], read: Sequence[int],
+    pipe: Pipeline, record: AttentionRecord, courses: Sequence[Course], order: Sequence[int], read: Sequence[int],
     t: torch.Tensor, noise: torch.Tensor, signal: torch.Tensor,
 ) -> torch.Tensor:
     """The attention loss of every course [n], of one picture, caption, timestep and noise each."""
-    device = unet.device
+    device = pipe.unet.device
 
     def gather(what: str, at: Sequence[int]) -> torch.Tensor:
         return torch.stack([getattr(c, what)[n] for c, n in zip(courses, at, strict=True)]).to(device)
@@ -268,8 +269,8 @@ def _attention(
     level = signal[t].view(-1, 1, 1, 1)
     record.clear()
     with suppress(LastLayerReachedError), half_precision(device, training=True):
-        unet(level.sqrt() * latents + (1 - level).sqrt() * noise.to(device), t,
-             encoder_hidden_states=gather("states", read))
+        noisy = level.sqrt() * latents + (1 - level).sqrt() * noise.to(device)
+        pipe.unet(noisy, t, encoder_hidden_states=gather("states", read), **blank_conditions(pipe, noisy))
     return attention_loss(record.maps.values(), gather("masks", order), gather("tokens", read))
 
 

@@ -13,6 +13,7 @@ import torch
 
 from mace_gov.core.errors import ModelError
 from mace_gov.diffusion import generate
+from mace_gov.diffusion.added_conditions import blank_conditions
 from mace_gov.diffusion.families import anatomy
 from mace_gov.diffusion.generate import draw, initial_noise, predict
 from mace_gov.diffusion.load import load_pipeline
@@ -58,16 +59,18 @@ def test_text_states_have_the_joined_width_and_everything_is_frozen(loaded):
         assert read.pooled is None and read.states[1].any()
 
 
-def test_an_sdxl_unet_called_without_pooled_text_reads_the_empty_prompts(loaded):
+def test_blank_conditions_are_those_of_the_empty_prompt_and_an_sdxl_unet_is_not_called_without(loaded):
     family, pipe = loaded
     x, text = torch.ones(2, 4, 8, 8), TextReader.of(pipe).conditions(["a ship", "a dog"])
     with torch.no_grad():
-        plain = pipe.unet(x, 10, encoder_hidden_states=text.states).sample
+        plain = pipe.unet(x, 10, encoder_hidden_states=text.states, **blank_conditions(pipe, x)).sample
         given = predict(pipe, x, torch.tensor(10), text)
         if family == "sdxl":
             empty = type(text)(text.states, torch.zeros_like(text.pooled))
             assert torch.allclose(plain, predict(pipe, x, torch.tensor(10), empty), atol=1e-6)
             assert not torch.allclose(plain, given, atol=1e-6)
+            with pytest.raises(ValueError, match="text_embeds"):  # nothing is filled in silently
+                pipe.unet(x, 10, encoder_hidden_states=text.states, added_cond_kwargs={})
         else:
             assert torch.allclose(plain, given, atol=1e-6)
 
