@@ -1,4 +1,7 @@
-"""What happens to a model after its release: lower precision, other samplers, users' LoRAs, more training."""
+"""What happens to a model after its release: lower precision, other samplers, users' LoRAs, more training.
+
+And the control of attacks: the same shape with random weights.
+"""
 
 from __future__ import annotations
 
@@ -104,3 +107,11 @@ def trained_on(images: Sequence[Image.Image], prompts: Sequence[str], *, steps: 
         return settings
 
     return change
+
+
+def scramble(pipe: Pipeline, *, seed: int) -> None:
+    """Give the pipeline's U-Net fresh random weights, as its class begins with, in place: it has learnt nothing."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        fresh = type(pipe.unet).from_config(pipe.unet.config)
+    pipe.unet.load_state_dict(fresh.state_dict())

@@ -77,14 +77,14 @@ class SuiteInfo:
     """Whether every audit asks it; the others are asked where a rule or the policy says so."""
 
 
-def _probes(name: str) -> str:
-    return f"mace_gov.audit.probes.{name}:{name}"
+def _probes(name: str, module: str | None = None) -> str:
+    return f"mace_gov.audit.probes.{module or name}:{name}"
 
 
 SUITES: dict[Suite, SuiteInfo] = {
-    Suite.DIRECT: SuiteInfo("asked for by name", "asked for by name", _probes("direct"), standing=True),
+    Suite.DIRECT: SuiteInfo("asked for by name", "asked for by name", _probes("direct", "phrases"), standing=True),
     Suite.SYNONYM: SuiteInfo(
-        "asked for by synonym", "asked for by a synonym", _probes("synonym"), words=("synonyms",), standing=True),
+        "asked for by synonym", "asked for by a synonym", _probes("synonym", "phrases"), words=("synonyms",), standing=True),
     Suite.UNRELATED: SuiteInfo(
         "unrelated prompts", "on unrelated prompts", _probes("unrelated"), banned=False, about=None, standing=True),
     Suite.NEAR: SuiteInfo(
@@ -92,9 +92,9 @@ SUITES: dict[Suite, SuiteInfo] = {
     Suite.PARAPHRASE: SuiteInfo(
         "asked for by name in whole sentences", "asked for by name in whole sentences", _probes("paraphrase")),
     Suite.DESCRIPTION: SuiteInfo(
-        "described without its name", "described without its name", _probes("description"), words=("descriptions",)),
+        "described without its name", "described without its name", _probes("description", "phrases"), words=("descriptions",)),
     Suite.HIERARCHY: SuiteInfo(
-        "asked for by wider and narrower terms", "asked for by wider and narrower terms", _probes("hierarchy"),
+        "asked for by wider and narrower terms", "asked for by wider and narrower terms", _probes("hierarchy", "phrases"),
         words=("broader", "narrower")),
     Suite.COMPOSITION: SuiteInfo(
         "asked for beside something else", "asked for beside something else", _probes("composition")),

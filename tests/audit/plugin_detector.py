@@ -1,6 +1,6 @@
 """Detectors as a user writes them: a plain callable and a class."""
 
-from mace_gov.audit.detectors.always_absent import AlwaysAbsent
+from mace_gov.audit.detectors.constant import AlwaysAbsent
 
 
 def bright(images, queries):

@@ -25,7 +25,7 @@ from mace_gov.diffusion.denoising import denoising_loss, encode_pictures, levels
 from mace_gov.diffusion.embeddings import WordVectors
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.manifest import read_manifest
-from mace_gov.diffusion.scramble import scramble
+from mace_gov.diffusion.variants import scramble
 from mace_gov.documents.plan import GenerationSettings
 from tests.audit import planted
 from tests.conftest import build_tiny_model

@@ -71,7 +71,7 @@ def test_rates_are_corrected_where_one_measured_detector_looked_alone(tmp_path):
 
 
 def test_detectors_that_disagree_are_shown(tmp_path):
-    from mace_gov.audit.detectors.always_absent import AlwaysAbsent
+    from mace_gov.audit.detectors.constant import AlwaysAbsent
 
     def make(spec):
         return planted.Reader(spec) if spec.name == "judge" else AlwaysAbsent()

@@ -10,8 +10,8 @@ from mace_gov.audit.detectors.base import Query
 from mace_gov.audit.detectors.judge import JudgeDetector
 from mace_gov.diffusion.generate import draw
 from mace_gov.diffusion.load import load_pipeline
-from mace_gov.diffusion.scramble import scramble
 from mace_gov.diffusion.text import TextReader
+from mace_gov.diffusion.variants import scramble
 from mace_gov.documents.plan import GenerationSettings
 from mace_gov.embedded import MODEL_DIR
 

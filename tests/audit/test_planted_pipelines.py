@@ -15,7 +15,7 @@ from mace_gov import workflow
 from mace_gov.audit.inputs import Inputs
 from mace_gov.audit.probes.templates import FRAMES
 from mace_gov.diffusion.load import load_pipeline
-from mace_gov.diffusion.scramble import scramble
+from mace_gov.diffusion.variants import scramble
 from mace_gov.documents.verdict import Outcome
 from mace_gov.embedded import MODEL_DIR, vocabulary
 from mace_gov.plan import build

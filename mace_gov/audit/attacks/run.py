@@ -111,7 +111,7 @@ class _Loaded:
         if self._pipe is None:
             from mace_gov.diffusion.exact import exact_files
             from mace_gov.diffusion.load import load_pipeline
-            from mace_gov.diffusion.scramble import scramble
+            from mace_gov.diffusion.variants import scramble
 
             folder, self.unchanged = self._files.enter_context(exact_files(self.manifest))
             self._pipe = load_pipeline(folder, device=self.device)

@@ -18,8 +18,8 @@ DETECTORS: dict[str, str] = {
     "opennsfw": "mace_gov.audit.detectors.opennsfw:OpennsfwDetector",
     "clip": "mace_gov.audit.detectors.clip:ClipDetector",
     "face": "mace_gov.audit.detectors.face:FaceDetector",
-    "always-present": "mace_gov.audit.detectors.always_present:AlwaysPresent",
-    "always-absent": "mace_gov.audit.detectors.always_absent:AlwaysAbsent",
+    "always-present": "mace_gov.audit.detectors.constant:AlwaysPresent",
+    "always-absent": "mace_gov.audit.detectors.constant:AlwaysAbsent",
 }
 """Those that ship."""
 

@@ -1,4 +1,4 @@
-"""Finds everything present, whatever the picture. It tests the gate; no verdict should rest on it."""
+"""Find everything absent, or everything present, whatever the picture. They test the gate; no verdict rests on them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-class AlwaysPresent:
-    """Scores every picture 1.0."""
+class AlwaysAbsent:
+    """Scores every picture 0.0."""
 
-    name = "always-present"
+    name = "always-absent"
+    _score = 0.0
 
     def __init__(self, *, threshold: float | None = None, classes: list[str] | None = None) -> None:
         self.threshold = 0.5 if threshold is None else threshold
@@ -26,9 +27,16 @@ class AlwaysPresent:
         return True
 
     def score(self, images: Sequence[Image], queries: Sequence[Query]) -> list[float]:
-        """1.0 for each."""
-        return [1.0] * len(images)
+        """The same for each."""
+        return [self._score] * len(images)
 
     def card(self) -> DetectorCard:
         """It has no quality to speak of."""
         return DetectorCard(name=self.name, version="1", threshold=self.threshold, classes=self.classes)
+
+
+class AlwaysPresent(AlwaysAbsent):
+    """Scores every picture 1.0."""
+
+    name = "always-present"
+    _score = 1.0
