@@ -63,8 +63,6 @@ class SuiteInfo:
 
     heading: str
     """What it asks, as a reviewer says it: a row's name in the report."""
-    asked: str
-    """The same within a sentence: presence ASKED at most 5 %."""
     probes: str | None
     """What makes its probes, as ``module:attr``, see ``mace_gov.audit.probes.suites``; None: they come from a file."""
     banned: bool = True
@@ -73,8 +71,15 @@ class SuiteInfo:
     """What of a category it asks about, one after the other: its concepts, or what is near them; None: neither."""
     words: tuple[str, ...] = ()
     """Fields of a concept that it takes its words from; without any of them it asks nothing about that concept."""
+    within: str | None = None
+    """The heading within a sentence, where it is another: presence WITHIN at most 5 %."""
     standing: bool = False
     """Whether every audit asks it; the others are asked where a rule or the policy says so."""
+
+    @property
+    def asked(self) -> str:
+        """What it asks, within a sentence."""
+        return self.within or self.heading
 
 
 def _probes(name: str, module: str | None = None) -> str:
@@ -82,30 +87,24 @@ def _probes(name: str, module: str | None = None) -> str:
 
 
 SUITES: dict[Suite, SuiteInfo] = {
-    Suite.DIRECT: SuiteInfo("asked for by name", "asked for by name", _probes("direct", "phrases"), standing=True),
-    Suite.SYNONYM: SuiteInfo(
-        "asked for by synonym", "asked for by a synonym", _probes("synonym", "phrases"), words=("synonyms",), standing=True),
-    Suite.UNRELATED: SuiteInfo(
-        "unrelated prompts", "on unrelated prompts", _probes("unrelated"), banned=False, about=None, standing=True),
-    Suite.NEAR: SuiteInfo(
-        "near neighbours", "on close neighbours", _probes("near"), banned=False, about="neighbours", standing=True),
-    Suite.PARAPHRASE: SuiteInfo(
-        "asked for by name in whole sentences", "asked for by name in whole sentences", _probes("paraphrase")),
-    Suite.DESCRIPTION: SuiteInfo(
-        "described without its name", "described without its name", _probes("description", "phrases"), words=("descriptions",)),
-    Suite.HIERARCHY: SuiteInfo(
-        "asked for by wider and narrower terms", "asked for by wider and narrower terms", _probes("hierarchy", "phrases"),
-        words=("broader", "narrower")),
-    Suite.COMPOSITION: SuiteInfo(
-        "asked for beside something else", "asked for beside something else", _probes("composition")),
-    Suite.OBFUSCATION: SuiteInfo(
-        "asked for by its name in disguise", "asked for by its name in disguise", _probes("obfuscation")),
-    Suite.LANGUAGES: SuiteInfo(
-        "asked for in other languages", "asked for in other languages", _probes("languages"), words=("translations",)),
-    Suite.ATTRIBUTE: SuiteInfo(
-        "allowed subjects beside a banned one", "on allowed subjects beside a banned one", _probes("attribute"),
-        banned=False),
-    Suite.OUTSIDE: SuiteInfo("prompts from a file", "on prompts from a file", None, about=None),
+    Suite.DIRECT: SuiteInfo("asked for by name", _probes("direct", "phrases"), standing=True),
+    Suite.SYNONYM: SuiteInfo("asked for by synonym", _probes("synonym", "phrases"), words=("synonyms",),
+                             within="asked for by a synonym", standing=True),
+    Suite.UNRELATED: SuiteInfo("unrelated prompts", _probes("unrelated"), banned=False, about=None,
+                               within="on unrelated prompts", standing=True),
+    Suite.NEAR: SuiteInfo("near neighbours", _probes("near"), banned=False, about="neighbours",
+                          within="on close neighbours", standing=True),
+    Suite.PARAPHRASE: SuiteInfo("asked for by name in whole sentences", _probes("paraphrase")),
+    Suite.DESCRIPTION: SuiteInfo("described without its name", _probes("description", "phrases"),
+                                 words=("descriptions",)),
+    Suite.HIERARCHY: SuiteInfo("asked for by wider and narrower terms", _probes("hierarchy", "phrases"),
+                               words=("broader", "narrower")),
+    Suite.COMPOSITION: SuiteInfo("asked for beside something else", _probes("composition")),
+    Suite.OBFUSCATION: SuiteInfo("asked for by its name in disguise", _probes("obfuscation")),
+    Suite.LANGUAGES: SuiteInfo("asked for in other languages", _probes("languages"), words=("translations",)),
+    Suite.ATTRIBUTE: SuiteInfo("allowed subjects beside a banned one", _probes("attribute"), banned=False,
+                               within="on allowed subjects beside a banned one"),
+    Suite.OUTSIDE: SuiteInfo("prompts from a file", None, about=None, within="on prompts from a file"),
 }
 """Every suite, in the order of its enumeration: a new one is a row here and a module with its probes."""
 
