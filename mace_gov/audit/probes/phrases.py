@@ -1,7 +1,7 @@
 """Ask for a banned concept by the phrases that the policy has of it, in wordings that the erasure never saw.
 
-By its name, by its synonyms (the plan's ``refine_names`` says whether the erasure had them), by descriptions without its
-name, and by wider terms and kinds of it. A concept without such phrases, or that must not be drawn, is left out.
+By its name, by its synonyms (the plan's ``refine_names`` says whether the erasure had them), by descriptions without
+its name, and by wider terms and kinds of it. A concept without such phrases, or that must not be drawn, is left out.
 """
 
 from __future__ import annotations
