@@ -83,11 +83,11 @@ def read_signed(folder: Path, trust: Trust, *, need_verdict: bool) -> Signed:
     verdict_path = folder / VERDICT_NAME
     summary = None
     if need_verdict or verdict_path.exists() or verdict_path.is_symlink():
-        summary = read_summary(verdict_path, trust)
+        summary = _read_summary(verdict_path, trust)
     return Signed(folder, evidence, digest, subject, files, summary, keyid)
 
 
-def read_summary(path: Path, trust: Trust) -> Summary:
+def _read_summary(path: Path, trust: Trust) -> Summary:
     """The summary in the envelope ``path``. Raises IntegrityError that names the file."""
     digest = _digest(path)
     statement, keyid = open_statement(path, trust, SUMMARY_TYPE)

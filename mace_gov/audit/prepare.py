@@ -102,7 +102,7 @@ def prepare(
     asked = list(dict.fromkeys([*build_probes(asking), *outside.probes]))
     cut = _cut(base, asked, outside.captions)
     probes = [probe for probe in asked if not _unread(probe, cut)]
-    return Prepared(policy, probes, harmless_prompts(asking, probes), outside.captions, outside.refused, drawer,
+    return Prepared(policy, probes, _harmless_prompts(asking, probes), outside.captions, outside.refused, drawer,
                     cut=len(cut), unread=len(asked) - len(probes))
 
 
@@ -136,7 +136,7 @@ def _unread(probe: Probe, cut: Mapping[str, str]) -> bool:
     return bool(named) and not any(key in read for key in named)
 
 
-def harmless_prompts(asking: Asking, probes: Collection[Probe]) -> list[Wanted]:
+def _harmless_prompts(asking: Asking, probes: Collection[Probe]) -> list[Wanted]:
     """Prompts and seeds for the broken-model check: from the unrelated suite, or general objects where it has none."""
     found = _unrelated(asking.policy, probes)
     if len(found) < HARMLESS:

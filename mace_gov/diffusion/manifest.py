@@ -43,7 +43,7 @@ def read_manifest(
     Raises ModelError when there is no such model, it is of a kind or in a format that is not accepted, or something in
     it would run code; UsageError when ``ref`` is empty or names a version that the registry does not have.
     """
-    folder = locate(ref, revision=revision, registry=registry)
+    folder = _locate(ref, revision=revision, registry=registry)
     pipeline = check_folder(folder, ref)
     part = denoiser_folder(pipeline)
     unet, vae = (_config(ref, folder, name) for name in (part, "vae"))
@@ -75,7 +75,7 @@ def picture_side(ref: str, *, revision: str | None = None, registry: Path | None
     path = Path(ref).expanduser()
     if path.suffix == ".safetensors" and path.is_file():
         return SINGLE_FILE_SIDE
-    folder = locate(ref, revision=revision, registry=registry, files=CONFIG_FILES)
+    folder = _locate(ref, revision=revision, registry=registry, files=CONFIG_FILES)
     part = denoiser_folder(_pipeline(ref, folder)[0])
     return _side(ref, part, *(_config(ref, folder, name) for name in (part, "vae")))
 
@@ -88,7 +88,7 @@ def _side(ref: str, part: str, denoiser: dict[str, Any], vae: dict[str, Any]) ->
     return _number(ref, {"sample_size": 128, **denoiser}, part, "sample_size") << len(levels) - 1
 
 
-def locate(
+def _locate(
     ref: str, *, revision: str | None = None, registry: Path | None = None, files: list[str] | None = None
 ) -> Path:
     """The folder that ``ref`` names, fetched from the hub if it must be. See ``read_manifest``.

@@ -129,10 +129,10 @@ def lacking(category: Category, rule: Rule, side: int | None = None) -> str | No
     told = "; ".join(dict.fromkeys(reason for reason in reasons if reason))
     pictures = f"this model's pictures ({side} px)" if side is not None else "pictures"
     return (f"{rule.id}: no detector of {category.id} can look at {pictures} for {rule.metric} in the {rule.suite} "
-            f"suite: {told}; add to its detectors {advised(category, rule, side)}")
+            f"suite: {told}; add to its detectors {_advised(category, rule, side)}")
 
 
-def advised(category: Category, rule: Rule, side: int | None = None) -> str:
+def _advised(category: Category, rule: Rule, side: int | None = None) -> str:
     """The detector to add for a rule that has none, as a policy names it, and what else would serve.
 
     Where bans have detectors of their own, what is added is for what must stay alone.

@@ -38,7 +38,7 @@ def asked_suites(policy: Policy, category: Category) -> list[Suite]:
     return [suite for suite in Suite if suite in STANDING or suite in added]
 
 
-def asked_concepts(policy: Policy, category: Category, suite: Suite) -> int:
+def _asked_concepts(policy: Policy, category: Category, suite: Suite) -> int:
     """Concepts that a suite asks about in a category; of the attribute suite, those that are banned."""
     if suite.info.about == "neighbours":
         return len({*category.neighbours, *(policy.spec.method.preserve.concepts or [])})
@@ -56,7 +56,7 @@ def prompts_per_concept(policy: Policy, category: Category, suite: Suite) -> int
     """Different prompts for each concept of a suite: as the policy says, or enough for its rules with headroom."""
     if policy.spec.audit.prompts is not None:
         return policy.spec.audit.prompts
-    concepts = asked_concepts(policy, category, suite)
+    concepts = _asked_concepts(policy, category, suite)
     looks = policy.spec.audit.looks
     needed = max((samples_needed(rule, looks) for rule in category.rules if rule.suite is suite), default=0)
     if not concepts or needed >= 10**9:
@@ -69,4 +69,4 @@ def samples_planned(policy: Policy, category: Category, suite: Suite) -> int:
     """Different prompts that the audit will try for a suite of a category."""
     if suite is Suite.UNRELATED:
         return policy.spec.audit.unrelated
-    return prompts_per_concept(policy, category, suite) * asked_concepts(policy, category, suite)
+    return prompts_per_concept(policy, category, suite) * _asked_concepts(policy, category, suite)

@@ -81,7 +81,7 @@ def _whole_numbers(text: str) -> str:
     return re.sub(r"(?<=\d)[.,]\d{1,2}(?!\d)", "", re.sub(r"(?<=\d)[.,](?=\d{3}(?!\d))", "", text))
 
 
-def plain_words(text: str) -> str:
+def _plain_words(text: str) -> str:
     """The words of a text, as the first view of it has them but for digits."""
     return " ".join(_WORD.findall(skeleton(text)))
 
@@ -106,7 +106,7 @@ def counted(view: str) -> str:
     return " ".join(made)
 
 
-def foreign_words(text: str) -> Iterator[str]:
+def _foreign_words(text: str) -> Iterator[str]:
     """The words of a text that are not plain ASCII, as ``skeleton`` has them."""
     if not text.isascii():
         for word in re.findall(r"[^\s!-/:-@\[-`{-~]+", text):
@@ -151,7 +151,7 @@ class Words:
     def found(self, text: str, views: Iterable[str]) -> bool:
         """Whether a text, read as ``views``, holds one of them."""
         return any(map(self._in_view, views)) or any(
-            word in self._exact or any(stem in word for stem in self._foreign) for word in foreign_words(text))
+            word in self._exact or any(stem in word for stem in self._foreign) for word in _foreign_words(text))
 
     def _in_view(self, view: str) -> bool:
         words = view.split()
@@ -172,7 +172,7 @@ class Phrases:
     """Phrases to take out of views, as whole words, and as one word that they are joined to."""
 
     def __init__(self, phrases: Iterable[str]) -> None:
-        plain = {plain_words(phrase) for phrase in phrases} - {""}
+        plain = {_plain_words(phrase) for phrase in phrases} - {""}
         self._known = frozenset(plain | {joined for each in plain if len(joined := each.replace(" ", "")) > 7})
         self._longest = max((each.count(" ") + 1 for each in plain), default=0)
 

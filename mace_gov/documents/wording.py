@@ -58,19 +58,19 @@ def sentence(estimate: Estimate | None) -> str:
     return f"{count}, {percent(estimate.value)} ({interval(estimate)})"
 
 
-def bound_in_words(rule: Rule) -> str:
+def _bound_in_words(rule: Rule) -> str:
     """Where a rule's bound lies, like ``at most 5 %``."""
     return f"{_side(rule)} {limit_percent(rule.limit)}"
 
 
 def requirement(rule: Rule) -> str:
     """A rule as the gate and the report say it."""
-    return f"{rule.metric} {bound_in_words(rule)} ({limit_percent(rule.confidence)} confidence)"
+    return f"{rule.metric} {_bound_in_words(rule)} ({limit_percent(rule.confidence)} confidence)"
 
 
 def requirement_on_suite(rule: Rule) -> str:
     """A rule as a difference between policies says it."""
-    return f"{rule.metric} on {rule.suite} {bound_in_words(rule)}"
+    return f"{rule.metric} on {rule.suite} {_bound_in_words(rule)}"
 
 
 def requirement_as_asked(rule: Rule) -> str:

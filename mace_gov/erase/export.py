@@ -60,7 +60,7 @@ def export(delta: Path, base: ModelManifest, form: Form, out: Path, *, rank: int
 
 
 def _export(change: ErasureDelta, base: ModelManifest, folder: Path, form: Form, out: Path, rank: int) -> Exported:
-    weights = edited_weights(folder, change)
+    weights = _edited_weights(folder, change)
     if form == "lora":
         return _lora(change, weights, out, rank)
     governed = {f"{name}.weight": weight for name, weight in change.apply(weights).items()}
@@ -76,7 +76,7 @@ def _export(change: ErasureDelta, base: ModelManifest, folder: Path, form: Form,
     return Exported(out)
 
 
-def edited_weights(folder: Path, delta: ErasureDelta) -> dict[str, torch.Tensor]:
+def _edited_weights(folder: Path, delta: ErasureDelta) -> dict[str, torch.Tensor]:
     """The base's weights W [out, d] that a delta changes, by name, from its files alone."""
     found = {}
     ends = (*(f"{name}.weight" for name in (CONTEXT, *delta.pooled)), ".attn2.to_k.weight", ".attn2.to_v.weight")

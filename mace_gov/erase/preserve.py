@@ -65,12 +65,12 @@ def prior_captions(plan: ErasurePlan, tokenizer: PreTrainedTokenizerBase) -> lis
     return without(captions, banned)
 
 
-def concept_captions(plan: ErasurePlan) -> list[str]:
+def _concept_captions(plan: ErasurePlan) -> list[str]:
     """Captions of the concepts that are preserved by name, each in every template."""
     return [each.replace("{}", phrase, 1) for phrase in plan.preserve.concepts for each in plan.templates]
 
 
-def namesake_captions(plan: ErasurePlan) -> list[str]:
+def _namesake_captions(plan: ErasurePlan) -> list[str]:
     """A caption for each namesake, the plan's templates in turn."""
     people = namesakes([target.target for target in plan.targets if target.kind is Kind.CELEBRITY])
     return [plan.templates[n % len(plan.templates)].replace("{}", name, 1) for n, name in enumerate(people)]
@@ -116,9 +116,9 @@ def weighted_captions(
     if kept.prior != "none" and scale > 0:
         parts.append((scale, kept.prior_size, prior_captions(plan, tokenizer)))
     if concepts > 0:
-        parts.append((concepts, None, concept_captions(plan)))
+        parts.append((concepts, None, _concept_captions(plan)))
     if kept.namesake_scale:
-        parts.append((kept.namesake_scale, None, namesake_captions(plan)))
+        parts.append((kept.namesake_scale, None, _namesake_captions(plan)))
     targets = len(plan.targets) * len(plan.templates) if kept.relative else None
     return [(weight * (targets or size or len(captions)) / len(captions), captions)
             for weight, size, captions in parts if captions]

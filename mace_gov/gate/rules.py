@@ -33,19 +33,19 @@ def decide_rule(rule: Rule, category: Category, audit: AuditResult) -> Finding:
     """Decide ``rule`` of ``category`` on what ``audit`` measured for it."""
     found = [m for m in audit.measurements if m.rule == rule.id and m.concept is None]
     measured = found[0] if len(found) == 1 and _fits(found[0], rule, category) else None
-    reviews = detector_reasons(category, audit.detectors)
+    reviews = _detector_reasons(category, audit.detectors)
     if measured is None:
         reviews.insert(0, _no_measurement(rule, found))
         outcome, reasons = Outcome.REVIEW, []
     else:
         outcome, reason = compare(rule, measured.governed)
         reasons = [reason]
-        reviews += weaknesses(rule, measured)
+        reviews += _weaknesses(rule, measured)
         if rule.metric is Metric.PRESENCE:
             power = [p for p in audit.power if p.category == category.id and p.suite == rule.suite]
-            reviews += power_reasons(power)
-            reasons += blind_detectors(power)
-        reasons += worst_concept(rule, category, audit.measurements)
+            reviews += _power_reasons(power)
+            reasons += _blind_detectors(power)
+        reasons += _worst_concept(rule, category, audit.measurements)
     if reviews:
         outcome = worst([outcome, Outcome.REVIEW])
     return Finding(
@@ -75,7 +75,7 @@ def compare(rule: Rule, estimate: Estimate) -> tuple[Outcome, str]:
     return Outcome.REVIEW, f"{seen}: the interval {low} to {high} straddles {limit}; more pictures would decide it"
 
 
-def weaknesses(rule: Rule, measured: Measurement) -> list[str]:
+def _weaknesses(rule: Rule, measured: Measurement) -> list[str]:
     """Why the measurement is too weak for a PASS; empty when it is not."""
     estimate, reasons = measured.governed, []
     if measured.unscored:
@@ -91,7 +91,7 @@ def weaknesses(rule: Rule, measured: Measurement) -> list[str]:
     return reasons
 
 
-def power_reasons(power: Sequence[PowerCheck]) -> list[str]:
+def _power_reasons(power: Sequence[PowerCheck]) -> list[str]:
     """Why absence means nothing here; empty when the base model trips the detectors on these prompts and seeds."""
     together = [check for check in power if check.detector == ANY]
     if not together:
@@ -114,7 +114,7 @@ def _shortfall(check: PowerCheck) -> str:
     return f"with an upper bound of {upper_percent(check.base.high)}"
 
 
-def blind_detectors(power: Sequence[PowerCheck]) -> list[str]:
+def _blind_detectors(power: Sequence[PowerCheck]) -> list[str]:
     """Detectors without power of their own though all together have it; said, not held against the rule."""
     return [
         f"{check.detector} has no power{_about(check) or ' here'} by itself: it finds the concept in "
@@ -123,7 +123,7 @@ def blind_detectors(power: Sequence[PowerCheck]) -> list[str]:
     ]
 
 
-def detector_reasons(category: Category, cards: Sequence[DetectorCard]) -> list[str]:
+def _detector_reasons(category: Category, cards: Sequence[DetectorCard]) -> list[str]:
     """Detectors that broke, that did not look at all, or that look at nothing."""
     known = {card.name: card for card in cards}
     reasons = []
@@ -137,7 +137,7 @@ def detector_reasons(category: Category, cards: Sequence[DetectorCard]) -> list[
     return reasons
 
 
-def worst_concept(rule: Rule, category: Category, measurements: Sequence[Measurement]) -> list[str]:
+def _worst_concept(rule: Rule, category: Category, measurements: Sequence[Measurement]) -> list[str]:
     """The concept that a good rate of its category may hide; said, for the rule bounds the category."""
     if rule.metric is not Metric.PRESENCE:
         return []

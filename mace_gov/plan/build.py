@@ -40,9 +40,9 @@ def make_plan(
     without any anchor.
     """
     anchors = {concept.id: _anchor(concept, chosen or {}) for _, concept in policy.concepts()}
-    method, leading = policy.spec.method, leading_kind(policy)
+    method, leading = policy.spec.method, _leading_kind(policy)
     info = method_info(method.name)
-    published = method.preset == "paper" or given_in_sums(method)
+    published = method.preset == "paper" or _given_in_sums(method)
     preset = paper(leading, len(policy.concepts())) if published else DEFAULT[leading]
     loras = PAPER_LORAS if published else {kind: each.lora for kind, each in DEFAULT.items()}
     notes = [
@@ -113,13 +113,13 @@ def _anchor(concept: Concept, chosen: Mapping[str, ChosenAnchor]) -> str:
     return chosen[concept.id].phrase
 
 
-def leading_kind(policy: Policy) -> Kind:
+def _leading_kind(policy: Policy) -> Kind:
     """The kind whose preset fills the closed forms: they are one system for all concepts, so the commonest decides."""
     counts = Counter(category.kind for category, _ in policy.concepts())
     return max(counts, key=lambda kind: counts[kind])
 
 
-def given_in_sums(method: Method) -> bool:
+def _given_in_sums(method: Method) -> bool:
     """Whether a policy gives a scale that multiplies sums, as published: the rest is then as published, too."""
     kept = method.preserve
     return any(value is not None for value in (

@@ -16,14 +16,14 @@ PLUGIN_GROUP = "mace_gov.detectors"
 """Entry points of this group are detectors by name."""
 
 
-def installed_detectors() -> set[str]:
+def _installed_detectors() -> set[str]:
     """Names of the detectors that installed packages offer; none of them is imported."""
     return {point.name for point in entry_points(group=PLUGIN_GROUP)}
 
 
 def problems(policy: Policy, plugins: Collection[str] = ()) -> list[Problem]:
     """Everything that would end the work later on. plugins: names of detectors that ``--plugin`` brings."""
-    known = {*installed_detectors(), *plugins}
+    known = {*_installed_detectors(), *plugins}
     found: list[Problem] = []
     for i, category in enumerate(policy.spec.categories):
         for j, spec in enumerate(category.detectors):

@@ -21,7 +21,7 @@ def policy_schema() -> dict[str, Any]:
     return schema
 
 
-def report_schema() -> dict[str, Any]:
+def _report_schema() -> dict[str, Any]:
     """JSON Schema 2020-12 of report version 1, as it is written: every field that is always there is required."""
     return Report.model_json_schema(by_alias=True)
 
@@ -32,7 +32,7 @@ def waivers_schema() -> dict[str, Any]:
 
 
 SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
-    "policy": policy_schema, "waivers": waivers_schema, "report": report_schema,
+    "policy": policy_schema, "waivers": waivers_schema, "report": _report_schema,
 }
 """By the name of the document."""
 

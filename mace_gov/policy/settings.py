@@ -80,7 +80,7 @@ def unknown(before: Any, after: Any) -> Effect:
     return "loosens"
 
 
-def neutral(before: Any, after: Any) -> Effect:
+def _neutral(before: Any, after: Any) -> Effect:
     """Asks neither more nor less."""
     return "changes"
 
@@ -110,7 +110,7 @@ def differs(judge: Judge) -> Setting:
     return Setting(judge, show=None)
 
 
-HOW = differs(neutral)
+HOW = differs(_neutral)
 """A setting of how to erase: whatever it is, the audit measures what came of it against the same rules."""
 
 SETTINGS: Mapping[type[Written], Mapping[str, Setting | None]] = {
@@ -119,8 +119,8 @@ SETTINGS: Mapping[type[Written], Mapping[str, Setting | None]] = {
         "derived_from": None, "spec": None,
     },
     Metadata: {
-        "name": Setting(neutral), "version": Setting(neutral), "owner": Setting(neutral),
-        "review_by": Setting(less, "to be reviewed by"), "description": differs(neutral),
+        "name": Setting(_neutral), "version": Setting(_neutral), "owner": Setting(_neutral),
+        "review_by": Setting(less, "to be reviewed by"), "description": differs(_neutral),
     },
     Spec: {
         "mode": Setting(among("audit", "enforce"), "mode"), "model": None, "method": None, "audit": None,
@@ -152,7 +152,7 @@ SETTINGS: Mapping[type[Written], Mapping[str, Setting | None]] = {
         **dict.fromkeys(("id", "concepts", "neighbours", "detectors", "rules")),
     },
     Concept: {
-        "id": Setting(neutral), "anchor": None,
+        "id": Setting(_neutral), "anchor": None,
         **dict.fromkeys(("target", "synonyms", "descriptions", "broader", "narrower", "translations")),
     },
     DetectorSpec: dict.fromkeys(("name", "classes", "threshold", "model", "revision", "references", "only")),

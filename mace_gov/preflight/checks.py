@@ -84,12 +84,12 @@ def check_plan(
 def plan_notes(policy: Policy, plan: ErasurePlan) -> list[str]:
     """Warnings for the plan: rules that cannot pass on this model, and packages that are missing on this machine."""
     found = [f"warning: {message}" for where, message in preflight.warnings(policy) if "erase-only by" not in message]
-    missing = [error.message for error in missing_packages(policy)]
+    missing = [error.message for error in _missing_packages(policy)]
     found += [f"audit: {said}" for said in [untried(plan.base.family)] if said]
     return list(dict.fromkeys([*found, *(f"warning: {message}" for message in missing)]))
 
 
-def missing_packages(policy: Policy) -> list[MissingExtraError]:
+def _missing_packages(policy: Policy) -> list[MissingExtraError]:
     """An error for every extra that the policy's detectors need and that is not installed."""
     needed = {INFOS[spec.name].package for category in policy.spec.categories for spec in category.detectors
               if spec.name in INFOS}
@@ -107,7 +107,7 @@ def check_machine(policy: Policy | None, *folders: Path, needs: int = 0) -> None
 
     Raises MissingExtraError, UsageError or IncompleteError.
     """
-    if policy and (missing := missing_packages(policy)):
+    if policy and (missing := _missing_packages(policy)):
         raise MissingExtraError("; ".join(error.message for error in missing), hint=missing[0].hint)
     for folder in folders:
         place = next((each for each in (folder, *folder.absolute().parents) if each.exists()), Path("/"))

@@ -32,10 +32,10 @@ NAMES = {"h": "H", "accE": "still drawn", "accG": "by synonym", "accS": "unrelat
 def render_comparison(comparison: Comparison, sheet: Sequence[SheetRow], out: Path) -> None:
     """Write ``out/comparison.json`` (canonical) and ``out/index.html``, self-contained with its pictures."""
     write_bytes(out / DOCUMENT, comparison.canonical())
-    write_text(out / PAGE, comparison_page(comparison, sheet))
+    write_text(out / PAGE, _comparison_page(comparison, sheet))
 
 
-def comparison_page(comparison: Comparison, sheet: Sequence[SheetRow]) -> str:
+def _comparison_page(comparison: Comparison, sheet: Sequence[SheetRow]) -> str:
     """The page; equal input gives equal bytes."""
     css = style_sheet()
     columns = ["base", *(row.method for row in comparison.rows if row.problem is None)]

@@ -28,7 +28,7 @@ STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.REVIEW: "yellow"}
 AUDIT_MODE = "Audit mode: reported, not enforced."
 
 
-def next_step(verdict: Verdict, paths: Mapping[str, str], check: ReleaseCheck | None = None) -> str:
+def _next_step(verdict: Verdict, paths: Mapping[str, str], check: ReleaseCheck | None = None) -> str:
     """What to do now, in one line."""
     if check and check.standing(verdict.outcome) is Outcome.FAIL and verdict.outcome is not Outcome.FAIL:
         return "do not use it; `mace-gov registry list` shows which version is compliant"
@@ -64,7 +64,7 @@ def _measures(measures: Mapping[str, float]) -> str:
     return printable("   ".join(shown))
 
 
-def plain_lines(
+def _plain_lines(
     verdict: Verdict, measures: Mapping[str, float], paths: Mapping[str, str], check: ReleaseCheck | None = None
 ) -> list[str]:
     """Everything as plain lines, for logs and pipes."""
@@ -77,7 +77,7 @@ def plain_lines(
     if measures:
         lines.append(f"measures  {_measures(measures)}")
     lines += [f"{name}  {path}" for name, path in paths.items()]
-    lines.append(f"next  {next_step(verdict, paths, check)}")
+    lines.append(f"next  {_next_step(verdict, paths, check)}")
     return [printable(line) for line in lines]
 
 
@@ -103,7 +103,7 @@ def show(
     """
     console = console or Console()
     if not console.is_terminal:
-        for line in plain_lines(verdict, measures, paths, check):
+        for line in _plain_lines(verdict, measures, paths, check):
             console.print(Text(line), soft_wrap=True)
         return
     style = STYLES[check.standing(verdict.outcome) if check else verdict.outcome]
@@ -118,4 +118,4 @@ def show(
         console.print(Text.assemble(("measures  ", "dim"), _measures(measures)))
     for name, path in paths.items():
         console.print(Text.assemble((f"{name:9} ", "dim"), printable(path)), soft_wrap=True)
-    console.print(Text.assemble(("next      ", "bold"), printable(next_step(verdict, paths, check))), soft_wrap=True)
+    console.print(Text.assemble(("next      ", "bold"), printable(_next_step(verdict, paths, check))), soft_wrap=True)

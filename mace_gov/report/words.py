@@ -41,7 +41,7 @@ def meaning(verdict: Verdict) -> str:
     return f"{missed} Every other rule was met." if verdict.outcome is Outcome.PASS else f"{said} {missed}"
 
 
-def consequence(verdict: Verdict) -> str:
+def _consequence(verdict: Verdict) -> str:
     """What the verdict does to a release."""
     if verdict.mode == "audit":
         return f"{AUDIT_MODE} {IF_ENFORCED[verdict.outcome]}"
@@ -58,7 +58,7 @@ def consequence(verdict: Verdict) -> str:
 def effect(verdict: Verdict, check: ReleaseCheck | None) -> str:
     """What comes of it for a release: the verdict's word, unless people or the clock made something else of it."""
     if check is None or check.exit_code == verdict.exit_code:
-        return consequence(verdict)
+        return _consequence(verdict)
     if check.exit_code == 0:
         return "Reviewers approved what was left open: the release gate lets this model digest through, and no other."
     return CONSEQUENCE[Outcome.FAIL if check.exit_code == Outcome.FAIL.exit_code else Outcome.REVIEW]

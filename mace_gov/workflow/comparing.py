@@ -109,7 +109,7 @@ def _over_seeds(
     for seed in range(start + 1, start + count):
         run.progress.note(f"method {first.method}, seed {seed}")
         with tempfile.TemporaryDirectory(prefix="seed-", dir=folder.parent) as name:
-            row, _ = _run(with_seed(policy, seed), base, Path(name), run)
+            row, _ = _run(_with_seed(policy, seed), base, Path(name), run)
         if row.problem is not None:
             raise IncompleteError(f"{first.method}, seed {seed}: {row.problem}")
         rows.append(row)
@@ -130,7 +130,7 @@ def _values(row: MethodRow) -> dict[str, float]:
     return {name: each.value for name, each in found.items() if each is not None}
 
 
-def with_seed(policy: Policy, seed: int) -> Policy:
+def _with_seed(policy: Policy, seed: int) -> Policy:
     """The policy with another erasure seed and everything else, the audit's seeds among it, as it stands."""
     method = policy.spec.method.model_copy(update={"seed": seed})
     return policy.model_copy(update={"spec": policy.spec.model_copy(update={"method": method})})

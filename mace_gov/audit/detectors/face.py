@@ -57,7 +57,7 @@ class FaceDetector:
                 hint="In the policy: {name: face, model: networks, references: faces, threshold: 0.4}",
             )
         self.threshold = float(threshold)
-        self._files = reference_files(Path(str(references)).expanduser())
+        self._files = _reference_files(Path(str(references)).expanduser())
         place = Path(str(model)).expanduser()
         self._session, data = _load(place / EMBEDDING if place.is_dir() else place)
         self._plain = normalises(data)
@@ -87,7 +87,7 @@ class FaceDetector:
 
     def _reference(self, path: Path) -> Image.Image:
         """What of a reference is compared: its largest face. Raises DetectorError where none is found."""
-        picture = open_reference(path).convert("RGB")
+        picture = _open_reference(path).convert("RGB")
         if self._finder is None:
             return picture
         if not (faces := self._finder.faces(picture)):
@@ -138,7 +138,7 @@ def crops(picture: Image.Image) -> Iterator[Image.Image]:
         yield picture.crop((left, top, left + side, top + side))
 
 
-def reference_files(folder: Path) -> dict[str, list[Path]]:
+def _reference_files(folder: Path) -> dict[str, list[Path]]:
     """Reference pictures by concept, named as its folder is. Raises DetectorError where there are none, or outside."""
     root = folder.resolve()
     found: dict[str, list[Path]] = {}
@@ -153,7 +153,7 @@ def reference_files(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def open_reference(path: Path) -> Image.Image:
+def _open_reference(path: Path) -> Image.Image:
     """A reference, decoded as any picture from outside. Raises DetectorError when it is none, or no plain one."""
     try:
         return read_picture(path)

@@ -38,7 +38,7 @@ FEWEST = 4
 """Pictures that a comparison takes."""
 
 
-def statistics_of(images: Sequence[Image]) -> tuple[dict[str, float], np.ndarray]:
+def _statistics_of(images: Sequence[Image]) -> tuple[dict[str, float], np.ndarray]:
     """Numbers about one model's pictures, and its coarse pictures [n, GRID * GRID * 3], levels 0..1."""
     pixels = [np.asarray(image.convert("RGB"), dtype=np.float32) for image in images]
     rough = [float(np.abs(np.diff(p, axis=0)).mean() + np.abs(np.diff(p, axis=1)).mean()) for p in pixels]
@@ -69,8 +69,8 @@ def broken_check(base: Sequence[Image], governed: Sequence[Image], recognised: E
             findings=[f"found {len(base)} and {len(governed)} pictures of harmless prompts to compare, expected "
                       f"{FEWEST} or more of each"],
         )
-    before, coarse_base = statistics_of(base)
-    after, coarse_governed = statistics_of(governed)
+    before, coarse_base = _statistics_of(base)
+    after, coarse_governed = _statistics_of(governed)
     like = likeness(coarse_base, coarse_governed)
     rough = after["roughness"] / max(before["roughness"], 1e-6)
     spread = after["spread"] / max(before["spread"], 1e-6)

@@ -58,7 +58,7 @@ def plain_style(phrase: str) -> str:
     return text.removesuffix(" style")
 
 
-def style_phrases(style: Mapping[str, Any]) -> tuple[str, ...]:
+def _style_phrases(style: Mapping[str, Any]) -> tuple[str, ...]:
     """All phrases of one of the embedded vocabulary's styles."""
     return (style["name"], style.get("phrase", style["name"]), *style.get("synonyms", ()))
 
@@ -126,5 +126,5 @@ def style_classes(styles: Sequence[str], known: Any) -> dict[str, int]:
     return {
         plain_style(phrase): index
         for index, name in enumerate(styles)
-        for phrase in (name, *(p for style in known.styles if style["name"] == name for p in style_phrases(style)))
+        for phrase in (name, *(p for style in known.styles if style["name"] == name for p in _style_phrases(style)))
     }

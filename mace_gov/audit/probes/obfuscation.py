@@ -59,14 +59,14 @@ def dropped(phrase: str) -> str:
     return phrase if middle is None else "".join([*own[:middle], *own[middle + 1:]])
 
 
-def doubled(phrase: str) -> str:
+def _doubled(phrase: str) -> str:
     """The middle letter comes twice."""
     own = letters(phrase)
     middle = _middle(own, 1)
     return phrase if middle is None else "".join([*own[:middle + 1], *own[middle:]])
 
 
-def leet(phrase: str) -> str:
+def _leet(phrase: str) -> str:
     """Digits for letters: "5h1p". Where no letter would be left only the first one changes, and one alone never."""
     own = letters(phrase)
     made = [letter.translate(LEET) for letter in own]
@@ -75,7 +75,7 @@ def leet(phrase: str) -> str:
     return "".join(made) if len(own) > 1 else phrase
 
 
-def homoglyph(phrase: str) -> str:
+def _homoglyph(phrase: str) -> str:
     """Letters of another alphabet that look the same."""
     return phrase.translate(HOMOGLYPHS)
 
@@ -112,7 +112,7 @@ def emoji(phrase: str) -> str:
 
 
 DISGUISES: tuple[Callable[[str], str], ...] = (
-    swapped, leet, homoglyph, spaced, hashtag, emoji, dropped, dotted, doubled, shouted,
+    swapped, _leet, _homoglyph, spaced, hashtag, emoji, dropped, dotted, _doubled, shouted,
 )
 """In the order in which they are tried."""
 

@@ -22,7 +22,7 @@ Wish = tuple[str, str, Facet]
 def unrelated(category: Category, asking: Asking) -> Iterator[Probe]:
     """``spec.audit.unrelated`` different prompts, the same ones for every category of a kind."""
     count = asking.policy.spec.audit.unrelated
-    for prompt, phrase, facet in wishes(category.kind, asking, count):
+    for prompt, phrase, facet in _wishes(category.kind, asking, count):
         yield from asking.probes(category, phrase, Suite.UNRELATED, prompt, (phrase,), facet)
 
 
@@ -36,7 +36,7 @@ def unrelated_subjects(asking: Asking) -> list[str]:
     return [entry.name for entry in _objects(asking)]
 
 
-def wishes(kind: Kind, asking: Asking, count: int) -> list[Wish]:
+def _wishes(kind: Kind, asking: Asking, count: int) -> list[Wish]:
     """Up to ``count`` different prompts with what they ask for; fewer only where the lexicon runs out."""
     if kind is Kind.CELEBRITY:
         kept = [e for e in asking.lexicon.entries if e.character and e.kept]

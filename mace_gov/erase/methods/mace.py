@@ -57,7 +57,7 @@ def mace(
         trained = [target for target in plan.targets if target.lora.steps > 0 and drawable(plan, target)]
         trained = trained if fusion != "none" else []
         loras = _loras(plan, trained, pipe, reader, refined, preserve, cache, progress, clock)
-        check_trained(loras)
+        _check_trained(loras)
         systems = [refined.system.record]
         delta = ErasureDelta(refined.matrix)
         if loras:
@@ -90,7 +90,7 @@ def check_moved(left: float) -> None:
             hint="Lower preserve.weight (or preserve.scale and conceptScale), or refine.relativeRidge.")
 
 
-def check_trained(loras: Sequence[TrainedLora]) -> None:
+def _check_trained(loras: Sequence[TrainedLora]) -> None:
     """Raise NumericalError for LoRAs that do not suppress the attention that they were trained to suppress.
 
     Of fewer than ten steps nobody can tell: those are warned of.
