@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -106,11 +106,6 @@ def new_version(
             with contextlib.suppress(OSError):
                 final.rmdir()
             raise
-
-
-def new_audit(registry: Path, name: str) -> AbstractContextManager[tuple[int, Path]]:
-    """``new_version`` on the shelf of audits of models made elsewhere."""
-    return new_version(registry, name, shelf="audits")
 
 
 def list_versions(registry: Path, *, shelf: Shelf = "versions", name: str | None = None) -> list[VersionEntry]:

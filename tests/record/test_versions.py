@@ -10,7 +10,7 @@ import pytest
 
 from mace_gov.core.errors import IntegrityError, UsageError
 from mace_gov.documents.verdict import Outcome
-from mace_gov.record.versions import by_digest, find, list_versions, new_audit, new_version
+from mace_gov.record.versions import by_digest, find, list_versions, new_version
 from tests import factories
 
 KILLED = """
@@ -122,7 +122,7 @@ def test_listing_finding_and_looking_up_by_digest(tmp_path: Path) -> None:
 
 
 def test_audits_are_a_shelf_of_their_own(tmp_path: Path) -> None:
-    with new_audit(tmp_path, "nsfw") as (number, _):
+    with new_version(tmp_path, "nsfw", shelf="audits") as (number, _):
         assert number == 1
     assert (tmp_path / "audits" / "nsfw" / "1").is_dir()
     assert list_versions(tmp_path) == []
