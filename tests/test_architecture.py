@@ -92,6 +92,22 @@ def test_every_field_of_every_document_has_a_docstring():
     assert not bare
 
 
+def constants(path):
+    """Its constants at module level: name and literal."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id.isupper():
+            yield node.targets[0].id, ast.unparse(node.value)
+
+
+def test_what_the_stages_share_has_one_owner():
+    documents = {path for path in MODULES if path.parent.name == "documents"}
+    owned = {each for path in documents for each in constants(path)}
+    assert len(owned) > 50
+    again = [(path.name, name) for path in set(MODULES) - documents for name, value in constants(path)
+             if (name, value) in owned]
+    assert not again
+
+
 def test_every_error_class_has_an_exit_code_and_a_hint():
     from mace_gov.core import errors
 

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mace_gov.audit.probes.lexicon import SMALL_SIDE
 from mace_gov.audit.scoring import Seat
 from mace_gov.audit.trials import Pair
 from mace_gov.documents.attack import AttackResult
+from mace_gov.documents.detector_info import SMALL_SIDE
 from mace_gov.documents.drawable import never_drawn
 from mace_gov.documents.family_info import untried
 from mace_gov.documents.plan import ModelManifest

@@ -10,11 +10,12 @@ import numpy as np
 from mace_gov.audit.detectors.base import Query
 from mace_gov.audit.detectors.relative import relative_score
 from mace_gov.audit.metrics.intervals import CONFIDENCE, bounds
-from mace_gov.audit.probes.lexicon import SMALL_SIDE, plain_phrase, plain_style, style_classes, subject_classes
+from mace_gov.audit.probes.lexicon import plain_phrase, plain_style, style_classes, subject_classes
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import DetectorError, PolicyError
 from mace_gov.core.lazy import lookup
 from mace_gov.documents.audit import DetectorCard, Estimate
+from mace_gov.documents.detector_info import SMALL_SIDE
 from mace_gov.embedded import JUDGE_DIR, vocabulary
 
 if TYPE_CHECKING:
