@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from mace_gov.documents.base import Phrase, Written, tidied
-from mace_gov.documents.consistency import ridge_problems, segmenter_problems, window_problems
+from mace_gov.documents.consistency import method_problems, ridge_problems, window_problems
 
 Template = Annotated[
     str, StringConstraints(pattern=r"^[^{}]*\{\}[^{}]*$", max_length=200), AfterValidator(tidied)
@@ -198,7 +198,7 @@ class Method(Written):
     """Masks of stage 2 by networks of their own instead of the model's attention."""
 
     @model_validator(mode="after")
-    def _masks_fit(self) -> Self:
-        if found := segmenter_problems(self.to_json()):
-            raise ValueError(found[0])
+    def _agrees(self) -> Self:
+        if found := method_problems(self.to_json()):
+            raise ValueError(found[0][1])
         return self

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from mace_gov.core.errors import PolicyError
 from mace_gov.documents.anchors import ChosenAnchor, doubtful_anchors
+from mace_gov.documents.consistency import asks_published
 from mace_gov.documents.detector_info import SMALL_SIDE
 from mace_gov.documents.drawable import Ban, ban_of, erase_only_rule, forbidden
 from mace_gov.documents.method import Esd, Lora, Method, Ridge
@@ -42,7 +43,7 @@ def make_plan(
     anchors = {concept.id: _anchor(concept, chosen or {}) for _, concept in policy.concepts()}
     method, leading = policy.spec.method, leading_kind(policy)
     info = method_info(method.name)
-    published = method.preset == "paper" or given_in_sums(method)
+    published = bool(asks_published(method.to_json()))  # a scale of sums: the rest is then as published, too
     preset = paper(leading, len(policy.concepts())) if published else DEFAULT[leading]
     loras = PAPER_LORAS if published else {kind: each.lora for kind, each in DEFAULT.items()}
     notes = [
@@ -119,14 +120,6 @@ def leading_kind(policy: Policy) -> Kind:
     return max(counts, key=lambda kind: counts[kind])
 
 
-def given_in_sums(method: Method) -> bool:
-    """Whether a policy gives a scale that multiplies sums, as published: the rest is then as published, too."""
-    kept = method.preserve
-    return any(value is not None for value in (
-        kept.scale, kept.refine_scale, kept.concept_scale, kept.refine_concept_scale, kept.prior_size,
-        kept.namesake_scale))
-
-
 def generation_settings(base: ModelManifest, asked: Sampler | None = None) -> GenerationSettings:
     """How pictures are drawn with a base model: as the policy says, else as published models are.
 
@@ -183,6 +176,8 @@ def _lora(preset: LoraSettings, asked: Lora, *, drawn: bool) -> LoraSettings:
     if "learning_rate" in given or given.get("init", "focal") != "focal":
         # A relative step needs a held at one direction; without one, steps are in the weights' own unit.
         given = {"learning_rate": PAPER_RATE, "step_size": None, **given}
+    elif "step_size" in given:
+        given["learning_rate"] = None
     if not drawn:
         given["steps"] = 0
     return preset.model_copy(update=given)
