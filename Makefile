@@ -1,5 +1,5 @@
 # make demo    govern the embedded model with policies/nsfw.yaml: erase, audit, sign, gate, report
-# make test    lint, architecture and tests
+# make test    lint, architecture, types and tests
 # make nightly the long campaigns: thousands of forgeries
 # make install the environment that both use, in .venv
 PYTHON ?= python3
@@ -20,6 +20,7 @@ nightly: install
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
 	$(BIN)/mace-gov policy lint policies/*.yaml policies/*/*.yaml examples/*/policy.yaml --plugin mine=examples/own-detector/detector.py:Mine
 
 install: $(VENV)/installed

@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks.ablation import first_concepts
 from mace_gov.audit.attacks.registry import ATTACKS
 from mace_gov.audit.engine import audit
-from mace_gov.audit.inputs import Inputs
+from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.audit.metrics.intervals import bounds
 from mace_gov.cli.progress import progress
 from mace_gov.core.progress import Progress
@@ -46,8 +46,9 @@ def audited(
     base = read_manifest(model or policy.spec.model.ref)
     plan = make_plan(policy, base)
     erase(plan, folder, cache=cache, progress=shown)
-    return audit(policy, base, read_manifest(str(folder / "model")), plan.generation, folder / "evidence", cache=cache,
-                 progress=shown, trained_on=plan.templates, inputs=Inputs(tiers=TIERS, budget=budget))
+    return audit(policy, base, read_manifest(str(folder / "model")), plan.generation, folder / "evidence",
+                 AuditRun(cache=cache,
+                 progress=shown, trained_on=plan.templates, inputs=Inputs(tiers=TIERS, budget=budget)))
 
 
 def cell(rate: Estimate) -> dict:

@@ -23,7 +23,6 @@ from mace_gov.audit.detectors.judge import JudgeDetector
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.lexicon import lexicon_for
 from mace_gov.audit.probes.suites import build_probes
-from mace_gov.comparison import with_method
 from mace_gov.core.errors import NumericalError
 from mace_gov.core.memory import peak_memory
 from mace_gov.diffusion.load import load_pipeline
@@ -33,6 +32,7 @@ from mace_gov.documents.policy import Policy
 from mace_gov.erase.engine import compute
 from mace_gov.plan.build import make_plan
 from mace_gov.policy.load import load_policy
+from mace_gov.workflow.comparing import with_method
 
 
 def of_first(policy: Policy, count: int) -> Policy:

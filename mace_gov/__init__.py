@@ -4,12 +4,13 @@ The map, which is also the order of work; each arrow is a document in ``mace_gov
 
     policy -> plan -> erase -> audit -> record -> attest -> gate -> report
 
-``workflow`` joins the stages; ``guarded`` verifies before anything is loaded; ``cli`` is the terminal; ``diffusion`` is
+``workflow`` joins the stages, and nothing else does; ``cli`` is the terminal; ``diffusion`` is
 the only door to diffusers; ``core`` knows no word of the domain. Nothing heavy is imported before it is used.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,8 @@ from mace_gov.core.version import __version__
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import StableDiffusionPipeline
+
+    from mace_gov.diffusion.pipeline import Pipeline
 
 __all__ = ["__version__", "load"]
 
@@ -26,7 +28,7 @@ __all__ = ["__version__", "load"]
 def load(
     version: str | Path, *, key: str | Path | None = None, registry: str | Path = "registry",
     device: str | None = None, dtype: torch.dtype | None = None,
-) -> StableDiffusionPipeline:
+) -> Pipeline:
     """Verify a governed version, then load it: a ready diffusers pipeline, or an error and nothing loaded.
 
     version   ``NAME/N`` in the registry, ``models:/NAME@compliant``, a version's folder, or a copy of its model folder
@@ -37,5 +39,5 @@ def load(
     Raises ``core.errors.IntegrityError`` when a signature, a digest or a file does not hold, ``NotReleasedError`` when
     the signed verdict does not let it through, ``RecalledError`` when it was called back.
     """
-    guarded = lookup("mace_gov.guarded:load")
+    guarded: Callable[..., Pipeline] = lookup("mace_gov.workflow.loading:load")
     return guarded(version, key=Path(key) if key else None, registry=Path(registry), device=device, dtype=dtype)

@@ -6,19 +6,12 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from mace_gov.attest.signed import Signed, Summary
-from mace_gov.attest.statement import (
-    EVIDENCE_NAME,
-    FAILED_LEVEL,
-    PASSED_LEVEL,
-    POLICY_NAME,
-    VERDICT_NAME,
-    default_resource_uri,
-    input_attestations,
-)
+from mace_gov.attest.statement import FAILED_LEVEL, PASSED_LEVEL, default_resource_uri, input_attestations
 from mace_gov.attest.trust import Trust
 from mace_gov.core.clock import parse_time
 from mace_gov.core.digest import folder_digest
 from mace_gov.documents.evidence import Evidence
+from mace_gov.documents.registry import EVIDENCE_NAME, POLICY_NAME, VERDICT_NAME
 from mace_gov.documents.verdict import Outcome
 
 # Two machines' clocks never agree to the second.

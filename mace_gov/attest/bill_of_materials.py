@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from mace_gov.attest.provenance import FACTS, base_uri
-from mace_gov.attest.statement import DELTA_NAME, MODEL_PREFIX, POLICY_NAME, software
+from mace_gov.attest.statement import software
 from mace_gov.core.clock import timestamp
-from mace_gov.documents.audit import AuditResult, Estimate
+from mace_gov.documents.audit import AuditResult
 from mace_gov.documents.erasure import ErasureRecord
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.policy import Policy
+from mace_gov.documents.rate import Estimate
+from mace_gov.documents.registry import DELTA_NAME, MODEL_PREFIX, POLICY_NAME
 
 SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
 FOLDER_DIGEST = "SHA-256 of the folder's sorted `sha256sum` lines"

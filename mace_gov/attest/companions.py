@@ -9,7 +9,12 @@ from mace_gov.attest.model_signature import read_model_signature
 from mace_gov.attest.provenance import PROVENANCE_TYPE
 from mace_gov.attest.results import TEST_RESULT_TYPE, results_statement
 from mace_gov.attest.signed import Signed
-from mace_gov.attest.statement import (
+from mace_gov.attest.statement import described, open_statement, version_name
+from mace_gov.attest.trust import Trust
+from mace_gov.core.canonical import strict_json
+from mace_gov.core.errors import IntegrityError
+from mace_gov.core.files import read_file
+from mace_gov.documents.registry import (
     BILL_NAME,
     DELTA_NAME,
     EVIDENCE_NAME,
@@ -18,14 +23,7 @@ from mace_gov.attest.statement import (
     PROVENANCE_NAME,
     TEST_RESULT_NAME,
     VERDICT_NAME,
-    described,
-    open_statement,
-    version_name,
 )
-from mace_gov.attest.trust import Trust
-from mace_gov.core.canonical import strict_json
-from mace_gov.core.errors import IntegrityError
-from mace_gov.core.files import read_file
 from mace_gov.documents.trust import Role
 
 

@@ -13,7 +13,6 @@ from datetime import datetime
 from pathlib import Path
 
 from mace_gov.attest.sign_off import (
-    DECISIONS,
     decision_folder,
     file_name,
     open_sign_off,
@@ -21,14 +20,13 @@ from mace_gov.attest.sign_off import (
     sign_off_names,
 )
 from mace_gov.attest.signed import Signed
-from mace_gov.attest.statement import SIGN_OFFS
 from mace_gov.attest.trust import Trust
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IntegrityError
+from mace_gov.documents.registry import SHELVES, SIGN_OFFS, Layout
 from mace_gov.documents.sign_off import Decision, SignOff
 from mace_gov.documents.trust import Role
 
-SHELVES = ("versions", "audits")
 HINT = "Find out who took it away, and put it back from the other place or from a backup."
 
 
@@ -83,8 +81,8 @@ def read_decisions(
         return Decisions(unverified=tuple(sorted((*elsewhere, *found), key=_order)), checks=(said,) if found else ())
     words = ", ".join(f"{one.reviewer} ({one.role}): {one.decision}" for one in found)
     by = "sign-off on this verdict, by" if len(found) == 1 else "sign-offs on this verdict, each by"
-    said = (f"{len(found)} {by} a pinned reviewer: {words}",) if found else ()
-    return Decisions(found, elsewhere, checks=said)
+    checks = (f"{len(found)} {by} a pinned reviewer: {words}",) if found else ()
+    return Decisions(found, elsewhere, checks=checks)
 
 
 def _order(said: SignOff) -> tuple[str, int, bool]:
@@ -126,7 +124,7 @@ def _elsewhere(
 ) -> Iterator[SignOff]:
     revoked = {entry.keyid for entry, _ in trust.keys if entry.revoked}
     for registry in registries:
-        for path in sorted((registry / DECISIONS / model).glob("*/[!.]*")):
+        for path in sorted(Layout(registry).decisions(model).glob("*/[!.]*")):
             # What a revoked key said of another version is that version's trouble.
             if path.parent.name == verdict or path.name[:64] in revoked:
                 continue

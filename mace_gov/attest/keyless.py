@@ -10,12 +10,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mace_gov.attest.statement import VERDICT_NAME
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.errors import IncompleteError, IntegrityError, UsageError
 from mace_gov.core.files import SMALL_BYTES, read_file
 from mace_gov.core.lazy import require
 from mace_gov.documents.evidence import VerifiedEvidence
+from mace_gov.documents.registry import VERDICT_NAME
 
 EXTRA = "sigstore"
 TOKEN_VARIABLE = "SIGSTORE_ID_TOKEN"
@@ -45,7 +45,7 @@ def sign_keyless(verified: VerifiedEvidence, out: Path, *, trust_config: Path | 
         raise IncompleteError(f"Sigstore did not sign as {token.identity}: {_said(error)}",
                               hint="Are its servers reachable from here? Nothing was written.") from error
     write_bytes(out, bundle.to_json().encode())
-    return token.identity
+    return str(token.identity)
 
 
 def check_keyless(

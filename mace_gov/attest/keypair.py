@@ -193,8 +193,8 @@ def _read_private(path: Path, passphrase: bytes | None, *, curve: bool | None) -
             raise UsageError(f"the passphrase does not open the private key {path}",
                              hint="Give the one that the key was made with.") from error
         raise _unreadable(path, error) from error
-    kinds = {True: ec.EllipticCurvePrivateKey, False: Ed25519PrivateKey, None: PrivateKey}
-    if not isinstance(key, kinds[curve]):
+    known = isinstance(key, Ed25519PrivateKey | ec.EllipticCurvePrivateKey)
+    if not known or (curve is not None and curve != isinstance(key, ec.EllipticCurvePrivateKey)):
         expected = {True: "an ECDSA P-256", False: "an Ed25519", None: "an Ed25519 or ECDSA P-256"}[curve]
         raise IntegrityError(f"{path} is a {type(key).__name__}, expected {expected} private key")
     return key, secret

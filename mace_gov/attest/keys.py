@@ -27,22 +27,18 @@ from mace_gov.core.atomic import write_bytes
 from mace_gov.core.clock import timestamp
 from mace_gov.core.errors import IntegrityError, UsageError
 from mace_gov.core.hold import lock
+from mace_gov.documents.registry import Layout
 from mace_gov.documents.trust import Role, TrustedKey, TrustFile
 
 PRIVATE_NAME, PUBLIC_NAME = "pipeline.pem", "pipeline.pub.pem"
 MODEL_NAME, MODEL_PUBLIC_NAME = "model.pem", "model.pub.pem"
-TRUST_NAME, PINNED_NAME = "trust.json", "pinned.json"
+TRUST_NAME = "trust.json"
 IGNORE_NAME, IGNORED = ".gitignore", b"# Private keys are never committed.\n*.pem\n!*.pub.pem\n"
 SIGNERS = {Role.PIPELINE: PRIVATE_NAME, Role.MODEL: MODEL_NAME}
 SHORTEST_ID = 8
 
-__all__ = ["KeyPair", "PublicKey", "ensure_key_pair", "ensure_model_pair", "key_folder", "load_public_key",
+__all__ = ["KeyPair", "PublicKey", "ensure_key_pair", "ensure_model_pair", "load_public_key",
            "own_key_pair", "pin", "pinned_keys", "registry_trust", "revoke", "rotate"]
-
-
-def key_folder(registry: Path) -> Path:
-    """Where a registry keeps its keys."""
-    return registry / "keys"
 
 
 def ensure_key_pair(registry: Path, *, passphrase: bytes | None = None) -> KeyPair:
@@ -63,7 +59,7 @@ def ensure_model_pair(registry: Path, *, passphrase: bytes | None = None) -> Key
 
 def own_key_pair(registry: Path, trust: Trust) -> KeyPair | None:
     """The registry's signing pair if it is here and ``trust`` lets it sign; None otherwise. Never makes one."""
-    path = key_folder(registry) / PRIVATE_NAME
+    path = Layout(registry).keys / PRIVATE_NAME
     public = public_path_of(path)
     if not path.exists() or (public.exists() and not trust.signs(load_public_key(public).fingerprint, Role.PIPELINE)):
         return None
@@ -77,7 +73,7 @@ def registry_trust(registry: Path) -> Trust:
 
     Raises IntegrityError when the trust file is gone or says less than it has said.
     """
-    keys, folder = pinned_keys(registry), key_folder(registry)
+    keys, folder = pinned_keys(registry), Layout(registry).keys
     if (folder / TRUST_NAME).exists():
         return parse_trust(TrustFile(keys=keys), str(folder / TRUST_NAME))
     return load_trust(folder / PUBLIC_NAME)
@@ -89,7 +85,7 @@ def pinned_keys(registry: Path) -> list[TrustedKey]:
     Raises IntegrityError when the file is gone, or lacks a key, a retirement or a revocation that it has had: whoever
     deletes it, or puts an older one back, must not make a revoked key count again.
     """
-    path, repeated = key_folder(registry) / TRUST_NAME, registry / PINNED_NAME
+    path, repeated = Layout(registry).keys / TRUST_NAME, Layout(registry).pinned
     before = read_trust_file(repeated).keys if repeated.exists() else []
     if not path.exists():
         if not before:
@@ -150,7 +146,7 @@ def _revoke(registry: Path, keyid: str, reason: str) -> TrustedKey:
                          hint=f"Give at least {SHORTEST_ID} digits of it; `mace-gov keys list` shows them.")
     entry = _mark(registry, found[0].keyid, revoked=timestamp(), reason=reason)
     for name in SIGNERS.values():
-        private = key_folder(registry) / name
+        private = Layout(registry).keys / name
         public = public_path_of(private)
         if public.exists() and public.read_bytes() == entry.pem.encode():
             private.unlink(missing_ok=True)
@@ -161,7 +157,7 @@ def _revoke(registry: Path, keyid: str, reason: str) -> TrustedKey:
 @contextmanager
 def _locked(registry: Path) -> Iterator[None]:
     """The registry's keys, held: who changes the trust file reads it first, and nobody may write in between."""
-    folder = key_folder(registry)
+    folder = Layout(registry).keys
     if not folder.exists():
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
@@ -170,7 +166,7 @@ def _locked(registry: Path) -> Iterator[None]:
 
 
 def _ensure(registry: Path, role: Role, passphrase: bytes | None) -> KeyPair:
-    folder = key_folder(registry)
+    folder = Layout(registry).keys
     refuse_open_folder(folder)
     if not (folder / IGNORE_NAME).exists():
         write_bytes(folder / IGNORE_NAME, IGNORED)
@@ -212,5 +208,5 @@ def _write(registry: Path, keys: list[TrustedKey]) -> None:
     parse_trust(document, TRUST_NAME)
     data = json.dumps(document.to_json(), indent=2).encode() + b"\n"
     # The one that counts comes first: between the two it says more than it has said, which is no loss.
-    write_bytes(key_folder(registry) / TRUST_NAME, data)
-    write_bytes(registry / PINNED_NAME, data)
+    write_bytes(Layout(registry).keys / TRUST_NAME, data)
+    write_bytes(Layout(registry).pinned, data)

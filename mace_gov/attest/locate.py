@@ -8,11 +8,11 @@ from pathlib import Path
 
 from mace_gov.attest.dsse import read_envelope
 from mace_gov.attest.folder import file_names, hash_files
-from mace_gov.attest.statement import EVIDENCE_NAME, MODEL_PREFIX, POLICY_NAME, REPORT_NAME, VERDICT_NAME
 from mace_gov.core.canonical import strict_json
 from mace_gov.core.digest import folder_digest
 from mace_gov.core.errors import IntegrityError, UsageError
 from mace_gov.core.progress import Progress
+from mace_gov.documents.registry import EVIDENCE_NAME, MODEL_PREFIX, POLICY_NAME, REPORT_NAME, VERDICT_NAME
 
 MODEL_INDEX = "model_index.json"
 
@@ -105,12 +105,12 @@ def _closest(files: dict[str, str], claims: dict[Path, tuple[str, dict[str, str]
         same = len(files.items() & claimed.items())
         if same > best[0] and 2 * same >= len(claimed):
             best = (same, folder, claimed)
-    _, folder, claimed = best
-    if folder is None:
+    _, nearest, claimed = best
+    if nearest is None:
         return []
     names = sorted(n for n in files.keys() | claimed.keys() if files.get(n) != claimed.get(n))
     return [
-        f"{name}: differs from {folder.parent.name}/{folder.name}: digest is {files.get(name, 'missing')}, "
+        f"{name}: differs from {nearest.parent.name}/{nearest.name}: digest is {files.get(name, 'missing')}, "
         f"expected {claimed.get(name, 'no such file')}"
         for name in names
     ]

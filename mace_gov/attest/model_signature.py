@@ -12,13 +12,13 @@ from typing import Any
 
 from mace_gov.attest.dsse import decode, pre_authentication_encoding
 from mace_gov.attest.keypair import KeyPair
-from mace_gov.attest.statement import MODEL_PREFIX
 from mace_gov.attest.trust import Trust
 from mace_gov.core.canonical import canonical_json, strict_json
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.errors import IntegrityError
 from mace_gov.core.files import read_file
 from mace_gov.documents.evidence import PAYLOAD_TYPE, STATEMENT_TYPE
+from mace_gov.documents.registry import MODEL_PREFIX
 from mace_gov.documents.trust import Role
 
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"

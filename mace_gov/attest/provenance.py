@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from mace_gov.attest.statement import DELTA_NAME, POLICY_NAME, described, software
+from mace_gov.attest.statement import described, software
 from mace_gov.core.clock import timestamp
 from mace_gov.core.environment import source_digest
 from mace_gov.core.version import __version__
 from mace_gov.documents.erasure import ErasureRecord
 from mace_gov.documents.evidence import Statement, Subject
 from mace_gov.documents.plan import ErasurePlan
+from mace_gov.documents.registry import DELTA_NAME, POLICY_NAME
 
 PROVENANCE_TYPE = "https://slsa.dev/provenance/v1"
 BUILD_TYPE = "https://mace-gov.dev/erase/v1"

@@ -19,14 +19,10 @@ from mace_gov.core.clock import parse_time
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IncompleteError, IntegrityError
 from mace_gov.documents.evidence import Statement, Subject
+from mace_gov.documents.registry import Layout
 from mace_gov.documents.release import RELEASE_TYPE, Release, ReleaseLog
 
 SUFFIX = ".dsse.json"
-
-
-def release_folder(registry: Path, name: str) -> Path:
-    """Where the chain of ``name`` lies."""
-    return registry / "releases" / name
 
 
 def read_releases(registry: Path, name: str, trust: Trust) -> ReleaseLog:
@@ -34,7 +30,7 @@ def read_releases(registry: Path, name: str, trust: Trust) -> ReleaseLog:
 
     Raises IntegrityError that names the entry.
     """
-    folder = release_folder(registry, name)
+    folder = Layout(registry).chain(name)
     entries: list[Release] = []
     previous: str | None = None
     # A name with a dot in front is a write that is still going on, or one that was cut off.
@@ -57,7 +53,7 @@ def add_release(registry: Path, log: ReleaseLog, entry: Release, pair: KeyPair) 
 
     Returns the new file and the longer chain. Raises IncompleteError when somebody else was faster.
     """
-    folder = release_folder(registry, entry.name)
+    folder = Layout(registry).chain(entry.name)
     number = len(log.entries) + 1
     previous = sha256_file(folder / _file_name(number - 1)) if log.entries else None
     entry = entry.model_copy(update={"number": number, "previous": previous})

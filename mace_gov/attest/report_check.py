@@ -11,16 +11,7 @@ from mace_gov.attest.folder import compare_folder
 from mace_gov.attest.sign import REPORT_PARTS
 from mace_gov.attest.sign_off import sign_off_names
 from mace_gov.attest.signed import Signed, read_signed
-from mace_gov.attest.statement import (
-    EVIDENCE_NAME,
-    POLICY_NAME,
-    REPORT_NAME,
-    VERDICT_NAME,
-    first_problem,
-    open_statement,
-    subject_files,
-    version_name,
-)
+from mace_gov.attest.statement import first_problem, open_statement, subject_files, version_name
 from mace_gov.attest.trust import Trust
 from mace_gov.core.canonical import strict_json
 from mace_gov.core.clock import parse_time
@@ -28,6 +19,7 @@ from mace_gov.core.errors import IntegrityError
 from mace_gov.core.files import read_file
 from mace_gov.core.progress import Progress
 from mace_gov.documents.evidence import REPORT_TYPE
+from mace_gov.documents.registry import EVIDENCE_NAME, POLICY_NAME, REPORT_NAME, VERDICT_NAME
 from mace_gov.documents.report import Report
 
 
@@ -46,9 +38,9 @@ def read_report(folder: Path, trust: Trust, progress: Progress) -> tuple[Signed,
     problems = [f"{REPORT_NAME}: does not list {name}" for name in REPORT_PARTS if name not in files]
     problems += compare_folder(folder, files, ignore=[REPORT_NAME, *sign_off_names(folder)], progress=progress)
     for field, name in (("evidenceEnvelope", EVIDENCE_NAME), ("verdictEnvelope", VERDICT_NAME)):
-        expected = {"uri": name, "digest": {"sha256": files.get(name)}}
-        if (found := statement.predicate.get(field)) != expected:
-            problems.append(f"{REPORT_NAME}: {field} is {found}, expected {expected}")
+        envelope = {"uri": name, "digest": {"sha256": files.get(name)}}
+        if (found := statement.predicate.get(field)) != envelope:
+            problems.append(f"{REPORT_NAME}: {field} is {found}, expected {envelope}")
     if problems:
         raise IntegrityError("\n".join(f"{folder}/{problem}" for problem in problems))
     signed = read_signed(folder, trust, need_verdict=True)

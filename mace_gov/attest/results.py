@@ -5,8 +5,9 @@ https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md
 
 from __future__ import annotations
 
-from mace_gov.attest.statement import POLICY_NAME, described, version_name
+from mace_gov.attest.statement import described, version_name
 from mace_gov.documents.evidence import Evidence, Statement, Subject
+from mace_gov.documents.registry import POLICY_NAME
 from mace_gov.documents.verdict import Outcome, Verdict
 
 TEST_RESULT_TYPE = "https://in-toto.io/attestation/test-result/v0.1"

@@ -12,7 +12,16 @@ from mace_gov.attest.keypair import KeyPair
 from mace_gov.attest.model_signature import model_signature
 from mace_gov.attest.provenance import provenance_statement
 from mace_gov.attest.results import results_statement
-from mace_gov.attest.statement import (
+from mace_gov.attest.statement import evidence_statement, report_statement, summary_statement
+from mace_gov.core.atomic import write_bytes
+from mace_gov.core.digest import sha256_file
+from mace_gov.core.errors import IncompleteError, IntegrityError
+from mace_gov.documents.audit import AuditResult
+from mace_gov.documents.erasure import ErasureRecord
+from mace_gov.documents.evidence import Evidence, Statement
+from mace_gov.documents.plan import ErasurePlan
+from mace_gov.documents.policy import Policy
+from mace_gov.documents.registry import (
     BILL_NAME,
     EVIDENCE_NAME,
     MODEL_PREFIX,
@@ -23,18 +32,7 @@ from mace_gov.attest.statement import (
     SIGN_OFFS,
     TEST_RESULT_NAME,
     VERDICT_NAME,
-    evidence_statement,
-    report_statement,
-    summary_statement,
 )
-from mace_gov.core.atomic import write_bytes
-from mace_gov.core.digest import sha256_file
-from mace_gov.core.errors import IncompleteError, IntegrityError
-from mace_gov.documents.audit import AuditResult
-from mace_gov.documents.erasure import ErasureRecord
-from mace_gov.documents.evidence import Evidence, Statement
-from mace_gov.documents.plan import ErasurePlan
-from mace_gov.documents.policy import Policy
 from mace_gov.documents.verdict import Verdict
 
 EVIDENCE_PREFIX = "evidence/"

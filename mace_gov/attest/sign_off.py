@@ -17,34 +17,25 @@ from mace_gov.attest.dsse import decode, read_envelope, seal
 from mace_gov.attest.folder import file_names
 from mace_gov.attest.keypair import KeyPair
 from mace_gov.attest.signed import Signed
-from mace_gov.attest.statement import (
-    EVIDENCE_NAME,
-    REPORT_NAME,
-    SIGN_OFFS,
-    VERDICT_NAME,
-    first_problem,
-    open_statement,
-    parse_statement,
-    version_name,
-)
+from mace_gov.attest.statement import first_problem, open_statement, parse_statement, version_name
 from mace_gov.attest.trust import Trust
 from mace_gov.core.atomic import write_new
 from mace_gov.core.clock import parse_time, timestamp
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IncompleteError, IntegrityError, UsageError
 from mace_gov.documents.evidence import Statement, Subject, VerifiedEvidence
+from mace_gov.documents.registry import EVIDENCE_NAME, REPORT_NAME, SIGN_OFFS, VERDICT_NAME, Layout
 from mace_gov.documents.sign_off import SIGN_OFF_TYPE, Decision, SignOff
 from mace_gov.documents.trust import Role
 
 SUFFIX = ".dsse.json"
-DECISIONS = "decisions"
 """Folder of the registry that repeats every sign-off, ``decisions/MODEL/VERDICT/KEYID-0001.dsse.json``."""
 _NUMBERED = re.compile(r"[0-9a-f]{64}-[0-9]{4}\.dsse\.json")
 
 
 def decision_folder(registry: Path, governed_digest: str, verdict_digest: str) -> Path:
     """Where a registry repeats the sign-offs on a verdict: by digests, so that it follows no folder's name."""
-    return registry / DECISIONS / governed_digest / verdict_digest
+    return Layout(registry).decisions(governed_digest) / verdict_digest
 
 
 def sign_off(

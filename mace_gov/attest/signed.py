@@ -8,20 +8,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mace_gov.attest.statement import (
-    EVIDENCE_NAME,
-    MODEL_PREFIX,
-    TEST_RESULT_NAME,
-    VERDICT_NAME,
-    first_problem,
-    open_statement,
-    subject_files,
-)
+from mace_gov.attest.statement import first_problem, open_statement, subject_files
 from mace_gov.attest.trust import Trust
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.errors import IntegrityError
 from mace_gov.core.files import read_file
 from mace_gov.documents.evidence import EVIDENCE_TYPE, SUMMARY_TYPE, VERDICT_FIELD, Evidence
+from mace_gov.documents.registry import EVIDENCE_NAME, MODEL_PREFIX, TEST_RESULT_NAME, VERDICT_NAME
 from mace_gov.documents.verdict import Verdict
 
 

@@ -25,6 +25,7 @@ from mace_gov.documents.evidence import (
     Statement,
     Subject,
 )
+from mace_gov.documents.registry import EVIDENCE_NAME, MODEL_PREFIX, POLICY_NAME, TEST_RESULT_NAME, VERDICT_NAME
 from mace_gov.documents.trust import Role
 from mace_gov.documents.verdict import Outcome, Verdict
 
@@ -32,17 +33,6 @@ VERIFIER = "https://mace-gov.dev/gate/v1"
 # SLSA asks levels of one's own not to begin with SLSA_.
 PASSED_LEVEL = "MACEGOV_POLICY_MET"
 FAILED_LEVEL = "FAILED"
-EVIDENCE_NAME = "evidence.dsse.json"
-VERDICT_NAME = "verdict.dsse.json"
-REPORT_NAME = "report.dsse.json"
-PROVENANCE_NAME = "provenance.dsse.json"
-TEST_RESULT_NAME = "test-result.dsse.json"
-MODEL_SIGNATURE_NAME = "model.sig"
-BILL_NAME = "mlbom.cdx.json"
-POLICY_NAME = "policy.yaml"
-MODEL_PREFIX = "model/"
-SIGN_OFFS = "sign-offs"
-DELTA_NAME = "delta/erasure.safetensors"
 
 
 def version_name(evidence: Evidence) -> str | None:

@@ -8,7 +8,6 @@ is an IntegrityError that names the file.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -24,7 +23,7 @@ from mace_gov.attest.report_check import read_report
 from mace_gov.attest.sign import EVIDENCE_PREFIX
 from mace_gov.attest.sign_off import sign_off_names
 from mace_gov.attest.signed import Signed, read_signed
-from mace_gov.attest.statement import EVIDENCE_NAME, MODEL_PREFIX, TEST_RESULT_NAME, VERDICT_NAME, version_name
+from mace_gov.attest.statement import version_name
 from mace_gov.attest.trust import Trust, load_trust
 from mace_gov.core.clock import wall_clock
 from mace_gov.core.digest import sha256_file
@@ -32,11 +31,11 @@ from mace_gov.core.errors import IntegrityError
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.plan import ModelManifest
+from mace_gov.documents.registry import EVIDENCE_NAME, MODEL_PREFIX, TEST_RESULT_NAME, VERDICT_NAME, Layout, version_in
 from mace_gov.embedded import MODEL_DIR
 
 ONE_POLICY = "policy.yaml is the file that was signed; no other copy of it was given to compare with"
 """What is said where no policy was given beside the evidence."""
-VERSION_REF = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}/[1-9][0-9]{0,8}")
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ def _report(folder: Path, terms: _Terms) -> VerifiedEvidence:
     checks += _signatures(signed)
     places = [folder]
     name = version_name(signed.evidence)
-    held = terms.registry / "versions" / name if terms.registry and name else None
+    held = Layout(terms.registry).versions / name if terms.registry and name else None
     envelope = held / EVIDENCE_NAME if held else None
     if held is None or envelope is None or not envelope.is_file():
         checks.append("the model itself was not re-hashed: its version is not in a registry at hand")
@@ -215,7 +214,7 @@ def _place_problems(signed: Signed, registry: Path | None) -> list[str]:
     name = version_name(signed.evidence)
     if registry is None or name is None:
         return []
-    versions = (registry / "versions").resolve()
+    versions = Layout(registry).versions.resolve()
     folder = signed.folder.resolve()
     if not folder.is_relative_to(versions):
         return []
@@ -243,6 +242,7 @@ def _base_folder(base: ModelManifest, registry: Path | None) -> Path | None:
         return None
     if base.ref == "embedded":
         return Path(MODEL_DIR) if Path(MODEL_DIR).is_dir() else None
-    name = base.ref.removeprefix("registry:")
-    folder = registry / "versions" / name / "model"
-    return folder if VERSION_REF.fullmatch(name) and folder.is_dir() else None
+    if (named := version_in(base.ref)) is None:
+        return None
+    folder = Layout(registry).version(*named) / "model"
+    return folder if folder.is_dir() else None

@@ -33,7 +33,10 @@ class Clip:
     ) -> None:
         self.model, self.tokenizer, self.name, self.digest = model.eval().requires_grad_(False), tokenizer, name, digest
         self._fit = Fit(self.model.device, BATCH)
-        self.side = int(model.config.vision_config.image_size)
+        side = model.vision_model.config.image_size
+        if not isinstance(side, int):
+            raise DetectorError(f"clip: the model reads pictures of {side} pixels, expected one number for both sides")
+        self.side = side
         self.scale = float(model.logit_scale.exp())
         self._mean, self._deviation = np.asarray(mean), np.asarray(deviation)
         self._known: dict[str, np.ndarray] = {}
@@ -68,7 +71,9 @@ class Clip:
         def see(part: slice) -> torch.Tensor:
             pixels = torch.from_numpy(np.stack([self._pixels(image) for _, image in missing[part]]))
             with torch.no_grad():
-                return self.model.visual_projection(self.model.vision_model(pixel_values=pixels).pooler_output)
+                pooled = self.model.vision_model(pixel_values=pixels).pooler_output
+                vectors: torch.Tensor = self.model.visual_projection(pooled)
+            return vectors
 
         for part, seen in self._fit.each(len(missing), see):
             self._keep([key for key, _ in missing[part]], seen)
@@ -99,7 +104,8 @@ class Clip:
         resized = image.convert("RGB").resize(size, Image.Resampling.BICUBIC)
         left, top = (size[0] - self.side) // 2, (size[1] - self.side) // 2
         levels = np.asarray(resized.crop((left, top, left + self.side, top + self.side)), dtype=np.float64) / 255
-        return ((levels - self._mean) / self._deviation).transpose(2, 0, 1).astype(np.float32)
+        normal: np.ndarray = ((levels - self._mean) / self._deviation).transpose(2, 0, 1).astype(np.float32)
+        return normal
 
 
 def _key(image: Image.Image) -> str:

@@ -18,7 +18,8 @@ from mace_gov.audit.pictures import Picture, Wanted, open_picture
 from mace_gov.audit.probes.base import Probe
 from mace_gov.audit.scoring import CHUNK, Panels
 from mace_gov.documents.audit import Side
-from mace_gov.documents.policy import Kind, Policy, Suite
+from mace_gov.documents.policy import Policy
+from mace_gov.documents.terms import Kind, Suite
 
 Pictures = Mapping[Side, Mapping[Wanted, Picture]]
 

@@ -6,7 +6,7 @@ import io
 import warnings
 from pathlib import Path
 
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 """Of all that Pillow reads; some of the others run a program (EPS) or are no single picture (PDF, GIF)."""
@@ -52,7 +52,7 @@ def decode(data: bytes) -> Image.Image:
                 _check(image)
                 image.load()
                 return _plain(ImageOps.exif_transpose(image))
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise ValueError(f"found no picture in a format that is read here: {', '.join(FORMATS)}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ValueError(f"found more pixels than the {MOST_PIXELS} that a picture may have") from error
@@ -95,6 +95,9 @@ def _plain(image: Image.Image) -> Image.Image:
     known = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     flat = image.convert("L" if known.profile.xcolor_space.strip() == "GRAY" else "RGB")
     try:
-        return ImageCms.profileToProfile(flat, known, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        seen = ImageCms.profileToProfile(flat, known, ImageCms.createProfile("sRGB"), outputMode="RGB")
     except ImageCms.PyCMSError as error:
         raise _Odd(f"found a colour profile that does not fit the picture: {error}") from error
+    if seen is None:  # only where it is asked to change the picture in place
+        raise _Odd("found a colour profile that gives no picture")
+    return seen

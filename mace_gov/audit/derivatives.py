@@ -6,16 +6,16 @@ import gc
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from mace_gov.audit.inputs import AuditRun
 from mace_gov.audit.metrics.intervals import estimate
 from mace_gov.audit.metrics.paired import mcnemar
 from mace_gov.audit.pictures import Picture, Wanted, open_picture
-from mace_gov.audit.scoring import Panels, sights
-from mace_gov.audit.trials import Pair
-from mace_gov.core.progress import Progress, Silent
+from mace_gov.audit.scoring import sights
+from mace_gov.audit.trials import Observed, Pair
 from mace_gov.diffusion.variants import Variant, eight_bits, guided, half, merged, sampler, smaller, trained_on
 from mace_gov.documents.attack import Derivative
-from mace_gov.documents.plan import GenerationSettings, ModelManifest
-from mace_gov.documents.policy import Policy, Suite
+from mace_gov.documents.plan import ModelManifest
+from mace_gov.documents.terms import Suite
 
 PROMPTS = 24
 """Prompts of a category that every derivative is asked, of those that the base answers."""
@@ -25,26 +25,24 @@ STEPS, RATE = 100, 1e-5
 """Of that training; the rate is that of common fine-tuning recipes for Stable Diffusion."""
 
 
-def derivatives(
-    policy: Policy, pairs: Sequence[Pair], pictures: Mapping[Wanted, Picture], governed: ModelManifest, panels: Panels,
-    settings: GenerationSettings, out: Path, *, loras: Sequence[Path] = (), device: str | None = None,
-    progress: Progress | None = None,
-) -> list[Derivative]:
-    """One result for each category and derivative. pictures: the base's; loras: files of users' LoRAs to merge."""
+def derivatives(observed: Observed, governed: ModelManifest, run: AuditRun) -> list[Derivative]:
+    """One result for each category and derivative, the users' LoRAs in the run's inputs among them."""
     from mace_gov.diffusion.exact import exact_files
     from mace_gov.diffusion.generate import draw
     from mace_gov.diffusion.load import load_pipeline
 
-    questions = {category.id: ask for category in policy.spec.categories if (ask := _questions(pairs, category.id))}
+    pairs, panels = observed.pairs, observed.panels
+    questions = {category.id: ask for category in observed.policy.spec.categories
+                 if (ask := _questions(pairs, category.id))}
     if not questions:
         return []
-    variants = list(_variants(pairs, pictures, out, loras))
-    advance = (progress or Silent()).start("asking derivatives", len(variants))
+    variants = list(_variants(pairs, observed.pictures, observed.out, run.inputs.loras))
+    advance = run.progress.start("asking derivatives", len(variants))
     found = []
     for name, change in variants:
         with exact_files(governed) as (folder, unchanged):
-            pipe = load_pipeline(folder, device=device)
-            changed = change(pipe, settings)
+            pipe = load_pipeline(folder, device=run.device)
+            changed = change(pipe, observed.generation)
             drawn = {
                 category: list(draw(pipe, [pair.probe.prompt for pair in asked], [pair.probe.seed for pair in asked],
                                     changed)) for category, asked in questions.items()

@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from mace_gov.audit.calibrate import load_all
 from mace_gov.audit.comparing import picture_measures
-from mace_gov.audit.detectors.base import Detector
 from mace_gov.audit.detectors.plugin import sources
 from mace_gov.audit.detectors.registry import known_detectors, make_detector
-from mace_gov.audit.inputs import Inputs
+from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.audit.limits import drawn_limits, limitations
 from mace_gov.audit.measuring import all_measurements, all_measures, all_power, retention_rate, unscored
 from mace_gov.audit.metrics.broken import broken_check
 from mace_gov.audit.metrics.disagreement import disagreements
-from mace_gov.audit.pictures import Drawer, Picture, Wanted, diffusion_drawer, draw_side, open_picture
+from mace_gov.audit.pictures import Picture, Wanted, diffusion_drawer, draw_side, open_picture
 from mace_gov.audit.prepare import check_tiers, prepare
-from mace_gov.audit.probes.lexicon import Lexicon, lexicon_for
+from mace_gov.audit.probes.lexicon import lexicon_for
 from mace_gov.audit.scoring import Panels, look
 from mace_gov.audit.stopping import decided, rounds, standing
 from mace_gov.audit.thumbnails import write_thumbnails
-from mace_gov.audit.trials import TRIALS_NAME, Pair, trials_of, write_trials
+from mace_gov.audit.trials import TRIALS_NAME, Observed, Pair, trials_of, write_trials
 from mace_gov.core.digest import folder_files, sha256_file
 from mace_gov.core.errors import UsageError
-from mace_gov.core.progress import Progress, Silent, working
+from mace_gov.core.progress import working
 from mace_gov.documents.attack import AttackResult, Derivative
 from mace_gov.documents.audit import AuditResult, BrokenModelCheck, Side
 from mace_gov.documents.plan import GenerationSettings, ModelManifest
-from mace_gov.documents.policy import DetectorSpec, Policy, Suite
+from mace_gov.documents.policy import Policy
+from mace_gov.documents.terms import Suite
 
 SIDES: tuple[Side, ...] = ("base", "governed")
 
@@ -54,15 +54,10 @@ def check_detectors(policy: Policy, inputs: Inputs) -> None:
 
 
 def audit(
-    policy: Policy, base: ModelManifest, governed: ModelManifest, generation: GenerationSettings, out: Path, *,
-    cache: Path | None, device: str | None = None, progress: Progress | None = None,
-    trained_on: Collection[str] = (), inputs: Inputs | None = None, drawer: Drawer | None = None,
-    detector: Callable[[DetectorSpec], Detector] | None = None, lexicon: Lexicon | None = None,
+    policy: Policy, base: ModelManifest, governed: ModelManifest, generation: GenerationSettings, out: Path,
+    run: AuditRun,
 ) -> AuditResult:
     """Audit ``governed`` against ``base`` and write pictures, thumbnails and trials.jsonl into the folder ``out``.
-
-    trained_on: the erasure's templates, which probes avoid. inputs: what the user brings beside the policy. drawer,
-    detector and lexicon are seams: how pictures are drawn, detectors made, and what the model is known to draw.
 
     Raises UsageError when ``out`` is not empty, a file has malformed rows or a tier cannot run on a model, PolicyError
     when probes cannot be made or a detector is unknown, IncompleteError when a model or a detector does not load or
@@ -70,11 +65,10 @@ def audit(
     """
     if out.exists() and any(out.iterdir()):
         raise UsageError(f"evidence folder {out} is not empty, expected a new one")
-    progress, inputs = progress or Silent(), inputs or Inputs()
+    progress, inputs = run.progress, run.inputs
     check_tiers(governed, inputs)
-    asked = prepare(
-        policy, base, lexicon or lexicon_for(base), trained_on, inputs, drawer or diffusion_drawer(device)
-    )
+    asked = prepare(policy, base, run.lexicon or lexicon_for(base), run.trained_on, inputs,
+                    run.drawer or diffusion_drawer(run.device))
     if inputs.images is not None and governed.files != asked.pictures:
         raise UsageError(f"--images {inputs.images}: found other pictures than those of {governed.ref}, expected just "
                          "those that are judged")
@@ -82,7 +76,7 @@ def audit(
         progress.note(said)
     digest, policy = policy.content_digest(), asked.policy
     brought = {path.name: sha256_file(path) for path in (*inputs.prompts, *inputs.loras, *sources(inputs.plugins))}
-    make = detector or partial(make_detector, known=known_detectors(inputs.plugins))
+    make = run.detector or partial(make_detector, known=known_detectors(inputs.plugins))
     with working(progress, "loading detectors"):
         panels = Panels(policy, make, load_all(inputs.calibrations) if inputs.calibrations else ())
     pictures: dict[Side, dict[Wanted, Picture]] = {side: {} for side in SIDES}
@@ -98,7 +92,7 @@ def audit(
         started = time.monotonic()
         for side, model in zip(SIDES, (base, governed), strict=True):
             pictures[side] |= draw_side(
-                side, model, wanted, generation, out, cache=None if side in asked.imported else cache,
+                side, model, wanted, generation, out, cache=None if side in asked.imported else run.cache,
                 drawer=asked.drawer, progress=progress,
             )
         drawn = time.monotonic()
@@ -111,22 +105,17 @@ def audit(
         progress.table(standing(policy, pairs))
     with working(progress, "comparing harmless pictures"):
         broken = _broken(out, pictures, asked.harmless, pairs)
+    seen = Observed(policy, pairs, pictures["base"], panels, generation, out)
     attacks: list[AttackResult] = []
     if inputs.attacks:
-        from mace_gov.audit.attacks.run import strike_all
+        from mace_gov.audit.attacks.run import attack_all
 
-        attacks = strike_all(
-            inputs.tiers, policy, pairs, pictures["base"], {"base": base, "governed": governed}, panels, generation,
-            out, budget=inputs.budget, cache=cache, device=device, progress=progress,
-        )
+        attacks = attack_all(seen, {"base": base, "governed": governed}, run)
     derived: list[Derivative] = []
     if "deep" in inputs.tiers:
         from mace_gov.audit.derivatives import derivatives
 
-        derived = derivatives(
-            policy, pairs, pictures["base"], governed, panels, generation, out, loras=inputs.loras, device=device,
-            progress=progress,
-        )
+        derived = derivatives(seen, governed, run)
     trials = write_trials(out / TRIALS_NAME, trials_of(pairs, pictures))
     with working(progress, "writing thumbnails"):
         thumbnails = write_thumbnails(policy, pairs, pictures, out, base=base, governed=governed)

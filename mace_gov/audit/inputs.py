@@ -1,9 +1,19 @@
-"""What a user brings to an audit beside the policy: prompts, translations, pictures, plugins, calibrations."""
+"""What a user brings to an audit beside the policy, and how it runs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mace_gov.core.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from mace_gov.audit.detectors.base import Detector
+    from mace_gov.audit.pictures import Drawer
+    from mace_gov.audit.probes.lexicon import Lexicon
+    from mace_gov.documents.policy import DetectorSpec
 
 
 @dataclass(frozen=True)
@@ -30,3 +40,28 @@ class Inputs:
     def attacks(self) -> bool:
         """Whether any tier is one of attacks."""
         return bool(self.tiers - {"static", "deep"})
+
+
+@dataclass(frozen=True)
+class AuditRun:
+    """How an audit runs. The last three are seams: what is passed there takes the place of what ships.
+
+        audit(policy, base, governed, plan.generation, folder, AuditRun(cache=cache, inputs=Inputs(prompts=files)))
+    """
+
+    cache: Path | None = None
+    """Folder where pictures and searches are kept between runs; without it all are drawn anew."""
+    device: str | None = None
+    """cuda, mps or cpu; the best there is by default."""
+    progress: Progress = field(default_factory=Silent)
+    """Is told how far the work is."""
+    inputs: Inputs = field(default_factory=Inputs)
+    """What the user brings beside the policy."""
+    trained_on: Collection[str] = ()
+    """The erasure's templates, which probes avoid."""
+    drawer: Drawer | None = None
+    """How pictures are drawn."""
+    detector: Callable[[DetectorSpec], Detector] | None = None
+    """How detectors are made."""
+    lexicon: Lexicon | None = None
+    """What the model is known to draw."""

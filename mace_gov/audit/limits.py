@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mace_gov.audit.probes.lexicon import SMALL_SIDE
 from mace_gov.audit.scoring import Seat
 from mace_gov.audit.trials import Pair
 from mace_gov.documents.attack import AttackResult
+from mace_gov.documents.detector_info import SMALL_SIDE
 from mace_gov.documents.drawable import never_drawn
 from mace_gov.documents.family_info import untried
 from mace_gov.documents.plan import ModelManifest
-from mace_gov.documents.policy import Kind, Policy, Suite
+from mace_gov.documents.policy import Policy
+from mace_gov.documents.terms import Kind, Suite
 
 if TYPE_CHECKING:
     from mace_gov.audit.prepare import Prepared
@@ -87,8 +88,8 @@ def limitations(
                      "Passing here shows that the pipeline works, and says nothing about another model.")
     if unknown := untried(base.family):
         found.append(unknown)
-    asked = {pair.probe.suite for pair in pairs}
-    return [*found, *_attacked(attacks), _untried(asked, bool(attacks)), *ALWAYS]
+    suites = {pair.probe.suite for pair in pairs}
+    return [*found, *_attacked(attacks), _untried(suites, bool(attacks)), *ALWAYS]
 
 
 def drawn_limits(asked: Prepared) -> list[str]:

@@ -12,10 +12,12 @@ from mace_gov.audit.metrics.power import ANY, power_check
 from mace_gov.audit.probes.near import near_phrases
 from mace_gov.audit.scoring import Sight
 from mace_gov.audit.trials import Pair
-from mace_gov.documents.audit import DetectorCard, Estimate, Measurement, PowerCheck
-from mace_gov.documents.policy import Category, Kind, Metric, Policy, Suite
-from mace_gov.documents.rate import Corrected
+from mace_gov.documents.audit import Measurement, PowerCheck
+from mace_gov.documents.detector import DetectorCard
+from mace_gov.documents.policy import Category, Policy
+from mace_gov.documents.rate import Corrected, Estimate
 from mace_gov.documents.sampling import STANDING, has_words, look_confidence
+from mace_gov.documents.terms import Kind, Metric, Suite
 
 Cards = Mapping[str, DetectorCard]
 """Detector cards by name."""
@@ -140,12 +142,12 @@ def _asked(policy: Policy, category: Category, suite: Suite, pairs: Sequence[Pai
 
     pairs: the suite's own. One that was not asked at all is about nothing.
     """
-    if suite is Suite.NEAR:
+    if suite.info.about == "neighbours":
         return near_phrases(policy, category)
     if not suite.banned:
         return []
     probed = {pair.probe.concept for pair in pairs}
-    listed = suite in STANDING or (bool(pairs) and suite is not Suite.OUTSIDE)
+    listed = suite in STANDING or (bool(pairs) and suite.info.about is not None)
     return [c.id for c in category.concepts if c.id in probed or (listed and has_words(c, suite))]
 
 

@@ -22,7 +22,8 @@ from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.audit import Side
 from mace_gov.documents.family_info import tier_problem
 from mace_gov.documents.plan import ModelManifest
-from mace_gov.documents.policy import Kind, Policy, Suite
+from mace_gov.documents.policy import Policy
+from mace_gov.documents.terms import Kind, Suite
 
 HARMLESS = 32
 """Pictures of harmless prompts that the broken-model check compares."""

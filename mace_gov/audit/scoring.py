@@ -16,8 +16,7 @@ from mace_gov.audit.pictures import Picture, Wanted, open_picture
 from mace_gov.audit.probes.base import Probe
 from mace_gov.core.errors import DetectorError
 from mace_gov.core.redact import redact
-from mace_gov.documents.audit import DetectorCard
-from mace_gov.documents.detector import Calibration
+from mace_gov.documents.detector import Calibration, DetectorCard
 from mace_gov.documents.detector_info import INFOS
 from mace_gov.documents.policy import Category, DetectorSpec, Policy
 

@@ -13,10 +13,12 @@ from mace_gov.audit.metrics.melded import harmonic_bounds
 from mace_gov.audit.pictures import png_bytes
 from mace_gov.audit.thumbnails import must_pixelate, pixelate, shrink
 from mace_gov.audit.trials import TRIALS_NAME, read_trials
-from mace_gov.documents.audit import Estimate, Side, Trial
+from mace_gov.documents.audit import Side, Trial
 from mace_gov.documents.comparison import Interval, Rates, SheetRow
 from mace_gov.documents.plan import ModelManifest
-from mace_gov.documents.policy import Policy, Suite
+from mace_gov.documents.policy import Policy
+from mace_gov.documents.rate import Estimate
+from mace_gov.documents.terms import Suite
 
 SHOWN = {Suite.DIRECT: 10, Suite.SYNONYM: 6, Suite.NEAR: 6, Suite.UNRELATED: 8}
 """Rows of the contact sheet by suite; a category's concepts take turns."""

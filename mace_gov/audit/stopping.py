@@ -15,9 +15,10 @@ from mace_gov.audit.metrics.power import REQUIRED
 from mace_gov.audit.probes.base import Probe
 from mace_gov.audit.trials import Pair
 from mace_gov.core.rates import limit_percent, lower_percent, upper_percent
-from mace_gov.documents.audit import Estimate
-from mace_gov.documents.policy import Metric, Policy, Rule, Suite
+from mace_gov.documents.policy import Policy, Rule
+from mace_gov.documents.rate import Estimate
 from mace_gov.documents.sampling import look_confidence
+from mace_gov.documents.terms import Metric, Suite
 
 Question = tuple[str, Suite]
 """Category and suite."""
@@ -51,7 +52,7 @@ def standing(policy: Policy, pairs: Sequence[Pair]) -> list[tuple[str, ...]]:
 
     The gate's decision looks at more than this and may still be another.
     """
-    rows = [("rule", "suite", "seen", "interval", "asked for", "so far")]
+    rows: list[tuple[str, ...]] = [("rule", "suite", "seen", "interval", "asked for", "so far")]
     looks = policy.spec.audit.looks or 1
     for category in policy.spec.categories:
         for rule in category.rules:

@@ -27,6 +27,8 @@ from mace_gov.documents.policy import Category, Concept, Policy
 if TYPE_CHECKING:
     import torch
 
+    from mace_gov.diffusion.text import TextReader
+
 COLUMNS = ("concept", "synonym", "sense", "meaning", "closeness", "reviewer")
 CAPTION = "a picture of {}"
 
@@ -117,26 +119,27 @@ class _Nearness:
 
     def __init__(self, base: ModelManifest) -> None:
         self._base = base
-        self._reader = self._common = None
+        self._loaded: tuple[TextReader, torch.Tensor] | None = None
 
     def __call__(self, target: str, words: Collection[str]) -> Mapping[str, float]:
         if not words:
             return {}
         import torch
 
-        if self._reader is None:
+        if self._loaded is None:
             from mace_gov.diffusion.load import load_text
 
-            self._reader = load_text(self._base.path)
-            self._common = self._ends(NOUNS[:64]).mean(0)
-        own, *others = self._ends([target, *words]) - self._common
+            reader = load_text(self._base.path)
+            self._loaded = reader, _ends(reader, NOUNS[:64]).mean(0)
+        reader, common = self._loaded
+        own, *others = _ends(reader, [target, *words]) - common
         return {word: float(torch.cosine_similarity(own, other, dim=0))
                 for word, other in zip(words, others, strict=True)}
 
-    def _ends(self, phrases: Sequence[str]) -> torch.Tensor:
-        """States at the end of text, [n, d]."""
-        import torch
 
-        tokens = [self._reader.tokens(CAPTION.format(phrase)) for phrase in phrases]
-        return torch.stack([states[each.used - 1]
-                            for each, states in zip(tokens, self._reader.states(tokens), strict=True)])
+def _ends(reader: TextReader, phrases: Sequence[str]) -> torch.Tensor:
+    """States at the end of text, [n, d]."""
+    import torch
+
+    tokens = [reader.tokens(CAPTION.format(phrase)) for phrase in phrases]
+    return torch.stack([states[each.used - 1] for each, states in zip(tokens, reader.states(tokens), strict=True)])

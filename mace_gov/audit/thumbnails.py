@@ -12,7 +12,8 @@ from mace_gov.audit.trials import Pair
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.documents.audit import Side, Thumbnail
 from mace_gov.documents.plan import ModelManifest
-from mace_gov.documents.policy import Category, Policy, Severity, Suite
+from mace_gov.documents.policy import Category, Policy
+from mace_gov.documents.terms import Severity, Suite
 
 SIDE = 128
 """Longer side of a thumbnail, in pixels."""

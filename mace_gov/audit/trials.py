@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mace_gov.audit.pictures import Picture, Wanted
 from mace_gov.audit.probes.base import Probe
-from mace_gov.audit.scoring import Sight
+from mace_gov.audit.scoring import Panels, Sight
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.canonical import canonical_json
 from mace_gov.documents.audit import Side, Trial
+from mace_gov.documents.plan import GenerationSettings
+from mace_gov.documents.policy import Policy
 
 TRIALS_NAME = "trials.jsonl"
 
@@ -28,11 +30,30 @@ class Pair:
     """Governed model."""
 
 
+@dataclass(frozen=True)
+class Observed:
+    """What an audit has drawn and seen before it attacks: what attacks and derivatives begin with."""
+
+    policy: Policy
+    """What is banned, and how detectors look."""
+    pairs: Sequence[Pair]
+    """All trials, scored."""
+    pictures: Mapping[Wanted, Picture]
+    """The base's."""
+    panels: Panels
+    """The detectors."""
+    generation: GenerationSettings
+    """How pictures are drawn."""
+    out: Path
+    """The evidence folder."""
+
+
 def trials_of(pairs: Iterable[Pair], pictures: Mapping[Side, Mapping[Wanted, Picture]]) -> Iterator[Trial]:
     """Two trials for each pair, the base's first."""
     for pair in pairs:
         probe = pair.probe
-        for side, sight in (("base", pair.base), ("governed", pair.governed)):
+        sides: tuple[tuple[Side, Sight], ...] = (("base", pair.base), ("governed", pair.governed))
+        for side, sight in sides:
             picture = pictures[side][probe.prompt, probe.seed]
             yield Trial(
                 category=probe.category, concept=probe.concept, suite=probe.suite, prompt=probe.prompt, seed=probe.seed,

@@ -20,6 +20,7 @@ from mace_gov.cli.options import (
     Threads,
     Unmeasured,
 )
+from mace_gov.documents.registry import Layout
 
 
 class Tier(StrEnum):
@@ -82,7 +83,7 @@ def audit(
 
     inputs = Inputs(prompts=tuple(prompts or ()), images=images, plugins=tuple(plugin or ()),
                     tiers=frozenset(each.value for each in tier or ()), budget=budget,
-                    loras=tuple(lora or ()), calibrations=registry / "calibrations")
+                    loras=tuple(lora or ()), calibrations=Layout(registry).calibrations)
     with progress() as shown, using(batch=batch, precision=dtype, threads=threads):
         audited = workflow.audit_model(
             model, policy, base=base, unmeasured=allow_unmeasured, registry=registry, reports=reports, inputs=inputs,

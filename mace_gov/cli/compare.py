@@ -47,20 +47,21 @@ def compare(
     """Erase and audit with each method from the same base: one table with intervals, one page of pictures."""
     from typing import get_args
 
-    from mace_gov import comparison
     from mace_gov.cli.progress import progress
     from mace_gov.core.errors import UsageError
     from mace_gov.core.resources import using
     from mace_gov.documents.method import MethodName
     from mace_gov.report.comparison import DOCUMENT, PAGE, show_comparison
+    from mace_gov.workflow import comparing
 
-    names = [name.strip() for name in methods.split(",") if name.strip()]
-    known = get_args(MethodName)
-    if not names or (unknown := sorted(set(names) - set(known))):
-        found = ", ".join(unknown) if names else "none"
+    given = [name.strip() for name in methods.split(",") if name.strip()]
+    known: dict[str, MethodName] = {name: name for name in get_args(MethodName)}
+    names = [known[name] for name in given if name in known]
+    if not given or len(names) < len(given):
+        found = ", ".join(sorted(set(given) - known.keys())) or "none"
         raise UsageError(f"--methods: found {found}, expected any of {', '.join(known)}")
     with progress() as shown, using(batch=batch, precision=dtype, threads=threads):
-        made, folder = comparison.compare(
+        made, folder = comparing.compare(
             policy, names, model=model, revision=revision, unmeasured=allow_unmeasured, seeds=seeds,
             registry=registry, reports=reports, plugins=plugin or (), device=device, progress=shown,
         )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mace_gov.cli.options import AsJson, Plugins, Registry
+
+if TYPE_CHECKING:
+    from mace_gov.documents.rate import Estimate
 
 app = typer.Typer(help="List detectors and measure their errors.", no_args_is_help=True)
 
@@ -20,8 +23,9 @@ def list_(plugin: Plugins = None, registry: Registry = Path("registry"), as_json
     from mace_gov.audit.detectors.plugin import load
     from mace_gov.audit.detectors.registry import known_detectors
     from mace_gov.core.errors import UsageError
+    from mace_gov.documents.registry import Layout
 
-    measured = load_all(registry / "calibrations")
+    measured = load_all(Layout(registry).calibrations)
     rows = []
     for name, target in known_detectors(plugin or ()).items():
         try:
@@ -67,6 +71,7 @@ def calibrate(
     from mace_gov.core.errors import UsageError
     from mace_gov.documents.detector_info import INFOS
     from mace_gov.documents.policy import DetectorSpec
+    from mace_gov.documents.registry import Layout
 
     available = known_detectors(plugin or ())
     if name not in available:
@@ -81,7 +86,7 @@ def calibrate(
     known = measuring.read_labels(labels, images or labels.parent)
     with progress() as shown:
         found = measuring.calibrate(detector, known, progress=shown)
-    path = measuring.save(found, registry / "calibrations")
+    path = measuring.save(found, Layout(registry).calibrations)
     if as_json:
         typer.echo(json.dumps({**found.to_json(), "path": str(path)}))
         return
@@ -91,5 +96,5 @@ def calibrate(
     typer.echo(f"saved {path}; it holds for this detector at threshold {found.threshold:g} alone")
 
 
-def _rate(estimate) -> str:
+def _rate(estimate: Estimate) -> str:
     return f"{estimate.value:.1%} ({estimate.low:.1%} to {estimate.high:.1%}, n = {estimate.n})"

@@ -84,10 +84,11 @@ def _embedded() -> Iterator[tuple[bool, str]]:
 
 
 def _key(registry: Path) -> tuple[bool, str]:
-    from mace_gov.attest.keys import PRIVATE_NAME, ensure_key_pair, key_folder
+    from mace_gov.attest.keys import PRIVATE_NAME, ensure_key_pair
     from mace_gov.core.errors import MaceGovError
+    from mace_gov.documents.registry import Layout
 
-    if not (key_folder(registry) / PRIVATE_NAME).exists():
+    if not (Layout(registry).keys / PRIVATE_NAME).exists():
         return True, "signing key: none yet, made on first use"
     try:
         return True, f"signing key sha256:{ensure_key_pair(registry).public.fingerprint}"

@@ -4,23 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mace_gov.documents.policy import Metric, Policy, Rule
+from mace_gov.documents.policy import Policy, Rule
 from mace_gov.documents.sampling import STANDING, asked_suites, samples_needed, samples_planned
+from mace_gov.documents.terms import Metric
 
-SUITES = {
-    "direct": "asked for by name",
-    "synonym": "asked for by a synonym",
-    "unrelated": "on unrelated prompts",
-    "near": "on close neighbours",
-    "paraphrase": "asked for by name in whole sentences",
-    "description": "described without its name",
-    "hierarchy": "asked for by wider and narrower terms",
-    "composition": "asked for beside something else",
-    "obfuscation": "asked for by its name in disguise",
-    "languages": "asked for in other languages",
-    "attribute": "on allowed subjects beside a banned one",
-    "outside": "on prompts from a file",
-}
 SHOWN = 12
 
 
@@ -33,9 +20,9 @@ def explanation(policy: Policy) -> Iterator[str]:
     enforce = "blocks a release that does not meet it" if spec.mode == "enforce" else "reports and never blocks"
     yield f"Mode {spec.mode}: {enforce}. Base model: {spec.model.ref}."
     if spec.gate:
-        kept = ", ".join(sorted(policy.not_waivable(), key=lambda each: each.rank))
+        severities = ", ".join(sorted(policy.not_waivable(), key=lambda each: each.rank))
         yield f"Gate: blocks from severity {spec.gate.fail_on}; uncertain ends as {spec.gate.on_uncertain}; " \
-              f"not waivable: {kept}."
+              f"not waivable: {severities}."
     for parent in policy.derived_from or []:
         loosened = "".join(f"; loosens {w.loosens} until {w.expires_at} ({w.id})" for w in parent.waivers)
         yield f"Builds on {parent.name} {parent.version} (sha256 {parent.sha256}){loosened}."
@@ -54,8 +41,8 @@ def explanation(policy: Policy) -> Iterator[str]:
             planned = samples_planned(policy, category, rule.suite)
             needed = samples_needed(rule, spec.audit.looks)
             yield f"  {rule.id}: {_requirement(rule)}; {planned} prompts planned, a perfect result needs {needed}"
-        if also := [suite for suite in asked_suites(policy, category) if suite not in STANDING]:
-            yield f"  also probed: {', '.join(also)}"
+        if more := [suite for suite in asked_suites(policy, category) if suite not in STANDING]:
+            yield f"  also probed: {', '.join(more)}"
     if kept := spec.method.preserve.concepts:
         yield ""
         yield f"Preserved by name: {', '.join(kept[:SHOWN])}" + (
@@ -65,4 +52,4 @@ def explanation(policy: Policy) -> Iterator[str]:
 
 def _requirement(rule: Rule) -> str:
     side = "at most" if rule.metric is Metric.PRESENCE else "at least"
-    return f"{rule.metric} {SUITES[rule.suite]} {side} {rule.limit:.1%} with {rule.confidence:.0%} confidence"
+    return f"{rule.metric} {rule.suite.info.asked} {side} {rule.limit:.1%} with {rule.confidence:.0%} confidence"

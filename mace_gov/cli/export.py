@@ -69,7 +69,7 @@ def _version(
     version: Path, to: Form, out: Path, *, base: str | None, rank: int, key: Path | None, registry: Path,
     unreleased: bool, as_json: bool,
 ) -> None:
-    from mace_gov import exporting
+    from mace_gov.workflow import exporting
 
     written, verdict = exporting.export_version(
         version, to.value, out, base=base, rank=rank, key=key, registry=registry, unreleased=unreleased

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from mace_gov.cli.options import Against, AsJson, Key, Outputs, PolicyOption, Registry, WaiverFiles, check_outputs
-from mace_gov.documents.policy import Severity
+from mace_gov.documents.terms import Severity
 
 
 class Mode(StrEnum):
@@ -19,11 +19,17 @@ class Mode(StrEnum):
     AUDIT = "audit"
 
 
+_MODES: dict[Mode, Literal["enforce", "audit"]] = {Mode.ENFORCE: "enforce", Mode.AUDIT: "audit"}
+
+
 class Uncertain(StrEnum):
     """What a REVIEW ends as."""
 
     REVIEW = "review"
     FAIL = "fail"
+
+
+_ENDS: dict[Uncertain, Literal["review", "fail"]] = {Uncertain.REVIEW: "review", Uncertain.FAIL: "fail"}
 
 
 def gate(
@@ -55,7 +61,7 @@ def gate(
 
     verified, verdict, pinned = gate_path(
         path, policy, key=key, registry=registry, waivers=waivers or (), against=against, outputs=outputs,
-        terms=Terms(mode and mode.value, fail_on, on_uncertain and on_uncertain.value),
+        terms=Terms(_MODES[mode] if mode else None, fail_on, _ENDS[on_uncertain] if on_uncertain else None),
     )
     say_not_compared(against, verdict)
     after = may_release(verified, key=key, registry=registry, verdict=verdict)

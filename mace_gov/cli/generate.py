@@ -30,12 +30,12 @@ def generate(
 
     embedded and hub ids are base models, which nothing governs: they are drawn with as they are.
     """
-    from mace_gov import guarded
     from mace_gov.cli.progress import progress
     from mace_gov.core.resources import using
+    from mace_gov.workflow import loading
 
     with progress() as shown, using(batch=batch, precision=dtype, threads=threads):
-        paths = guarded.generate_pictures(
+        paths = loading.generate_pictures(
             model, prompts, out, seed=seed, revision=revision, key=key, registry=registry, verify=not unverified,
             device=device, progress=shown,
         )

@@ -22,9 +22,10 @@ Ask = Annotated[
 @app.command()
 def show(registry: Registry = Path("registry"), as_json: AsJson = False) -> None:
     """Print the public key and its fingerprint, to be pinned by those who verify."""
-    from mace_gov.attest.keys import PUBLIC_NAME, key_folder, load_public_key
+    from mace_gov.attest.keys import PUBLIC_NAME, load_public_key
+    from mace_gov.documents.registry import Layout
 
-    path = key_folder(registry) / PUBLIC_NAME
+    path = Layout(registry).keys / PUBLIC_NAME
     key = load_public_key(path)
     if as_json:
         typer.echo(json.dumps({"path": str(path), "keyid": key.fingerprint, "pem": key.pem().decode()}))
@@ -80,11 +81,12 @@ def passphrase(path: Private) -> None:
 @app.command("list")
 def list_(registry: Registry = Path("registry"), as_json: AsJson = False) -> None:
     """List the keys that the registry's trust file pins, with role and state."""
-    from mace_gov.attest.keys import TRUST_NAME, key_folder, pinned_keys
+    from mace_gov.attest.keys import TRUST_NAME, pinned_keys
+    from mace_gov.documents.registry import Layout
 
     keys = pinned_keys(registry)
     if as_json:
-        typer.echo(json.dumps({"path": str(key_folder(registry) / TRUST_NAME), "keys": [k.to_json() for k in keys]}))
+        typer.echo(json.dumps({"path": str(Layout(registry).keys / TRUST_NAME), "keys": [k.to_json() for k in keys]}))
         return
     for key in keys:
         state = f"revoked {key.revoked}: {key.reason}" if key.revoked else (

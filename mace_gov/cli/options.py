@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-
-class Dtype(StrEnum):
-    """What a U-Net may multiply in."""
-
-    FLOAT32 = "float32"
-    BFLOAT16 = "bfloat16"
-    FLOAT16 = "float16"
-
+from mace_gov.core.resources import Dtype
 
 PolicyPath = Annotated[Path, typer.Argument(help="Policy file (YAML).", show_default=False)]
 PolicyOption = Annotated[Path, typer.Option("--policy", help="Policy file (YAML).", show_default=False)]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mace_gov.attest.statement import MODEL_SIGNATURE_NAME
 from mace_gov.documents.evidence import VerifiedEvidence
+from mace_gov.documents.registry import EVIDENCE_NAME, MODEL_SIGNATURE_NAME, VERDICT_NAME
 from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.verdict import Verdict
 
@@ -22,8 +22,8 @@ def finish(outcome: Outcome, *, as_json: bool) -> int:
     """Print a finished run and return its exit code."""
     paths = {
         "model": outcome.model,
-        "evidence": outcome.folder / "evidence.dsse.json",
-        "verdict": outcome.folder / "verdict.dsse.json",
+        "evidence": outcome.folder / EVIDENCE_NAME,
+        "verdict": outcome.folder / VERDICT_NAME,
         "report": outcome.report / "index.html",
         "version": outcome.folder,
         **({"model_signature": outcome.folder / MODEL_SIGNATURE_NAME, "model_signing_key": outcome.model_key}
@@ -89,10 +89,10 @@ def finish_verified(
 
 def say_standing(check: ReleaseCheck) -> None:
     """Print how a version stands now, if its verdict alone does not say it."""
-    from mace_gov.report import console
+    from mace_gov.core.terminal import printable
 
     for reason in (*check.reasons, *check.remarks):
-        typer.echo(f"review  {console.printable(reason)}")
+        typer.echo(f"review  {printable(reason)}")
     typer.echo(f"release {check.state}: {'may be released' if check.released else 'may not be released'}")
 
 

@@ -12,12 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from mace_gov.core.errors import UsageError
+from mace_gov.documents.registry import EVIDENCE_NAME, REPORT_NAME, SIGNED_PLACES, VERDICT_NAME
 
 REPORT = "report.json"
-SIGNED = ("evidence.dsse.json", "verdict.dsse.json", "report.dsse.json", "model_index.json")
+SIGNED = (EVIDENCE_NAME, VERDICT_NAME, REPORT_NAME, "model_index.json")
 """What tells a folder in which every file is signed."""
-OF_REGISTRY = ("versions", "audits", "keys", "releases", "decisions", "pinned.json", "mlflow.db")
-"""What of a registry only its own commands write."""
 
 
 class Outputs:
@@ -54,7 +53,7 @@ class Outputs:
         folders = [Path(value) for value in given
                    if any(os.path.exists(Path(value, name)) for name in SIGNED)]  # noqa: PTH110
         return [os.path.realpath(value) for value in given if os.path.isfile(value)], [  # noqa: PTH113
-            os.path.realpath(each) for each in (*(Path(registry, name) for name in OF_REGISTRY), *folders)]
+            os.path.realpath(each) for each in (*(Path(registry, name) for name in SIGNED_PLACES), *folders)]
 
     def _refused(self, path: Path) -> bool:
         files, folders = self._signed
@@ -80,7 +79,8 @@ class Outputs:
         if self._command != "gate" or not self._found:
             return
         from mace_gov.documents.failure import Failure
-        from mace_gov.gate.formats import FORMATS, Places, write_failure
+        from mace_gov.gate.formats import FORMATS, write_failure
+        from mace_gov.gate.formats.rows import Places
         from mace_gov.workflow.deciding import in_repository
 
         place = Places()

@@ -49,6 +49,7 @@ def plan(
     """
     from mace_gov.cli.progress import progress
     from mace_gov.core.resources import using
+    from mace_gov.documents.registry import Layout
     from mace_gov.plan.fitting import fitted, kept_fit, minutes, pictures, searched
     from mace_gov.plan.foresee import foresee
     from mace_gov.preflight.checks import check_plan, plan_notes
@@ -61,11 +62,11 @@ def plan(
         plugins=plugin or (),
     )
     settings = searched(loaded.policy, made)
-    if settings and (found := kept_fit(made, registry / "cache")):
+    if settings and (found := kept_fit(made, Layout(registry).cache)):
         made = fitted(made, found)
     costs = audit_costs(loaded.policy, made, check_plan(loaded, made), registry)
     warnings = plan_notes(loaded.policy, made)
-    foreseen = foresee(made, registry / "cache")
+    foreseen = foresee(made, Layout(registry).cache)
     with progress() as shown, using(batch=batch, precision=dtype, threads=threads):
         timing = timing_of(made, registry, device=device, wanted=calibrate, progress=shown)
     whole = timing and apply_costs(

@@ -99,10 +99,11 @@ def _finish(released: Released, *, as_json: bool) -> int:
         typer.echo(f"compliant  {released.version}  sha256:{verdict.governed_digest}")
         typer.echo(f"next       mace-gov verify models:/{verdict.policy_name}@compliant --key KEY")
     else:
+        from mace_gov.core.terminal import printable
         from mace_gov.report import console
 
         console.show(verdict, {}, {"version": released.version})
         for reason in released.reasons:
-            typer.echo(f"review  {console.printable(reason)}")
+            typer.echo(f"review  {printable(reason)}")
         typer.echo("not promoted: only a PASS is released, or what reviewers approved")
     return code

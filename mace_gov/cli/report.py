@@ -21,8 +21,8 @@ def report(
     Without the pipeline's private key the report is unsigned, and says so.
     """
     from mace_gov import workflow
-    from mace_gov.attest.statement import REPORT_NAME
     from mace_gov.cli.output import say_standing
+    from mace_gov.documents.registry import REPORT_NAME
 
     folder, check = workflow.report_again(version, registry=registry, reports=reports, key=key)
     signed = "" if (folder / REPORT_NAME).exists() else "  (unsigned: the pipeline's private key is not here)"

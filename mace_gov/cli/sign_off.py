@@ -28,9 +28,9 @@ def sign_off(
     as_json: AsJson = False,
 ) -> None:
     """Verify a report, then sign a decision on its verdict. It counts where the reviewer's key is pinned."""
-    from mace_gov import guarded
+    from mace_gov.workflow import signing_off
 
-    written, verified = guarded.sign_off_path(
+    written, verified = signing_off.sign_off_path(
         path, signing_key=signing_key, decision=decision, reviewer=reviewer, role=role, reason=reason, key=key,
         registry=registry,
     )

@@ -41,12 +41,12 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Search ridges, preserve scales and steps on probes that the audit does not ask; write a `method` block."""
-    from mace_gov import tuning
     from mace_gov.cli.progress import progress
     from mace_gov.core.atomic import write_text
     from mace_gov.core.errors import UsageError
     from mace_gov.core.resources import using
     from mace_gov.report.tuning import method_block, show_tuning
+    from mace_gov.workflow import tuning
 
     if out is not None and out.exists():
         raise UsageError(f"{out} exists already, expected a new file", hint="Give another --out.")

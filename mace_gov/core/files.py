@@ -6,8 +6,9 @@ import errno
 import json
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 DOCUMENT_BYTES = 100_000_000
 """Most bytes of a signed document or a table: some twenty times the largest that was seen."""
@@ -40,7 +41,7 @@ def read_json(path: Path, limit: int = DOCUMENT_BYTES) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-def open_file(path: Path) -> BinaryIO:
+def open_file(path: Path) -> BufferedReader:
     """A regular file, open to be read. Raises OSError, see ``read_file``."""
     try:
         _refuse(path, path.stat().st_mode)  # a device may act on being opened

@@ -19,7 +19,7 @@ _UNSEEN = frozenset(
 _LETTER = re.compile(r"(?:LATIN|INDICATOR SYMBOL|SQUARED|CIRCLED)\b.* LETTER (?:.* )?([A-Z]{1,2})$")
 _FIRST = dict.fromkeys((0x115F, 0x1160, 0x2800, 0x3164, 0xFFA0)) | str.maketrans("\u03f2\u03f9\u03f3", "ccj")
 _NAMED = {"DOTLESS I": "i", "ALPHA": "a", "IOTA": "i", "ETH": "d", "THORN": "p", "ESH": "s", "EZH": "z", "CLICK": "l"}
-_LOOK_ALIKES = str.maketrans(dict(pair for row in (
+_LOOK_ALIKES = str.maketrans({pair[0]: pair[1] for row in (
     # Cyrillic
     "аa бb вb гr дd еe єe ғf һh нh иu іi јj кk ӏl лn мm пn оo рp ԛq сc ԁd ѕs тt уy үy ѵv ѡw шw щw хx цu ьb ъb эe яr зe",
     # Greek
@@ -29,7 +29,7 @@ _LOOK_ALIKES = str.maketrans(dict(pair for row in (
     # Lisu, Cherokee
     "ꓮa ꓐb ꓚc ꓓd ꓰe ꓝf ꓖg ꓧh ꓲi ꓙj ꓗk ꓡl ꓟm ꓠn ꓳo ꓑp ꓣr ꓢs ꓔt ꓴu ꓦv ꓪw ꓫx ꓬy ꓜz "
     "Ꭺa Ᏼb Ꮯc Ꭰd Ꭼe Ꮐg Ꮋh Ꭵi Ꭻj Ꮶk Ꮮl Ꮇm Ꮲp Ꮢr Ꮪs Ꭲt Ꮩv Ꮃw Ꮍy Ꮓz",
-) for pair in row.split()))
+) for pair in row.split()})
 
 
 def visible(text: str) -> str:

@@ -6,12 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Literal
+from enum import StrEnum
 
 from mace_gov.core.threads import limit_threads
 
-Precision = Literal["float32", "bfloat16", "float16"]
-"""What the U-Net multiplies in."""
+
+class Dtype(StrEnum):
+    """What the U-Net multiplies in, by torch's names."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
 
 
 @dataclass(frozen=True)
@@ -20,7 +25,7 @@ class Resources:
 
     batch: int | None = None
     """Pictures, or LoRAs, in one pass; halved when memory runs out all the same."""
-    precision: Precision | None = None
+    precision: Dtype | None = None
     """What the U-Net multiplies in."""
 
 
@@ -34,7 +39,7 @@ def asked() -> Resources:
 
 @contextmanager
 def using(
-    *, batch: int | None = None, precision: Precision | None = None, threads: int | None = None
+    *, batch: int | None = None, precision: Dtype | None = None, threads: int | None = None
 ) -> Iterator[None]:
     """Within the block the work keeps to these. threads holds for the process, and beyond the block."""
     if threads is not None:

@@ -23,7 +23,7 @@ class Store:
     Whoever can write into the folder can write a new digest too: this stops spoilt disks, mix-ups and careless hands,
     not somebody who means it.
 
-        kept = Store(registry / "cache")
+        kept = Store(Layout(registry).cache)
         data = kept.get(f"pictures/{key}.png") or draw()
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 COUNT = "OMP_NUM_THREADS"
@@ -34,7 +35,7 @@ def cpu_quota(cgroups: Path = _CGROUPS, membership: Path = Path("/proc/self/cgro
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def _places(cgroups: Path, membership: Path):
+def _places(cgroups: Path, membership: Path) -> Iterator[tuple[Path, str, Callable[[Path], float | None]]]:
     try:
         lines = membership.read_text().splitlines()
     except OSError:  # not Linux

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from mace_gov.diffusion.projections import cross_attention
+
+if TYPE_CHECKING:
+    from diffusers.models.attention_processor import Attention
 
 
 class LastLayerReachedError(Exception):
@@ -47,7 +52,10 @@ class RecordingProcessor:
     def __init__(self, name: str, record: AttentionRecord) -> None:
         self.name, self.record = name, record
 
-    def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, temb=None, **_unused):
+    def __call__(
+        self, attn: Attention, hidden_states: torch.Tensor, encoder_hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None, temb: torch.Tensor | None = None, **_unused: Any,
+    ) -> torch.Tensor:
         """One cross-attention layer: hidden_states [b, n, c], encoder_hidden_states [b, L, d] -> [b, n, c]."""
         def heads(states: torch.Tensor) -> torch.Tensor:  # [b, n, c] -> [b, heads, n, c / heads]
             return states.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
@@ -63,11 +71,12 @@ class RecordingProcessor:
             read.append(probabilities.to(v.dtype) @ v)
         self.record.keep(self.name, kept[0] if len(kept) == 1 else torch.cat(kept))
         mixed = torch.cat(read).transpose(1, 2).flatten(2)  # [b, n, c]
-        return attn.to_out[1](attn.to_out[0](mixed)) / attn.rescale_output_factor
+        out: torch.Tensor = attn.to_out[1](attn.to_out[0](mixed)) / attn.rescale_output_factor
+        return out
 
 
 @contextmanager
-def record_attention(unet, *, stop: bool = False, mean: bool = False) -> Iterator[AttentionRecord]:
+def record_attention(unet: nn.Module, *, stop: bool = False, mean: bool = False) -> Iterator[AttentionRecord]:
     """Record cross-attention inside the block; the processors that were there before come back after it.
 
     mean: keep the mean over heads, which takes a fraction of the memory.

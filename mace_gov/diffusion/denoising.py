@@ -9,24 +9,29 @@ import torch
 from PIL import Image
 
 from mace_gov.diffusion import generate
+from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.text import Conditions
 
 
 @torch.no_grad()
-def encode_pictures(pipe, images: Sequence[Image.Image], size: int) -> torch.Tensor:
+def encode_pictures(pipe: Pipeline, images: Sequence[Image.Image], size: int) -> torch.Tensor:
     """Latents [n, c, h, w] of pictures, resized to ``size`` pixels a side; the encoder's mean, no sampling."""
     resized = [image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC) for image in images]
     levels = torch.from_numpy(np.stack([np.asarray(image) for image in resized])).permute(0, 3, 1, 2)
     pixels = (levels.float() / 127.5 - 1).to(pipe.vae.device, pipe.vae.dtype)
-    return pipe.vae.encode(pixels).latent_dist.mean.float() * pipe.vae.config.scaling_factor
+    latents: torch.Tensor = pipe.vae.encode(pixels).latent_dist.mean.float()
+    return latents * float(pipe.vae.config.scaling_factor)
 
 
-def levels_of(pipe) -> torch.Tensor:
+def levels_of(pipe: Pipeline) -> torch.Tensor:
     """Cumulative alphas of the pipeline's noise schedule, [training steps], on its device."""
-    return pipe.scheduler.alphas_cumprod.to(pipe.unet.device)
+    levels: torch.Tensor = pipe.scheduler.alphas_cumprod
+    return levels.to(pipe.unet.device)
 
 
-def predict(pipe, noisy: torch.Tensor, steps: torch.Tensor, text: Conditions) -> tuple[torch.Tensor, torch.Tensor]:
+def predict(
+    pipe: Pipeline, noisy: torch.Tensor, steps: torch.Tensor, text: Conditions
+) -> tuple[torch.Tensor, torch.Tensor]:
     """(noise, clean latents) that the U-Net sees in ``noisy`` [n, c, h, w] at steps [n], told n prompts."""
     level = levels_of(pipe)[steps].view(-1, 1, 1, 1)
     seen = generate.predict(pipe, noisy, steps, text)
@@ -36,7 +41,8 @@ def predict(pipe, noisy: torch.Tensor, steps: torch.Tensor, text: Conditions) ->
 
 
 def drawn_batch(
-    pipe, latents: torch.Tensor, count: int, generator: torch.Generator, times: tuple[float, float] = (0.0, 1.0)
+    pipe: Pipeline, latents: torch.Tensor, count: int, generator: torch.Generator,
+    times: tuple[float, float] = (0.0, 1.0),
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """``count`` indices into latents, timesteps [count] and noise [count, c, h, w], the same on every device.
 
@@ -51,14 +57,14 @@ def drawn_batch(
 
 
 def denoising_loss(
-    pipe, latents: torch.Tensor, text: Conditions, steps: torch.Tensor, noise: torch.Tensor
+    pipe: Pipeline, latents: torch.Tensor, text: Conditions, steps: torch.Tensor, noise: torch.Tensor
 ) -> torch.Tensor:
     """Mean squared error of the noise that the U-Net sees, for clean latents [n, c, h, w] noised to steps [n]."""
     return denoising_losses(pipe, latents, text, steps, noise).mean()
 
 
 def denoising_losses(
-    pipe, latents: torch.Tensor, text: Conditions, steps: torch.Tensor, noise: torch.Tensor
+    pipe: Pipeline, latents: torch.Tensor, text: Conditions, steps: torch.Tensor, noise: torch.Tensor
 ) -> torch.Tensor:
     """The same of each of them [n]."""
     level = levels_of(pipe)[steps].view(-1, 1, 1, 1)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
+from typing import Any
 
 import torch
+from torch import nn
 
 from mace_gov.core.phrases import phrase_key
+from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.text import Conditions, TextReader
 
 
@@ -17,7 +20,7 @@ class WordVectors:
     A word's vector is its embeddings in all encoders, side by side: d is the sum of their widths.
     """
 
-    def __init__(self, pipe) -> None:
+    def __init__(self, pipe: Pipeline) -> None:
         self.reader = TextReader.of(pipe)
         self.encoders = [each for each in (self.reader.encoder, self.reader.second) if each is not None]
         tables = [each.get_input_embeddings().weight.detach() for each in self.encoders]
@@ -61,13 +64,13 @@ class WordVectors:
 
     def words(self, ids: Sequence[int]) -> str:
         """Token ids as text."""
-        return self.reader.tokenizer.decode(list(ids), skip_special_tokens=True).strip()
+        return str(self.reader.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
 
     @contextmanager
     def _replaced(self, vectors: torch.Tensor, at: int) -> Iterator[None]:
         """Each encoder reads its own part of the vectors in the place of its embeddings."""
-        def replacing(own: torch.Tensor):
-            def replace(_module, _arguments, embedded: torch.Tensor) -> torch.Tensor:
+        def replacing(own: torch.Tensor) -> Callable[[nn.Module, Any, torch.Tensor], torch.Tensor]:
+            def replace(_module: nn.Module, _arguments: Any, embedded: torch.Tensor) -> torch.Tensor:
                 middle = own.to(embedded.device, embedded.dtype).expand(len(embedded), -1, -1)
                 return torch.cat([embedded[:, :at], middle, embedded[:, at + middle.shape[1]:]], 1)
 

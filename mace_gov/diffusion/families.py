@@ -114,9 +114,10 @@ def anatomy(pipeline: str, unet: Mapping[str, Any], texts: Sequence[Mapping[str,
     if blocks != [None] and not any("CrossAttn" in (block or "") for block in blocks):
         raise ModelError(f"the U-Net has no cross-attention, its blocks are {', '.join(map(str, blocks))}: no text "
                          "reaches it")
-    widths = [text.get("hidden_size") for text in texts]
-    if not all(isinstance(width, int) for width in widths):
-        raise ModelError(f"text_encoder/config.json has hidden_size = {widths}, expected whole numbers")
+    found = [text.get("hidden_size") for text in texts]
+    widths = [width for width in found if isinstance(width, int)]
+    if widths != found:
+        raise ModelError(f"text_encoder/config.json has hidden_size = {found}, expected whole numbers")
     width, read = sum(widths), unet.get("cross_attention_dim")
     reads = set(read) if isinstance(read, list) else {read}
     if reads != {width}:

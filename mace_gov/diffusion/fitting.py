@@ -10,6 +10,7 @@ import torch
 
 from mace_gov.core.errors import IncompleteError
 from mace_gov.core.resources import asked
+from mace_gov.diffusion.pipeline import Pipeline
 
 Made = TypeVar("Made")
 
@@ -96,7 +97,9 @@ def release(device: torch.device) -> None:
         torch.mps.empty_cache()
 
 
-def fit_of(pipe, what: str, size: int, *, by_user: bool = True, resort: Callable[[], bool] | None = None) -> Fit:
+def fit_of(
+    pipe: Pipeline, what: str, size: int, *, by_user: bool = True, resort: Callable[[], bool] | None = None
+) -> Fit:
     """The pipeline's own fit for ``what`` that begins with ``size``; it is kept with the pipeline.
 
     by_user: whether ``--batch`` is about it; then that is taken as it is.

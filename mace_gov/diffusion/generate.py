@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from PIL import Image
@@ -13,6 +14,7 @@ from mace_gov.core.progress import Progress, Silent
 from mace_gov.diffusion.added_conditions import added_conditions
 from mace_gov.diffusion.fitting import fit_of
 from mace_gov.diffusion.load import quiet
+from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.precision import half_precision
 from mace_gov.diffusion.text import Conditions, TextReader
 from mace_gov.documents.drawable import refuse
@@ -29,7 +31,7 @@ OnStep = Callable[[int, torch.Tensor], None]
 
 
 def draw(
-    pipe, prompts: Sequence[str], seeds: Sequence[int], settings: GenerationSettings, *,
+    pipe: Pipeline, prompts: Sequence[str], seeds: Sequence[int], settings: GenerationSettings, *,
     progress: Progress | None = None,
 ) -> Iterator[Image.Image]:
     """Pictures of ``prompts``, one for each seed, in order, as RGB of ``settings.size``.
@@ -45,7 +47,8 @@ def draw(
     if not hasattr(pipe, "unet"):
         yield from _drawn_by_itself(pipe, prompts, seeds, settings, advance)
         return
-    reader, known = TextReader.of(pipe), {}
+    reader = TextReader.of(pipe)
+    known: dict[str, Conditions] = {}
 
     def drawn(part: slice) -> torch.Tensor:
         text = _cached_conditions(reader, [*prompts[part], ""], known)
@@ -58,7 +61,8 @@ def draw(
 
 @torch.no_grad()
 def _drawn_by_itself(
-    pipe, prompts: Sequence[str], seeds: Sequence[int], settings: GenerationSettings, advance: Callable[[int], None]
+    pipe: Pipeline, prompts: Sequence[str], seeds: Sequence[int], settings: GenerationSettings,
+    advance: Callable[[int], None],
 ) -> Iterator[Image.Image]:
     """Pictures of models with joint attention, by the pipeline's own loop."""
     for prompt, seed in zip(prompts, seeds, strict=True):
@@ -80,31 +84,32 @@ def _cached_conditions(reader: TextReader, prompts: Sequence[str], known: dict[s
     return Conditions.joined([known[prompt] for prompt in prompts])
 
 
-def initial_noise(pipe, generators: Sequence[torch.Generator], size: int) -> torch.Tensor:
+def initial_noise(pipe: Pipeline, generators: Sequence[torch.Generator], size: int) -> torch.Tensor:
     """Standard normal latents [n, c, h, w], each from its own CPU generator, so that every device draws the same."""
     side = size // pipe.vae_scale_factor
     shape = (1, pipe.unet.config.in_channels, side, side)
     return torch.cat([torch.randn(shape, generator=generator) for generator in generators])
 
 
-def schedule(pipe, steps: int):
+def schedule(pipe: Pipeline, steps: int) -> Any:
     """A fresh scheduler of the pipeline's own kind, set to so many steps."""
     scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config)
     scheduler.set_timesteps(steps, device=pipe.unet.device)
     return scheduler
 
 
-def predict(pipe, latents: torch.Tensor, step: torch.Tensor, text: Conditions) -> torch.Tensor:
+def predict(pipe: Pipeline, latents: torch.Tensor, step: torch.Tensor, text: Conditions) -> torch.Tensor:
     """The U-Net's output [n, c, h, w] for latents [n, c, h, w] at a timestep, with all that it reads of the prompts."""
     text = text.to(pipe.unet.device, pipe.unet.dtype)
     latents = latents.to(pipe.unet.dtype)
-    return pipe.unet(latents, step, encoder_hidden_states=text.states, return_dict=False,
-                     **added_conditions(pipe, latents, text.pooled))[0]
+    seen: torch.Tensor = pipe.unet(latents, step, encoder_hidden_states=text.states, return_dict=False,
+                                   **added_conditions(pipe, latents, text.pooled))[0]
+    return seen
 
 
 @torch.no_grad()
 def sample(
-    pipe, text: Conditions, empty: Conditions, seeds: Sequence[int], settings: GenerationSettings, *,
+    pipe: Pipeline, text: Conditions, empty: Conditions, seeds: Sequence[int], settings: GenerationSettings, *,
     on_step: OnStep | None = None, until: int | None = None,
 ) -> torch.Tensor:
     """Latents [n, c, h, w] by the pipeline's own scheduler with classifier-free guidance, each sample from its seed.
@@ -115,7 +120,7 @@ def sample(
     generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
     device = pipe.unet.device
     scheduler = schedule(pipe, settings.steps)
-    options = {}
+    options: dict[str, Any] = {}
     if "generator" in inspect.signature(scheduler.step).parameters:
         options["generator"] = generators
     guided = settings.guidance > 1
@@ -136,7 +141,7 @@ def sample(
     return latents
 
 
-def decode(pipe, latents: torch.Tensor) -> list[Image.Image]:
+def decode(pipe: Pipeline, latents: torch.Tensor) -> list[Image.Image]:
     """Latents [n, c, h, w] as RGB pictures. The decoder stays in its own precision: halves overflow in SD's.
 
     A picture that does not fit alone is decoded in tiles, which leave faint seams: the last resort.
@@ -158,7 +163,7 @@ def decode(pipe, latents: torch.Tensor) -> list[Image.Image]:
 
 
 @torch.no_grad()
-def _decode(pipe, latents: torch.Tensor) -> list[Image.Image]:
+def _decode(pipe: Pipeline, latents: torch.Tensor) -> list[Image.Image]:
     pixels = pipe.vae.decode(latents.to(pipe.vae.dtype) / pipe.vae.config.scaling_factor, return_dict=False)[0]
     if not torch.isfinite(pixels).all():
         raise ModelError("the model draws pixels that are not finite, expected finite numbers")

@@ -7,10 +7,11 @@ from itertools import pairwise
 import torch
 
 from mace_gov.diffusion.denoising import levels_of, predict
+from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.text import Conditions
 
 
-def ladder(pipe, steps: int) -> list[int]:
+def ladder(pipe: Pipeline, steps: int) -> list[int]:
     """Training steps from clean to noisy, -1 standing for the clean picture."""
     scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config)
     scheduler.set_timesteps(steps)
@@ -18,7 +19,7 @@ def ladder(pipe, steps: int) -> list[int]:
 
 
 @torch.no_grad()
-def walk(pipe, latents: torch.Tensor, text: Conditions, path: list[int]) -> torch.Tensor:
+def walk(pipe: Pipeline, latents: torch.Tensor, text: Conditions, path: list[int]) -> torch.Tensor:
     """Latents [n, c, h, w] taken along ``path`` by the deterministic DDIM step, told n prompts, unguided."""
     levels = levels_of(pipe)
     for now, after in pairwise(path):

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from mace_gov.core.errors import ModelError
+from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.text import Conditions, Tokens, own_tokens
 
 
@@ -29,7 +30,7 @@ class Stream:
 class JointReader:
     """Prompts as the transformer's context, by the pipeline's own ``encode_prompt``."""
 
-    def __init__(self, pipe, *, batch: int = 8) -> None:
+    def __init__(self, pipe: Pipeline, *, batch: int = 8) -> None:
         self.pipe, self.batch = pipe, batch
         self.width = int(pipe.transformer.config.joint_attention_dim)
         if hasattr(pipe, "text_encoder_3"):
@@ -71,4 +72,5 @@ class JointReader:
     def pooled(self, prompts: Sequence[str]) -> Iterator[torch.Tensor]:
         """Pooled text [1, p] of each prompt."""
         for part in self.conditions(prompts):
-            yield from part.pooled.split(1)
+            if part.pooled is not None:
+                yield from part.pooled.split(1)

@@ -15,6 +15,7 @@ import torch
 from mace_gov.core.errors import ModelError
 from mace_gov.diffusion.denoising import denoising_losses, drawn_batch
 from mace_gov.diffusion.embeddings import WordVectors
+from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.text import Conditions, TextReader, Tokens
 
 CAPTION = "a picture of {}"
@@ -33,6 +34,9 @@ of it finds words by luck (docs/audit.md)."""
 TIMES = (0.03, 0.4)
 """Shares of the noise schedule between which pictures are noised: where it is settled what a thing looks like."""
 
+Draws = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""See ``denoising.drawn_batch``."""
+
 
 @dataclass(frozen=True)
 class LearntWords:
@@ -45,7 +49,7 @@ class LearntWords:
 
 
 def learn_words(
-    pipe, references: Sequence[torch.Tensor], seeds: Sequence[int], *, steps: int, count: int = 1,
+    pipe: Pipeline, references: Sequence[torch.Tensor], seeds: Sequence[int], *, steps: int, count: int = 1,
     advance: Callable[[int], None] = lambda _steps: None,
 ) -> LearntWords:
     """A word of ``count`` vectors for each of n things, of which ``references`` [pictures, c, h, w] are the latents.
@@ -77,7 +81,9 @@ def learn_words(
 
 
 @torch.no_grad()
-def caption_losses(pipe, references: Sequence[torch.Tensor], phrases: Sequence[str]) -> list[float]:
+def caption_losses(
+    pipe: Pipeline, references: Sequence[torch.Tensor], phrases: Sequence[str]
+) -> list[float]:
     """Mean denoising loss of each thing's pictures, told a phrase: of the draws that ``LearntWords.losses`` are of."""
     reader = TextReader.of(pipe)
     text = reader.conditions([reader.fill(CAPTION, phrase) for phrase in phrases])
@@ -106,13 +112,13 @@ def placed(reader: TextReader, template: str, count: int) -> Tokens:
     return prompt
 
 
-def _checks(pipe, references: Sequence[torch.Tensor]) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+def _checks(pipe: Pipeline, references: Sequence[torch.Tensor]) -> list[Draws]:
     return [drawn_batch(pipe, own, CHECKS, torch.Generator().manual_seed(0), TIMES) for own in references]
 
 
 def _losses(
-    pipe, references: Sequence[torch.Tensor], text: Conditions,
-    drawn: Sequence[tuple[torch.Tensor, torch.Tensor, torch.Tensor]],
+    pipe: Pipeline, references: Sequence[torch.Tensor], text: Conditions,
+    drawn: Sequence[Draws],
 ) -> torch.Tensor:
     """Mean loss of each thing [n], told a prompt each, of the same number of draws."""
     device, each = pipe.unet.device, len(drawn[0][0])

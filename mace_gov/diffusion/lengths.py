@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from mace_gov.core.errors import ModelError
 from mace_gov.core.lazy import require
@@ -54,13 +55,14 @@ def too_long(plan: ErasurePlan, policy: Policy, prompts: Iterable[str]) -> list[
     ]
     if found:
         return found
-    return [
+    cut: list[tuple[Location, str]] = [
         (("spec", "audit"), f"the prompt '{prompt[:120]}' makes {count} tokens, expected at most {length}")
         for prompt, count, _ in _cut(folder, prompts)
-    ][:1]
+    ]
+    return cut[:1]
 
 
-def tokenizer_of(folder: Path):
+def tokenizer_of(folder: Path) -> Any:
     """The first tokenizer of a diffusers folder. Raises ModelError when it does not load."""
     try:
         return require("transformers", "models").AutoTokenizer.from_pretrained(

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import safe_open
@@ -17,14 +17,15 @@ from mace_gov.diffusion.added_conditions import complete
 from mace_gov.diffusion.contents import INDEX_NAME, read_json, weight_files
 from mace_gov.diffusion.families import JOINT, denoiser_folder, text_encoders
 from mace_gov.diffusion.manifest import check_folder
+from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.precision import multiplies_in
 from mace_gov.diffusion.projections import denoiser
 from mace_gov.diffusion.text import TextReader
 
 if TYPE_CHECKING:
-    from diffusers import DiffusionPipeline
+    from transformers import PreTrainedModel
 
-UNUSED = {
+UNUSED: dict[str, dict[str, Any]] = {
     "StableDiffusionPipeline": {"safety_checker": None, "feature_extractor": None, "image_encoder": None,
                                 "requires_safety_checker": False},
     "StableDiffusionXLPipeline": {"feature_extractor": None, "image_encoder": None, "add_watermarker": False},
@@ -59,7 +60,7 @@ def device_name(device: torch.device) -> str:
 
 def load_pipeline(
     path: Path | str, *, device: str | None = None, dtype: torch.dtype | None = None, draws: bool = False
-) -> DiffusionPipeline:
+) -> Pipeline:
     """A pipeline of its folder's own class in evaluation mode, frozen, from safetensors in ``path`` alone.
 
     dtype: float32 unless given; half-precision weights are widened, so that training and fusion do not round.
@@ -87,7 +88,8 @@ def load_pipeline(
     if name not in JOINT:
         complete(pipe)
     with errors_as(f"model folder {path}"):  # a weight that its file lacks shows here
-        return pipe.to(place)
+        ready: Pipeline = pipe.to(place)
+    return ready
 
 
 def _fits(folder: Path, device: torch.device) -> bool:
@@ -120,7 +122,7 @@ def load_text(path: Path | str) -> TextReader:
     return TextReader(*parts[0], second=parts[1] if len(parts) > 1 else None)
 
 
-def _text_encoder(folder: Path, place: str, dtype: torch.dtype):
+def _text_encoder(folder: Path, place: str, dtype: torch.dtype) -> PreTrainedModel:
     """A text encoder of the class that model_index.json names.
 
     Raises ModelError when its file lacks a weight: transformers makes one up at random, with a warning at most.
@@ -134,7 +136,8 @@ def _text_encoder(folder: Path, place: str, dtype: torch.dtype):
         raise ModelError(f"{folder / place} has no weights for {len(lacking)} of the encoder's tensors, such as "
                          f"{lacking[0]}, with transformers {transformers.__version__}",
                          hint="Save the model anew with save_pretrained, or use another version of transformers.")
-    return encoder
+    loaded: PreTrainedModel = encoder
+    return loaded
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from mace_gov.diffusion.families import PIPELINES, Anatomy, anatomy, denoiser_fo
 from mace_gov.diffusion.hub import fetch
 from mace_gov.diffusion.published import write_published
 from mace_gov.documents.plan import ModelManifest, portable_ref
+from mace_gov.documents.registry import Layout, version_in
 
 UNPACKED = "-3"
 """Tells folders from those that an earlier release unpacked by other rules."""
@@ -23,8 +24,6 @@ UNPACKED = "-3"
 CONFIG_FILES = ["*.json", "*.txt"]
 """What a model says of itself without a weight."""
 
-VERSION = re.compile(r"^(?:registry:)?([a-z0-9][a-z0-9._-]{0,63})/v?([1-9][0-9]{0,8})$")
-"""A governed version's reference: never a hub id, whose second part may be a number too."""
 SINGLE_FILE_SIDE = 512
 """The least native side of the families that single files come in; a file does not say its own."""
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
@@ -52,7 +51,7 @@ def read_manifest(
     if body.unmeasured and not unmeasured:
         raise ModelError(f"model '{ref}': {'; '.join(body.unmeasured)}. No erasure has been measured on such a model",
                          hint="Give --allow-unmeasured to go on all the same, and look at the pictures yourself.")
-    whole = whole or (VERSION.match(ref) is not None and folder != Path(ref))
+    whole = whole or (version_in(ref) is not None and folder != Path(ref))
     files = _whole(ref, folder) if whole else _loaded(folder)
     return ModelManifest(
         ref=portable_ref(ref),
@@ -86,7 +85,7 @@ def _side(ref: str, part: str, denoiser: dict[str, Any], vae: dict[str, Any]) ->
     levels = vae.get("block_out_channels")
     if not isinstance(levels, list) or not levels:
         raise ModelError(f"model '{ref}': vae/config.json has block_out_channels = {levels!r}, expected a list")
-    return _number(ref, {"sample_size": 128, **denoiser}, part, "sample_size") * 2 ** (len(levels) - 1)
+    return _number(ref, {"sample_size": 128, **denoiser}, part, "sample_size") << len(levels) - 1
 
 
 def locate(
@@ -103,9 +102,10 @@ def locate(
         from mace_gov.embedded import MODEL_DIR
 
         return Path(MODEL_DIR)
-    version = VERSION.match(ref)
+    # a version's reference is never a hub id, whose second part may be a number too
+    version = version_in(ref)
     if version and registry is not None:
-        model = registry / "versions" / version[1] / version[2] / "model"
+        model = Layout(registry).version(*version) / "model"
         if model.is_dir():
             return model
     if ref.startswith("registry:"):
@@ -140,7 +140,7 @@ def _unpacked(ref: str, file: Path, registry: Path | None) -> Path:
     require("torch", "models")
     from mace_gov.diffusion.single_file import recognise_file, unpack
 
-    folder = registry / "cache" / "models" / f"{sha256_file(file)}{UNPACKED}"
+    folder = Layout(registry).models / f"{sha256_file(file)}{UNPACKED}"
     if not folder.is_dir():
         family = recognise_file(file)
         with TemporaryDirectory() as configs, new_folder(folder) as scratch:

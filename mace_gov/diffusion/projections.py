@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import nn
 
 from mace_gov.core.errors import ModelError
+from mace_gov.diffusion.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from diffusers.models.attention_processor import Attention
 
 CROSS_ATTENTION = "attn2"
 """diffusers' name for the attention of a transformer block that reads the text states."""
@@ -18,12 +24,12 @@ CONTEXT, JOINT_POOLED = "context_embedder", "time_text_embed.text_embedder.linea
 """Where the transformers of Stable Diffusion 3 and FLUX read text states, and the pooled text."""
 
 
-def denoiser(pipe) -> nn.Module:
+def denoiser(pipe: Pipeline) -> nn.Module:
     """What predicts the noise: U-Net, or transformer."""
     return pipe.unet if hasattr(pipe, "unet") else pipe.transformer
 
 
-def cross_attention(unet: nn.Module) -> dict[str, nn.Module]:
+def cross_attention(unet: nn.Module) -> dict[str, Attention]:
     """Every cross-attention layer by dotted name, in the order of the forward pass. Raises ModelError if none."""
     layers = {n: m for n, m in unet.named_modules() if n.split(".")[-1] == CROSS_ATTENTION and hasattr(m, "to_k")}
     if not layers:
@@ -43,7 +49,7 @@ def projections(unet: nn.Module) -> dict[str, nn.Linear]:
     Raises ModelError when there is none, when one is no plain linear layer or when they differ in width.
     """
     if hasattr(unet, CONTEXT):
-        return {CONTEXT: unet.get_submodule(CONTEXT)}
+        return {CONTEXT: _linear(unet, CONTEXT)}
     found: dict[str, nn.Linear] = {}
     for name, layer in cross_attention(unet).items():
         for part in ("to_k", "to_v"):
@@ -63,7 +69,14 @@ def pooled_projection(unet: nn.Module) -> dict[str, nn.Linear]:
     p is the pooled text's width; the rest are sizes of the picture.
     """
     if hasattr(unet, CONTEXT):
-        return {JOINT_POOLED: unet.get_submodule(JOINT_POOLED)}
+        return {JOINT_POOLED: _linear(unet, JOINT_POOLED)}
     if getattr(unet.config, "addition_embed_type", None) != "text_time":
         return {}
-    return {POOLED: unet.add_embedding.linear_1}
+    return {POOLED: _linear(unet, POOLED)}
+
+
+def _linear(network: nn.Module, name: str) -> nn.Linear:
+    layer = network.get_submodule(name)
+    if not isinstance(layer, nn.Linear):
+        raise ModelError(f"{name} is {type(layer).__name__}, expected a Linear without adapters")
+    return layer

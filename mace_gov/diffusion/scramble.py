@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from mace_gov.diffusion.pipeline import Pipeline
 
-def scramble(pipe, *, seed: int) -> None:
+
+def scramble(pipe: Pipeline, *, seed: int) -> None:
     """Give the pipeline's U-Net the weights that its class starts from, in place."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

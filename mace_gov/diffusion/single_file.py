@@ -120,7 +120,7 @@ def unpack(file: Path, configs: Path, family: str, out: Path) -> None:
             stem = "diffusion_pytorch_model" if component in ("unet", "vae") else "model"
             (out / component).mkdir(exist_ok=True)
             save_file(found, out / component / f"{stem}.safetensors", metadata={"format": "pt"})
-        side = _side(handle, BASE_SIDE.get(prediction) if family == "sd2" else None)
+        side = _side(handle, BASE_SIDE.get(prediction) if family == "sd2" and prediction else None)
     if side is not None:
         path = out / "unet" / "config.json"
         path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "sample_size": side}), "utf-8")
@@ -130,24 +130,24 @@ def unpack(file: Path, configs: Path, family: str, out: Path) -> None:
         path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **said}), "utf-8")
 
 
-def _side(handle, usual: int | None) -> int | None:
+def _side(handle: Any, usual: int | None) -> int | None:
     """The latents' side that a file says (modelspec.resolution, of square pictures), else ``usual``."""
     said = re.fullmatch(r"(\d+)x\1", (handle.metadata() or {}).get("modelspec.resolution", ""))
     return int(said[1]) // 8 if said and int(said[1]) % 64 == 0 and int(said[1]) else usual
 
 
-def _prediction(file: Path, handle, family: str) -> str | None:
+def _prediction(file: Path, handle: Any, family: str) -> str | None:
     """What the file says that its U-Net predicts, as a scheduler's configuration calls it; None when it does not say.
 
     Files say it by metadata, by sd-scripts' metadata or by an empty tensor. Raises ModelError when they contradict one
     another, or when none says so of a family that has both.
     """
     metadata, names = handle.metadata() or {}, set(handle.keys())
-    said = {"modelspec.prediction_type": metadata.get("modelspec.prediction_type"),
+    places = {"modelspec.prediction_type": metadata.get("modelspec.prediction_type"),
             "ss_v_parameterization": {"true": "v"}.get(str(metadata.get("ss_v_parameterization")).lower()),
             "the tensor v_pred": "v" if "v_pred" in names else None,
             "its name": "v" if re.search(r"v[-_.]?pred", file.stem, re.IGNORECASE) else None}
-    said = {place: value for place, value in said.items() if value is not None}
+    said = {place: value for place, value in places.items() if value is not None}
     found = {SPELLINGS.get(value.strip().lower(), value.strip().lower()) for value in said.values()}
     if any(name.startswith("edm_") for name in names):
         found.add("edm")
@@ -161,7 +161,7 @@ def _prediction(file: Path, handle, family: str) -> str | None:
                           "prediction_type, or write modelspec.prediction_type into the file's metadata.")
 
 
-def _refuse_more(handle, file: Path, table: Mapping[str, Place], prefix: str) -> None:
+def _refuse_more(handle: Any, file: Path, table: Mapping[str, Place], prefix: str) -> None:
     """Raises ModelError for weights of a U-Net that would be left out: it would be another model without them."""
     known = {place.name for place in table.values()}
     more = sorted(name for name in handle.keys() if name.startswith(prefix) and name not in known)  # noqa: SIM118
@@ -171,7 +171,7 @@ def _refuse_more(handle, file: Path, table: Mapping[str, Place], prefix: str) ->
                          hint="Give the model as a diffusers folder, whose configuration says what it is.")
 
 
-def _where(handle, family: str, component: str, table: Mapping[str, Place]) -> Mapping[str, Place]:
+def _where(handle: Any, family: str, component: str, table: Mapping[str, Place]) -> Mapping[str, Place]:
     """The table with the prefix under which this file keeps the component."""
     usual, names = COMPONENTS[family][component], set(handle.keys())
     if any(place.name in names for place in table.values()):
@@ -183,7 +183,9 @@ def _where(handle, family: str, component: str, table: Mapping[str, Place]) -> M
     return table
 
 
-def _found(handle, file: Path, wanted: Mapping[str, torch.Size], table: Mapping[str, Place]) -> Iterator:
+def _found(
+    handle: Any, file: Path, wanted: Mapping[str, torch.Size], table: Mapping[str, Place]
+) -> Iterator[tuple[str, torch.Tensor]]:
     names = set(handle.keys())
     lacking = [name for name, place in table.items() if place.name not in names]
     if lacking:
@@ -230,7 +232,7 @@ def _tensors(component: Path) -> Iterator[tuple[str, torch.Tensor]]:
                     yield name, handle.get_tensor(name)
 
 
-def _opened(file: Path):
+def _opened(file: Path) -> Any:
     try:
         return safe_open(file, framework="pt")
     except (OSError, SafetensorError) as error:
@@ -238,7 +240,8 @@ def _opened(file: Path):
 
 
 def _config(component: Path, name: str = "config.json") -> dict[str, Any]:
-    return json.loads((component / name).read_text("utf-8"))
+    config: dict[str, Any] = json.loads((component / name).read_text("utf-8"))
+    return config
 
 
 def _copy_text(configs: Path, out: Path) -> None:

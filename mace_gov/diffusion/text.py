@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
 from mace_gov.core.errors import ModelError
 from mace_gov.diffusion.fitting import Fit
+from mace_gov.diffusion.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,13 @@ class Tokens:
     """Positions up to and with the end of text; the rest is padding."""
     own: tuple[int, int] | None = None
     """First position of the concept's own tokens and the one after the last; absent for a bare prompt."""
+
+    @property
+    def found(self) -> tuple[int, int]:
+        """``own`` of a prompt that was filled. Raises ValueError for a bare one."""
+        if self.own is None:
+            raise ValueError("the prompt must know the concept's own tokens")
+        return self.own
 
     @property
     def positions(self) -> list[int]:
@@ -49,7 +60,7 @@ class Conditions:
         pooled = None if self.pooled is None else self.pooled.expand(count, -1)
         return Conditions(self.states.expand(count, -1, -1), pooled)
 
-    def to(self, device, dtype) -> Conditions:
+    def to(self, device: torch.device, dtype: torch.dtype) -> Conditions:
         """Elsewhere, or in another precision."""
         pooled = None if self.pooled is None else self.pooled.to(device, dtype)
         return Conditions(self.states.to(device, dtype), pooled)
@@ -68,7 +79,11 @@ class TextReader:
     layer, stand side by side along the feature axis, and the second gives the pooled vector.
     """
 
-    def __init__(self, tokenizer, encoder, *, second=None, zero_empty: bool = False, batch: int = 32) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, encoder: PreTrainedModel, *,
+        second: tuple[PreTrainedTokenizerBase, PreTrainedModel] | None = None, zero_empty: bool = False,
+        batch: int = 32,
+    ) -> None:
         """second: (tokenizer, encoder) of the second encoder. zero_empty: the empty prompt is all zeros to the U-Net.
 
         Raises ModelError when the two tokenizers do not share their vocabulary.
@@ -77,7 +92,8 @@ class TextReader:
         self.fit = Fit(encoder.device, batch)
         self.length = int(min(tokenizer.model_max_length, encoder.config.max_position_embeddings))
         self.width = int(encoder.config.hidden_size)
-        self.second, self.zero_empty = None, zero_empty
+        self.second: PreTrainedModel | None = None
+        self.zero_empty = zero_empty
         if second is not None:
             words, self.second = second
             if words.get_vocab() != tokenizer.get_vocab():
@@ -86,7 +102,7 @@ class TextReader:
             self.width += int(self.second.config.hidden_size)
 
     @classmethod
-    def of(cls, pipe) -> TextReader:
+    def of(cls, pipe: Pipeline) -> Self:
         """The reader of a loaded pipeline."""
         encoder = getattr(pipe, "text_encoder_2", None)
         if encoder is None:
@@ -147,7 +163,9 @@ class TextReader:
         if self.zero_empty:
             for n, prompt in enumerate(prompts):
                 if prompt == "":
-                    read.states[n], read.pooled[n] = 0, 0
+                    read.states[n] = 0
+                    if read.pooled is not None:
+                        read.pooled[n] = 0
         return read
 
     def encode(self, prompts: Sequence[str]) -> torch.Tensor:
@@ -179,7 +197,9 @@ class TextReader:
         return Conditions(torch.cat(states, dim=-1), other.text_embeds.float())
 
 
-def own_tokens(tokenizer, template: str, phrase: str, length: int, begin: int = 1) -> Tokens:
+def own_tokens(
+    tokenizer: PreTrainedTokenizerBase, template: str, phrase: str, length: int, begin: int = 1
+) -> Tokens:
     """See TextReader.fill. begin: tokens before the words; one stands after them, then padding up to ``length``."""
     def words(text: str) -> list[int]:
         return list(tokenizer(text, add_special_tokens=False, verbose=False).input_ids)

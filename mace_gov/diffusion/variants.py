@@ -10,15 +10,16 @@ from PIL import Image
 
 from mace_gov.core.errors import ModelError
 from mace_gov.diffusion.denoising import denoising_loss, drawn_batch, encode_pictures
+from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import GenerationSettings
 
-Variant = Callable[[object, GenerationSettings], GenerationSettings]
+Variant = Callable[[Pipeline, GenerationSettings], GenerationSettings]
 """Changes a pipeline in place and returns the settings to draw with."""
 
 
 @torch.no_grad()
-def half(pipe, settings: GenerationSettings) -> GenerationSettings:
+def half(pipe: Pipeline, settings: GenerationSettings) -> GenerationSettings:
     """U-Net weights rounded to float16."""
     for weight in pipe.unet.parameters():
         weight.copy_(weight.half().float())
@@ -26,7 +27,7 @@ def half(pipe, settings: GenerationSettings) -> GenerationSettings:
 
 
 @torch.no_grad()
-def eight_bits(pipe, settings: GenerationSettings) -> GenerationSettings:
+def eight_bits(pipe: Pipeline, settings: GenerationSettings) -> GenerationSettings:
     """Weights of linear and convolutional layers rounded to 8 bits, symmetric, by output channel."""
     for module in pipe.unet.modules():
         if isinstance(module, torch.nn.Linear | torch.nn.Conv2d):
@@ -39,7 +40,7 @@ def eight_bits(pipe, settings: GenerationSettings) -> GenerationSettings:
 def sampler(name: str) -> Variant:
     """Another sampler, by the name of its class in diffusers, with as many steps."""
 
-    def change(pipe, settings: GenerationSettings) -> GenerationSettings:
+    def change(pipe: Pipeline, settings: GenerationSettings) -> GenerationSettings:
         import diffusers
 
         pipe.scheduler = getattr(diffusers, name).from_config(pipe.scheduler.config)
@@ -53,7 +54,7 @@ def guided(factor: float) -> Variant:
     return lambda pipe, settings: settings.model_copy(update={"guidance": factor * settings.guidance})
 
 
-def smaller(pipe, settings: GenerationSettings) -> GenerationSettings:
+def smaller(pipe: Pipeline, settings: GenerationSettings) -> GenerationSettings:
     """Pictures of about three quarters of the side, as the U-Net's levels allow."""
     step = pipe.vae_scale_factor * 2 ** (len(pipe.unet.config.block_out_channels) - 1)
     return settings.model_copy(update={"size": max(step, 3 * settings.size // 4 // step * step)})
@@ -65,7 +66,7 @@ def merged(path: Path) -> Variant:
     Raises ModelError when it does not fit the model, or changes nothing.
     """
 
-    def change(pipe, settings: GenerationSettings) -> GenerationSettings:
+    def change(pipe: Pipeline, settings: GenerationSettings) -> GenerationSettings:
         before = {name: weight.clone() for name, weight in pipe.unet.named_parameters()}
         try:
             pipe.load_lora_weights(str(path.parent), weight_name=path.name, local_files_only=True)
@@ -84,7 +85,7 @@ def merged(path: Path) -> Variant:
 def trained_on(images: Sequence[Image.Image], prompts: Sequence[str], *, steps: int, rate: float) -> Variant:
     """More training of the whole U-Net on pictures and their prompts, by the model's own loss."""
 
-    def change(pipe, settings: GenerationSettings) -> GenerationSettings:
+    def change(pipe: Pipeline, settings: GenerationSettings) -> GenerationSettings:
         latents = encode_pictures(pipe, images, settings.size)
         text = TextReader.of(pipe).conditions(list(prompts))
         chance = torch.Generator().manual_seed(0)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from mace_gov.documents.audit import Estimate
 from mace_gov.documents.base import Digest, Document
 from mace_gov.documents.method import MethodName
-from mace_gov.documents.policy import Suite
+from mace_gov.documents.rate import Estimate
+from mace_gov.documents.terms import Suite
 
 
 class Interval(Document):

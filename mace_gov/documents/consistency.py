@@ -118,7 +118,9 @@ def _against_the_ban(data: Any) -> Found:
     def why(phrase: Any) -> str | None:
         return banned.get(phrase_key(phrase)) if isinstance(phrase, str) else None
 
-    kept = [(("spec", "method", "preserve", "concepts", i), phrase) for i, phrase in enumerate(_list(_kept(data)))]
+    kept: list[tuple[Location, Any]] = [
+        (("spec", "method", "preserve", "concepts", i), phrase) for i, phrase in enumerate(_list(_kept(data)))
+    ]
     for at, category in _categories(data):
         kept += [((*at, "neighbours", j), phrase) for j, phrase in enumerate(_list(_get(category, "neighbours")))]
         for j, concept in enumerate(_list(_get(category, "concepts"))):

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from mace_gov.documents.base import Location
-from mace_gov.documents.policy import Category, DetectorSpec, Kind, Rule
-from mace_gov.documents.terms import Metric, Suite
+from mace_gov.documents.policy import Category, DetectorSpec, Rule
+from mace_gov.documents.terms import Kind, Metric, Suite
 
 SMALL_SIDE = 64
 """Pictures of at most this side come from the embedded model or one of its kind: no published model is that small."""

@@ -18,8 +18,9 @@ from mace_gov.documents.ages import says_age
 from mace_gov.documents.base import Location
 from mace_gov.documents.explicit_words import SEXUAL_PHRASES, SEXUAL_STEMS, SEXUAL_WORDS
 from mace_gov.documents.people import names_person
-from mace_gov.documents.policy import Category, Concept, Kind, Policy
+from mace_gov.documents.policy import Category, Concept, Policy
 from mace_gov.documents.spoken import Phrases, Reading, Words, read
+from mace_gov.documents.terms import Kind
 
 MINOR_WORDS = minors.MINOR_WORDS
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mace_gov.core.rates import lower_percent, percent, upper_percent
-from mace_gov.documents.audit import Estimate
+from mace_gov.documents.rate import Estimate
 
 NOT_MEASURED = "not measured"
 

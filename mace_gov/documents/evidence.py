@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field, field_validator
 
@@ -16,8 +16,8 @@ from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.sign_off import SignOff
 from mace_gov.documents.verdict import Verdict
 
-STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
-PAYLOAD_TYPE = "application/vnd.in-toto+json"
+STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
+PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 EVIDENCE_TYPE = "https://mace-gov.dev/evidence/v1"
 SUMMARY_TYPE = "https://slsa.dev/verification_summary/v1"
 REPORT_TYPE = "https://mace-gov.dev/report/v1"

@@ -11,7 +11,7 @@ from mace_gov.core.canonical import digest_of
 from mace_gov.documents.base import Digest, Document, Phrase, Slug
 from mace_gov.documents.fit import Fit
 from mace_gov.documents.method import MethodName, Window
-from mace_gov.documents.policy import Kind
+from mace_gov.documents.terms import Kind
 
 
 def portable_ref(ref: str) -> str:

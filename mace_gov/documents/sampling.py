@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from mace_gov.documents.policy import Category, Concept, Metric, Policy, Rule, Suite
+from mace_gov.documents.policy import Category, Concept, Policy, Rule
+from mace_gov.documents.terms import Metric, Suite
 
 HEADROOM = 1.6
 """Planned over needed. At 5 % and 95 % confidence it leaves room for one hit in 95 where 59 leave none."""
@@ -27,7 +28,7 @@ def samples_needed(rule: Rule, looks: int | None = None) -> int:
     return max(rule.min_samples, math.ceil(math.log(1 - look_confidence(rule.confidence, looks)) / math.log(slack)))
 
 
-STANDING = (Suite.DIRECT, Suite.SYNONYM, Suite.UNRELATED, Suite.NEAR)
+STANDING = tuple(suite for suite in Suite if suite.info.standing)
 """Suites that every audit asks."""
 
 
@@ -39,20 +40,16 @@ def asked_suites(policy: Policy, category: Category) -> list[Suite]:
 
 def asked_concepts(policy: Policy, category: Category, suite: Suite) -> int:
     """Concepts that a suite asks about in a category; of the attribute suite, those that are banned."""
-    if suite is Suite.NEAR:
+    if suite.info.about == "neighbours":
         return len({*category.neighbours, *(policy.spec.method.preserve.concepts or [])})
-    if suite in (Suite.UNRELATED, Suite.OUTSIDE):
+    if suite.info.about is None:
         return 0
     return sum(has_words(concept, suite) for concept in category.concepts)
 
 
 def has_words(concept: Concept, suite: Suite) -> bool:
     """Whether a policy gives a suite the words that it needs to ask for a concept."""
-    needed = {
-        Suite.SYNONYM: concept.synonyms, Suite.DESCRIPTION: concept.descriptions,
-        Suite.HIERARCHY: [*(concept.broader or ()), *(concept.narrower or ())], Suite.LANGUAGES: concept.translations,
-    }
-    return bool(needed.get(suite, True))
+    return not suite.info.words or any(getattr(concept, name) for name in suite.info.words)
 
 
 def prompts_per_concept(policy: Policy, category: Category, suite: Suite) -> int:

@@ -54,11 +54,15 @@ def read(text: str, harmless: re.Pattern[str] | None = None) -> Reading:
         after = _SPACED.sub(lambda match: f"{match[0][0]} " + "".join(_WORD.findall(match[0])[1:]), plain)
         views = [plain, joined, after, _INSIDE.sub("", joined)]
         for table in (_LEET, _LEET_L):
-            undone = _DISGUISED.sub(lambda match, table=table: match[0].translate(table), joined)
+            undone = _undisguised(joined, table)
             views += [undone, _INSIDE.sub("", undone)]
         views += [_LONG.sub(r"\1", views[-1]), _LONG.sub(r"\1\1", views[-1])]
         numbers = [_APART.sub(_apart, view) for view in (plain, joined)]
     return Reading(*(tuple(dict.fromkeys(_spoken(view, harmless) for view in each)) for each in (views, numbers)))
+
+
+def _undisguised(text: str, table: dict[int, int]) -> str:
+    return _DISGUISED.sub(lambda match: match[0].translate(table), text)
 
 
 def _apart(match: re.Match[str]) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mace_gov.documents.audit import Estimate
 from mace_gov.documents.base import Digest, Document
 from mace_gov.documents.comparison import Rates
 from mace_gov.documents.method import Method
+from mace_gov.documents.rate import Estimate
 
 Settings = dict[str, float]
 """By place in the policy's ``method``: refine.relativeRidge, preserve.scale, lora.steps, ..."""

@@ -8,9 +8,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from mace_gov.documents.audit import Estimate
 from mace_gov.documents.base import Digest, Document, Person, RuleId, Slug
-from mace_gov.documents.policy import Metric, Severity, Suite
+from mace_gov.documents.rate import Estimate
+from mace_gov.documents.terms import Metric, Severity, Suite
 
 
 class Outcome(StrEnum):

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,7 +55,9 @@ def to_tensor(images: Sequence[Image.Image]) -> torch.Tensor:
 class Judge:
     """Reads pictures. `classes` are concept ids and, last, "nothing": noise, blank or garbled pictures."""
 
-    def __init__(self, net: Net, classes: tuple[str, ...], styles: tuple[str, ...], facts: dict | None = None) -> None:
+    def __init__(
+        self, net: Net, classes: tuple[str, ...], styles: tuple[str, ...], facts: dict[str, Any] | None = None
+    ) -> None:
         self.net, self.classes, self.styles, self.facts = net.eval(), classes, styles, facts or {}
 
     @classmethod

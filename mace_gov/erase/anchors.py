@@ -15,7 +15,8 @@ from mace_gov.diffusion.load import load_text
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.anchors import ChosenAnchor
 from mace_gov.documents.plan import ModelManifest
-from mace_gov.documents.policy import Category, Concept, Kind, Policy
+from mace_gov.documents.policy import Category, Concept, Policy
+from mace_gov.documents.terms import Kind
 from mace_gov.embedded import vocabulary
 from mace_gov.erase.captions import captions_for
 

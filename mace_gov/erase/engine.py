@@ -6,6 +6,7 @@ import gc
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mace_gov.core.atomic import new_folder, write_bytes
 from mace_gov.core.digest import folder_digest, folder_files, sha256_file
@@ -16,19 +17,21 @@ from mace_gov.core.progress import Progress, Silent, working
 from mace_gov.diffusion.exact import Unchanged, exact_files
 from mace_gov.diffusion.families import JOINT
 from mace_gov.diffusion.load import device_name, load_pipeline
+from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.precision import multiplies_in
 from mace_gov.diffusion.projections import denoiser, pooled_projection, projections
 from mace_gov.diffusion.save import save_governed
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.erasure import ErasureRecord
+from mace_gov.documents.method_info import method_info
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.erase import delta as delta_file
-from mace_gov.erase.lora import FILE_NAME
-from mace_gov.erase.methods import JOINT_METHOD, METHODS
+from mace_gov.erase.lora_file import FILE_NAME
+from mace_gov.erase.methods import JOINT_METHOD
 from mace_gov.erase.methods.base import EraseMethod, Erasure, Stopwatch, condition_warnings
 from mace_gov.erase.pooled import pooled_edit
 
-FINE_TUNED = "sdxl: esd leaves the pooled text as it is, which reaches the U-Net past cross-attention"
+POOLED_LEFT = "leaves the pooled text as it is, which reaches the U-Net past cross-attention"
 
 
 def erase(
@@ -95,20 +98,20 @@ def _erase(
 
 
 def compute(
-    plan: ErasurePlan, pipe, *, cache: Path | None = None, progress: Progress | None = None, **of_method,
+    plan: ErasurePlan, pipe: Pipeline, *, cache: Path | None = None, progress: Progress | None = None, **of_method: Any,
 ) -> Erasure:
     """The plan's method in memory, on a loaded base pipeline, whose weights are the base's again at the end.
 
     of_method: what one method alone understands, for the ablation (mace's ``fusion``).
     """
     joint = plan.base.family in JOINT.values()
-    method: EraseMethod = lookup(JOINT_METHOD if joint else METHODS[plan.method])
+    method: EraseMethod = lookup(JOINT_METHOD if joint else method_info(plan.method).erase)
     made = method(plan, pipe, cache=cache, progress=progress or Silent(), **of_method)
     layers = {} if joint else pooled_projection(pipe.unet)
     if not layers:
         return made
-    if plan.method == "esd":
-        return replace(made, warnings=[*made.warnings, FINE_TUNED])
+    if not method_info(plan.method).edits_pooled:
+        return replace(made, warnings=[*made.warnings, f"{plan.base.family}: {plan.method} {POOLED_LEFT}"])
     clock = Stopwatch()
     with clock.stage("pooled"), working(progress or Silent(), "editing the pooled text"):
         matrix, system = pooled_edit(TextReader.of(pipe), plan)

@@ -21,7 +21,7 @@ from mace_gov.diffusion.save import DENOISERS, save_governed
 from mace_gov.diffusion.single_file import pack
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.erase.delta import ErasureDelta, read_delta
-from mace_gov.erase.lora import FILE_NAME
+from mace_gov.erase.lora_file import FILE_NAME
 
 Form = Literal["diffusers", "single-file", "lora"]
 

@@ -45,5 +45,5 @@ def _leading(factor: torch.Tensor, own: torch.Tensor, rank: int) -> torch.Tensor
     """The ``rank`` leading generalised eigenvectors of (own^T own, L L^T), as rows of unit length."""
     whitened = torch.linalg.solve_triangular(factor, own.T, upper=False)  # [d, n own]
     vectors = torch.linalg.svd(whitened, full_matrices=False).U[:, :rank]
-    rows = torch.linalg.solve_triangular(factor.T, vectors, upper=True).T  # [rank, d]
+    rows: torch.Tensor = torch.linalg.solve_triangular(factor.T, vectors, upper=True).T  # [rank, d]
     return rows / rows.norm(dim=1, keepdim=True)

@@ -20,7 +20,7 @@ import torch
 
 from mace_gov.documents.plan import ClosedForm
 from mace_gov.erase.delta import ErasureDelta
-from mace_gov.erase.lora import Factors
+from mace_gov.erase.lora_file import Factors
 from mace_gov.erase.systems import Factored
 
 

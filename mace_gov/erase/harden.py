@@ -10,7 +10,7 @@ No linear edit of keys and values answers whoever may set the embeddings freely:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -20,9 +20,10 @@ from mace_gov.core.canonical import digest_of
 from mace_gov.core.progress import Progress
 from mace_gov.core.store import Store
 from mace_gov.diffusion.embeddings import WordVectors
-from mace_gov.diffusion.fitting import fit_of
+from mace_gov.diffusion.fitting import Fit, fit_of
 from mace_gov.diffusion.learnt_words import BATCH, LearntWords, caption_losses, learn_words, word_states
-from mace_gov.diffusion.text import TextReader
+from mace_gov.diffusion.pipeline import Pipeline
+from mace_gov.diffusion.text import TextReader, Tokens
 from mace_gov.documents.erasure import HardenRound, Search
 from mace_gov.documents.plan import ErasurePlan, HardenSettings, Target
 from mace_gov.documents.reuse import derived_seed, refinement_key
@@ -45,7 +46,7 @@ Words = dict[str, torch.Tensor]
 
 
 def harden(
-    plan: ErasurePlan, pipe, reader: TextReader, refined: Refinement, preserve: torch.Tensor,
+    plan: ErasurePlan, pipe: Pipeline, reader: TextReader, refined: Refinement, preserve: torch.Tensor,
     targets: Sequence[Target], *, cache: Path | None, progress: Progress,
 ) -> tuple[Refinement, list[HardenRound]]:
     """The refinement that erases what searches find for ``targets`` as well, and the rounds that it took.
@@ -80,7 +81,8 @@ def _rounds(
     pictures = training_pictures(pipe, plan, targets, work.cache, advance, progress)
     latents = {target.id: pictures[target.id].latents for target in targets}
     fit = fit_of(pipe, "learnt words", max(1, plan.generation.batch // BATCH))
-    named, anchored = ({} for _ in range(2))
+    named: dict[str, float] = {}
+    anchored: dict[str, float] = {}
     for part, losses in fit.each(len(targets), lambda part: [
             caption_losses(pipe, [latents[t.id] for t in targets[part]], [getattr(t, what) for t in targets[part]])
             for what in ("target", "anchor")]):
@@ -122,7 +124,7 @@ def _rounds(
 
 def _searched(
     work: _Work, settings: HardenSettings, jobs: Sequence[tuple[Target, int]], latents: Mapping[str, torch.Tensor],
-    number: int, fit, store: Store | None, advance,
+    number: int, fit: Fit, store: Store | None, advance: Callable[[int], None],
 ) -> LearntWords:
     """A word for each job on the model as erased so far; those of a round are kept together."""
     key = digest_of({
@@ -151,7 +153,7 @@ class _Work:
     """The closed form's sums, to which found words are added."""
 
     def __init__(
-        self, plan: ErasurePlan, pipe, reader: TextReader, refined: Refinement, preserve: torch.Tensor,
+        self, plan: ErasurePlan, pipe: Pipeline, reader: TextReader, refined: Refinement, preserve: torch.Tensor,
         cache: Path | None, progress: Progress,
     ) -> None:
         self.plan, self.pipe, self.reader, self.preserve = plan, pipe, reader, preserve
@@ -161,7 +163,7 @@ class _Work:
         self._sums: tuple[Pairs, torch.Tensor, tuple[str, ...]] = (self.named, total, ())
         self._held = held_out_moment(reader, plan, cache, progress)
         self._without = preserve_term(reader, plan, cache, progress, "refine", hold_out=True)
-        self._anchors: dict[str, tuple] = {}
+        self._anchors: dict[str, tuple[list[Tokens], torch.Tensor]] = {}
 
     def add(self, target: Target, found: torch.Tensor) -> None:
         """One more pair of states for each word of ``found`` [words, k, d]."""

@@ -8,32 +8,28 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import torch
-from safetensors.torch import load, save
 
 from mace_gov.core.errors import NumericalError
-from mace_gov.diffusion.attention import LastLayerReachedError, record_attention
+from mace_gov.diffusion.attention import AttentionRecord, LastLayerReachedError, record_attention
 from mace_gov.diffusion.fitting import Fit, fit_of
+from mace_gov.diffusion.pipeline import Network, Pipeline
 from mace_gov.diffusion.precision import half_precision
 from mace_gov.diffusion.projections import projections
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ErasurePlan, LoraSettings, Target
+from mace_gov.documents.reuse import derived_seed, training_templates
+from mace_gov.erase.lora_file import pack
 from mace_gov.erase.masks import PROVIDERS
-from mace_gov.erase.pictures import TrainingPictures, derived_seed, training_templates
+from mace_gov.erase.pictures import TrainingPictures
 from mace_gov.erase.stacked import StackedLora, stacked, tuned_to
 from mace_gov.erase.suppression import attention_loss
 from mace_gov.erase.timesteps import sample_timesteps
-
-FILE_NAME = "pytorch_lora_weights.safetensors"
-"""The name that diffusers' load_lora_weights looks for."""
 
 CONTROL_DRAWS = 4
 """Draws that a LoRA's loss is compared on before, during and after training."""
 
 CHECKED_EVERY = 10
 """Steps between two looks at the control draws, where training may end early."""
-
-Factors = dict[str, tuple[torch.Tensor, torch.Tensor]]
-"""By projection: b [out, r] and a [r, d] with dW = b a."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +93,7 @@ class Course:
     """Loss at every step so far."""
 
 
-def course(pipe, plan: ErasurePlan, target: Target, pictures: TrainingPictures) -> Course:
+def course(pipe: Pipeline, plan: ErasurePlan, target: Target, pictures: TrainingPictures) -> Course:
     """What a target's training will read."""
     settings, reader = target.lora, TextReader.of(pipe)
     generator = torch.Generator().manual_seed(derived_seed(plan.seed, target.id))
@@ -123,7 +119,7 @@ def course(pipe, plan: ErasurePlan, target: Target, pictures: TrainingPictures) 
 
 
 def _control(
-    pipe, plan: ErasurePlan, target: Target, pictures: TrainingPictures, images: int, captions: int
+    pipe: Pipeline, plan: ErasurePlan, target: Target, pictures: TrainingPictures, images: int, captions: int
 ) -> Control:
     generator = torch.Generator().manual_seed(derived_seed(plan.seed, f"{target.id}:control"))
     order = torch.randint(images, (CONTROL_DRAWS,), generator=generator).tolist()
@@ -142,7 +138,7 @@ def _begin(settings: LoraSettings, width: int, generator: torch.Generator) -> to
 
 
 def train(
-    pipe, plan: ErasurePlan, targets: Sequence[Target], pictures: Mapping[str, TrainingPictures],
+    pipe: Pipeline, plan: ErasurePlan, targets: Sequence[Target], pictures: Mapping[str, TrainingPictures],
     directions: Mapping[str, torch.Tensor] | None = None, advance: Callable[[int], None] = lambda _steps: None,
 ) -> list[Training]:
     """Train one adapter for each target, all in the same forward passes, on a U-Net that is already refined.
@@ -161,7 +157,7 @@ def train(
     ]
 
 
-def training_fit(pipe, plan: ErasurePlan, targets: Sequence[Target]) -> Fit:
+def training_fit(pipe: Pipeline, plan: ErasurePlan, targets: Sequence[Target]) -> Fit:
     """How many adapters are trained at once. On CUDA, a first step of one, whose outcome nobody keeps, tells."""
     def checkpoint() -> bool:
         if pipe.unet.is_gradient_checkpointing:
@@ -175,7 +171,7 @@ def training_fit(pipe, plan: ErasurePlan, targets: Sequence[Target]) -> Fit:
     return fit
 
 
-def trial(pipe, plan: ErasurePlan, target: Target, count: int, steps: int) -> None:
+def trial(pipe: Pipeline, plan: ErasurePlan, target: Target, count: int, steps: int) -> None:
     """Train ``count`` adapters of a target for some steps, on blank pictures; nobody keeps the outcome."""
     short = target.model_copy(update={"lora": target.lora.model_copy(update={"steps": steps, "masks": "none"})})
     side = plan.generation.size // pipe.vae_scale_factor
@@ -185,23 +181,24 @@ def trial(pipe, plan: ErasurePlan, target: Target, count: int, steps: int) -> No
 
 
 def _train(
-    pipe, plan: ErasurePlan, targets: Sequence[Target], pictures: Mapping[str, TrainingPictures],
+    pipe: Pipeline, plan: ErasurePlan, targets: Sequence[Target], pictures: Mapping[str, TrainingPictures],
     directions: Mapping[str, torch.Tensor] | None, advance: Callable[[int], None],
 ) -> list[Training]:
     """All of ``targets`` in the same forward passes."""
     settings, device = targets[0].lora, pipe.unet.device
     held = directions is not None
     courses = [course(pipe, plan, target, pictures[target.id]) for target in targets]
-    signal = pipe.scheduler.alphas_cumprod.to(device, torch.float32)  # [T]
+    signal: torch.Tensor = pipe.scheduler.alphas_cumprod.to(device, torch.float32)  # [T]
     done: dict[int, Training] = {}
     own = torch.stack([c.own for c in courses])  # [n, d]
     with stacked(pipe.unet, len(targets), settings.rank) as layers:
         for name, layer in layers.items():
-            a = torch.stack([directions[c.target.id] if held else c.initial[name] for c in courses]).float()
+            a = torch.stack([c.initial[name] if directions is None else directions[c.target.id]
+                             for c in courses]).float()
             layer.a.data.copy_(tuned_to(layer.base.weight, a, own) if settings.step_size else a)
         parameters = [p for layer in layers.values() for p in ((layer.b,) if held else (layer.a, layer.b))]
         optimiser = torch.optim.AdamW(
-            parameters, lr=settings.step_size or settings.learning_rate, fused=device.type in ("cpu", "cuda"))
+            parameters, lr=settings.step_size or settings.learning_rate or 0.0, fused=device.type in ("cpu", "cuda"))
         with record_attention(pipe.unet, stop=True) as record:
             first = _controlled(pipe.unet, record, courses, signal)
             for step in range(settings.steps):
@@ -233,7 +230,9 @@ def _trained(layers: Mapping[str, StackedLora], index: int, c: Course, first: fl
     return Training(pack(layers, index, c.target), c.losses, first, last, coverage)
 
 
-def _loss(unet, record, courses: Sequence[Course], step: int, signal: torch.Tensor) -> torch.Tensor:
+def _loss(
+    unet: Network, record: AttentionRecord, courses: Sequence[Course], step: int, signal: torch.Tensor
+) -> torch.Tensor:
     """The attention loss of every course [n] at one step."""
     noise = torch.stack([torch.randn(c.latents.shape[1:], generator=c.generator) for c in courses])
     return _attention(unet, record, courses, [c.order[step] for c in courses], [c.read[step] for c in courses],
@@ -241,7 +240,9 @@ def _loss(unet, record, courses: Sequence[Course], step: int, signal: torch.Tens
 
 
 @torch.no_grad()
-def _controlled(unet, record, courses: Sequence[Course], signal: torch.Tensor) -> list[float]:
+def _controlled(
+    unet: Network, record: AttentionRecord, courses: Sequence[Course], signal: torch.Tensor
+) -> list[float]:
     """The mean attention loss of every course over its control draws."""
     losses = [
         _attention(unet, record, courses, [c.control.order[n] for c in courses], [c.control.read[n] for c in courses],
@@ -249,12 +250,13 @@ def _controlled(unet, record, courses: Sequence[Course], signal: torch.Tensor) -
                    torch.stack([c.control.noise[n] for c in courses]), signal)
         for n in range(CONTROL_DRAWS)
     ]
-    return torch.stack(losses).mean(0).tolist()
+    means: list[float] = torch.stack(losses).mean(0).tolist()
+    return means
 
 
 def _attention(
-    unet, record, courses: Sequence[Course], order: Sequence[int], read: Sequence[int], t: torch.Tensor,
-    noise: torch.Tensor, signal: torch.Tensor,
+    unet: Network, record: AttentionRecord, courses: Sequence[Course], order: Sequence[int], read: Sequence[int],
+    t: torch.Tensor, noise: torch.Tensor, signal: torch.Tensor,
 ) -> torch.Tensor:
     """The attention loss of every course [n], of one picture, caption, timestep and noise each."""
     device = unet.device
@@ -277,23 +279,3 @@ def _note(courses: Sequence[Course], losses: list[float]) -> None:
         if not math.isfinite(loss):
             raise NumericalError(f"the attention loss of '{c.target.id}' is {loss} at step {len(c.losses)}, "
                                  "expected a finite number", hint="Lower lora.stepSize or lora.learningRate.")
-
-
-def pack(layers: Mapping[str, StackedLora], index: int, target: Target) -> bytes:
-    """One target's adapter as the bytes of a diffusers LoRA file. Raises NumericalError when it is not finite."""
-    tensors = {}
-    for name, layer in layers.items():
-        for part, stack in (("lora_A", layer.a), ("lora_B", layer.b)):
-            tensor = stack[index].detach().cpu().float().contiguous()
-            if not torch.isfinite(tensor).all():
-                raise NumericalError(f"LoRA of '{target.id}': {name}.{part} is not finite, expected finite weights",
-                                     hint="Lower lora.stepSize or lora.learningRate.")
-            tensors[f"unet.{name}.{part}.weight"] = tensor
-    return save(tensors, metadata={"format": "pt"})
-
-
-def factors(weights: bytes) -> Factors:
-    """b and a of every projection from a LoRA file's bytes, float64."""
-    tensors = {name.removeprefix("unet."): tensor.double() for name, tensor in load(weights).items()}
-    names = [name.removesuffix(".lora_A.weight") for name in tensors if name.endswith(".lora_A.weight")]
-    return {name: (tensors[f"{name}.lora_B.weight"], tensors[f"{name}.lora_A.weight"]) for name in sorted(names)}

@@ -2,45 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from scipy import ndimage
 
 from mace_gov.core.errors import ModelError
 from mace_gov.diffusion.generate import decode
-from mace_gov.documents.plan import ErasurePlan, Target
+from mace_gov.diffusion.pipeline import Pipeline
+from mace_gov.documents.plan import ErasurePlan, SegmenterSettings, Target
 from mace_gov.erase.pictures import TrainingPictures
 from mace_gov.erase.segmenter import GroundedSegmenter
-
-Segments = Callable[[Sequence[Image.Image], str], list[torch.Tensor | None]]
-"""Where a phrase is in pictures, bool [height, width] of each; None where it is not found."""
 
 
 class MaskProvider(Protocol):
     """Anything that finds a concept in training pictures, from attention or with a segmenter of its own."""
 
-    def __call__(self, pipe, plan: ErasurePlan, target: Target, pictures: TrainingPictures) -> torch.Tensor:
+    def __call__(self, pipe: Pipeline, plan: ErasurePlan, target: Target, pictures: TrainingPictures) -> torch.Tensor:
         """Bool masks [n, h, w] at the latents' resolution, none of them empty. pipe: what drew the pictures."""
         ...
 
 
-def attention_masks(_pipe, _plan, _target, pictures: TrainingPictures) -> torch.Tensor:
+def attention_masks(pipe: Pipeline, plan: ErasurePlan, target: Target, pictures: TrainingPictures) -> torch.Tensor:
     """Threshold each picture's heat by Otsu's method and keep the largest component."""
     return torch.stack([torch.from_numpy(largest_component(otsu_mask(heat.numpy()))) for heat in pictures.heat])
 
 
-def no_masks(_pipe, _plan, _target, pictures: TrainingPictures) -> torch.Tensor:
+def no_masks(pipe: Pipeline, plan: ErasurePlan, target: Target, pictures: TrainingPictures) -> torch.Tensor:
     """The whole picture, for concepts that are everywhere, like styles."""
     return torch.ones(pictures.heat.shape, dtype=torch.bool)
 
 
-def segmenter_masks(pipe, plan: ErasurePlan, target: Target, pictures: TrainingPictures) -> torch.Tensor:
+def segmenter_masks(pipe: Pipeline, plan: ErasurePlan, target: Target, pictures: TrainingPictures) -> torch.Tensor:
     """What the plan's segmenter cuts out, all of it; of a picture in which it finds nothing, the attention's mask.
 
     Raises ModelError when it finds the concept in none of the pictures.
@@ -51,7 +47,7 @@ def segmenter_masks(pipe, plan: ErasurePlan, target: Target, pictures: TrainingP
     if all(mask is None for mask in found):
         raise ModelError(
             f"{target.id}: the detector finds '{target.target}' in none of its {len(found)} training pictures at the "
-            f"threshold {plan.segmenter.threshold:g}", hint="Lower method.segmenter.threshold, or leave it out.")
+            f"threshold {segments.threshold:g}", hint="Lower method.segmenter.threshold, or leave it out.")
     attention = attention_masks(pipe, plan, target, pictures)
     return torch.stack([other if mask is None else cells(mask, other.shape[-1])
                         for mask, other in zip(found, attention, strict=True)])
@@ -63,13 +59,16 @@ def cells(mask: torch.Tensor, side: int) -> torch.Tensor:
     return covered >= 0.5 if covered.max() >= 0.5 else covered > 0
 
 
-_LOADED: WeakKeyDictionary = WeakKeyDictionary()
+_LOADED: WeakKeyDictionary[Pipeline, tuple[SegmenterSettings, GroundedSegmenter]] = WeakKeyDictionary()
 
 
-def _segmenter(pipe, plan: ErasurePlan) -> Segments:
+def _segmenter(pipe: Pipeline, plan: ErasurePlan) -> GroundedSegmenter:
     """The plan's, loaded once for as long as the pipeline is held."""
+    if plan.segmenter is None:
+        raise ModelError("a target's masks are the segmenter's, found a plan without one",
+                         hint="Name method.segmenter in the policy.")
     asked, loaded = _LOADED.get(pipe, (None, None))
-    if asked != plan.segmenter:
+    if loaded is None or asked != plan.segmenter:
         loaded = GroundedSegmenter.load(plan.segmenter, pipe.unet.device)
         _LOADED[pipe] = plan.segmenter, loaded
     return loaded
@@ -104,8 +103,10 @@ def otsu_mask(heat: np.ndarray) -> np.ndarray:
 
 def largest_component(mask: np.ndarray) -> np.ndarray:
     """The largest 8-connected component of a bool mask [h, w]; the first of equals. An empty mask stays empty."""
+    labels: np.ndarray
     labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
     if count <= 1:
         return mask
     sizes = np.bincount(labels.ravel())[1:]
-    return labels == 1 + int(sizes.argmax())
+    largest: np.ndarray = labels == 1 + int(sizes.argmax())
+    return largest

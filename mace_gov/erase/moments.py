@@ -6,8 +6,9 @@ and templates are those of an earlier run is neither encoded nor multiplied out 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 
@@ -80,9 +81,13 @@ def target_moments(reader: TextReader, plan: ErasurePlan, target: Target) -> Mom
     share = 1 / len(each)
     return Moments(
         own=torch.cat([m.own for m in each]) * share ** 0.5, loose=torch.cat([m.loose for m in each]) * share ** 0.5,
-        around=sum(m.around for m in each) * share, c=sum(m.c for m in each) * share,
-        own_c=sum(m.own_c for m in each) * share, squares=sum(m.squares for m in each) * share,
+        around=_sum(m.around for m in each) * share, c=_sum(m.c for m in each) * share,
+        own_c=_sum(m.own_c for m in each) * share, squares=_sum(m.squares for m in each) * share,
     )
+
+
+def _sum(tensors: Iterable[torch.Tensor]) -> torch.Tensor:
+    return reduce(torch.add, tensors)
 
 
 def names_of(plan: ErasurePlan, target: Target) -> list[str]:
@@ -127,10 +132,8 @@ def own_pairs(source: Tokens, target: Tokens) -> list[tuple[int, int]]:
 
     Where the concept has more tokens than the anchor, its first ones all go to the anchor's first.
     """
-    if source.own is None or target.own is None:
-        raise ValueError("both prompts must know the concept's own tokens")
-    shift = target.own[1] - source.own[1]
-    return [(i, max(i + shift, target.own[0])) for i in range(*source.own)]
+    shift = target.found[1] - source.found[1]
+    return [(i, max(i + shift, target.found[0])) for i in range(*source.found)]
 
 
 def coexisting_pairs(source: Tokens, target: Tokens) -> list[tuple[int, int]]:
@@ -140,11 +143,9 @@ def coexisting_pairs(source: Tokens, target: Tokens) -> list[tuple[int, int]]:
     target or anchor; then on from the last used position on either side into the padding, one by one, until the
     longer prompt reaches the encoder's length.
     """
-    if source.own is None or target.own is None:
-        raise ValueError("both prompts must know the concept's own tokens")
     left, right = source.ids[:source.used], target.ids[:target.used]
-    prefix = _common(left[:source.own[0]], right[:target.own[0]])
-    suffix = _common(left[source.own[1]:][::-1], right[target.own[1]:][::-1])
+    prefix = _common(left[:source.found[0]], right[:target.found[0]])
+    suffix = _common(left[source.found[1]:][::-1], right[target.found[1]:][::-1])
     pairs = [(i, i) for i in range(prefix)]
     pairs += [(source.used - k, target.used - k) for k in range(suffix, 0, -1)]
     padding = len(source.ids) - max(source.used, target.used)

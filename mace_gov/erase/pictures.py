@@ -12,10 +12,11 @@ from safetensors.torch import load, save
 
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.core.store import Store
-from mace_gov.diffusion.attention import record_attention
+from mace_gov.diffusion.attention import AttentionRecord, record_attention
 from mace_gov.diffusion.fitting import Fit, fit_of
 from mace_gov.diffusion.generate import sample
-from mace_gov.diffusion.text import TextReader
+from mace_gov.diffusion.pipeline import Pipeline
+from mace_gov.diffusion.text import Conditions, TextReader
 from mace_gov.documents.plan import ErasurePlan, Target
 from mace_gov.documents.reuse import derived_seed, pictures_key, training_templates
 
@@ -31,7 +32,7 @@ class TrainingPictures:
 
 
 def training_pictures(
-    pipe, plan: ErasurePlan, targets: Sequence[Target], cache: Path | None = None,
+    pipe: Pipeline, plan: ErasurePlan, targets: Sequence[Target], cache: Path | None = None,
     advance: Callable[[int], None] = lambda _targets: None, progress: Progress | None = None,
 ) -> dict[str, TrainingPictures]:
     """Draw the training pictures of targets with the base model, or take them from ``cache``; by the target's id.
@@ -71,7 +72,7 @@ def _name(plan: ErasurePlan, target: Target) -> str:
     return f"pictures/{pictures_key(plan, target)}.safetensors"
 
 
-def _drawn(pipe, plan: ErasurePlan, targets: Sequence[Target], fit: Fit) -> Iterator[TrainingPictures]:
+def _drawn(pipe: Pipeline, plan: ErasurePlan, targets: Sequence[Target], fit: Fit) -> Iterator[TrainingPictures]:
     """The pictures of each target, a batch at a time."""
     reader = TextReader.of(pipe)
     prompts, seeds = [], []
@@ -93,13 +94,16 @@ def _drawn(pipe, plan: ErasurePlan, targets: Sequence[Target], fit: Fit) -> Iter
     yield from map(TrainingPictures, torch.cat(latents).split(counts), torch.cat(heat).split(counts))
 
 
-def _draw(pipe, plan, text, empty, seeds, positions) -> tuple[torch.Tensor, torch.Tensor]:
+def _draw(
+    pipe: Pipeline, plan: ErasurePlan, text: Conditions, empty: Conditions, seeds: Sequence[int],
+    positions: Sequence[list[int]],
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Latents [n, c, h, w] and heat [n, h, w], both float32 on the CPU."""
     first, last = plan.generation.steps // 3, max(2 * plan.generation.steps // 3, plan.generation.steps // 3 + 1)
     side = plan.generation.size // pipe.vae_scale_factor
     heat, passes = torch.zeros(len(positions), side, side, device=pipe.unet.device), 0
 
-    def gather(record) -> None:
+    def gather(record: AttentionRecord) -> None:
         for attention in record.maps.values():  # [2n or n, pixels, L]
             attention = attention[-len(positions):]
             own = torch.stack([a[:, p].sum(-1) for a, p in zip(attention, positions, strict=True)])  # [n, pixels]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import load, save
@@ -20,11 +21,14 @@ from mace_gov.core.store import Store
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.erasure import Stage
 from mace_gov.documents.plan import ErasurePlan, ModelManifest
-from mace_gov.documents.policy import Kind
+from mace_gov.documents.terms import Kind
 from mace_gov.erase.captions import captions_for, without
 from mace_gov.erase.namesakes import namesakes
 from mace_gov.erase.texts import encoder_digest
 from mace_gov.erase.vocabulary import word_captions
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 def second_moment(states: Iterable[torch.Tensor], width: int) -> torch.Tensor:
@@ -49,7 +53,7 @@ def _blocks(states: Iterable[torch.Tensor], rows: int = 4096) -> Iterable[torch.
         yield torch.cat(held).cpu().double()
 
 
-def prior_captions(plan: ErasurePlan, tokenizer) -> list[str]:
+def prior_captions(plan: ErasurePlan, tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """General captions, and with ``prior: vocabulary`` one of each word that the tokenizer lists.
 
     None of them names a target, by whichever name.
@@ -96,7 +100,9 @@ def _counted(states: Iterable[torch.Tensor], advance: Callable[[int], None]) -> 
         advance(1)
 
 
-def weighted_captions(plan: ErasurePlan, tokenizer, stage: Stage = "fuse") -> list[tuple[float, list[str]]]:
+def weighted_captions(
+    plan: ErasurePlan, tokenizer: PreTrainedTokenizerBase, stage: Stage = "fuse"
+) -> list[tuple[float, list[str]]]:
     """What the preserve term of a stage is made of: mu and its captions, for the prior, the concepts, the namesakes.
 
     Parts without weight or without captions are left out. Methods of one closed form take stage 3's weights. Relative

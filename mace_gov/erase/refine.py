@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from mace_gov.core.errors import NumericalError
 from mace_gov.diffusion.projections import projections
@@ -80,7 +81,7 @@ def solve(
 
 
 @contextmanager
-def refined_weights(unet, matrix: torch.Tensor) -> Iterator[None]:
+def refined_weights(unet: nn.Module, matrix: torch.Tensor) -> Iterator[None]:
     """W' = W M in every projection inside the block, W again after it."""
     layers = projections(unet)
     before = {name: layer.weight.detach().clone() for name, layer in layers.items()}

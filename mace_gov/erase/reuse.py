@@ -13,7 +13,8 @@ from mace_gov.core.store import Store
 from mace_gov.documents.erasure import LoraRecord
 from mace_gov.documents.plan import ErasurePlan, Target
 from mace_gov.documents.reuse import lora_inputs, lora_key, refinement_key, refinement_targets
-from mace_gov.erase.lora import FILE_NAME, Training
+from mace_gov.erase.lora import Training
+from mace_gov.erase.lora_file import FILE_NAME
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
@@ -17,11 +18,17 @@ from mace_gov.diffusion.load import errors_as, quiet
 from mace_gov.diffusion.segmenters import locate_network, network_digest
 from mace_gov.documents.plan import SegmenterSettings
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 class GroundedSegmenter:
     """Both networks, ready to look."""
 
-    def __init__(self, detector, detector_processor, segmenter, segmenter_processor, threshold: float) -> None:
+    def __init__(
+        self, detector: PreTrainedModel, detector_processor: Any, segmenter: PreTrainedModel, segmenter_processor: Any,
+        threshold: float,
+    ) -> None:
         self.detector, self.read = detector, detector_processor
         self.segmenter, self.prepare, self.threshold = segmenter, segmenter_processor, threshold
 
@@ -30,7 +37,7 @@ class GroundedSegmenter:
         """From safetensors alone, in float32. Raises ModelError when they do not load, or changed since the plan."""
         import transformers
 
-        parts: list = []
+        parts: list[Any] = []
         for part, model, processor in (
             ("detector", transformers.GroundingDinoForObjectDetection, transformers.GroundingDinoProcessor),
             ("segmenter", transformers.SamModel, transformers.SamProcessor),
@@ -43,7 +50,8 @@ class GroundedSegmenter:
             with quiet(), errors_as(f"method.segmenter.{part} '{ref}'"):
                 parts += [_whole(model, folder).to(device).eval().requires_grad_(False),
                           processor.from_pretrained(str(folder), local_files_only=True)]
-        return cls(*parts, threshold=settings.threshold)
+        detector, reads, segmenter, prepares = parts
+        return cls(detector, reads, segmenter, prepares, settings.threshold)
 
     @torch.no_grad()
     def __call__(self, images: Sequence[Image.Image], phrase: str) -> list[torch.Tensor | None]:
@@ -70,14 +78,16 @@ class GroundedSegmenter:
         sizes = given.pop("original_sizes"), given.pop("reshaped_input_sizes")
         seen = self.segmenter(**given, multimask_output=False)
         (masks,) = self.prepare.image_processor.post_process_masks(seen.pred_masks.cpu(), *map(torch.Tensor.cpu, sizes))
-        return masks.flatten(0, 1).any(0)  # of all boxes
+        cut: torch.Tensor = masks.flatten(0, 1).any(0)  # of all boxes
+        return cut
 
 
-def _whole(kind, folder: Path):
+def _whole(kind: Any, folder: Path) -> PreTrainedModel:
     """A network with every weight from its file. Raises ModelError for one that the file lacks."""
     made, told = kind.from_pretrained(str(folder), dtype=torch.float32, use_safetensors=True, local_files_only=True,
                                       output_loading_info=True)
     if lacking := sorted(map(str, [*told["missing_keys"], *told["mismatched_keys"]])):
         raise ModelError(f"{folder} has no weights for {len(lacking)} tensors of {kind.__name__}, such as {lacking[0]}",
                          hint="Save the model anew with save_pretrained.")
-    return made
+    network: PreTrainedModel = made
+    return network

@@ -24,7 +24,7 @@ class StackedLora(nn.Module):
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """states [n, L, d] -> [n, L, out], in float32: in halves, what an adapter adds at first is lost beside W."""
         with torch.autocast(states.device.type, enabled=False):
-            plain = self.base(states.to(self.base.weight.dtype))
+            plain: torch.Tensor = self.base(states.to(self.base.weight.dtype))
             return plain + (states.to(self.a.dtype) @ self.a.mT @ self.b.mT).to(plain.dtype)
 
 
@@ -38,8 +38,8 @@ def stacked(unet: nn.Module, count: int, rank: int) -> Iterator[dict[str, Stacke
             unet.set_submodule(name, layer)
         yield layers
     finally:
-        for name, layer in plain.items():
-            unet.set_submodule(name, layer)
+        for name, bare in plain.items():
+            unet.set_submodule(name, bare)
 
 
 def tuned_to(weight: torch.Tensor, a: torch.Tensor, own: torch.Tensor) -> torch.Tensor:

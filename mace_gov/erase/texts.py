@@ -19,6 +19,7 @@ from safetensors.torch import load, save
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.core.store import Store
+from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.text import TextReader, Tokens
 from mace_gov.documents.plan import ErasurePlan, ModelManifest
 
@@ -59,7 +60,7 @@ class KeptReader(TextReader):
 
 @contextmanager
 def kept_reader(
-    pipe, plan: ErasurePlan, cache: Path | None, progress: Progress | None = None
+    pipe: Pipeline, plan: ErasurePlan, cache: Path | None, progress: Progress | None = None
 ) -> Iterator[KeptReader]:
     """The pipeline's reader; it keeps states in ``cache``, or without one until the end of the block."""
     with ExitStack() as stack:

@@ -7,8 +7,12 @@ words those that its training texts hold most often, in the order of how often: 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mace_gov.documents.explicit_words import SEXUAL_STEMS, SEXUAL_WORDS
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 MOST = 2000
 """Words taken, the most frequent first: a text state has some thousand dimensions, and each word costs a pass."""
@@ -18,7 +22,7 @@ _END, _BEGIN = "</w>", "\u2581"
 """How byte-pair vocabularies mark a word's end, and sentence-piece vocabularies its beginning."""
 
 
-def whole_words(tokenizer) -> list[str]:
+def whole_words(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """Whole words of a tokenizer's vocabulary, lower case, without repetition, in its order."""
     words = []
     for token, _ in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1]):
@@ -28,7 +32,7 @@ def whole_words(tokenizer) -> list[str]:
     return list(dict.fromkeys(words))
 
 
-def word_captions(tokenizer, templates: Sequence[str]) -> list[str]:
+def word_captions(tokenizer: PreTrainedTokenizerBase, templates: Sequence[str]) -> list[str]:
     """A caption for each of the first ``MOST`` words, the templates in turn. Words for sexual content are in none."""
     words = [word for word in whole_words(tokenizer) if not _sexual(word)][:MOST]
     return [templates[n % len(templates)].replace("{}", word, 1) for n, word in enumerate(words)]

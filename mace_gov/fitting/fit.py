@@ -22,10 +22,12 @@ from mace_gov.core.progress import Progress, Silent, working
 from mace_gov.diffusion.exact import exact_files
 from mace_gov.diffusion.generate import draw
 from mace_gov.diffusion.load import load_pipeline
+from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.projections import projections
 from mace_gov.documents.fit import Fit, FitPoint, FitTrial
 from mace_gov.documents.plan import ErasurePlan
-from mace_gov.documents.policy import DetectorSpec, Kind, Policy, Suite
+from mace_gov.documents.policy import DetectorSpec, Policy
+from mace_gov.documents.terms import Kind, Suite
 from mace_gov.erase.texts import kept_reader
 from mace_gov.fitting.line import RIDGES, WEIGHTS, Line, line
 from mace_gov.fitting.search import LEFT_UNSEEN, bisect, nearest, with_margin
@@ -72,7 +74,7 @@ def fit(
 
 
 def _found(
-    pipe, policy: Policy, plan: ErasurePlan, settings: Sequence[str], asked: list[Probe], why: str | None,
+    pipe: Pipeline, policy: Policy, plan: ErasurePlan, settings: Sequence[str], asked: list[Probe], why: str | None,
     panels: Panels | None, cache: Path, progress: Progress,
 ) -> Fit:
     """The line of settings of a loaded base model, and the search along it."""
@@ -85,8 +87,8 @@ def _found(
 
 
 def _search(
-    pipe, plan: ErasurePlan, found: Line, asked: list[Probe], why: str | None, panels: Panels | None, seconds: float,
-    progress: Progress,
+    pipe: Pipeline, plan: ErasurePlan, found: Line, asked: list[Probe], why: str | None, panels: Panels | None,
+    seconds: float, progress: Progress,
 ) -> Fit:
     started, points = time.monotonic(), found.points
     if not asked or panels is None:

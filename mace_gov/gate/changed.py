@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from mace_gov.core.phrases import phrase_key
 from mace_gov.core.proportion import clopper_pearson
-from mace_gov.documents.audit import AuditResult, Estimate, Measurement
+from mace_gov.documents.audit import AuditResult, Measurement
 from mace_gov.documents.policy import Category, Concept, Policy, Rule
+from mace_gov.documents.rate import Estimate
 from mace_gov.documents.sampling import look_confidence
 
 

@@ -11,7 +11,8 @@ from mace_gov.core.clock import timestamp, wall_clock
 from mace_gov.core.errors import IntegrityError
 from mace_gov.documents.audit import AuditResult
 from mace_gov.documents.evidence import VerifiedEvidence
-from mace_gov.documents.policy import GateSettings, Policy, Severity
+from mace_gov.documents.policy import GateSettings, Policy
+from mace_gov.documents.terms import Severity
 from mace_gov.documents.verdict import Comparison, Finding, Outcome, Regression, Verdict
 from mace_gov.documents.waiver import Waiver
 from mace_gov.gate.changed import Gap, gaps, remeasured

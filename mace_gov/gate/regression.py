@@ -19,7 +19,8 @@ from mace_gov.core.files import read_file
 from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.audit import Trial
 from mace_gov.documents.evidence import Evidence, VerifiedEvidence
-from mace_gov.documents.policy import Category, Policy, Severity, Suite
+from mace_gov.documents.policy import Category, Policy
+from mace_gov.documents.terms import Severity, Suite
 from mace_gov.documents.verdict import Comparison, Outcome, Regression
 
 LEVEL = 0.05
@@ -73,7 +74,7 @@ class Change:
     def p_value(self) -> float:
         """P(at least as many returned) if a change were as likely either way."""
         n = self.returned + self.gone
-        return sum(math.comb(n, k) for k in range(self.returned, n + 1)) / 2**n
+        return sum(math.comb(n, k) for k in range(self.returned, n + 1)) / (1 << n)
 
 
 def compare(now: VerifiedEvidence, then: VerifiedEvidence, policy: Policy, version: str) -> Comparison:

@@ -8,10 +8,11 @@ from datetime import date
 
 from mace_gov.core.clock import parse_time, timestamp
 from mace_gov.core.phrases import phrase_key
-from mace_gov.documents.policy import Policy, Severity
+from mace_gov.documents.policy import Policy
 from mace_gov.documents.release import Release
 from mace_gov.documents.release_check import ReleaseCheck, State
 from mace_gov.documents.sign_off import Decision, SignOff
+from mace_gov.documents.terms import Severity
 from mace_gov.documents.verdict import Outcome, Verdict
 from mace_gov.gate.rules import worst
 from mace_gov.gate.waive import ended_since
@@ -147,7 +148,8 @@ def _verdict(verdict: Verdict, approvals: Sequence[SignOff]) -> Iterator[_Bar]:
     left = [finding for finding in verdict.findings if finding.effect is Outcome.REVIEW]
     returned = [each for each in (verdict.compared.regressions if verdict.compared else ())
                 if each.outcome is Outcome.REVIEW]
-    needed = max((REVIEWERS.get(each.severity, 1) for each in (*left, *returned)), default=1)
+    severities = [finding.severity for finding in left] + [each.severity for each in returned]
+    needed = max((REVIEWERS.get(severity, 1) for severity in severities), default=1)
     # One person with two keys is one reviewer.
     people = {phrase_key(one.reviewer) for one in approvals}
     if len(people) < needed:
@@ -160,11 +162,11 @@ def _clock(verdict: Verdict, policy: Policy, approvals: Sequence[SignOff], today
     for reason in ended_since(verdict, policy, today):
         if reason not in verdict.reasons:
             yield _Bar(State.LAPSED, reason)
-    if reason := _due_since(verdict, policy, today):
+    if due := _due_since(verdict, policy, today):
         moments = [parse_time(one.signed) for one in approvals]
         if not any(moment and moment.date() > policy.metadata.review_by for moment in moments):
             fails = verdict.on_uncertain == "fail"
-            yield _Bar(State.REVIEW, reason, (Outcome.FAIL if fails else Outcome.REVIEW).exit_code)
+            yield _Bar(State.REVIEW, due, (Outcome.FAIL if fails else Outcome.REVIEW).exit_code)
 
 
 def _due_since(verdict: Verdict, policy: Policy, today: date) -> str | None:

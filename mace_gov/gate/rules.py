@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from mace_gov.core.rates import limit_percent, lower_percent, upper_percent
-from mace_gov.documents.audit import AuditResult, DetectorCard, Estimate, Measurement, PowerCheck
-from mace_gov.documents.policy import Category, Metric, Rule
+from mace_gov.documents.audit import AuditResult, Measurement, PowerCheck
+from mace_gov.documents.detector import DetectorCard
+from mace_gov.documents.policy import Category, Rule
+from mace_gov.documents.rate import Estimate
+from mace_gov.documents.terms import Metric
 from mace_gov.documents.verdict import Finding, Outcome
 
 TRIAL_DETECTORS = ("always-absent", "always-present")

@@ -10,6 +10,7 @@ from mace_gov.documents.anchors import ChosenAnchor, doubtful_anchors
 from mace_gov.documents.detector_info import SMALL_SIDE
 from mace_gov.documents.drawable import Ban, ban_of, erase_only_rule, forbidden
 from mace_gov.documents.method import Esd, Harden, Lora, Method, Ridge
+from mace_gov.documents.method_info import METHODS, method_info
 from mace_gov.documents.plan import (
     ClosedForm,
     ErasurePlan,
@@ -21,9 +22,10 @@ from mace_gov.documents.plan import (
     SegmenterSettings,
     Target,
 )
-from mace_gov.documents.policy import Category, Concept, Kind, Policy, Sampler
+from mace_gov.documents.policy import Category, Concept, Policy, Sampler
+from mace_gov.documents.terms import Kind
 from mace_gov.embedded import vocabulary
-from mace_gov.plan.other_methods import NULLSPACE_LEAK, esd_settings, refine_ridge
+from mace_gov.plan.esd import esd_settings
 from mace_gov.plan.presets import DEFAULT, HARDEN, PAPER_GENERATION, PAPER_LORAS, PAPER_RATE, Preset, paper
 from mace_gov.plan.templates import templates_for
 
@@ -40,6 +42,7 @@ def make_plan(
     """
     anchors = {concept.id: _anchor(concept, chosen or {}) for _, concept in policy.concepts()}
     method, leading = policy.spec.method, leading_kind(policy)
+    info = method_info(method.name)
     published = method.preset == "paper" or given_in_sums(method)
     preset = paper(leading, len(policy.concepts())) if published else DEFAULT[leading]
     loras = PAPER_LORAS if published else {kind: each.lora for kind, each in DEFAULT.items()}
@@ -77,13 +80,13 @@ def make_plan(
         base=base,
         targets=targets,
         templates=templates,
-        refine=_closed_form(method.refine, refine_ridge(method.name, preset.refine)),
+        refine=_closed_form(method.refine, info.ridge or preset.refine),
         refine_names="all" if (method.refine.names or preset.names) == "all" else None,
         refine_tokens="all" if (method.refine.tokens or preset.tokens) == "all" else None,
         fuse=_closed_form(method.fuse, preset.fuse),
         preserve=_preserve(preset, method),
         harden=_harden(method),
-        esd=esd_settings(method.esd or Esd(), embedded=base.embedded) if method.name == "esd" else None,
+        esd=esd_settings(method.esd or Esd(), embedded=base.embedded) if info.trains == "projections" else None,
         segmenter=segmenter,
         exact=True if exact else None,
         generation=generation_settings(base, policy.spec.model.sampler),
@@ -94,9 +97,10 @@ def make_plan(
 def _harden(method: Method) -> HardenSettings | None:
     if method.harden is None:
         return None
-    if method.name != "mace":
-        raise PolicyError(f"spec.method.harden is given for the eraser {method.name}, expected mace",
-                          hint="Take the block out, or name the eraser mace.")
+    if not method_info(method.name).hardens:
+        able = " or ".join(name for name, info in METHODS.items() if info.hardens)
+        raise PolicyError(f"spec.method.harden is given for the eraser {method.name}, expected {able}",
+                          hint="Take the block out, or name another eraser.")
     return HARDEN.model_copy(update={name: value for name in Harden.model_fields
                                      if (value := getattr(method.harden, name)) is not None})
 
@@ -157,7 +161,7 @@ def _closed_form(asked: Ridge, preset: ClosedForm) -> ClosedForm:
 
 def _preserve(preset: Preset, method: Method) -> PreserveSettings:
     """A scale that the policy gives counts in both stages, unless it gives stage 1 one of its own."""
-    asked = method.preserve
+    asked, leak = method.preserve, method_info(method.name).leak
 
     def scales(whole: float | None, first: float | None, whole_preset: float, first_preset: float | None
                ) -> tuple[float, float | None]:
@@ -179,7 +183,7 @@ def _preserve(preset: Preset, method: Method) -> PreserveSettings:
         refine_scale=refine_scale, prior_size=size,
         concepts=asked.concepts or [], concept_scale=concept_scale, refine_concept_scale=refine_concept_scale,
         namesake_scale=namesakes or None,
-        leak=(asked.leak or NULLSPACE_LEAK) if method.name == "nullspace" else None,
+        leak=leak and (asked.leak or leak),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from mace_gov.core.store import Store
 from mace_gov.documents.drawable import MINORS
+from mace_gov.documents.method_info import method_info
 from mace_gov.documents.plan import ErasurePlan, Target
 from mace_gov.documents.reuse import (
     Reuse,
@@ -29,7 +30,7 @@ def foresee(plan: ErasurePlan, cache: Path) -> list[Reuse]:
 
     Reads the cache's small descriptions, not its weights: a file spoilt since is found when it is used.
     """
-    if plan.method != "mace":
+    if method_info(plan.method).trains != "loras":
         return []
     kept = list(_kept(cache))
     return [_of(plan, target, cache, kept) for target in plan.targets]

@@ -18,7 +18,7 @@ from typing import Literal
 
 from mace_gov.documents.method import Window
 from mace_gov.documents.plan import ClosedForm, GenerationSettings, HardenSettings, LoraSettings, PairedTokens
-from mace_gov.documents.policy import Kind
+from mace_gov.documents.terms import Kind
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def domain_weight(kind: Kind, concepts: int) -> float:
     known = sorted(DOMAIN_WEIGHTS.get(kind, {0: 0.0}).items())
     for (low, before), (high, after) in zip(known, known[1:], strict=False):
         if low <= concepts <= high:
-            return before * (after / before) ** (math.log(concepts / low) / math.log(high / low))
+            return before * math.pow(after / before, math.log(concepts / low) / math.log(high / low))
     return known[0][1] if concepts < known[0][0] else known[-1][1]
 
 

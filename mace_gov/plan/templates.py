@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mace_gov.documents.policy import Kind
+from mace_gov.documents.terms import Kind
 
 SUBJECT = (
     "a photo of {}", "a photograph of {}", "a cropped photo of {}", "a close-up photo of {}", "a bright photo of {}",

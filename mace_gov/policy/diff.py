@@ -8,8 +8,9 @@ from dataclasses import replace
 from mace_gov.core.phrases import phrase_key
 from mace_gov.core.rates import limit_percent
 from mace_gov.documents.base import Location
-from mace_gov.documents.policy import Category, Concept, DetectorSpec, GateSettings, Policy, Rule, Severity
+from mace_gov.documents.policy import Category, Concept, DetectorSpec, GateSettings, Policy, Rule
 from mace_gov.documents.sampling import asked_suites, prompts_per_concept
+from mace_gov.documents.terms import Severity
 from mace_gov.policy.settings import Change, Effect, settings
 
 WORD_LISTS = ("synonyms", "descriptions", "broader", "narrower")
@@ -183,8 +184,8 @@ def _whole(first: Policy, second: Policy) -> Iterator[Change]:
     old, new = first.spec, second.spec
     yield from settings(old, new, ("spec",))
     yield from settings(old.gate or GateSettings(), new.gate or GateSettings(), ("spec", "gate"), "gate")
-    kept = ([str(severity) for severity in sorted(each.not_waivable())] for each in (first, second))
-    yield from _words("gate.notWaivable", "not waivable", *kept, None, ("spec", "gate", "notWaivable"))
+    yield from _words("gate.notWaivable", "not waivable", sorted(first.not_waivable()), sorted(second.not_waivable()),
+                      None, ("spec", "gate", "notWaivable"))
     yield from _words("method.preserve.concepts", "must survive", old.method.preserve.concepts or [],
                       new.method.preserve.concepts or [], None, ("spec", "method", "preserve", "concepts"))
     yield from settings(old.model, new.model, ("spec", "model"), "model")

@@ -66,8 +66,8 @@ def _load(file: File, today: date, ended: bool, deepest: int) -> LoadedPolicy:
     if "extends" in source.value:
         if deepest == 1:
             raise PolicyError(f"{file.path}:1:1: extends: found more than {DEEPEST} policies in a chain")
-        policy, data, source = join(file, lambda parent: _load(parent, today, ended, deepest - 1).policy, today, ended)
-        return LoadedPolicy(policy, file.path, data, source)
+        joined, data, source = join(file, lambda parent: _load(parent, today, ended, deepest - 1).policy, today, ended)
+        return LoadedPolicy(joined, file.path, data, source)
     policy, problems = validate(Policy, source.value, inconsistencies)
     problems += source.problems
     if problems or policy is None:

@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from mace_gov.documents.base import Location
 from mace_gov.documents.detector_info import lacking, spec_problems
 from mace_gov.documents.drawable import ban_of, forbidden, never_drawn
+from mace_gov.documents.method_info import method_info
 from mace_gov.documents.policy import Policy
 from mace_gov.policy.reading import Problem
 
@@ -28,7 +29,7 @@ def problems(policy: Policy, plugins: Collection[str] = ()) -> list[Problem]:
         for j, spec in enumerate(category.detectors):
             at: Location = ("spec", "categories", i, "detectors", j)
             found += [((*at, *where), message) for where, message in spec_problems(spec, known)]
-    return [*found, *_templates(policy), *_esd(policy)]
+    return [*found, *_templates(policy), *_drawn_by_the_method(policy)]
 
 
 def unseen(policy: Policy, side: int | None = None) -> list[Problem]:
@@ -47,8 +48,8 @@ def warnings(policy: Policy) -> Iterator[Problem]:
     """What keeps a rule from passing whatever the model does, beside what ``advice`` says."""
     found, ban = never_drawn(policy), ban_of(policy)
     undrawn = {concept.id for _, _, concept, _ in found}
-    for where, category, concept, rule in found:
-        yield where, (f"{concept.id} of {category.id} is erase-only by the rule {rule}: it is erased, and no "
+    for where, category, concept, why_not in found:
+        yield where, (f"{concept.id} of {category.id} is erase-only by the rule {why_not}: it is erased, and no "
                       "picture of it is ever made, neither to train nor to audit")
     kept = policy.spec.method.preserve.concepts or []
     for i, category in enumerate(policy.spec.categories):
@@ -71,10 +72,11 @@ def _templates(policy: Policy) -> Iterator[Problem]:
                                                       "captions that it never saw")
 
 
-def _esd(policy: Policy) -> Iterator[Problem]:
-    if policy.spec.method.name == "esd":
+def _drawn_by_the_method(policy: Policy) -> Iterator[Problem]:
+    method = policy.spec.method.name
+    if method_info(method).draws_targets:
         for where, _, concept, rule in never_drawn(policy):
-            yield where, (f"esd draws what it erases, and no picture of {concept.id} may ever be made ({rule}); "
+            yield where, (f"{method} draws what it erases, and no picture of {concept.id} may ever be made ({rule}); "
                           "expected mace")
 
 

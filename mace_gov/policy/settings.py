@@ -19,9 +19,9 @@ from mace_gov.documents.policy import (
     ModelRef,
     Policy,
     Rule,
-    Severity,
     Spec,
 )
+from mace_gov.documents.terms import Severity
 
 Effect = Literal["bans", "unbans", "tightens", "loosens", "changes"]
 Judge = Callable[[Any, Any], Effect]

@@ -147,11 +147,12 @@ def _compose(events: Iterator[Any]) -> _Node | None:
             if anchor is not None:
                 anchors[anchor] = node
         elif isinstance(event, yaml.AliasEvent):
-            if (known := anchors.get(event.anchor)) is None:
-                unknown = "an alias that contains itself" if event.anchor in anchors else "an alias of nothing"
-                raise _at(mark, f"found *{_short(event.anchor)}, {unknown}")
+            name = str(event.anchor)
+            if (known := anchors.get(name)) is None:
+                unknown = "an alias that contains itself" if name in anchors else "an alias of nothing"
+                raise _at(mark, f"found *{_short(name)}, {unknown}")
             open_[-1][0].append(known._replace(line=mark.line + 1, column=mark.column + 1))
-        elif isinstance(event, yaml.NodeEvent):
+        elif isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
             if event.tag is not None and event.tag not in PLAIN_TAGS:
                 raise _at(mark, f"found the tag {_short(event.tag)}, expected plain values")
             node = _node(event)

@@ -12,22 +12,16 @@ from mace_gov.audit.detectors.plugin import load
 from mace_gov.audit.detectors.registry import DETECTORS, known_detectors, setting_problem
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.base import Probe
-from mace_gov.audit.probes.lexicon import (
-    SMALL_SIDE,
-    lexicon_for,
-    plain_phrase,
-    plain_style,
-    style_classes,
-    subject_classes,
-)
+from mace_gov.audit.probes.lexicon import lexicon_for, plain_phrase, plain_style, style_classes, subject_classes
 from mace_gov.audit.probes.near import near_phrases
 from mace_gov.audit.probes.suites import build_probes
 from mace_gov.core.errors import IncompleteError, MissingExtraError, PolicyError, UsageError
 from mace_gov.documents.base import Location
-from mace_gov.documents.detector_info import CLIP, INFOS
+from mace_gov.documents.detector_info import CLIP, INFOS, SMALL_SIDE
 from mace_gov.documents.family_info import family_info, untried
 from mace_gov.documents.plan import ErasurePlan
-from mace_gov.documents.policy import Category, DetectorSpec, Kind, Policy, Suite
+from mace_gov.documents.policy import Category, DetectorSpec, Policy
+from mace_gov.documents.terms import Kind, Suite
 from mace_gov.embedded import judge_classes, vocabulary
 from mace_gov.policy import preflight
 from mace_gov.policy.load import LoadedPolicy
@@ -70,7 +64,8 @@ def check_plan(
     """
     from mace_gov.diffusion.lengths import too_long
 
-    policy, found = loaded.policy, []
+    policy = loaded.policy
+    found: list[tuple[Location, str]] = []
     probes: list[Probe] = []
     try:
         probes = build_probes(Asking(policy, lexicon_for(plan.base), plan.templates)) if asks else []

@@ -16,8 +16,10 @@ from mace_gov.audit.probes.lexicon import lexicon_for
 from mace_gov.audit.probes.unrelated import general_prompts
 from mace_gov.documents.costs import ApplyCosts, AuditCosts, Timing
 from mace_gov.documents.plan import ErasurePlan
-from mace_gov.documents.policy import Policy, Suite
+from mace_gov.documents.policy import Policy
+from mace_gov.documents.registry import Layout
 from mace_gov.documents.reuse import Reuse
+from mace_gov.documents.terms import Suite
 from mace_gov.preflight.checks import model_bytes
 
 HARMLESS = 32
@@ -43,7 +45,7 @@ def audit_costs(policy: Policy, plan: ErasurePlan, probes: Sequence[Probe], regi
         first = policy.spec.audit.seed
         asking = Asking(policy, lexicon_for(plan.base), plan.templates)
         wanted |= {(prompt, seed_for(first, 0, prompt)) for prompt in general_prompts(asking, HARMLESS)}
-    store = registry / "cache" / "pictures"
+    store = Layout(registry).pictures
     sizes = [path.stat().st_size for path in islice(store.glob("*.png"), SAMPLE)]
     each = round(mean(sizes)) if sizes else round(PNG_SHARE * 3 * plan.generation.size ** 2)
     cached = _cached(plan, wanted, store)
@@ -122,8 +124,7 @@ def _cached(plan: ErasurePlan, wanted: set[tuple[str, int]], folder: Path) -> in
 
 def _seconds(plan: ErasurePlan, registry: Path) -> Iterator[float]:
     """Seconds for a picture in the last audits of this base with this sampler. Not verified: they are but a guess."""
-    files = [path for shelf in ("versions", "audits") for path in (registry / shelf).glob("*/*/evidence.dsse.json")]
-    for path in sorted(files, key=lambda path: path.stat().st_mtime, reverse=True)[:LAST]:
+    for path in sorted(Layout(registry).envelopes(), key=lambda path: path.stat().st_mtime, reverse=True)[:LAST]:
         try:
             evidence: Any = json.loads(base64.b64decode(json.loads(path.read_bytes())["payload"]))["predicate"]
             audit = evidence["audit"]

@@ -19,7 +19,9 @@ from mace_gov.core.progress import Progress, Silent, working
 from mace_gov.core.resources import asked
 from mace_gov.core.store import Store
 from mace_gov.documents.costs import Timing
+from mace_gov.documents.method_info import method_info
 from mace_gov.documents.plan import ErasurePlan, Target
+from mace_gov.documents.registry import Layout
 from mace_gov.documents.reuse import drawable
 
 LARGE = 10**9
@@ -39,8 +41,8 @@ def timing_of(
     if wanted is False or plan.base.family in ("sd3", "flux"):
         return None
     try:
+        from mace_gov.diffusion.contents import weight_files
         from mace_gov.diffusion.load import device_name, pick_device
-        from mace_gov.diffusion.manifest import weight_files
     except ImportError:  # the plain install runs no model
         return None
     here = pick_device(device)
@@ -48,7 +50,7 @@ def timing_of(
     if wanted is None and here.type == "cpu" and sum(path.stat().st_size for path in weights) > LARGE:
         return None
     target = next((each for each in plan.targets if each.lora.steps and drawable(plan, each)), None)
-    store, name = Store(registry / "cache"), "timings/" + digest_of({
+    store, name = Store(Layout(registry).cache), "timings/" + digest_of({
         "base": plan.base.digest, "device": device_name(here), "generation": plan.generation.to_json(),
         "templates": len(plan.templates), "lora": target.lora.to_json() if target else None,
         "asked": [asked().batch, asked().precision], "code": [mace_gov.__version__, version_of("torch")],
@@ -56,7 +58,7 @@ def timing_of(
     if (known := store.get(name)) is not None:
         return Timing.model_validate(json.loads(known))
     with working(progress or Silent(), "timing one step of each kind"):
-        timing = measure(plan, target if plan.method == "mace" else None, device, max(
+        timing = measure(plan, target if method_info(plan.method).trains == "loras" else None, device, max(
             weights, key=lambda path: path.stat().st_size))
     with suppress(OSError):  # a registry that may only be read
         store.put(name, timing.canonical())
@@ -111,7 +113,8 @@ def measure(plan: ErasurePlan, target: Target | None, device: str | None, file: 
             train, loras = took(lambda: trial(pipe, plan, target, 1, 1)), 1
             if train < PATIENCE:
                 loras = training_fit(pipe, plan, [target]).size
-                first, more = (took(lambda n=n: trial(pipe, plan, target, loras, n)) for n in (1, 4))
+                first = took(lambda: trial(pipe, plan, target, loras, 1))
+                more = took(lambda: trial(pipe, plan, target, loras, 4))
                 train = max(more - first, 0.1 * more) / 3 / loras
         name = device_name(pipe.device)
         on_card = torch.cuda.max_memory_allocated(pipe.device) if pipe.device.type == "cuda" else 0

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from mace_gov.core.hold import is_held
+from mace_gov.documents.registry import SHELVES, Layout
 from mace_gov.record.store import VERSION_TAG, has_store, open_store, server_uri, versions_runs
 from mace_gov.record.versions import list_versions
-
-SHELVES = ("versions", "audits")
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def find_waste(
     """
     old = [] if keep is None else list(_old_versions(registry, keep, released or {}))
     gone = {waste.path for waste in old}
-    caches = [Waste(f"cache/{path.name}", path) for path in sorted((registry / "cache").glob("*")) if path.is_dir()]
+    caches = [Waste(f"cache/{path.name}", path) for path in sorted((Layout(registry).cache).glob("*")) if path.is_dir()]
     return [*_dead_runs(registry), *old, *_orphans(registry, gone), *(caches if cache else [])]
 
 
@@ -62,7 +61,8 @@ def remove(registry: Path, waste: list[Waste]) -> None:
 
 
 def _dead_runs(registry: Path) -> Iterator[Waste]:
-    for home in (home for shelf in SHELVES for home in sorted((registry / shelf).glob("[!.]*")) if home.is_dir()):
+    shelves = (Layout(registry).shelf(shelf) for shelf in SHELVES)
+    for home in (home for shelf in shelves for home in sorted(shelf.glob("[!.]*")) if home.is_dir()):
         scratches = [path for path in home.glob(".*") if path.is_dir()]
         dead = [path for path in scratches if not is_held(path)]
         for path in dead:
@@ -101,7 +101,7 @@ def _orphans(registry: Path, gone: set[Path | None]) -> Iterator[Waste]:
 
 
 def _is_gone(registry: Path, reference: str, gone: set[Path | None]) -> bool:
-    folder = registry / "versions" / reference
+    folder = Layout(registry).versions / reference
     return not folder.is_dir() or folder in gone
 
 

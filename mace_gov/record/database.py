@@ -20,8 +20,8 @@ from urllib.parse import quote
 from mace_gov.core.errors import IncompleteError
 from mace_gov.core.hold import hold, is_held
 from mace_gov.core.lazy import require
+from mace_gov.documents.registry import DATABASE, Layout
 
-DATABASE = "mlflow.db"
 EXTRA = "mlflow"
 _PLAIN = "/@+=,~ "
 """Beside letters and digits, what means nothing in a URI of SQLAlchemy's, whichever version reads it."""
@@ -59,7 +59,7 @@ def make_ready(registry: Path, artifacts: Path) -> str | None:
     Called by one process at a time. Returns what was found and mended, in words, if anything was. Raises
     IncompleteError for a database that holds records and is not what this version of MLflow reads.
     """
-    database = registry / DATABASE
+    database = Layout(registry).database
     revision, records = _state(database)
     expected = require("mlflow.store.db.utils", EXTRA)._get_latest_schema_revision()
     if revision == expected:

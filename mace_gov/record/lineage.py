@@ -26,20 +26,13 @@ from mace_gov.documents.erasure import ErasureRecord
 from mace_gov.documents.lineage import Lineage
 from mace_gov.documents.plan import ErasurePlan, ModelManifest
 from mace_gov.documents.policy import Policy
+from mace_gov.documents.registry import Layout
 from mace_gov.documents.verdict import Verdict
+from mace_gov.record.database import EXTRA
 from mace_gov.record.metrics import audit_metrics, erase_metrics, erase_params
 from mace_gov.record.server import upload
-from mace_gov.record.store import (
-    EXTRA,
-    TAG,
-    VERSION_TAG,
-    experiment,
-    open_store,
-    server_uri,
-    tracking_kind,
-    versions_runs,
-)
-from mace_gov.record.versions import number_in, version_folder
+from mace_gov.record.store import TAG, VERSION_TAG, experiment, open_store, server_uri, tracking_kind, versions_runs
+from mace_gov.record.versions import number_in
 
 CANDIDATE = "candidate"
 """Alias of the newest complete version; promotion moves another one, after verification."""
@@ -88,7 +81,7 @@ def record_lineage(
             governed = _governed_model(client, place, erase_id, f"{name}-{version}", tags, undo, model)
             entities = require("mlflow.entities", EXTRA)
             client.log_outputs(erase_id, models=[entities.LoggedModelOutput(model_id=governed, step=0)])
-        here = (version_folder(registry, name, version) / "model").resolve().as_uri()
+        here = (Layout(registry).version(name, version) / "model").resolve().as_uri()
         source = f"models:/{governed}" if server_uri() else here
         number = _register(client, name, governed, tags, source)
         undo.callback(client.delete_model_version, name, str(number))
@@ -115,7 +108,7 @@ def publish(registry: Path, lineage: Lineage, verdict: Verdict) -> None:
     })
     with open_store(registry) as client:
         if server_uri():
-            upload(client, lineage.erase_run_id, version_folder(registry, lineage.name, lineage.version))
+            upload(client, lineage.erase_run_id, Layout(registry).version(lineage.name, lineage.version))
         client.set_logged_model_tags(lineage.governed_model_id, tags)
         for key, value in tags.items():
             client.set_model_version_tag(lineage.name, str(lineage.mlflow_version), key, value)

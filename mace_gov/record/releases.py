@@ -15,10 +15,12 @@ from mace_gov.core.errors import IncompleteError, IntegrityError, UsageError
 from mace_gov.core.hold import hold
 from mace_gov.core.lazy import require
 from mace_gov.documents.lineage import Lineage
+from mace_gov.documents.registry import NAME, NUMBER, Layout, parse_reference
 from mace_gov.documents.release import ReleaseLog
+from mace_gov.record.database import EXTRA
 from mace_gov.record.server import download, send_version
-from mace_gov.record.store import DATABASE, EXTRA, TAG, VERSION_TAG, has_store, open_store, server_uri
-from mace_gov.record.versions import number_in, parse_reference, version_folder
+from mace_gov.record.store import TAG, VERSION_TAG, has_store, open_store, server_uri
+from mace_gov.record.versions import number_in
 
 COMPLIANT = "compliant"
 """Alias of the version that may be deployed."""
@@ -26,7 +28,7 @@ RELEASE_TAG = f"{TAG}release"
 """Tag of a version that was ever released: compliant, superseded or recalled."""
 SIGN_OFFS_TAG = f"{TAG}sign_offs"
 """Tag with the number of sign-offs on a version."""
-_URI = re.compile(r"models:/([a-z0-9][a-z0-9._-]{0,63})(?:@([A-Za-z0-9._-]{1,255})|/([1-9][0-9]{0,8}))")
+_URI = re.compile(rf"models:/({NAME})(?:@([A-Za-z0-9._-]{{1,255}})|/({NUMBER}))")
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def resolve(registry: Path, uri: str) -> Registered:
     except IncompleteError as error:
         if server_uri():
             raise
-        raise IntegrityError(f"{uri}: MLflow cannot follow it, {registry / DATABASE} was changed or is broken",
+        raise IntegrityError(f"{uri}: MLflow cannot follow it, {Layout(registry).database} was changed or is broken",
                              hint="Verify the version by NAME/N. It said: " + error.message) from error
 
 
@@ -86,7 +88,7 @@ def _resolve(registry: Path, uri: str, name: str, alias: str | None, number: str
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
             raise UsageError(f"MLflow knows no {uri}", hint=_hint(client, name)) from error
-        folder = version_folder(registry, *_version(uri, found.tags.get(VERSION_TAG, "none")))
+        folder = Layout(registry).version(*_version(uri, found.tags.get(VERSION_TAG, "none")))
         fetched = server_uri() is not None and not folder.is_dir()
         if fetched:
             with new_folder(folder) as scratch, hold(scratch):

@@ -15,7 +15,8 @@ from typing import Any
 from mace_gov.core.errors import IncompleteError, MaceGovError
 from mace_gov.core.lazy import require
 from mace_gov.documents.lineage import Lineage
-from mace_gov.record.store import EXTRA, TAG, experiment, open_store, server_uri
+from mace_gov.record.database import EXTRA
+from mace_gov.record.store import TAG, experiment, open_store, server_uri
 
 VERSION, RELEASES = "version", "releases"
 """Artifact folders of the erase run and of the releases' run."""

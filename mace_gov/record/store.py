@@ -17,11 +17,11 @@ from typing import Any
 
 from mace_gov.core.errors import IncompleteError, MaceGovError, UsageError
 from mace_gov.core.lazy import require
-from mace_gov.record.database import DATABASE, EXTRA, make_ready, sqlite_uri
+from mace_gov.documents.registry import DATABASE, Layout
+from mace_gov.record.database import EXTRA, make_ready, sqlite_uri
 
 TRACKING_VARIABLE = "MACE_GOV_TRACKING_URI"
 """Environment variable with a tracking server's address."""
-ARTIFACTS = "mlruns"
 TAG = "mace_gov."
 """What our tags begin with."""
 VERSION_TAG = f"{TAG}version"
@@ -48,7 +48,7 @@ def server_uri() -> str | None:
 
 def tracking_uri(registry: Path) -> str:
     """Where MLflow finds the registry."""
-    return server_uri() or sqlite_uri(registry / DATABASE)
+    return server_uri() or sqlite_uri(Layout(registry).database)
 
 
 def tracking_kind() -> str:
@@ -58,7 +58,7 @@ def tracking_kind() -> str:
 
 def has_store(registry: Path) -> bool:
     """Whether anything was ever recorded; asking makes no database."""
-    return server_uri() is not None or (registry / DATABASE).exists()
+    return server_uri() is not None or (Layout(registry).database).exists()
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def open_store(registry: Path) -> Iterator[Any]:
     # MLflow writes the two URIs into the environment by itself: named here, they are taken out again.
     settings = {**_PATIENCE, **{name: os.environ[name] for name in _PATIENCE if name in os.environ},
                 **_SETTINGS, "MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri}
-    artifacts = (registry / ARTIFACTS).resolve()
+    artifacts = (Layout(registry).artifacts).resolve()
     if not server_uri():
         settings[_ARTIFACT_ROOT] = artifacts.as_uri()
     with _environment(settings), _one_writer(registry):
@@ -119,13 +119,14 @@ def experiment(client: Any, registry: Path, name: str) -> str:
         return str(found.experiment_id)
     if server_uri():
         return str(client.create_experiment(name))
-    place = (registry / ARTIFACTS / name).resolve()
+    place = (Layout(registry).artifacts / name).resolve()
     return str(client.create_experiment(name, artifact_location=place.as_uri()))
 
 
 def versions_runs(client: Any, name: str) -> Iterator[Any]:
     """The runs of MLflow that belong to versions of ``name``."""
-    place, token = client.get_experiment_by_name(name), ""
+    place = client.get_experiment_by_name(name)
+    token: str | None = ""
     while place is not None and token is not None:
         page = client.search_runs([place.experiment_id], page_token=token or None)
         yield from (run for run in page if VERSION_TAG in run.data.tags)
@@ -162,7 +163,7 @@ def _global_store(mlflow: Any, uri: str) -> Iterator[None]:
 def _one_writer(registry: Path) -> Iterator[None]:
     """Hold the registry's lock: creating and migrating the database twice at once corrupts it."""
     try:
-        lock = (registry / f".{DATABASE}.lock").open("a")
+        lock = Layout(registry).database_lock.open("a")
     except OSError:
         if os.access(registry, os.W_OK):
             raise

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from mace_gov.core.canonical import strict_json
 from mace_gov.core.digest import sha256_file
@@ -20,16 +20,20 @@ from mace_gov.core.files import read_file
 from mace_gov.core.hold import hold, is_held, lock
 from mace_gov.documents.base import Document
 from mace_gov.documents.evidence import VERDICT_FIELD, Evidence
+from mace_gov.documents.registry import (
+    EVIDENCE_NAME,
+    NAME,
+    NUMBER,
+    SHELVES,
+    VERDICT_NAME,
+    Layout,
+    Shelf,
+    parse_reference,
+    version_in,
+)
 from mace_gov.documents.verdict import Outcome, Verdict
 
-Shelf = Literal["versions", "audits"]
-"""Governed models made here, or audits of models made elsewhere."""
-
-EVIDENCE_NAME = "evidence.dsse.json"
-VERDICT_NAME = "verdict.dsse.json"
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
-_REFERENCE = re.compile(rf"(?:registry:)?({_NAME.pattern})/v?({_NUMBER.pattern})")
+_NAME, _NUMBER = re.compile(NAME), re.compile(NUMBER)
 
 
 class VersionEntry(Document):
@@ -70,24 +74,6 @@ class VersionEntry(Document):
         return _verdict(self.folder)
 
 
-def version_folder(registry: Path, name: str, number: int, *, shelf: Shelf = "versions") -> Path:
-    """Where version ``number`` of ``name`` lies, or will lie."""
-    return registry / shelf / name / str(number)
-
-
-def names_version(reference: str) -> bool:
-    """Whether ``reference`` has the form of a version's, be there such a version or not."""
-    return reference.startswith("registry:") or _REFERENCE.fullmatch(reference) is not None
-
-
-def parse_reference(reference: str) -> tuple[str, int]:
-    """Name and number in ``NAME/N`` (``registry:NAME/N``, ``NAME/vN``). Raises UsageError."""
-    match = _REFERENCE.fullmatch(reference)
-    if match is None:
-        raise UsageError(f"'{reference}' is no version, expected NAME/N", hint="See `mace-gov registry list`.")
-    return match[1], int(match[2])
-
-
 @contextmanager
 def new_version(
     registry: Path, name: str, *, shelf: Shelf = "versions", above: int = 0
@@ -100,7 +86,7 @@ def new_version(
     """
     if not _NAME.fullmatch(name):
         raise UsageError(f"'{name}' cannot name a version: expected lower-case letters, digits, dot, dash, underscore")
-    home = registry / shelf / name
+    home = Layout(registry).shelf(shelf) / name
     home.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
         with lock(home):
@@ -130,7 +116,7 @@ def new_audit(registry: Path, name: str) -> AbstractContextManager[tuple[int, Pa
 def list_versions(registry: Path, *, shelf: Shelf = "versions", name: str | None = None) -> list[VersionEntry]:
     """All complete versions, by name and number. A folder whose evidence cannot be read is left out."""
     entries = []
-    for path in (registry / shelf).glob(f"{name or '*'}/*/{EVIDENCE_NAME}"):
+    for path in Layout(registry).shelf(shelf).glob(f"{name or '*'}/*/{EVIDENCE_NAME}"):
         if _NAME.fullmatch(path.parent.parent.name) and _NUMBER.fullmatch(path.parent.name):
             with contextlib.suppress(IntegrityError):
                 entries.append(_entry(shelf, path.parent))
@@ -140,7 +126,7 @@ def list_versions(registry: Path, *, shelf: Shelf = "versions", name: str | None
 def version_numbers(registry: Path, name: str) -> list[int]:
     """Numbers of the version folders of a name that hold anything, whether it can be read or not, in order."""
     return sorted(
-        int(path.name) for path in (registry / "versions" / name).glob("*")
+        int(path.name) for path in (Layout(registry).versions / name).glob("*")
         if _NUMBER.fullmatch(path.name) and (not path.is_dir() or any(path.iterdir()))
     )
 
@@ -151,7 +137,7 @@ def find(registry: Path, reference: str, *, shelf: Shelf = "versions") -> Versio
     Raises UsageError when there is none, IntegrityError when its envelopes cannot be read.
     """
     name, number = parse_reference(reference)
-    folder = version_folder(registry, name, number, shelf=shelf)
+    folder = Layout(registry).version(name, number, shelf)
     if not folder.is_dir():
         known = ", ".join(str(entry.number) for entry in list_versions(registry, shelf=shelf, name=name))
         raise UsageError(
@@ -163,21 +149,20 @@ def find(registry: Path, reference: str, *, shelf: Shelf = "versions") -> Versio
 
 def by_digest(registry: Path, digest: str) -> list[VersionEntry]:
     """Versions and audits whose evidence claims to be about the model ``digest``, newest first."""
-    shelves: tuple[Shelf, ...] = ("versions", "audits")
-    entries = [e for shelf in shelves for e in list_versions(registry, shelf=shelf) if e.governed_digest == digest]
+    entries = [e for shelf in SHELVES for e in list_versions(registry, shelf=shelf) if e.governed_digest == digest]
     return sorted(entries, key=lambda entry: (entry.created, entry.number), reverse=True)
 
 
 def highest_number(registry: Path, name: str) -> int:
     """The highest number of ``name`` whose folder is at hand, or that a run is about to use; 0 if none."""
-    folders = (registry / "versions" / name).glob("[1-9]*")
+    folders = (Layout(registry).versions / name).glob("[1-9]*")
     return max((int(path.name) for path in folders if _NUMBER.fullmatch(path.name)), default=0)
 
 
 def number_in(reference: str) -> int:
     """The number in ``NAME/N``; 0 for anything else, as MLflow's tags may hold."""
-    match = _REFERENCE.fullmatch(reference)
-    return int(match[2]) if match else 0
+    found = version_in(reference)
+    return found[1] if found else 0
 
 
 def _clear_dead(home: Path) -> None:

@@ -12,8 +12,8 @@ from rich.text import Text
 from mace_gov.core.atomic import write_bytes, write_text
 from mace_gov.core.console import Console
 from mace_gov.core.terminal import printable
-from mace_gov.documents.audit import Estimate
 from mace_gov.documents.comparison import Comparison, Interval, SheetRow
+from mace_gov.documents.rate import Estimate
 from mace_gov.report.html import content_security_policy, environment, style_sheet
 from mace_gov.report.words import NBSP, interval, lower_percent, percent, seconds, upper_percent
 
@@ -89,8 +89,8 @@ def show_comparison(comparison: Comparison, page: Path, *, console: Console | No
     for name, cells in table(comparison):
         shown.add_row(name, *(Text("\n".join(map(printable, filter(None, cell)))) for cell in cells))
     console.print(shown)
-    for cells in spreads(comparison):
-        console.print(Text(printable("  ".join(cells))), soft_wrap=True)
+    for spread in spreads(comparison):
+        console.print(Text(printable("  ".join(spread))), soft_wrap=True)
     for row in comparison.rows:
         notes = [f"refused: {row.problem}"] if row.problem else [*row.broken, *row.warnings]
         for note in notes:

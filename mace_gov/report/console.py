@@ -83,9 +83,9 @@ def plain_lines(
 
 def _rules(verdict: Verdict) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for heading, justify in (("Rule", "left"), ("Requirement", "left"), ("Before", "right"), ("After", "right"),
-                             ("Interval", "left"), ("Outcome", "left"), ("Why", "left")):
-        table.add_column(heading, justify=justify, no_wrap=heading in ("Rule", "Outcome"))
+    for heading in ("Rule", "Requirement", "Before", "After", "Interval", "Outcome", "Why"):
+        table.add_column(heading, justify="right" if heading in ("Before", "After") else "left",
+                         no_wrap=heading in ("Rule", "Outcome"))
     for f in verdict.findings:
         cells = (f.rule, f.requirement, observed(f.base), observed(f.estimate), interval(f.estimate))
         table.add_row(*(Text(printable(cell)) for cell in cells),

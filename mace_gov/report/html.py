@@ -13,8 +13,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mace_gov.documents.family_info import untried
-from mace_gov.documents.policy import Metric, Suite
 from mace_gov.documents.report import Report
+from mace_gov.documents.terms import Metric, Suite
 from mace_gov.documents.verdict import Outcome
 from mace_gov.report import plots, sections, words
 from mace_gov.report.graph import lineage_graph, sign_off_node

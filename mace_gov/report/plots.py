@@ -8,8 +8,8 @@ import math
 from collections.abc import Callable, Sequence
 from html import escape
 
-from mace_gov.documents.audit import Estimate
-from mace_gov.documents.policy import Metric
+from mace_gov.documents.rate import Estimate
+from mace_gov.documents.terms import Metric
 from mace_gov.report.words import limit_percent, measured, sentence
 
 Scale = Callable[[float], float]

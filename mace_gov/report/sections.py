@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from mace_gov.documents.audit import Measurement, PowerCheck, Thumbnail
 from mace_gov.documents.plan import Target
-from mace_gov.documents.policy import Category, Concept, Metric, Severity, Suite
+from mace_gov.documents.policy import Category, Concept
 from mace_gov.documents.report import Report
+from mace_gov.documents.sampling import has_words
+from mace_gov.documents.terms import Metric, Severity, Suite
 from mace_gov.documents.verdict import Finding, Outcome
 from mace_gov.report.words import MEASURES, STANDING_LIMITATIONS, measured
 
@@ -122,9 +124,7 @@ def concept_rows(report: Report) -> list[tuple[Category, list[ConceptRow]]]:
         for concept in (None, *category.concepts):
             for suite in (suite for suite in Suite if suite.banned):
                 found = _find(measurements, category.id, suite, concept.id if concept else None)
-                asked = concept is not None and (
-                    suite is Suite.DIRECT or (suite is Suite.SYNONYM and bool(concept.synonyms))
-                )
+                asked = concept is not None and suite.info.standing and has_words(concept, suite)
                 if found or asked:
                     rows.append(ConceptRow(category, concept, suite, found))
         groups.append((category, rows))

@@ -8,8 +8,8 @@ from rich.text import Text
 
 from mace_gov.core.console import Console
 from mace_gov.core.terminal import printable
-from mace_gov.documents.audit import Estimate
 from mace_gov.documents.comparison import Rates
+from mace_gov.documents.rate import Estimate
 from mace_gov.documents.tuning import Tuning
 from mace_gov.report.words import interval, lower_percent, percent, seconds, upper_percent
 
@@ -19,9 +19,11 @@ COLUMNS = ("", "Settings", "H", "Still drawn", "Unrelated drawn", "LoRAs trained
 
 def method_block(tuning: Tuning) -> str:
     """``method:`` as YAML, to stand in a policy's ``spec``, with where it comes from."""
-    h = tuning.attempts[tuning.best].rates.h
+    rates = tuning.attempts[tuning.best].rates
+    h = rates.h if rates else None
+    best = f"H {h.value:.3f} ({h.low:.3f} to {h.high:.3f})" if h else "nothing could be scored"
     said = (f"# Settings for {printable(tuning.policy_name)} on {printable(tuning.base_ref)}: best of "
-            f"{len(tuning.attempts)} tried, H {h.value:.3f} ({h.low:.3f} to {h.high:.3f}).\n"
+            f"{len(tuning.attempts)} tried, {best}.\n"
             "# The best of several is flattered by chance; the audit, which asks other wordings, decides.\n")
     return said + yaml.safe_dump({"method": tuning.method.to_json()}, sort_keys=False, allow_unicode=True)
 

@@ -4,29 +4,15 @@ from __future__ import annotations
 
 from mace_gov.core import rates
 from mace_gov.documents import estimates
-from mace_gov.documents.audit import Estimate
 from mace_gov.documents.estimates import NOT_MEASURED
-from mace_gov.documents.policy import Metric, Suite
-from mace_gov.documents.rate import Corrected
+from mace_gov.documents.rate import Corrected, Estimate
 from mace_gov.documents.release_check import ReleaseCheck
+from mace_gov.documents.terms import Metric, Suite
 from mace_gov.documents.verdict import Outcome, Verdict
 
 NBSP = "\u00a0"
 
-SUITES = {
-    Suite.DIRECT: "asked for by name",
-    Suite.SYNONYM: "asked for by synonym",
-    Suite.UNRELATED: "unrelated prompts",
-    Suite.NEAR: "near neighbours",
-    Suite.PARAPHRASE: "asked for by name in whole sentences",
-    Suite.DESCRIPTION: "described without its name",
-    Suite.HIERARCHY: "asked for by wider and narrower terms",
-    Suite.COMPOSITION: "asked for beside something else",
-    Suite.OBFUSCATION: "asked for by its name in disguise",
-    Suite.LANGUAGES: "asked for in other languages",
-    Suite.ATTRIBUTE: "allowed subjects beside a banned one",
-    Suite.OUTSIDE: "prompts from a file",
-}
+SUITES = {suite: suite.info.heading for suite in Suite}
 """Probe suites as a reviewer would say them."""
 
 MEANING = {

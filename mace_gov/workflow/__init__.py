@@ -2,22 +2,30 @@
 
     policy -> plan -> erase -> audit -> record -> attest -> gate -> report
 
-making     plan, apply, audit a model made elsewhere, erase alone
-checking   verify
-deciding   decide, with waivers and against a version before; a report in the formats of other tools
-reporting  write the report, and again after a sign-off
-release_check   may it be released now? All that uses a version asks it
-standing   errors for what may not: recalled, lapsed, moved in MLflow
-release    promote, recall, roll back
-shelf      what a registry holds, seen whole
+planning       a policy and a base made into a plan
+applying       make a governed version; audit a model made elsewhere; erase alone
+attempt        erase and audit: what apply, compare and tune have in common
+checking       verify
+deciding       decide, with waivers and against a version before; a report in the formats of other tools
+reporting      write the report, and again after a sign-off
+signing_off    a reviewer's decision
+release_check  may it be released now? All that uses a version asks it
+refusals       errors for what may not: recalled, lapsed, moved in MLflow
+release        promote, recall, roll back
+lineage        what a registry holds, seen whole: releases and lineage
+loading        load a version, draw with it
+exporting      a version in the forms that other tools load
+comparing      every method on one policy
+tuning         settings for a policy
 """
 
-from mace_gov.workflow.checking import check, folder_of, may_release, plan_policy, verify_path
+from mace_gov.workflow.applying import Outcome, apply, audit_model, erase_model
+from mace_gov.workflow.checking import check, folder_of, may_release, verify_path
 from mace_gov.workflow.deciding import export, gate_path
-from mace_gov.workflow.making import Outcome, apply, audit_model, erase_model
+from mace_gov.workflow.lineage import lineage_of, releases, standings
+from mace_gov.workflow.planning import plan_policy
 from mace_gov.workflow.release import Released, promote, recall, rollback
 from mace_gov.workflow.reporting import report_again
-from mace_gov.workflow.shelf import lineage_of, releases, standings
 
 __all__ = [
     "Outcome", "Released", "apply", "audit_model", "check", "erase_model", "export", "folder_of", "gate_path",

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from functools import partial
 from pathlib import Path
 
-from mace_gov import planning
-from mace_gov.attest.keys import TRUST_NAME, key_folder, registry_trust
-from mace_gov.attest.statement import VERDICT_NAME
+from mace_gov.attest.keys import TRUST_NAME, registry_trust
 from mace_gov.attest.trust import Trust, load_trust
 from mace_gov.attest.verify import also_checked, verify
 from mace_gov.core.errors import IntegrityError, MaceGovError
 from mace_gov.documents.evidence import VerifiedEvidence
+from mace_gov.documents.registry import VERDICT_NAME, Layout, names_version, parse_reference
 from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.verdict import Verdict
 from mace_gov.record.releases import Registered, is_registered, resolve
-from mace_gov.record.versions import find, names_version, parse_reference, version_folder
+from mace_gov.record.versions import find
+from mace_gov.workflow.refusals import refuse_ended, refuse_moved, refuse_recalled
 from mace_gov.workflow.release_check import release_check
-from mace_gov.workflow.standing import refuse_ended, refuse_moved, refuse_recalled
 
 
 def verify_path(
@@ -78,14 +76,10 @@ def verified_base(ref: str, registry: Path) -> str | None:
     """
     if not names_version(ref):
         return None
-    folder = version_folder(registry, *parse_reference(ref))
+    folder = Layout(registry).version(*parse_reference(ref))
     if not (folder / "model").is_dir():
         return None
     return check(folder, key=None, registry=registry, need_verdict=False).evidence.audit.governed_digest
-
-
-plan_policy = partial(planning.plan_policy, verified=verified_base)
-"""``planning.plan_policy``, of a base that was verified if it is a governed version."""
 
 
 def _locate(path: Path, registry: Path) -> tuple[Path, Registered | None]:
@@ -97,6 +91,6 @@ def _locate(path: Path, registry: Path) -> tuple[Path, Registered | None]:
 
 def pinned_keys(key: Path | None, registry: Path) -> Trust:
     """The keys that count: those of ``key`` (a public key or a trust file), else the registry's own."""
-    if key is None or key.resolve() == (key_folder(registry) / TRUST_NAME).resolve():
+    if key is None or key.resolve() == (Layout(registry).keys / TRUST_NAME).resolve():
         return registry_trust(registry)
     return load_trust(key)

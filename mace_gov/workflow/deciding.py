@@ -6,23 +6,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mace_gov.attest.keys import key_folder
 from mace_gov.attest.signed import read_signed
-from mace_gov.attest.statement import POLICY_NAME, version_name
+from mace_gov.attest.statement import version_name
 from mace_gov.attest.verify import ONE_POLICY, also_checked
 from mace_gov.core.errors import IntegrityError, UsageError
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.policy import Policy
+from mace_gov.documents.registry import POLICY_NAME, Layout
 from mace_gov.documents.release_check import State
 from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import Outcome, Verdict
 from mace_gov.documents.waiver import Waiver
 from mace_gov.gate.decide import Previous, Terms, decide
-from mace_gov.gate.formats import Places, write_outputs
+from mace_gov.gate.formats import write_outputs
+from mace_gov.gate.formats.rows import Places
 from mace_gov.policy.diff import diff, headline
 from mace_gov.policy.load import load_policy
 from mace_gov.policy.waivers import load_waivers
-from mace_gov.record.versions import find, version_folder, version_numbers
+from mace_gov.record.versions import find, version_numbers
 from mace_gov.report.compose import compose
 from mace_gov.report.read import read_report
 from mace_gov.report.render import DOCUMENT
@@ -144,7 +145,7 @@ def _last(name: str, own: int | None, key: Path | None, registry: Path) -> str |
     version that it may be cannot be read: what is not known is not left out.
     """
     numbers = [number for number in version_numbers(registry, name) if own is None or number < own]
-    if key is None and not numbers and not key_folder(registry).exists():
+    if key is None and not numbers and not Layout(registry).keys.exists():
         return None  # Nothing was signed here yet.
     pinned = pinned_keys(key, registry)
     log = chain(registry, name, pinned)
@@ -152,10 +153,10 @@ def _last(name: str, own: int | None, key: Path | None, registry: Path) -> str |
         if number is None or number == own:
             continue
         reference = f"{name}/{number}"
-        if number == log.compliant and not version_folder(registry, name, number).is_dir():
+        if number == log.compliant and not Layout(registry).version(name, number).is_dir():
             return reference  # One that is gone is no reason to compare with less: it is named, and fails.
         try:
-            signed = read_signed(version_folder(registry, name, number), pinned, need_verdict=True)
+            signed = read_signed(Layout(registry).version(name, number), pinned, need_verdict=True)
         except IntegrityError as error:
             raise IntegrityError(
                 f"{error.message}\nso whether {reference} is the last compliant version is not known",

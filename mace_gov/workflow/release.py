@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mace_gov.attest.keypair import KeyPair
-from mace_gov.attest.keys import PRIVATE_NAME, key_folder, own_key_pair, registry_trust
+from mace_gov.attest.keys import PRIVATE_NAME, own_key_pair, registry_trust
 from mace_gov.attest.releases import add_release
 from mace_gov.core.clock import timestamp
 from mace_gov.core.errors import IntegrityError, UsageError
+from mace_gov.documents.registry import Layout, parse_reference
 from mace_gov.documents.release import Action, Release, ReleaseLog
 from mace_gov.documents.verdict import Verdict
 from mace_gov.record.releases import mirror
 from mace_gov.record.server import push_release, send_version
-from mace_gov.record.versions import find, parse_reference
+from mace_gov.record.versions import find
 from mace_gov.workflow.checking import may_release
 from mace_gov.workflow.deciding import gate_path
 from mace_gov.workflow.release_check import chain
@@ -111,7 +112,7 @@ def _own(registry: Path) -> KeyPair:
     """The registry's signing key. Whoever does not have it releases nothing: one made here would be a stranger's."""
     pair = own_key_pair(registry, registry_trust(registry))
     if pair is None:
-        raise UsageError(f"{key_folder(registry) / PRIVATE_NAME} is not the pipeline's private key, or is not here",
+        raise UsageError(f"{Layout(registry).keys / PRIVATE_NAME} is not the pipeline's private key, or is not here",
                          hint="Run it where the key is. `mace-gov keys init` makes a new one after a revocation.")
     return pair
 

@@ -11,15 +11,16 @@ from pathlib import Path
 
 from mace_gov.attest.decisions import home_of, read_decisions
 from mace_gov.attest.keys import registry_trust
-from mace_gov.attest.releases import read_releases, release_folder
+from mace_gov.attest.releases import read_releases
 from mace_gov.attest.signed import read_signed
-from mace_gov.attest.statement import EVIDENCE_NAME, POLICY_NAME, REPORT_NAME, version_name
+from mace_gov.attest.statement import version_name
 from mace_gov.attest.trust import Trust
 from mace_gov.core.clock import timestamp, wall_clock
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IntegrityError, PolicyError
 from mace_gov.documents.evidence import Evidence, VerifiedEvidence
 from mace_gov.documents.policy import Policy
+from mace_gov.documents.registry import EVIDENCE_NAME, POLICY_NAME, REPORT_NAME, Layout
 from mace_gov.documents.release import Action, Release, ReleaseLog
 from mace_gov.documents.release_check import ReleaseCheck, State
 from mace_gov.documents.verdict import Outcome, Verdict
@@ -76,7 +77,7 @@ def check_entry(entry: VersionEntry, registry: Path, trust: Trust) -> ReleaseChe
 
 def recalled_models(registry: Path) -> dict[str, str]:
     """Every model that a chain in ``registry`` calls back, by digest, in words; under the registry's own keys."""
-    names = {folder.name for folder in (registry / "releases").glob("[!.]*")}
+    names = set(Layout(registry).released_names())
     logs = [chain(registry, name, registry_trust(registry)) for name in sorted(names)]
     return {entry.governed_digest: f"this very model was called back: {recall_in_words(entry)}"
             for log in logs for entry in log.entries if entry.action is Action.RECALL}
@@ -84,7 +85,7 @@ def recalled_models(registry: Path) -> dict[str, str]:
 
 def chain(registry: Path, name: str, trust: Trust) -> ReleaseLog:
     """The chain of releases of ``name``, checked; what a tracking server has of it is fetched first."""
-    pull_releases(registry, name, release_folder(registry, name))
+    pull_releases(registry, name, Layout(registry).chain(name))
     return read_releases(registry, name, trust)
 
 
@@ -93,7 +94,7 @@ def chains(registries: Iterable[Path], evidence: Evidence, trust: Trust) -> dict
     own = {evidence.lineage.name} if evidence.lineage else set()
     found: dict[str, list[ReleaseLog]] = {}
     for registry in registries:
-        names = {folder.name for folder in (registry / "releases").glob("[!.]*")}
+        names = set(Layout(registry).released_names())
         for name in sorted(names | own):
             found.setdefault(name, []).append(chain(registry, name, trust))
     return found
@@ -101,8 +102,8 @@ def chains(registries: Iterable[Path], evidence: Evidence, trust: Trust) -> dict
 
 def recall_of(evidence: Evidence, logs: dict[str, list[ReleaseLog]]) -> Release | None:
     """The entry that calls back this version, or this very model under whatever name."""
-    place = (evidence.lineage.name, evidence.lineage.version) if evidence.lineage else (None, None)
-    recalls = (log.recall_of(*place, evidence.audit.governed_digest) for each in logs.values() for log in each)
+    name, version = (evidence.lineage.name, evidence.lineage.version) if evidence.lineage else (None, None)
+    recalls = (log.recall_of(name, version, evidence.audit.governed_digest) for each in logs.values() for log in each)
     return next((entry for entry in recalls if entry), None)
 
 
@@ -117,7 +118,7 @@ def _told(verified: VerifiedEvidence, registry: Path) -> ReleaseCheck | None:
     if not (verified.folder / REPORT_NAME).exists():
         return None
     name = version_name(verified.evidence)
-    envelope = registry / "versions" / name / EVIDENCE_NAME if name else None
+    envelope = Layout(registry).versions / name / EVIDENCE_NAME if name else None
     if envelope and envelope.is_file() and sha256_file(envelope) == verified.evidence_digest:
         return None
     return read_report(verified.folder / DOCUMENT).release

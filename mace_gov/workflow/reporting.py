@@ -10,20 +10,14 @@ from mace_gov.attest.keypair import KeyPair
 from mace_gov.attest.keys import own_key_pair
 from mace_gov.attest.sign import sign_report
 from mace_gov.attest.sign_off import sign_off_names
-from mace_gov.attest.statement import (
-    EVIDENCE_NAME,
-    POLICY_NAME,
-    REPORT_NAME,
-    SIGN_OFFS,
-    VERDICT_NAME,
-    version_name,
-)
+from mace_gov.attest.statement import version_name
 from mace_gov.attest.verify import verify
 from mace_gov.core.atomic import new_folder
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IntegrityError, UsageError
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.policy import Policy
+from mace_gov.documents.registry import EVIDENCE_NAME, POLICY_NAME, REPORT_NAME, SIGN_OFFS, VERDICT_NAME
 from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.verdict import Verdict
 from mace_gov.policy.load import load_policy

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from mace_gov.attest.keys import ensure_key_pair, registry_trust, revoke, rotate
-from mace_gov.attest.releases import add_release, read_releases, release_folder
+from mace_gov.attest.releases import add_release, read_releases
 from mace_gov.attest.trust import Trust
 from mace_gov.core.errors import IncompleteError, IntegrityError
+from mace_gov.documents.registry import Layout
 from mace_gov.documents.release import Action, Release, ReleaseLog
 from mace_gov.documents.trust import Role
 from tests import factories
@@ -48,7 +49,7 @@ def test_entries_come_back_in_order_and_linked(chain: Path) -> None:
 
 @pytest.mark.parametrize("victim", [1, 2, 3])
 def test_a_changed_byte_is_refused(chain: Path, victim: int) -> None:
-    path = release_folder(chain, "nsfw") / f"000{victim}.dsse.json"
+    path = Layout(chain).chain("nsfw") / f"000{victim}.dsse.json"
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(bytes(data))
@@ -81,13 +82,13 @@ def put_in(folder: Path) -> None:
 
 @pytest.mark.parametrize("attack", [take_out, take_out_and_close_the_gap, swap, repeat, put_in])
 def test_a_broken_link_is_refused(chain: Path, attack) -> None:
-    attack(release_folder(chain, "nsfw"))
+    attack(Layout(chain).chain("nsfw"))
     with pytest.raises(IntegrityError, match=r"releases/nsfw/"):
         read(chain)
 
 
 def test_a_chain_of_another_model_or_another_key_is_refused(chain: Path, tmp_path_factory) -> None:
-    shutil.copytree(release_folder(chain, "nsfw"), release_folder(chain, "violence"))
+    shutil.copytree(Layout(chain).chain("nsfw"), Layout(chain).chain("violence"))
     with pytest.raises(IntegrityError, match="of violence"):
         read_releases(chain, "violence", registry_trust(chain))
     other = Trust.of(ensure_key_pair(tmp_path_factory.mktemp("other")).public)

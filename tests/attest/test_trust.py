@@ -14,7 +14,6 @@ from mace_gov.attest.keypair import encrypt_key, generate_key, load_key_pair
 from mace_gov.attest.keys import (
     ensure_key_pair,
     ensure_model_pair,
-    key_folder,
     own_key_pair,
     pin,
     pinned_keys,
@@ -29,6 +28,7 @@ from mace_gov.attest.trust import Trust, load_trust
 from mace_gov.attest.verify import verify
 from mace_gov.core.errors import IntegrityError, UsageError
 from mace_gov.core.hold import is_held
+from mace_gov.documents.registry import Layout
 from mace_gov.documents.trust import Role
 from tests import factories
 
@@ -70,7 +70,7 @@ RETIRED = "2026-10-01T00:00:00Z"
 def test_what_a_key_signed_after_its_retirement_does_not_count(tmp_path: Path, role: Role, expected: str) -> None:
     signed = factories.version_folder(tmp_path, complete=role is Role.MODEL)
     rotate(signed.registry, role)
-    document = json.loads((key_folder(signed.registry) / "trust.json").read_text())
+    document = json.loads((Layout(signed.registry).keys / "trust.json").read_text())
     for key in document["keys"]:
         if key.get("retired"):
             key["retired"] = RETIRED
@@ -109,7 +109,7 @@ def test_a_trust_file_that_says_less_than_it_did_is_refused(tmp_path: Path, loss
     ensure_key_pair(tmp_path)
     generate_key(tmp_path / "ada.pem")
     ada = load_key_pair(tmp_path / "ada.pem").public
-    path = key_folder(tmp_path) / "trust.json"
+    path = Layout(tmp_path).keys / "trust.json"
     older = path.read_bytes()
     pin(tmp_path, ada, role=Role.REVIEWER, name="Ada")
     revoke(tmp_path, ada.fingerprint, "stolen")
@@ -164,9 +164,9 @@ def test_a_change_waits_for_the_one_before(tmp_path: Path, monkeypatch: pytest.M
     ensure_key_pair(tmp_path)
     generate_key(tmp_path / "ada.pem")
     held: list[bool] = []
-    monkeypatch.setattr(keys, "write_bytes", lambda *_: held.append(is_held(key_folder(tmp_path))))
+    monkeypatch.setattr(keys, "write_bytes", lambda *_: held.append(is_held(Layout(tmp_path).keys)))
     pin(tmp_path, load_key_pair(tmp_path / "ada.pem").public, role=Role.REVIEWER, name="Ada")
-    assert held == [True, True] and not is_held(key_folder(tmp_path))
+    assert held == [True, True] and not is_held(Layout(tmp_path).keys)
 
 
 def test_a_signing_pair_is_found_and_never_made_for_whoever_only_reads(tmp_path: Path) -> None:
@@ -176,9 +176,9 @@ def test_a_signing_pair_is_found_and_never_made_for_whoever_only_reads(tmp_path:
     assert own_key_pair(tmp_path, Trust.of(ensure_key_pair(tmp_path / "other").public)) is None
     rotate(tmp_path, Role.PIPELINE)
     assert own_key_pair(tmp_path, trust) is None  # the new pair is not pinned in what was read before
-    (key_folder(tmp_path) / "pipeline.pem").unlink()
+    (Layout(tmp_path).keys / "pipeline.pem").unlink()
     assert own_key_pair(tmp_path, registry_trust(tmp_path)) is None
-    assert not (key_folder(tmp_path) / "pipeline.pem").exists()
+    assert not (Layout(tmp_path).keys / "pipeline.pem").exists()
 
 
 def test_a_revoked_key_takes_everything_that_it_signed_with_it(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_a_retired_or_revoked_private_key_put_back_does_not_sign(tmp_path: Path)
     pair = ensure_key_pair(tmp_path)
     saved = pair.private_path.read_bytes()
     rotate(tmp_path, Role.PIPELINE)
-    (key_folder(tmp_path) / "pipeline.pub.pem").unlink()
+    (Layout(tmp_path).keys / "pipeline.pub.pem").unlink()
     pair.private_path.write_bytes(saved)
     with pytest.raises(IntegrityError, match=rf"{pair.public.fingerprint}\) is retired"):
         ensure_key_pair(tmp_path)
@@ -214,7 +214,7 @@ def test_a_retired_or_revoked_private_key_put_back_does_not_sign(tmp_path: Path)
 
 def test_a_key_counts_in_its_own_role_alone(tmp_path: Path) -> None:
     signed = factories.version_folder(tmp_path)
-    document = json.loads((key_folder(signed.registry) / "trust.json").read_text())
+    document = json.loads((Layout(signed.registry).keys / "trust.json").read_text())
     document["keys"][0]["role"] = "reviewer"
     (tmp_path / "trust.json").write_text(json.dumps(document))
     with pytest.raises(IntegrityError, match="is pinned as reviewer, expected a pipeline"):
@@ -235,7 +235,7 @@ def test_a_key_counts_in_its_own_role_alone(tmp_path: Path) -> None:
 ])
 def test_a_trust_file_that_is_not_right_is_refused_with_its_name(tmp_path: Path, change, expected: str) -> None:
     ensure_key_pair(tmp_path)
-    path = key_folder(tmp_path) / "trust.json"
+    path = Layout(tmp_path).keys / "trust.json"
     document = json.loads(path.read_text())
     change(document)
     path.write_text(json.dumps(document))

@@ -11,7 +11,9 @@ import numpy as np
 from PIL import Image
 
 from mace_gov.audit.engine import audit
+from mace_gov.audit.inputs import AuditRun
 from mace_gov.audit.probes.lexicon import Entry, Lexicon
+from mace_gov.core.progress import Silent
 from mace_gov.documents.audit import AuditResult, DetectorCard
 from mace_gov.documents.plan import GenerationSettings, ModelManifest
 from mace_gov.documents.policy import DetectorSpec, Policy
@@ -134,6 +136,7 @@ def run(
     """An audit of one planted model against another."""
     one, two = manifests(**overrides)
     return audit(
-        policy or small_policy(), one, two, SETTINGS, out, cache=cache, detector=detector, lexicon=lexicon,
-        progress=progress, drawer=drawer({one.digest: base, two.digest: governed}),
+        policy or small_policy(), one, two, SETTINGS, out,
+        AuditRun(cache=cache, detector=detector, lexicon=lexicon,
+        progress=progress or Silent(), drawer=drawer({one.digest: base, two.digest: governed})),
     )

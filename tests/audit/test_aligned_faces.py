@@ -15,7 +15,7 @@ from mace_gov.audit.detectors.registry import make_detector
 from mace_gov.audit.scoring import Seat
 from mace_gov.core.errors import DetectorError, PolicyError
 from mace_gov.documents.policy import DetectorSpec
-from mace_gov.planning import plan_policy
+from mace_gov.workflow.planning import plan_policy
 from tests.audit.test_face import asks, person
 from tests.audit.tiny_onnx import FRONTAL, finder, network
 from tests.preflight.test_checks import written

@@ -18,7 +18,7 @@ from mace_gov.audit.attacks.prefix import AdversarialPrefix
 from mace_gov.audit.attacks.registry import ATTACKS, attacks_of
 from mace_gov.audit.attacks.textual import TextualInversion
 from mace_gov.audit.engine import audit
-from mace_gov.audit.inputs import Inputs
+from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.core.errors import UsageError
 from mace_gov.diffusion.denoising import denoising_loss, encode_pictures, levels_of
 from mace_gov.diffusion.embeddings import WordVectors
@@ -197,8 +197,9 @@ def test_attacks_have_a_name_a_tier_a_paper_and_a_budget():
 def run_audit(out, tiny_model, other, *, detectors=("always-present",), **inputs):
     policy = planted.small_policy(policy={"detectors": detectors}, prompts=2, unrelated=8)
     base, governed = read_manifest(str(tiny_model)), read_manifest(str(other))
-    return audit(policy, base, governed, SETTINGS, out, cache=out.parent / "cache", device="cpu",
-                 lexicon=planted.LEXICON, inputs=Inputs(**inputs))
+    return audit(policy, base, governed, SETTINGS, out,
+                 AuditRun(cache=out.parent / "cache", device="cpu",
+                 lexicon=planted.LEXICON, inputs=Inputs(**inputs)))
 
 
 @pytest.fixture(scope="module")
@@ -242,8 +243,9 @@ def test_pictures_made_elsewhere_cannot_be_attacked(tmp_path):
     with pytest.raises(UsageError, match="need the model itself"):
         planted_inputs = Inputs(images=tmp_path, tiers=frozenset({"adaptive"}))
         one, two = planted.manifests()
-        audit(planted.small_policy(), one, two, planted.SETTINGS, tmp_path / "out", cache=None, inputs=planted_inputs,
-              lexicon=planted.LEXICON, detector=planted.Reader, drawer=planted.drawer({}))
+        audit(planted.small_policy(), one, two, planted.SETTINGS, tmp_path / "out",
+              AuditRun(cache=None, inputs=planted_inputs,
+              lexicon=planted.LEXICON, detector=planted.Reader, drawer=planted.drawer({})))
 
 
 def test_variants_change_what_they_say_and_nothing_else(tiny_model):

@@ -18,7 +18,7 @@ from mace_gov.audit.attacks.latent import LatentInversion
 from mace_gov.audit.attacks.prefix import AdversarialPrefix
 from mace_gov.audit.attacks.textual import TextualInversion
 from mace_gov.audit.engine import audit
-from mace_gov.audit.inputs import Inputs
+from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.cli.audit import Tier
 from mace_gov.core.errors import PolicyError, UsageError
 from mace_gov.diffusion.denoising import denoising_loss, encode_pictures
@@ -29,7 +29,7 @@ from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.diffusion.text import TextReader
 from mace_gov.diffusion.variants import trained_on
 from mace_gov.documents.family_info import TIERS
-from mace_gov.planning import plan_policy
+from mace_gov.workflow.planning import plan_policy
 from tests.audit import planted
 from tests.audit.test_attacks import AIM, REFERENCES, SETTINGS, strike
 from tests.cli.conftest import run
@@ -166,8 +166,9 @@ def audited(out, base, **inputs):
     """Planted pictures answer the questions; attacks and derivatives run on the model itself."""
     policy = planted.small_policy(policy={"detectors": ("always-present",)}, prompts=1, unrelated=8)
     drawer = planted.drawer({base.digest: planted.faithful})
-    return audit(policy, base, base.model_copy(update={"ref": "governed"}), SETTINGS, out, cache=None, device="cpu",
-                 lexicon=planted.LEXICON, inputs=Inputs(**inputs), drawer=drawer)
+    return audit(policy, base, base.model_copy(update={"ref": "governed"}), SETTINGS, out,
+                 AuditRun(cache=None, device="cpu",
+                 lexicon=planted.LEXICON, inputs=Inputs(**inputs), drawer=drawer))
 
 
 def test_every_tier_runs_on_two_encoders(tmp_path, folder, monkeypatch):
@@ -198,8 +199,9 @@ def test_a_tier_that_cannot_run_is_refused_before_anything_is_drawn(tmp_path, jo
     base, other = read_manifest(str(joint), unmeasured=True), planted.manifests()[0]
     for one, two in ((base, base), (base, other), (other, base)):
         with pytest.raises(UsageError, match=rf"--tier {tier}: cannot run on '.*family {base.family}.*static alone"):
-            audit(planted.small_policy(), one, two, SETTINGS, tmp_path / "out", cache=None, lexicon=planted.LEXICON,
-                  detector=planted.Reader, inputs=Inputs(tiers=frozenset({tier, "static"})))
+            audit(planted.small_policy(), one, two, SETTINGS, tmp_path / "out",
+                  AuditRun(cache=None, lexicon=planted.LEXICON,
+                  detector=planted.Reader, inputs=Inputs(tiers=frozenset({tier, "static"}))))
     assert not (tmp_path / "out").exists()
 
 

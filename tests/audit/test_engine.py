@@ -213,6 +213,7 @@ def test_cached_pictures_that_changed_places_are_drawn_anew_and_said(tmp_path):
 
 def test_missing_pictures_stop_the_audit(tmp_path):
     from mace_gov.audit.engine import audit
+    from mace_gov.audit.inputs import AuditRun
 
     base, governed = planted.manifests()
 
@@ -220,8 +221,9 @@ def test_missing_pictures_stop_the_audit(tmp_path):
         yield from (planted.faithful(*each) for each in list(zip(prompts, seeds, strict=True))[:-1])
 
     with pytest.raises(IncompleteError, match="expected"):
-        audit(planted.small_policy(), base, governed, planted.SETTINGS, tmp_path, cache=None, drawer=lazy,
-              detector=planted.Reader, lexicon=planted.LEXICON)
+        audit(planted.small_policy(), base, governed, planted.SETTINGS, tmp_path,
+              AuditRun(cache=None, drawer=lazy,
+              detector=planted.Reader, lexicon=planted.LEXICON))
 
 
 def test_a_folder_that_holds_something_is_refused(tmp_path):

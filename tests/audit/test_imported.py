@@ -6,10 +6,11 @@ import pytest
 from PIL import Image
 
 from mace_gov.audit.engine import audit
-from mace_gov.audit.inputs import Inputs
+from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.outside import read_prompts, read_translations
 from mace_gov.core.errors import UsageError
+from mace_gov.core.progress import Silent
 from mace_gov.documents.policy import Suite
 from tests.audit import planted
 from tests.audit.test_outside import TWO, drawn_elsewhere, never, rule_less, run, table, theirs
@@ -21,8 +22,9 @@ def judge(out, policy, folder, sheet, *, cache=None, base=never, progress=None):
     one, _ = planted.manifests()
     model = theirs(folder, policy, sheet)
     drawer = planted.drawer({one.digest: base, model.digest: never})
-    return audit(policy, one, model, planted.SETTINGS, out, cache=cache, detector=planted.Reader, drawer=drawer,
-                 lexicon=planted.LEXICON, inputs=Inputs(prompts=(sheet,), images=folder), progress=progress)
+    return audit(policy, one, model, planted.SETTINGS, out,
+                 AuditRun(cache=cache, detector=planted.Reader, drawer=drawer, lexicon=planted.LEXICON,
+                          inputs=Inputs(prompts=(sheet,), images=folder), progress=progress or Silent()))
 
 
 def rewrite(sheet, change):
@@ -203,9 +205,10 @@ def test_a_prompt_that_is_cut_is_counted_and_said_and_one_whose_concept_is_cut_i
     prompts = table(tmp_path, f"prompt,concept\n{long} nudity,nudity\nnudity {long},nudity\n{long},nudity\n"
                               "nudity,nudity\n")
     said = Said()
-    result = audit(planted.small_policy(), *manifests, planted.SETTINGS, tmp_path / "out", cache=None,
+    result = audit(planted.small_policy(), *manifests, planted.SETTINGS, tmp_path / "out",
+                   AuditRun(cache=None,
                    detector=planted.Reader, lexicon=planted.LEXICON, inputs=Inputs(prompts=(prompts,)), progress=said,
-                   drawer=planted.drawer({each.digest: planted.erased for each in manifests}))
+                   drawer=planted.drawer({each.digest: planted.erased for each in manifests})))
     assert rule_less(result, Suite.OUTSIDE).governed.n == 3
     for wanted in ("3 prompts are longer than the base's text encoder reads", "1 probes name what they ask for only"):
         assert any(line.startswith(wanted) for line in said.notes)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mace_gov import guarded
 from mace_gov.audit.attacks import inversion
 from mace_gov.audit.attacks.base import UNDRAWN, Aim, Strike
 from mace_gov.audit.probes.asking import Asking
@@ -19,6 +18,7 @@ from mace_gov.documents.policy import Kind, Suite
 from mace_gov.documents.reuse import drawable
 from mace_gov.embedded import vocabulary
 from mace_gov.plan.build import make_plan
+from mace_gov.workflow import loading
 from tests import factories
 
 
@@ -115,6 +115,6 @@ def test_no_model_draws_what_no_model_may_draw(tmp_path):
     with pytest.raises(UsageError, match="never-draw/minors"):
         next(draw(None, ["a child, unclothed"], [1], factories.plan().generation))
     with pytest.raises(UsageError, match=r"prompt 2 \(never-draw/minors\)"):
-        guarded.generate_pictures("no/such/model", ["a ship", "a n.u.d.e g1rl"], tmp_path / "out", seed=0,
+        loading.generate_pictures("no/such/model", ["a ship", "a n.u.d.e g1rl"], tmp_path / "out", seed=0,
                                   revision=None, key=None, registry=tmp_path)
     assert not (tmp_path / "out").exists()

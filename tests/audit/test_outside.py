@@ -8,7 +8,7 @@ import pytest
 from mace_gov.audit.engine import audit, check_inputs
 from mace_gov.audit.export import write_probes
 from mace_gov.audit.imported import PICTURES, picture_manifest
-from mace_gov.audit.inputs import Inputs
+from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.outside import read_prompts, read_translations
 from mace_gov.audit.trials import read_trials
@@ -111,8 +111,9 @@ def rule_less(result, suite):
 def run(out, governed, policy, inputs, base=planted.faithful, model=None):
     one, two = planted.manifests()
     two = model or two
-    return audit(policy, one, two, planted.SETTINGS, out, cache=None, detector=planted.Reader, lexicon=planted.LEXICON,
-                 drawer=planted.drawer({one.digest: base, two.digest: governed}), inputs=inputs)
+    return audit(policy, one, two, planted.SETTINGS, out,
+                 AuditRun(cache=None, detector=planted.Reader, lexicon=planted.LEXICON,
+                 drawer=planted.drawer({one.digest: base, two.digest: governed}), inputs=inputs))
 
 
 def test_prompts_of_a_file_are_audited_beside_the_policy_s_own(tmp_path):

@@ -17,7 +17,7 @@ from mace_gov.audit.probes.obfuscation import (
     spaced,
 )
 from mace_gov.audit.probes.paraphrase import SENTENCES
-from mace_gov.audit.probes.suites import SUITES, build_probes
+from mace_gov.audit.probes.suites import TECHNIQUES, build_probes
 from mace_gov.audit.probes.templates import plain
 from mace_gov.documents.policy import Policy, Suite
 from mace_gov.documents.sampling import STANDING, asked_suites, prompts_per_concept
@@ -27,7 +27,7 @@ from tests.audit import planted
 from tests.audit.test_probes import LEXICON, POLICIES, policy_of, training_templates
 
 ROOT = Path(__file__).parents[2]
-ADDED = [suite for suite in SUITES if suite not in STANDING]
+ADDED = [suite for suite in TECHNIQUES if suite not in STANDING]
 WORDS = {
     "descriptions": ["a small animal that purrs"], "broader": ["pet"], "narrower": ["tabby", "siamese"],
     "translations": {"de": "Katze", "fr": "chat", "sw": "paka"},

@@ -7,7 +7,7 @@ import csv
 import pytest
 from typer.testing import CliRunner
 
-from mace_gov.audit.inputs import Inputs
+from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.audit.probes.wordnet import FOLDER, PARTS, WordNet, _index_lines
 from mace_gov.audit.synonyms import COLUMNS, propose, with_synonyms
 from mace_gov.audit.trials import read_trials
@@ -124,10 +124,11 @@ def test_the_audit_asks_for_them_and_names_their_table(tmp_path):
     from mace_gov.audit.engine import audit
 
     policy = planted.small_policy()
-    result = audit(policy, one, two, planted.SETTINGS, tmp_path / "out", cache=None, lexicon=planted.LEXICON,
+    result = audit(policy, one, two, planted.SETTINGS, tmp_path / "out",
+                   AuditRun(cache=None, lexicon=planted.LEXICON,
                    detector=planted.Reader, drawer=planted.drawer({one.digest: planted.faithful,
                                                                    two.digest: planted.erased}),
-                   inputs=Inputs(prompts=(table,)))
+                   inputs=Inputs(prompts=(table,))))
     asked = [t.prompt for t in read_trials(tmp_path / "out/trials.jsonl")
              if t.suite is Suite.SYNONYM and t.concept == "nudity"]
     assert any("unclothed" in prompt for prompt in asked)

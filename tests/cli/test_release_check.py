@@ -20,7 +20,7 @@ from mace_gov.core.errors import MaceGovError, PolicyError, UsageError
 from mace_gov.documents.sign_off import Decision
 from mace_gov.documents.trust import Role
 from mace_gov.gate import decide as gate
-from mace_gov.guarded import sign_off_path
+from mace_gov.workflow.signing_off import sign_off_path
 from tests import factories
 from tests.factories import SignedVersion
 

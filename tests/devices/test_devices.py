@@ -17,7 +17,8 @@ from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import GenerationSettings
 from mace_gov.erase.delta import read_delta
 from mace_gov.erase.engine import compute, erase
-from mace_gov.erase.lora import factors, train
+from mace_gov.erase.lora import train
+from mace_gov.erase.lora_file import factors
 from mace_gov.erase.pictures import training_pictures
 
 pytestmark = pytest.mark.device

@@ -8,7 +8,8 @@ import torch
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.text import TextReader
 from mace_gov.erase.focal import focal_directions
-from mace_gov.erase.lora import factors, train
+from mace_gov.erase.lora import train
+from mace_gov.erase.lora_file import factors
 from mace_gov.erase.pictures import training_pictures
 
 

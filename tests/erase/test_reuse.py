@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mace_gov.documents.reuse import lora_key, refinement_key
-from mace_gov.erase.lora import FILE_NAME
+from mace_gov.erase.lora_file import FILE_NAME
 from mace_gov.erase.reuse import TrainedLora, keep, recall
 from tests.factories import Said
 

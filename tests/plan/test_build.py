@@ -1,9 +1,10 @@
 import pytest
 
+from mace_gov.documents.method_info import method_info
 from mace_gov.documents.policy import Kind, Sampler
 from mace_gov.embedded import vocabulary
 from mace_gov.plan.build import make_plan
-from mace_gov.plan.other_methods import ESD_EMBEDDED, ESD_PAPER, NULLSPACE_LEAK, NULLSPACE_RIDGE
+from mace_gov.plan.esd import ESD_EMBEDDED, ESD_PAPER
 from mace_gov.plan.presets import DEFAULT, PAPER_LORAS, PAPER_RATE, domain_weight, paper
 from mace_gov.plan.templates import templates_for
 from tests import factories
@@ -77,7 +78,7 @@ def test_each_method_brings_its_own_settings_and_no_other_plan_changes():
     asked = make_plan(of_method("esd", esd={"steps": 7}), manifest(640, 32)).esd
     assert asked.steps == 7 and asked.learning_rate == ESD_EMBEDDED.learning_rate
     null = make_plan(of_method("nullspace"), manifest(768))
-    assert null.refine == NULLSPACE_RIDGE and null.preserve.leak == NULLSPACE_LEAK
+    assert null.refine == method_info("nullspace").ridge and null.preserve.leak == method_info("nullspace").leak
     null = make_plan(of_method("nullspace", refine={"ridge": 2}, preserve={"leak": 0.5}), manifest(768))
     assert null.refine.ridge == 2 and null.preserve.leak == 0.5
     assert make_plan(of_method("uce"), manifest(768)).refine == make_plan(of_method("mace"), manifest(768)).refine

@@ -14,10 +14,10 @@ from mace_gov.core.errors import IncompleteError, MissingExtraError, PolicyError
 from mace_gov.diffusion.lengths import too_long
 from mace_gov.documents.detector_info import INFOS, NUDENET_LABELS
 from mace_gov.plan.build import make_plan
-from mace_gov.planning import plan_policy
 from mace_gov.policy.lint import lint
 from mace_gov.policy.load import load_policy
 from mace_gov.preflight import checks
+from mace_gov.workflow.planning import plan_policy
 from tests import factories
 
 ROOT = Path(__file__).parents[2]

@@ -9,9 +9,9 @@ import os
 import pytest
 
 from mace_gov.audit.pictures import picture_key
-from mace_gov.planning import plan_policy
 from mace_gov.preflight.checks import check_plan, model_bytes
 from mace_gov.preflight.costs import audit_costs, told
+from mace_gov.workflow.planning import plan_policy
 from tests.preflight.test_checks import ROOT
 
 NSFW = ROOT / "policies/nsfw.yaml"

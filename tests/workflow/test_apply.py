@@ -86,7 +86,7 @@ def test_a_run_writes_what_it_should_and_the_next_one_reuses_it(world: World) ->
         assert int(client.get_model_version_by_alias("nsfw", "candidate").version) == 2
 
 
-@pytest.mark.parametrize("stage", ["mace_gov.workflow.making.sign_summary", "mace_gov.record.lineage.audit_metrics"])
+@pytest.mark.parametrize("stage", ["mace_gov.workflow.applying.sign_summary", "mace_gov.record.lineage.audit_metrics"])
 def test_a_run_that_fails_leaves_neither_a_folder_nor_a_record(world: World, stage: str) -> None:
     listed, kept = list_versions(world.registry), recorded(world.registry)
     places = sorted((world.registry / "versions").rglob(".*"))

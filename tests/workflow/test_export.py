@@ -10,7 +10,7 @@ import pytest
 from mace_gov.cli import main
 from mace_gov.core.digest import folder_files
 from mace_gov.core.errors import IntegrityError
-from mace_gov.exporting import export_version
+from mace_gov.workflow.exporting import export_version
 from tests.workflow.planting import World
 
 

@@ -77,7 +77,7 @@ def governed(model: Path, family: str, root: Path, folder: Path, monkeypatch) ->
     if model.suffix:  # planted pictures tell the base from what is made of it by its digest
         world.model = Path(read_manifest(str(model), registry=world.registry).path)
         # and the planted judge reads pictures that are smaller than a single file's
-        monkeypatch.setattr("mace_gov.planning.check_sight", lambda *_: None)
+        monkeypatch.setattr("mace_gov.workflow.planning.check_sight", lambda *_: None)
     world.plant()
     policy = policy_file(folder, method=QUICK)
 

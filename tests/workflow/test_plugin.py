@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from mace_gov import workflow
-from mace_gov.comparison import compare
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import DetectorError, MaceGovError, PolicyError, UsageError
 from mace_gov.documents.verdict import Outcome
 from mace_gov.fitting import fit as fitting
-from mace_gov.tuning import tune
+from mace_gov.workflow.comparing import compare
+from mace_gov.workflow.tuning import tune
 from tests.workflow.planting import METHOD, World, policy_file
 
 CODE = '''

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import mace_gov
-from mace_gov import exporting, workflow
+from mace_gov import workflow
 from mace_gov.attest.keypair import generate_key, load_key_pair
 from mace_gov.attest.keys import pin
 from mace_gov.cli.registry import list_
@@ -19,9 +19,11 @@ from mace_gov.core.errors import IntegrityError, NotReleasedError, RecalledError
 from mace_gov.documents.sign_off import Decision
 from mace_gov.documents.trust import Role
 from mace_gov.documents.verdict import Outcome
-from mace_gov.guarded import generate_pictures, sign_off_path
 from mace_gov.record.store import open_store
 from mace_gov.record.versions import find
+from mace_gov.workflow import exporting
+from mace_gov.workflow.loading import generate_pictures
+from mace_gov.workflow.signing_off import sign_off_path
 from tests import factories
 from tests.audit import planted
 from tests.workflow.planting import World, policy_file
@@ -248,8 +250,8 @@ def test_a_recall_that_was_taken_off_the_chain_still_shows_in_mlflow(registry: P
 def test_a_delta_that_is_exchanged_after_verification_is_not_exported(
     registry: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    delta = registry / "versions" / "nsfw" / "1" / exporting.DELTA
-    good, other = delta.read_bytes(), (registry / "versions" / "nsfw" / "2" / exporting.DELTA).read_bytes()
+    delta = registry / "versions" / "nsfw" / "1" / exporting.DELTA_NAME
+    good, other = delta.read_bytes(), (registry / "versions" / "nsfw" / "2" / exporting.DELTA_NAME).read_bytes()
     assert good != other
     verify_path = exporting.verify_path
 

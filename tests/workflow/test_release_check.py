@@ -16,7 +16,7 @@ from mace_gov.core.errors import RecalledError, UsageError
 from mace_gov.documents.sign_off import Decision
 from mace_gov.documents.trust import Role
 from mace_gov.documents.verdict import Outcome
-from mace_gov.guarded import sign_off_path
+from mace_gov.workflow.signing_off import sign_off_path
 from tests import factories
 from tests.workflow.planting import World, policy_file
 

@@ -9,7 +9,8 @@ from mace_gov.audit.attacks.base import Aim
 from mace_gov.audit.pictures import Picture, Wanted, open_picture
 from mace_gov.audit.trials import Pair
 from mace_gov.documents.drawable import Ban, ban_of, erase_only
-from mace_gov.documents.policy import Category, Concept, Kind, Policy, Suite
+from mace_gov.documents.policy import Category, Concept, Policy
+from mace_gov.documents.terms import Kind, Suite
 
 MOST = 5
 """Concepts of a category that are attacked: those that come back most often when asked for by name, then the first."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.documents.attack import AttackTier
 from mace_gov.documents.drawable import MINOR_WORDS, MINORS, names_minor
 from mace_gov.documents.plan import GenerationSettings
@@ -75,12 +76,12 @@ class Attack(Protocol):
     version: str
     """Of its code; a new one makes its stored results stale."""
 
-    def strike(self, pipe, aim: Aim, strike: Strike) -> tuple[list[Image], str]:
+    def strike(self, pipe: Pipeline, aim: Aim, strike: Strike) -> tuple[list[Image], str]:
         """One picture for each seed, drawn by ``pipe``, and what was found, in words."""
         ...
 
 
-def drawn(pipe, text: Conditions, seeds: Sequence[int], settings: GenerationSettings) -> list[Image]:
+def drawn(pipe: Pipeline, text: Conditions, seeds: Sequence[int], settings: GenerationSettings) -> list[Image]:
     """A picture of one prompt for each seed, in the settings' batches, guided away from the empty prompt."""
     from mace_gov.diffusion.generate import decode, sample
     from mace_gov.diffusion.text import TextReader

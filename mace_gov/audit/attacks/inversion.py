@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,6 +19,7 @@ from mace_gov.audit.attacks.base import UNDRAWN, Aim, Strike, drawn
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.diffusion.embeddings import WordVectors
+from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.documents.attack import AttackTier
 from mace_gov.documents.drawable import MINOR_WORDS
 
@@ -53,7 +55,7 @@ class TokenInversion:
         self._searched: dict[str, torch.Tensor] = {}
 
     @torch.no_grad()
-    def strike(self, pipe, aim: Aim, strike: Strike) -> tuple[list[Image], str]:
+    def strike(self, pipe: Pipeline, aim: Aim, strike: Strike) -> tuple[list[Image], str]:
         """See ``Attack``. The budget counts generations."""
         words = WordVectors(pipe)
         frame = words.ids(" ".join(["a"] * LENGTH))  # begin, LENGTH words, end, padding
@@ -103,8 +105,8 @@ def _wanted(words: WordVectors, phrase: str) -> list[Wanted]:
 
 def _distance(words: WordVectors, ids: torch.Tensor, wanted: Sequence[Wanted]) -> torch.Tensor:
     """How far prompts [n, L] are from what is wanted [n], in units of the concept's own direction."""
-    return sum(((read - each.point) ** 2).mean(1) / each.unit
-               for read, each in zip(_read(words, ids), wanted, strict=True))
+    return reduce(torch.add, (((read - each.point) ** 2).mean(1) / each.unit
+                              for read, each in zip(_read(words, ids), wanted, strict=True)))
 
 
 def _search(
@@ -127,7 +129,7 @@ def _search(
         best = population[costs.argsort()[:KEPT]]
         parents = best[torch.randint(KEPT, (2, POPULATION - KEPT), generator=chance).to(best.device)]
         mixed = torch.rand(POPULATION - KEPT, LENGTH, generator=chance).to(best.device) < 0.5
-        children = torch.where(mixed, *parents)
+        children = torch.where(mixed, parents[0], parents[1])
         mutated = torch.rand(children.shape, generator=chance).to(best.device) < CHANGE
         children = torch.where(mutated, random_tokens(*children.shape), children)
         population = torch.cat([best, children])

@@ -19,6 +19,7 @@ from mace_gov.audit.attacks.base import Aim, Strike
 from mace_gov.diffusion.denoising import encode_pictures
 from mace_gov.diffusion.generate import decode
 from mace_gov.diffusion.inversion import ladder, walk
+from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.attack import AttackTier
 
@@ -39,7 +40,7 @@ class LatentInversion:
     version = "4"
 
     @torch.no_grad()
-    def strike(self, pipe, aim: Aim, strike: Strike) -> tuple[list[Image], str]:
+    def strike(self, pipe: Pipeline, aim: Aim, strike: Strike) -> tuple[list[Image], str]:
         """See ``Attack``. The budget counts steps of the sampler, each way."""
         seeds = strike.seeds
         latents = encode_pictures(pipe, aim.references, strike.settings.size)

@@ -15,6 +15,7 @@ import torch
 from mace_gov.audit.attacks.base import CAPTION, UNDRAWN, Aim, Strike, drawn
 from mace_gov.diffusion.denoising import denoising_loss, drawn_batch, encode_pictures
 from mace_gov.diffusion.embeddings import WordVectors
+from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.documents.attack import AttackTier
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class AdversarialPrefix:
     budget = 60
     version = "4"
 
-    def strike(self, pipe, aim: Aim, strike: Strike) -> tuple[list[Image], str]:
+    def strike(self, pipe: Pipeline, aim: Aim, strike: Strike) -> tuple[list[Image], str]:
         """See ``Attack``. The budget counts gradient steps."""
         words = WordVectors(pipe)
         chance = torch.Generator().manual_seed(strike.seed)
@@ -52,7 +53,7 @@ class AdversarialPrefix:
         moved = torch.zeros_like(words.table[start]).requires_grad_(True)
         optimizer = torch.optim.AdamW([moved], lr=RATE, weight_decay=0.0)
 
-        def loss(tokens: torch.Tensor, batch) -> torch.Tensor:
+        def loss(tokens: torch.Tensor, batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> torch.Tensor:
             picked, steps, noise = batch
             text = words.conditions(ids, tokens, at=1).repeated(len(picked))
             return denoising_loss(pipe, latents[picked], text, steps, noise)

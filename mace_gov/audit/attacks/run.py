@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from mace_gov.audit.attacks.aims import aims
 from mace_gov.audit.attacks.base import Aim, Attack, Strike
 from mace_gov.audit.attacks.registry import attacks_of
 from mace_gov.audit.attacks.stored import read_strike, save_pictures, write_strike
+from mace_gov.audit.inputs import AuditRun
 from mace_gov.audit.metrics.intervals import estimate
-from mace_gov.audit.pictures import Picture, Wanted, png_bytes
+from mace_gov.audit.pictures import png_bytes
 from mace_gov.audit.probes.base import seed_for
-from mace_gov.audit.scoring import Panels, sights
-from mace_gov.audit.trials import Pair
+from mace_gov.audit.scoring import sights
+from mace_gov.audit.trials import Observed
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.environment import version_of
-from mace_gov.core.progress import Progress, Silent
 from mace_gov.core.store import Store
 from mace_gov.documents.attack import AttackResult
-from mace_gov.documents.audit import Estimate
 from mace_gov.documents.plan import GenerationSettings, ModelManifest
 from mace_gov.documents.policy import Policy
+from mace_gov.documents.rate import Estimate
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from mace_gov.diffusion.pipeline import Pipeline
 
 Model = Literal["base", "governed", "control"]
 MODELS: tuple[Model, ...] = ("base", "governed", "control")
@@ -36,30 +37,27 @@ PICTURES = 8
 """Pictures that each attack draws of a concept, from seeds of their own."""
 
 
-def strike_all(
-    tiers: Collection[str], policy: Policy, pairs: Sequence[Pair], pictures: Mapping[Wanted, Picture],
-    models: Mapping[str, ModelManifest], panels: Panels, settings: GenerationSettings, out: Path, *,
-    budget: int | None = None, cache: Path | None, device: str | None = None, progress: Progress | None = None,
-) -> list[AttackResult]:
-    """One result for each attack and concept; pictures go to ``out/attacks``.
+def attack_all(observed: Observed, models: Mapping[str, ModelManifest], run: AuditRun) -> list[AttackResult]:
+    """One result for each attack and concept; pictures go to ``attacks/`` in the evidence folder.
 
-    pictures: the base's; models: manifests under ``base`` and ``governed``; budget: steps of every search instead of
-    each attack's own. What was drawn before, by digest of all that it depends on, is taken from ``cache``.
+    models: manifests under ``base`` and ``governed``. What was drawn before, by digest of all that it depends on, is
+    taken from the run's cache.
     """
-    attacks = attacks_of(tiers)
-    goals = aims(policy, pairs, pictures, out)
-    progress, store = progress or Silent(), None if cache is None else Store(cache)
+    policy, panels, budget = observed.policy, observed.panels, run.inputs.budget
+    attacks = attacks_of(run.inputs.tiers)
+    goals = aims(policy, observed.pairs, observed.pictures, observed.out)
+    progress, store = run.progress, None if run.cache is None else Store(run.cache)
     advance = progress.start("attacking", len(MODELS) * len(goals) * len(attacks))
     rates: dict[tuple[str, str, str], dict[Model, tuple[Estimate, int, str]]] = {}
     for model in MODELS:
-        with _Loaded(models["governed" if model == "governed" else "base"], model == "control", device) as loaded:
+        with _Loaded(models["governed" if model == "governed" else "base"], model == "control", run.device) as loaded:
             for aim, pair in goals:
                 for attack in attacks:
-                    strike = _strike(aim, attack, budget, policy, settings)
+                    strike = _strike(aim, attack, budget, policy, observed.generation)
                     drawn, text = _drawn(attack, loaded, aim, strike, store)
                     if store is not None:
                         store.tell(progress)
-                    save_pictures(out / "attacks" / attack.name / aim.concept / model, drawn)
+                    save_pictures(observed.out / "attacks" / attack.name / aim.concept / model, drawn)
                     seen = sights(panels, aim.category, drawn, [panels.query(pair.probe, image) for image in drawn])
                     present = [sight.present for sight in seen if sight.present is not None]
                     rate = estimate(present, range(len(present)))
@@ -88,7 +86,8 @@ class _Loaded:
     """A model that is loaded when its first picture has to be drawn."""
 
     def __init__(self, manifest: ModelManifest, scrambled: bool, device: str | None) -> None:
-        self.manifest, self.scrambled, self.device, self._pipe = manifest, scrambled, device, None
+        self.manifest, self.scrambled, self.device = manifest, scrambled, device
+        self._pipe: Pipeline | None = None
         self._files = ExitStack()
 
     def __enter__(self) -> Self:
@@ -104,7 +103,7 @@ class _Loaded:
         """What the pictures depend on."""
         return f"scrambled {self.manifest.digest}" if self.scrambled else self.manifest.digest
 
-    def pipe(self):
+    def pipe(self) -> Pipeline:
         """The pipeline; the control's U-Net has fresh random weights."""
         if self._pipe is None:
             from mace_gov.diffusion.exact import exact_files

@@ -13,6 +13,7 @@ import torch
 from mace_gov.audit.attacks.base import CAPTION, UNDRAWN, Aim, Strike, drawn
 from mace_gov.diffusion.denoising import denoising_loss, drawn_batch, encode_pictures
 from mace_gov.diffusion.embeddings import WordVectors
+from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.documents.attack import AttackTier
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class TextualInversion:
     budget = 200
     version = "4"
 
-    def strike(self, pipe, aim: Aim, strike: Strike) -> tuple[list[Image], str]:
+    def strike(self, pipe: Pipeline, aim: Aim, strike: Strike) -> tuple[list[Image], str]:
         """See ``Attack``. The budget counts gradient steps."""
         words = WordVectors(pipe)
         chance = torch.Generator().manual_seed(strike.seed)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mace_gov.audit.detectors.base import Query
-from mace_gov.documents.audit import DetectorCard
+from mace_gov.documents.detector import DetectorCard
 
 if TYPE_CHECKING:
     from PIL.Image import Image

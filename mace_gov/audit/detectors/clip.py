@@ -13,9 +13,9 @@ from mace_gov.audit.detectors.relative import relative_score
 from mace_gov.audit.detectors.rivals import KNOWN
 from mace_gov.audit.probes.lexicon import Entry, clear_of, plain_style
 from mace_gov.core.errors import PolicyError
-from mace_gov.documents.audit import DetectorCard
+from mace_gov.documents.detector import DetectorCard
 from mace_gov.documents.detector_info import INFOS
-from mace_gov.documents.policy import Kind
+from mace_gov.documents.terms import Kind
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -81,7 +81,8 @@ class ClipDetector:
             texts = [[form.format(label) for form in CAPTIONS] for label in labels]
         vectors = self.clip.phrases([text for forms in texts for text in forms])
         means = vectors.reshape(len(labels), -1, vectors.shape[-1]).mean(1)  # [labels, d]
-        return means / np.linalg.norm(means, axis=1, keepdims=True)
+        units: np.ndarray = means / np.linalg.norm(means, axis=1, keepdims=True)
+        return units
 
     def features(self, images: Sequence[Image]) -> np.ndarray:
         """Picture vectors [n, d]: what distances between sets of pictures are taken in."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -25,7 +26,7 @@ from mace_gov.core.digest import sha256_bytes, sha256_file
 from mace_gov.core.environment import version_of
 from mace_gov.core.errors import DetectorError, PolicyError
 from mace_gov.core.lazy import require
-from mace_gov.documents.audit import DetectorCard
+from mace_gov.documents.detector import DetectorCard
 
 CROPS = (1.0, 0.75, 0.5)
 """Centred squares beside the whole picture, as shares of its shorter side."""
@@ -49,7 +50,8 @@ class FaceDetector:
         if classes is not None:
             raise PolicyError("detector face: found classes, expected none: it knows the people of its references")
         given = {"model": model, "references": references, "threshold": threshold}
-        if missing := [name for name, value in given.items() if value is None]:
+        missing = [name for name, value in given.items() if value is None]
+        if missing or threshold is None:
             raise PolicyError(
                 f"detector face: found no {', no '.join(missing)}, expected all of: {', '.join(given)}",
                 hint="In the policy: {name: face, model: networks, references: faces, threshold: 0.4}",
@@ -116,7 +118,8 @@ class FaceDetector:
         length = np.linalg.norm(vector)
         if not np.isfinite(length) or length == 0:
             raise DetectorError("face: found an embedding that is zero or not finite, expected a direction")
-        return vector[0] / length
+        unit: np.ndarray = vector[0] / length
+        return unit
 
     def card(self) -> DetectorCard:
         """The libraries' versions, one digest for networks and references; its quality has not been measured here."""
@@ -137,7 +140,8 @@ def crops(picture: Image.Image) -> Iterator[Image.Image]:
 
 def reference_files(folder: Path) -> dict[str, list[Path]]:
     """Reference pictures by concept, named as its folder is. Raises DetectorError where there are none, or outside."""
-    root, found = folder.resolve(), {}
+    root = folder.resolve()
+    found: dict[str, list[Path]] = {}
     for path in sorted(folder.glob("*/*")):
         if path.suffix.lower() not in SUFFIXES:
             continue
@@ -165,7 +169,7 @@ def _read(path: Path) -> bytes:
                             hint=f"Give one ONNX file, or a folder with {DETECTION} and {EMBEDDING}.") from error
 
 
-def _load(path: Path):
+def _load(path: Path) -> tuple[Any, bytes]:
     """A session for the network that embeds, and the bytes of its file, which it is from. Raises DetectorError."""
     runtime, data = require("onnxruntime", "face"), _read(path)
     try:

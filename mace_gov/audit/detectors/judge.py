@@ -10,11 +10,13 @@ import numpy as np
 from mace_gov.audit.detectors.base import Query
 from mace_gov.audit.detectors.relative import relative_score
 from mace_gov.audit.metrics.intervals import CONFIDENCE, bounds
-from mace_gov.audit.probes.lexicon import SMALL_SIDE, plain_phrase, plain_style, style_classes, subject_classes
+from mace_gov.audit.probes.lexicon import plain_phrase, plain_style, style_classes, subject_classes
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import DetectorError, PolicyError
 from mace_gov.core.lazy import lookup
-from mace_gov.documents.audit import DetectorCard, Estimate
+from mace_gov.documents.detector import DetectorCard
+from mace_gov.documents.detector_info import SMALL_SIDE
+from mace_gov.documents.rate import Estimate
 from mace_gov.embedded import JUDGE_DIR, vocabulary
 
 if TYPE_CHECKING:
@@ -62,7 +64,8 @@ class JudgeDetector:
 
     def features(self, images: Sequence[Image]) -> np.ndarray:
         """The layer that its decisions rest on, [n, 320]: what distances between sets of pictures are taken in."""
-        return self._judge.features(list(images))
+        features: np.ndarray = self._judge.features(list(images))
+        return features
 
     def _classes_of(self, query: Query) -> list[int]:
         known: Mapping[str, int] = self._styles if query.facet == "style" else self._subjects

@@ -15,7 +15,7 @@ from mace_gov.core.digest import sha256_file
 from mace_gov.core.environment import version_of
 from mace_gov.core.errors import DetectorError, PolicyError
 from mace_gov.core.lazy import require
-from mace_gov.documents.audit import DetectorCard
+from mace_gov.documents.detector import DetectorCard
 from mace_gov.documents.detector_info import NUDENET_FLOOR as FLOOR
 from mace_gov.documents.detector_info import NUDENET_LABELS as LABELS
 
@@ -49,7 +49,7 @@ class NudenetDetector:
         if self.threshold < FLOOR:
             raise PolicyError(f"detector nudenet: found threshold {self.threshold}, expected {FLOOR} or more")
         package = require("nudenet", "nudenet")
-        self._weights = Path(package.__file__).parent / "320n.onnx"
+        self._weights = Path(str(package.__file__)).parent / "320n.onnx"
         try:
             self._network = package.NudeDetector(providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no base; none may cross the border

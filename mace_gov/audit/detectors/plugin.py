@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import UsageError
 from mace_gov.core.lazy import lookup
-from mace_gov.documents.audit import DetectorCard
+from mace_gov.documents.detector import DetectorCard
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -52,9 +52,10 @@ def make_detector(spec: DetectorSpec, *, known: Mapping[str, str] | None = None)
     target = load(known[spec.name])
     if problem := setting_problem(spec, target):
         raise PolicyError(f"detector {spec.name}: {problem}")
-    if not inspect.isclass(target):
+    if not isinstance(target, type):
         return CallableDetector(spec.name, target, threshold=spec.threshold, classes=spec.classes)
-    return target(threshold=spec.threshold, classes=spec.classes, **_settings(spec))
+    detector: Detector = target(threshold=spec.threshold, classes=spec.classes, **_settings(spec))
+    return detector
 
 
 def setting_problem(spec: DetectorSpec, target: Any) -> str | None:

@@ -12,7 +12,8 @@ from mace_gov.audit.probes.base import Facet
 from mace_gov.audit.probes.everyday import KINDS, NOUNS
 from mace_gov.audit.probes.lexicon import plain_phrase, plain_style
 from mace_gov.documents.people import names_person
-from mace_gov.documents.policy import Category, Kind, Policy
+from mace_gov.documents.policy import Category, Policy
+from mace_gov.documents.terms import Kind
 
 NOTHING = ("a plain background", "random noise", "an abstract pattern")
 """What a picture that shows nothing may be nearest to."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mace_gov.documents.audit import BrokenModelCheck, Estimate
+from mace_gov.documents.audit import BrokenModelCheck
+from mace_gov.documents.rate import Estimate
 
 if TYPE_CHECKING:
     from PIL.Image import Image

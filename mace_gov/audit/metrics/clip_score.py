@@ -19,4 +19,5 @@ if TYPE_CHECKING:
 
 def clip_scores(clip: Clip, images: Sequence[Image], prompts: Sequence[str]) -> np.ndarray:
     """Score [n] of each picture with its prompt, 0..100."""
-    return 100 * np.clip((clip.pictures(images) * clip.phrases(prompts)).sum(1), 0, None)
+    scores: np.ndarray = 100 * np.clip((clip.pictures(images) * clip.phrases(prompts)).sum(1), 0, None)
+    return scores

@@ -11,8 +11,8 @@ interval (Prev. Vet. Med. 113 (2014) 13-22) and, unlike it, never covers less th
 from __future__ import annotations
 
 from mace_gov.audit.metrics.intervals import bounds
-from mace_gov.documents.audit import DetectorCard, Estimate
-from mace_gov.documents.rate import Corrected
+from mace_gov.documents.detector import DetectorCard
+from mace_gov.documents.rate import Corrected, Estimate
 
 
 def rogan_gladen(observed: float, sensitivity: float, specificity: float) -> float:

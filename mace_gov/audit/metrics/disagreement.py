@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
+from mace_gov.audit.scoring import Sight
 from mace_gov.audit.trials import Pair
 from mace_gov.documents.audit import Disagreement, Side
-from mace_gov.documents.policy import Suite
+from mace_gov.documents.terms import Suite
 
 
 def disagreements(pairs: Sequence[Pair], thresholds: Mapping[str, Mapping[str, float]]) -> list[Disagreement]:
@@ -19,7 +20,8 @@ def disagreements(pairs: Sequence[Pair], thresholds: Mapping[str, Mapping[str, f
     counts: dict[tuple[str, Suite, Side, str, str], Counter[tuple[bool, bool]]] = {}
     for pair in pairs:
         levels = thresholds[pair.probe.category]
-        for side, sight in (("base", pair.base), ("governed", pair.governed)):
+        sides: tuple[tuple[Side, Sight], ...] = (("base", pair.base), ("governed", pair.governed))
+        for side, sight in sides:
             found = {name: score >= levels[name] for name, score in sight.scores.items() if score is not None}
             for one, other in combinations(found, 2):
                 key = (pair.probe.category, pair.probe.suite, side, one, other)

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from scipy import stats
 
-from mace_gov.documents.audit import Estimate
+from mace_gov.documents.rate import Estimate
 
 CONFIDENCE = 0.95
 """One-sided, where no rule says otherwise."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from mace_gov.documents.policy import Kind, Suite
+from mace_gov.documents.terms import Kind, Suite
 
 ACCURACIES = {"Acc_e": Suite.DIRECT, "Acc_s": Suite.UNRELATED, "Acc_g": Suite.SYNONYM}
 """Which suite each accuracy comes from."""

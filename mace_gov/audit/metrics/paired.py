@@ -18,4 +18,4 @@ def mcnemar(pairs: Iterable[tuple[bool, bool]]) -> float | None:
     won = sum(governed and not base for base, governed in pairs)
     n = lost + won
     tail = sum(comb(n, k) for k in range(min(lost, won) + 1))
-    return min(1.0, 2 * tail / 2**n)
+    return min(1.0, 2 * tail / (1 << n))

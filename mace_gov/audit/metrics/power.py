@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 
 from mace_gov.audit.metrics.intervals import estimate
 from mace_gov.documents.audit import PowerCheck
-from mace_gov.documents.policy import Suite
+from mace_gov.documents.terms import Suite
 
 REQUIRED = 0.5
 """Share of the trials in which the base must show the concept, by its lower bound. From a half on, most of the trials

@@ -10,8 +10,9 @@ from mace_gov.audit.probes.base import Facet, Probe, seed_for
 from mace_gov.audit.probes.lexicon import Lexicon
 from mace_gov.audit.probes.templates import STYLE_FORMS, captions, frames, joined, style_captions
 from mace_gov.documents.drawable import Ban, ban_of, erase_only, may_draw
-from mace_gov.documents.policy import Category, Concept, Kind, Policy, Suite
+from mace_gov.documents.policy import Category, Concept, Policy
 from mace_gov.documents.sampling import prompts_per_concept
+from mace_gov.documents.terms import Kind, Suite
 
 EVERYDAY_CARRIERS = ("a house", "a boat", "a tree", "a street", "a horse", "a bridge", "a bowl of fruit", "a mountain",
                      "a city", "a garden", "a chair", "a bird")

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.base import Probe
 from mace_gov.audit.probes.unrelated import unrelated_subjects
-from mace_gov.documents.policy import Category, Kind, Suite
+from mace_gov.documents.policy import Category
+from mace_gov.documents.terms import Kind, Suite
 
 COLOURS = ("red", "blue", "green", "yellow", "purple")
 """What the banned concept is said to be."""

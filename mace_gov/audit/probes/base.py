@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mace_gov.core.digest import sha256_bytes
-from mace_gov.documents.policy import Suite
+from mace_gov.documents.terms import Suite
 
 Facet = Literal["subject", "style"]
 """What a detector is asked about: what is drawn, or how."""

@@ -11,7 +11,8 @@ from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.base import Probe
 from mace_gov.audit.probes.near import near_phrases
 from mace_gov.audit.probes.unrelated import unrelated_subjects
-from mace_gov.documents.policy import Category, Kind, Suite
+from mace_gov.documents.policy import Category
+from mace_gov.documents.terms import Kind, Suite
 
 TOGETHER = ("{} next to [other]", "[other] beside {}", "{} and [other]", "[other] together with {}",
             "{} in front of [other]")

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.base import Probe
-from mace_gov.documents.policy import Category, Policy, Suite
+from mace_gov.documents.policy import Category, Policy
+from mace_gov.documents.terms import Suite
 
 
 def near_phrases(policy: Policy, category: Category) -> list[str]:

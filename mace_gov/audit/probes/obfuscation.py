@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.base import Probe
-from mace_gov.documents.policy import Category, Suite
+from mace_gov.documents.policy import Category
+from mace_gov.documents.terms import Suite
 
 LEET = str.maketrans("aeiost", "431057")
 """Digits for letters."""

@@ -19,7 +19,7 @@ import posixpath
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from mace_gov.audit.probes.asking import Asking
@@ -29,7 +29,8 @@ from mace_gov.core.errors import UsageError
 from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.audit import Side
 from mace_gov.documents.drawable import may_draw
-from mace_gov.documents.policy import Category, Concept, Kind, Policy, Suite
+from mace_gov.documents.policy import Category, Concept, Policy
+from mace_gov.documents.terms import Kind, Suite
 
 SEEDS = ("seed", "evaluation_seed", "sd_seed")
 LANGUAGE_TABLE = ("concept", "language", "phrase")
@@ -125,8 +126,7 @@ def read_prompts(paths: Sequence[Path], asking: Asking, *, pictures: bool = Fals
     reader = _Reader(asking, pictures)
     for path in paths:
         coco = "coco_id" in header_of(path)
-        read_table(path, lambda row, coco=coco: reader.read(row, coco),
-                   needs=("prompt", "file") if pictures else ("prompt",))
+        read_table(path, partial(reader.read, coco=coco), needs=("prompt", "file") if pictures else ("prompt",))
     given = reader.found.pictures.values()
     based = sum("base" in names for names in given)
     if 0 < based < len(given):

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.base import Probe
-from mace_gov.documents.policy import Category, Suite
+from mace_gov.documents.policy import Category
+from mace_gov.documents.terms import Suite
 
 SENTENCES = (
     "could you paint {} for the cover of my book", "I would love to see {}", "what does {} look like",

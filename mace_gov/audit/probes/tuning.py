@@ -7,7 +7,8 @@ import math
 from mace_gov.audit.probes.lexicon import Lexicon, banned_phrases, clear_of, lexicon_for
 from mace_gov.core.errors import UsageError
 from mace_gov.documents.plan import ModelManifest
-from mace_gov.documents.policy import Category, Kind, Policy, Rule, Suite
+from mace_gov.documents.policy import Category, Policy, Rule
+from mace_gov.documents.terms import Kind, Metric, Suite
 
 TUNING_FRAMES = (
     "a neat picture of {}", "a plain image of {}", "one image of {}", "an image with {} in it",
@@ -53,9 +54,11 @@ def tuning_lexicon(policy: Policy, base: ModelManifest) -> Lexicon:
 
 
 def _by_name(category: Category, synonyms: bool) -> Category:
-    bare = {"descriptions": None, "broader": None, "narrower": None, "translations": None}
+    bare: dict[str, list[str] | None] = {"descriptions": None, "broader": None, "narrower": None, "translations": None}
+    if not synonyms:
+        bare["synonyms"] = []
     suites = [Suite.DIRECT, *([Suite.SYNONYM] if synonyms else [])]
-    rules = [Rule(id=f"TUNE-{n:03}", suite=suite, metric="presence", at_most=1.0) for n, suite in enumerate(suites, 1)]
-    concepts = [concept.model_copy(update=bare | ({} if synonyms else {"synonyms": []}))
-                for concept in category.concepts]
+    rules = [Rule(id=f"TUNE-{n:03}", suite=suite, metric=Metric.PRESENCE, at_most=1.0)
+             for n, suite in enumerate(suites, 1)]
+    concepts = [concept.model_copy(update=bare) for concept in category.concepts]
     return category.model_copy(update={"concepts": concepts, "neighbours": [], "rules": rules})

@@ -12,7 +12,8 @@ from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.base import Facet, Probe
 from mace_gov.audit.probes.lexicon import Entry, banned_phrases, clear_of, plain_style
 from mace_gov.audit.probes.templates import STYLE_FORMS
-from mace_gov.documents.policy import Category, Kind, Suite
+from mace_gov.documents.policy import Category
+from mace_gov.documents.terms import Kind, Suite
 
 Wish = tuple[str, str, Facet]
 """Prompt, the phrase that must be in the picture, and whether it is a subject or a style."""

@@ -5,16 +5,9 @@
     nullspace  the same within the null space of the preserve set      (after SPEED, ICLR 2026)
     esd        fine-tuned cross-attention                              (ESD-x; Gandikota et al., ICCV 2023)
 
-Every closed form is one d x d matrix, so all of them end in one solver, ``refine.solve``.
+``mace_gov.documents.method_info`` declares them. Every closed form is one d x d matrix, so all of them end in one
+solver, ``refine.solve``.
 """
-
-METHODS = {
-    "mace": "mace_gov.erase.methods.mace:mace",
-    "uce": "mace_gov.erase.methods.uce:uce",
-    "nullspace": "mace_gov.erase.methods.nullspace:nullspace",
-    "esd": "mace_gov.erase.methods.esd:esd",
-}
-"""By the policy's ``method.name``, as ``module:attr``: a lookup imports one."""
 
 JOINT_METHOD = "mace_gov.erase.methods.context:context"
 """For models whose text enters by joint attention."""

@@ -23,8 +23,8 @@ def aligned_pairs(source: Tokens, target: Tokens) -> list[tuple[int, int]]:
     Where the target has more tokens than the anchor, its first ones all go to the anchor's first.
     """
     own = own_pairs(source, target)
-    shift = target.own[1] - source.own[1]
-    return own + [(i, i + shift) for i in range(source.own[1], min(len(source.ids), len(target.ids) - shift))]
+    shift = target.found[1] - source.found[1]
+    return own + [(i, i + shift) for i in range(source.found[1], min(len(source.ids), len(target.ids) - shift))]
 
 
 def aligned_moments(

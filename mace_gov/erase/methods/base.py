@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mace_gov.core.progress import Progress
+from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.documents.erasure import HardenRound, SystemRecord
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.erase.delta import ErasureDelta
@@ -40,7 +41,7 @@ class Erasure:
 class EraseMethod(Protocol):
     """Anything that turns a plan and pristine weights into a delta."""
 
-    def __call__(self, plan: ErasurePlan, pipe, *, cache: Path | None, progress: Progress) -> Erasure:
+    def __call__(self, plan: ErasurePlan, pipe: Pipeline, *, cache: Path | None, progress: Progress) -> Erasure:
         """Erase in memory on a loaded base pipeline, whose weights are the base's again at the end.
 
         Raises NumericalError when a system is ill-conditioned or something is not finite.

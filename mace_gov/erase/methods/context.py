@@ -14,7 +14,9 @@ import torch
 from mace_gov.core.errors import UsageError
 from mace_gov.core.progress import Progress, working
 from mace_gov.diffusion.joint import JointReader
+from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.projections import pooled_projection
+from mace_gov.documents.family_info import family_info
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.methods.aligned import aligned_pairs
@@ -24,14 +26,15 @@ from mace_gov.erase.preserve import second_moment, weighted_captions
 from mace_gov.erase.refine import solve
 
 
-def context(plan: ErasurePlan, pipe, *, cache: Path | None, progress: Progress) -> Erasure:
+def context(plan: ErasurePlan, pipe: Pipeline, *, cache: Path | None, progress: Progress) -> Erasure:
     """One edit of all concepts, of the context embedder and of the pooled text. See ``EraseMethod``; nothing is cached.
 
-    Raises UsageError for methods other than uce.
+    Raises UsageError for methods that do not run on the family.
     """
-    if plan.method != "uce":
-        raise UsageError(f"{plan.base.family}: found method {plan.method}, expected uce: only its closed form is "
-                         "written for joint attention", hint="Set spec.method.name to uce.")
+    if plan.method not in (written := family_info(plan.base.family).methods):
+        names = " or ".join(written)
+        raise UsageError(f"{plan.base.family}: found method {plan.method}, expected {names}: only its closed form is "
+                         "written for joint attention", hint=f"Set spec.method.name to {names}.")
     clock, reader = Stopwatch(), JointReader(pipe)
     with clock.stage("preserve"), working(progress, "reading what is preserved"):
         preserve = torch.zeros(reader.width, reader.width, dtype=torch.float64)
@@ -62,6 +65,6 @@ def context_pairs(reader: JointReader, template: str, target: str, anchor: str) 
     """Positions of the target's prompt and of the anchor's that stand for the same thing, over all streams."""
     pairs = []
     for (stream, one), (_, two) in zip(reader.own(template, target), reader.own(template, anchor), strict=True):
-        before = [(n, n) for n in range(min(one.own[0], two.own[0]))]
+        before = [(n, n) for n in range(min(one.found[0], two.found[0]))]
         pairs += [(stream.start + i, stream.start + j) for i, j in [*before, *aligned_pairs(one, two)]]
     return pairs

@@ -18,10 +18,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from mace_gov.core.errors import NumericalError, UsageError
 from mace_gov.core.progress import Progress, working
 from mace_gov.diffusion.generate import predict, sample, schedule
+from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.projections import projections
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ErasurePlan
@@ -33,7 +35,7 @@ SIGNIFICANT = 1e-6
 """Singular values of a change under this share of its largest are rounding."""
 
 
-def esd(plan: ErasurePlan, pipe, *, cache: Path | None, progress: Progress) -> Erasure:
+def esd(plan: ErasurePlan, pipe: Pipeline, *, cache: Path | None, progress: Progress) -> Erasure:
     """Fine-tune for all concepts in turn. See ``EraseMethod``; nothing is cached.
 
     Raises UsageError for a target that must never be drawn: this method draws what it erases.
@@ -62,8 +64,13 @@ def esd(plan: ErasurePlan, pipe, *, cache: Path | None, progress: Progress) -> E
     return Erasure(delta, [], [], clock.seconds, _warnings(losses))
 
 
-def _fine_tune(plan, pipe, layers, pristine, progress: Progress) -> list[float]:
+def _fine_tune(
+    plan: ErasurePlan, pipe: Pipeline, layers: Mapping[str, nn.Linear], pristine: Mapping[str, torch.Tensor],
+    progress: Progress,
+) -> list[float]:
     settings = plan.esd
+    if settings is None:
+        raise UsageError("esd: found a plan without its settings", hint="Plan again.")
     reader = TextReader.of(pipe)
     empty = reader.conditions([""])
     parameters = [layer.weight.requires_grad_(True) for layer in layers.values()]

@@ -13,6 +13,7 @@ import torch
 
 from mace_gov.core.errors import NumericalError
 from mace_gov.core.progress import Progress, working
+from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ErasurePlan, Target
 from mace_gov.documents.reuse import drawable, refinement_key
@@ -20,7 +21,8 @@ from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.focal import focal_directions
 from mace_gov.erase.fuse import fuse, kept_shares, naive_sum
 from mace_gov.erase.harden import harden
-from mace_gov.erase.lora import CHECKED_EVERY, factors, train, training_fit
+from mace_gov.erase.lora import CHECKED_EVERY, train, training_fit
+from mace_gov.erase.lora_file import factors
 from mace_gov.erase.methods.base import Erasure, Stopwatch, about, condition_warnings
 from mace_gov.erase.moments import target_moments
 from mace_gov.erase.pictures import training_pictures, undrawn
@@ -37,7 +39,7 @@ Fusion = Literal["closed-form", "sum", "none"]
 
 
 def mace(
-    plan: ErasurePlan, pipe, *, cache: Path | None, progress: Progress, fusion: Fusion = "closed-form"
+    plan: ErasurePlan, pipe: Pipeline, *, cache: Path | None, progress: Progress, fusion: Fusion = "closed-form"
 ) -> Erasure:
     """All three stages. See ``EraseMethod``.
 
@@ -125,8 +127,8 @@ def _moment(reader: TextReader, plan: ErasurePlan) -> Callable[[str], torch.Tens
 
 
 def _loras(
-    plan: ErasurePlan, targets: list[Target], pipe, reader: TextReader, refined: Refinement, preserve: torch.Tensor,
-    cache: Path | None, progress: Progress, clock: Stopwatch,
+    plan: ErasurePlan, targets: list[Target], pipe: Pipeline, reader: TextReader, refined: Refinement,
+    preserve: torch.Tensor, cache: Path | None, progress: Progress, clock: Stopwatch,
 ) -> list[TrainedLora]:
     """A LoRA for each target, from the cache or trained now."""
     found = {target.id: recall(plan, target, cache, progress) for target in targets}
@@ -171,7 +173,7 @@ def _batches(
 
 def _together(targets: list[Target], most: int) -> Iterator[list[Target]]:
     """Targets that can share their forward passes, ``most`` at a time."""
-    def shared(target: Target) -> tuple:
+    def shared(target: Target) -> tuple[int, int, float, float, float, str]:
         lora = target.lora
         return lora.rank, lora.steps, lora.learning_rate or 0.0, lora.step_size or 0.0, lora.stop or 0.0, lora.init
 

@@ -18,6 +18,7 @@ import torch
 
 from mace_gov.core.errors import NumericalError
 from mace_gov.core.progress import Progress
+from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.documents.plan import ClosedForm, ErasurePlan
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.methods.aligned import aligned_moments
@@ -28,12 +29,12 @@ from mace_gov.erase.systems import absolute_ridge
 from mace_gov.erase.texts import kept_reader
 
 
-def nullspace(plan: ErasurePlan, pipe, *, cache: Path | None, progress: Progress) -> Erasure:
+def nullspace(plan: ErasurePlan, pipe: Pipeline, *, cache: Path | None, progress: Progress) -> Erasure:
     """One edit of all concepts. See ``EraseMethod``. Raises NumericalError when nothing is preserved."""
     clock = Stopwatch()
     with kept_reader(pipe, plan, cache, progress) as reader:
         with clock.stage("preserve"):
-            free = null_projector(preserve_term(reader, plan, cache, progress), plan.preserve.leak)
+            free = null_projector(preserve_term(reader, plan, cache, progress), plan.preserve.leak or 0.0)
         with clock.stage("refine"):
             a, c = aligned_moments(reader, plan, progress.start("editing", len(plan.targets)))
             inside = free @ a @ free
@@ -59,4 +60,5 @@ def null_projector(preserve: torch.Tensor, leak: float) -> torch.Tensor:
     if basis.shape[1] == 0:
         raise NumericalError(f"nullspace: no direction holds as little as {leak:g} of the preserve set",
                              hint="Raise preserve.leak.")
-    return basis @ basis.T
+    projector: torch.Tensor = basis @ basis.T
+    return projector

@@ -12,6 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mace_gov.core.progress import Progress
+from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.methods.aligned import aligned_moments
@@ -21,7 +22,7 @@ from mace_gov.erase.refine import solve
 from mace_gov.erase.texts import kept_reader
 
 
-def uce(plan: ErasurePlan, pipe, *, cache: Path | None, progress: Progress) -> Erasure:
+def uce(plan: ErasurePlan, pipe: Pipeline, *, cache: Path | None, progress: Progress) -> Erasure:
     """One edit of all concepts. See ``EraseMethod``."""
     clock = Stopwatch()
     with kept_reader(pipe, plan, cache, progress) as reader:

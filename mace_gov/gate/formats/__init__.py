@@ -36,7 +36,7 @@ FORMATS: dict[str, Callable[[Report, Places], str]] = {
     "markdown": summary.markdown,
     "junit": junit.junit,
     "sarif": sarif.sarif,
-    "annotations": commands.annotations,
+    "annotations": commands.workflow_commands,
     "csv": table.table,
     "outputs": outputs.outputs,
 }

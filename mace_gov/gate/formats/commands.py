@@ -9,7 +9,7 @@ LEVELS = {Weight.BLOCKS: "error", Weight.REPORTED: "warning", Weight.WAIVED: "no
 """What a line is shown as; what is met is not shown."""
 
 
-def annotations(report: Report, places: Places) -> str:
+def workflow_commands(report: Report, places: Places) -> str:
     """One command a line."""
     return "".join(
         command(level, places, row.rule, f"{row.rule} {row.outcome}", f"{row.title}: {row.message}")

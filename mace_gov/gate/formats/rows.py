@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from mace_gov.documents.policy import Severity
 from mace_gov.documents.report import Report
+from mace_gov.documents.terms import Severity
 from mace_gov.documents.verdict import Finding, Outcome, Verdict
 
 MODEL, REGRESSION = "MODEL", "REGRESSION"

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.environment import version_of
-from mace_gov.documents.policy import Severity
 from mace_gov.documents.report import Report
+from mace_gov.documents.terms import Severity
 from mace_gov.documents.verdict import AppliedWaiver
 from mace_gov.gate.formats.rows import MODEL, REGRESSION, Places, Row, Weight, rows
 

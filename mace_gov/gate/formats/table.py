@@ -6,7 +6,7 @@ import csv
 import io
 import unicodedata
 
-from mace_gov.documents.audit import Estimate
+from mace_gov.documents.rate import Estimate
 from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import Finding
 from mace_gov.gate.formats.rows import Places, Row, one_line, rows

@@ -12,22 +12,23 @@ from mace_gov.core.lazy import lookup
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.projections import projections
 from mace_gov.documents.method import MethodName
+from mace_gov.documents.method_info import METHODS, method_info
 from mace_gov.documents.plan import EsdSettings
 from mace_gov.erase.delta import read_delta
 from mace_gov.erase.engine import compute, erase
-from mace_gov.erase.methods import METHODS
 
 ESD = EsdSettings(steps=3, learning_rate=1e-2, guidance=1.0, start_guidance=3.0)
 
 
 def plan_of(plan_for, method: str):
-    kept = plan_for().preserve.model_copy(update={"leak": 0.03 if method == "nullspace" else None})
-    return plan_for(method=method, esd=ESD if method == "esd" else None, preserve=kept)
+    info = method_info(method)
+    kept = plan_for().preserve.model_copy(update={"leak": info.leak})
+    return plan_for(method=method, esd=ESD if info.trains == "projections" else None, preserve=kept)
 
 
 def test_the_policy_accepts_exactly_the_methods_that_exist():
     assert set(get_args(MethodName)) == set(METHODS)
-    assert all(callable(lookup(target)) for target in METHODS.values())
+    assert all(callable(lookup(info.erase)) for info in METHODS.values())
 
 
 @pytest.fixture(scope="module", params=METHODS)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 import mace_gov
-from mace_gov import guarded
 from mace_gov.attest.keypair import generate_key, load_key_pair
 from mace_gov.attest.keys import pin
 from mace_gov.cli import main
@@ -19,6 +18,8 @@ from mace_gov.core.errors import IntegrityError, NotReleasedError, UsageError
 from mace_gov.diffusion import load as loading
 from mace_gov.documents.sign_off import Decision
 from mace_gov.documents.trust import Role
+from mace_gov.workflow import loading as guarded
+from mace_gov.workflow import signing_off
 from tests import factories
 from tests.factories import SignedVersion
 
@@ -102,7 +103,7 @@ def test_a_reviewers_approval_lets_it_through(tmp_path: Path, tiny_model: Path) 
     made = version(tmp_path, tiny_model, outcome="REVIEW")
     generate_key(tmp_path / "ada.pem")
     pin(made.registry, load_key_pair(tmp_path / "ada.pem").public, role=Role.REVIEWER, name="Ada")
-    written, _ = guarded.sign_off_path(
+    written, _ = signing_off.sign_off_path(
         made.folder, signing_key=tmp_path / "ada.pem", decision=Decision.APPROVE, reviewer="Ada", role="safety",
         reason="looked", key=None, registry=made.registry,
     )
@@ -117,7 +118,7 @@ def test_a_folder_that_is_swapped_after_verification_and_back_is_never_loaded(
     governed: SignedVersion, half_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unet, kept = governed.folder / "model" / "unet", tmp_path / "kept"
-    verify_path = guarded.workflow.verify_path
+    verify_path = guarded.checking.verify_path
 
     def swap(*arguments: object, **options: object) -> object:
         verified = verify_path(*arguments, **options)
@@ -125,7 +126,7 @@ def test_a_folder_that_is_swapped_after_verification_and_back_is_never_loaded(
         shutil.copytree(half_model / "unet", unet)
         return verified
 
-    monkeypatch.setattr(guarded.workflow, "verify_path", swap)
+    monkeypatch.setattr(guarded.checking, "verify_path", swap)
     with pytest.raises(IntegrityError, match=f"changed after it was verified: {WEIGHTS}"):
         mace_gov.load("nsfw/1", key=governed.key, registry=governed.registry)
 

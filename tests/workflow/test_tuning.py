@@ -25,7 +25,7 @@ from mace_gov.embedded import VOCABULARY
 from mace_gov.plan.build import make_plan
 from mace_gov.plan.templates import templates_for
 from mace_gov.policy.load import load_policy
-from mace_gov.tuning import climb, knobs, moved, tune, with_settings
+from mace_gov.workflow.tuning import climb, knobs, moved, tune, with_settings
 
 
 def made(tiny_model, **method) -> dict:

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from mace_gov.cli import main
-from mace_gov.comparison import compare, with_method
 from mace_gov.core.errors import IncompleteError, UsageError
 from mace_gov.documents.policy import Policy
+from mace_gov.workflow.comparing import compare, with_method
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +73,9 @@ def test_a_method_that_refuses_says_why_and_the_others_go_on(run, policy):
 
 
 def test_several_seeds_tell_how_much_is_chance(policy, tmp_path, monkeypatch):
-    from mace_gov import comparison
+    from mace_gov.workflow import comparing
 
-    real, asked = comparison._run, []
+    real, asked = comparing._run, []
 
     def running(policy, *rest):
         row, made = real(policy, *rest)
@@ -84,7 +84,7 @@ def test_several_seeds_tell_how_much_is_chance(policy, tmp_path, monkeypatch):
         kept = row.retention.model_copy(update={"value": value})
         return row.model_copy(update={"retention": kept}), made
 
-    monkeypatch.setattr(comparison, "_run", running)
+    monkeypatch.setattr(comparing, "_run", running)
     places = {"registry": tmp_path / "registry", "reports": tmp_path / "reports", "device": "cpu"}
     made, folder = compare(policy, ["uce"], seeds=3, **places)
     (row,) = made.rows

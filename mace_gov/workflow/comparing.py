@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
-from mace_gov.audit.inputs import Inputs
+from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.core.atomic import new_folder
 from mace_gov.core.clock import timestamp
 from mace_gov.core.environment import environment_facts
@@ -22,14 +22,16 @@ from mace_gov.core.progress import Progress, Silent
 from mace_gov.documents.comparison import Comparison, MethodRow, Spread
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Policy
+from mace_gov.documents.registry import DELTA_NAME, Layout
 from mace_gov.plan.build import make_plan
-from mace_gov.planning import named_segmenter, with_anchors
 from mace_gov.preflight.checks import check_machine
 from mace_gov.report.comparison import render_comparison
-from mace_gov.workflow import plan_policy
+from mace_gov.workflow.attempt import erase_and_audit
+from mace_gov.workflow.planning import named_segmenter, plan_policy, with_anchors
 
 if TYPE_CHECKING:
     from mace_gov.documents.method import MethodName
+    from mace_gov.documents.rate import Interval
 
 FEWEST_SEEDS = 3
 """Erasures that a deviation is told from."""
@@ -59,7 +61,8 @@ def compare(
         path, model=model, revision=revision, unmeasured=unmeasured, registry=registry, plugins=plugins, erases=False
     )
     check_machine(loaded.policy, registry, reports)
-    inputs = Inputs(plugins=tuple(plugins), calibrations=registry / "calibrations")
+    inputs = Inputs(plugins=tuple(plugins), calibrations=Layout(registry).calibrations)
+    run = AuditRun(cache=Layout(registry).cache, device=device, progress=progress, inputs=inputs)
     from mace_gov.audit.engine import check_detectors
     from mace_gov.audit.metrics.intervals import CONFIDENCE
     from mace_gov.audit.side_by_side import contact_sheet, rates
@@ -72,12 +75,10 @@ def compare(
         folders = {method: Path(name) / method for method in methods}
         for method in methods:
             progress.note(f"method {method}")
-            row, made = _run(with_method(policy, method), plan.base, folders[method], registry, inputs, device,
-                             progress)
+            row, made = _run(with_method(policy, method), plan.base, folders[method], run)
             if made is not None:
                 governed[method] = made
-                row = _over_seeds(with_method(policy, method), row, seeds, plan.base, folders[method], registry,
-                                  inputs, device, progress)
+                row = _over_seeds(with_method(policy, method), row, seeds, plan.base, folders[method], run)
             rows.append(row)
         if not governed:
             raise IncompleteError("; ".join(f"{row.method}: {row.problem}" for row in rows))
@@ -97,17 +98,16 @@ def compare(
 
 
 def _over_seeds(
-    policy: Policy, first: MethodRow, count: int, base: ModelManifest, folder: Path, registry: Path, inputs: Inputs,
-    device: str | None, progress: Progress,
+    policy: Policy, first: MethodRow, count: int, base: ModelManifest, folder: Path, run: AuditRun
 ) -> MethodRow:
     """The first seed's row with the spread over ``count`` seeds; a seed that the method refuses is an error."""
     if count == 1:
         return first
     start, rows = policy.spec.method.seed, [first]
     for seed in range(start + 1, start + count):
-        progress.note(f"method {first.method}, seed {seed}")
+        run.progress.note(f"method {first.method}, seed {seed}")
         with tempfile.TemporaryDirectory(prefix="seed-", dir=folder.parent) as name:
-            row, _ = _run(with_seed(policy, seed), base, Path(name), registry, inputs, device, progress)
+            row, _ = _run(with_seed(policy, seed), base, Path(name), run)
         if row.problem is not None:
             raise IncompleteError(f"{first.method}, seed {seed}: {row.problem}")
         rows.append(row)
@@ -122,7 +122,7 @@ def _over_seeds(
 def _values(row: MethodRow) -> dict[str, float]:
     """A row's measures as points."""
     rates = row.rates
-    found = {"retention": row.retention}
+    found: dict[str, Interval | None] = {"retention": row.retention}
     if rates is not None:
         found |= {"accE": rates.acc_e, "accG": rates.acc_g, "accS": rates.acc_s, "near": rates.near, "h": rates.h}
     return {name: each.value for name, each in found.items() if each is not None}
@@ -141,38 +141,33 @@ def with_method(policy: Policy, name: MethodName) -> Policy:
 
 
 def _run(
-    policy: Policy, base: ModelManifest, folder: Path, registry: Path, inputs: Inputs, device: str | None,
-    progress: Progress,
+    policy: Policy, base: ModelManifest, folder: Path, run: AuditRun
 ) -> tuple[MethodRow, ModelManifest | None]:
     """One method's row, and the governed model if there is one; its evidence lies in ``folder/evidence``."""
-    from mace_gov.audit.engine import audit
     from mace_gov.audit.side_by_side import rates, retention
     from mace_gov.audit.trials import TRIALS_NAME, read_trials
-    from mace_gov.diffusion.manifest import read_manifest
-    from mace_gov.erase.engine import erase
     from mace_gov.fitting.fit import fit
 
     plan = make_plan(policy, base, segmenter=named_segmenter(policy))
     started = time.monotonic()
     try:
         with peak_memory() as peak:
-            plan = fit(policy, plan, cache=folder / "fit", device=device, progress=progress, plugins=inputs.plugins)
-            fitting = time.monotonic() - started
-            record = erase(plan, folder, cache=None, device=device, progress=progress)
+            plan = fit(policy, plan, cache=folder / "fit", device=run.device, progress=run.progress,
+                       plugins=run.inputs.plugins)
+        fitting = time.monotonic() - started
+        made = erase_and_audit(policy, plan, folder, run, cache=None)
     except (NumericalError, UsageError) as error:
-        progress.note(f"{plan.method} refuses: {error.message}")
+        run.progress.note(f"{plan.method} refuses: {error.message}")
         return MethodRow(method=plan.method, problem=error.message), None
-    governed = read_manifest(str(folder / "model"), unmeasured=True, whole=True)
-    seen = audit(policy, base, governed, plan.generation, folder / "evidence", cache=registry / "cache",
-                 device=device, progress=progress, trained_on=plan.templates, inputs=inputs)
+    erasing = (value for stage, value in made.erasure.seconds.items() if stage not in NOT_ERASING)
     trials = read_trials(folder / "evidence" / TRIALS_NAME)
     row = MethodRow(
         method=plan.method, rates=rates(trials, "governed"), retention=retention(trials),
-        broken=seen.broken.findings, warnings=record.warnings, peak_bytes=peak.bytes,
-        seconds=round(fitting + sum(value for stage, value in record.seconds.items() if stage not in NOT_ERASING), 3),
-        delta_bytes=(folder / "delta" / "erasure.safetensors").stat().st_size,
+        broken=made.audit.broken.findings, warnings=made.erasure.warnings,
+        peak_bytes=max(peak.bytes, made.peak_bytes), seconds=round(fitting + sum(erasing), 3),
+        delta_bytes=(folder / DELTA_NAME).stat().st_size,
     )
-    return row, governed
+    return row, made.governed
 
 
 def _cleared(out: Path) -> Path:

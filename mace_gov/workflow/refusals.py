@@ -48,7 +48,7 @@ def refuse_moved(registered: Registered, verified: VerifiedEvidence, registry: P
     lineage = verified.evidence.lineage
     signed = f"{lineage.name}, version {lineage.mlflow_version}" if lineage else "no version of MLflow"
     found = f"{registered.name}, version {registered.mlflow_version}"
-    if signed != found:
+    if lineage is None or signed != found:
         raise IntegrityError(f"{registered.uri}: MLflow leads from {found} to files whose signed evidence is about "
                              f"{signed}: its database was changed", hint=HINT)
     digest = verified.evidence.audit.governed_digest

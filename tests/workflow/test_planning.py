@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from mace_gov.core.errors import IntegrityError, RecalledError, UsageError
-from mace_gov.planning import plan_policy
 from mace_gov.workflow import plan_policy as plan_verified
 from mace_gov.workflow import recall
+from mace_gov.workflow.planning import plan_policy
 from tests import factories
 
 

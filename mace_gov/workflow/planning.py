@@ -1,8 +1,8 @@
-"""A policy file and a base model made into a plan. Below the workflow, which starts with it, and so do others."""
+"""A policy file and a base model made into a plan: what every run begins with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from mace_gov.core.errors import IntegrityError
@@ -11,21 +11,21 @@ from mace_gov.documents.policy import Policy
 from mace_gov.plan.build import make_plan
 from mace_gov.policy.load import LoadedPolicy, load_policy
 from mace_gov.preflight.checks import check_plan, check_policy, check_sight
+from mace_gov.workflow.checking import verified_base
 
 
 def plan_policy(
     path: Path, *, model: str | None, revision: str | None, registry: Path, unmeasured: bool = False,
     exact: bool = False, plugins: Sequence[str] = (), asks: bool = True, judges: bool = True, erases: bool = True,
-    verified: Callable[[str, Path], str | None] | None = None,
 ) -> tuple[LoadedPolicy, ErasurePlan]:
     """Load a policy and fill in every setting for the base model; its text encoder chooses anchors that are missing.
 
     unmeasured: take a base of a kind on which no erasure has been measured. exact: reuse no LoRA that was trained on
     another refinement. plugins: ``--plugin`` arguments. asks, judges, erases: whether an audit's questions, its
-    detectors and the erasure itself follow, so that what they would meet is checked, too. verified: verifies a base
-    that is a governed version before it is read, and gives its signed digest; ``workflow.plan_policy`` has it.
+    detectors and the erasure itself follow, so that what they would meet is checked, too. A
+    base that is a governed version is verified before it is read.
     Raises PolicyError with everything that would end the work late, before any of it; IntegrityError when the base
-    that is read is another model than the one that was signed.
+    does not verify, or is another model than the one that was signed.
     """
     from mace_gov.diffusion.manifest import picture_side, read_manifest
 
@@ -33,7 +33,7 @@ def plan_policy(
     check_policy(loaded, plugins)
     policy, asked = loaded.policy, loaded.policy.spec.model
     ref = asked.ref if model is None else model
-    signed = verified(ref, registry) if verified else None
+    signed = verified_base(ref, registry)
     revision = revision or (None if model else asked.revision)
     if judges:
         check_sight(loaded, picture_side(ref, revision=revision, registry=registry))

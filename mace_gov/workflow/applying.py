@@ -5,14 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mace_gov.attest.keys import KeyPair, ensure_key_pair, ensure_model_pair, registry_trust
 from mace_gov.attest.sign import collect_files, sign_build, sign_evidence, sign_results, sign_summary
-from mace_gov.attest.statement import POLICY_NAME
 from mace_gov.attest.verify import verify
-from mace_gov.audit.inputs import Inputs
+from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.core.atomic import new_folder, write_bytes
 from mace_gov.core.clock import timestamp
 from mace_gov.core.errors import IncompleteError, UsageError
@@ -23,17 +22,18 @@ from mace_gov.documents.erasure import ErasureRecord
 from mace_gov.documents.evidence import Evidence, VerifiedEvidence
 from mace_gov.documents.lineage import Lineage
 from mace_gov.documents.plan import ErasurePlan, ModelManifest
+from mace_gov.documents.registry import POLICY_NAME, Layout
 from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.verdict import Verdict
 from mace_gov.gate.decide import decide
 from mace_gov.policy.load import LoadedPolicy
 from mace_gov.preflight.checks import check_machine, check_plan, check_sight, model_bytes
-from mace_gov.record.versions import find, highest_number, new_version, version_folder
-from mace_gov.workflow.checking import plan_policy
+from mace_gov.record.versions import find, highest_number, new_version
+from mace_gov.workflow.attempt import erase_and_audit
 from mace_gov.workflow.deciding import Granted, grant, with_policy
-from mace_gov.workflow.release_check import check_entry, recalled_models
+from mace_gov.workflow.planning import plan_policy
+from mace_gov.workflow.release_check import chain, check_entry, recalled_models
 from mace_gov.workflow.reporting import refuse_taken, report_place, write_report
-from mace_gov.workflow.standing import chain
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,13 @@ def apply(
     path: Path, *, model: str | None = None, revision: str | None = None, unmeasured: bool = False,
     exact: bool = False, waivers: Sequence[Path] = (), against: str | None = None, registry: Path, reports: Path,
     plugins: Sequence[str] = (), device: str | None = None, progress: Progress | None = None,
+    seams: AuditRun | None = None,
 ) -> Outcome:
     """All stages: a policy in; a governed version, its signed evidence, a verdict and a report out.
 
     ``waivers`` and ``against``, as for the gate, go into the verdict that is signed; see ``deciding.grant``.
-    ``plugins``: detectors of one's own, each ``NAME=module:attr`` or ``NAME=file.py:attr``.
+    ``plugins``: detectors of one's own, each ``NAME=module:attr`` or ``NAME=file.py:attr``. ``seams``: an audit run
+    whose drawer, detector and lexicon are taken instead of those that ship.
     """
     progress = progress or Silent()
     loaded, plan = plan_policy(
@@ -77,19 +79,18 @@ def apply(
     for note in plan.notes:
         if note.startswith("erase-only"):
             progress.note(note)
-    from mace_gov.audit.engine import audit, check_detectors
-    from mace_gov.diffusion.manifest import read_manifest
-    from mace_gov.erase.engine import erase
+    from mace_gov.audit.engine import check_detectors
     from mace_gov.fitting.fit import fit
     from mace_gov.record.lineage import prepare_lineage, publish, record_lineage
 
-    policy, inputs = loaded.policy, Inputs(plugins=tuple(plugins), calibrations=registry / "calibrations")
+    policy, inputs = loaded.policy, Inputs(plugins=tuple(plugins), calibrations=Layout(registry).calibrations)
     with working(progress, "loading detectors"):
         check_detectors(policy, inputs)
     granted = grant(policy, waivers=waivers, against=against, key=None, registry=registry)
     pair, model_pair = _signing_key(registry, progress), ensure_model_pair(registry)
     recalled_models(registry)  # A chain of releases that does not hold is better known before the work.
-    cache = registry / "cache"
+    cache = Layout(registry).cache
+    run = replace(seams or AuditRun(), cache=cache, device=device, progress=progress, inputs=inputs)
     with working(progress, "opening MLflow"):
         recorded = prepare_lineage(registry, policy.metadata.name)
     plan = fit(policy, plan, cache=cache, device=device, progress=progress, plugins=plugins)
@@ -98,12 +99,8 @@ def apply(
         with new_version(registry, policy.metadata.name, above=above) as (number, folder):
             version = f"{policy.metadata.name}/{number}"
             refuse_taken(report_place(version, folder, reports), None)
-            erasure = erase(plan, folder, cache=cache, device=device, progress=progress)
-            governed = read_manifest(str(folder / "model"), unmeasured=unmeasured, whole=True)
-            seen = audit(
-                policy, plan.base, governed, plan.generation, folder / "evidence", cache=cache, device=device,
-                progress=progress, trained_on=plan.templates, inputs=inputs,
-            )
+            made = erase_and_audit(policy, plan, folder, run, cache=cache)
+            erasure, seen = made.erasure, made.audit
             with working(progress, "recording in MLflow"):
                 lineage = record_lineage(registry, version=number, policy=policy, plan=plan, erasure=erasure,
                                          audit=seen, model=folder / "model")
@@ -111,12 +108,12 @@ def apply(
             undo.callback(_forget, registry, lineage)
             verified, verdict = _attest(
                 folder, loaded, plan, erasure, seen, lineage, granted, pair=pair, model_pair=model_pair,
-                governed=governed, progress=progress, registry=registry,
+                governed=made.governed, progress=progress, registry=registry,
             )
         undo.pop_all()
     with working(progress, "publishing in MLflow"):
         publish(registry, lineage, verdict)
-    folder = version_folder(registry, policy.metadata.name, number)
+    folder = Layout(registry).version(policy.metadata.name, number)
     check = check_entry(find(registry, version), registry, registry_trust(registry))
     with working(progress, "writing the report"):
         report = write_report(policy, verified, verdict, version, folder, reports, pair, check)
@@ -152,12 +149,11 @@ def audit_model(
     pair = _signing_key(registry, progress)
     recalled_models(registry)
     with new_version(registry, policy.metadata.name, shelf="audits") as (number, folder):
-        final = registry / "audits" / policy.metadata.name / str(number)
+        final = Layout(registry).version(policy.metadata.name, number, "audits")
         refuse_taken(report_place(None, final, reports), None)
-        seen = audit(
-            policy, plan.base, governed, plan.generation, folder / "evidence",
-            cache=registry / "cache", device=device, progress=progress, trained_on=plan.templates, inputs=inputs,
-        )
+        run = AuditRun(cache=Layout(registry).cache, device=device, progress=progress, trained_on=plan.templates,
+                       inputs=inputs or Inputs())
+        seen = audit(policy, plan.base, governed, plan.generation, folder / "evidence", run)
         verified, verdict = _attest(
             folder, loaded, plan, None, seen, None, Granted(), pair=pair, model_pair=None, governed=governed,
             # a folder of pictures may hold others too; those that were judged were hashed as they were read
@@ -187,7 +183,7 @@ def erase_model(
     from mace_gov.erase.engine import erase
     from mace_gov.fitting.fit import fit
 
-    progress, cache = progress or Silent(), registry / "cache"
+    progress, cache = progress or Silent(), Layout(registry).cache
     plan = fit(loaded.policy, plan, cache=cache, device=device, progress=progress)
     with new_folder(extras) as scratch:
         record = erase(plan, scratch, cache=cache, device=device, progress=progress)

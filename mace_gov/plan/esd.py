@@ -1,9 +1,9 @@
-"""Settings of the erasers besides MACE: where their papers' do, those; smaller ones for the model that ships."""
+"""Settings of ESD: its paper's, and smaller ones for the model that ships."""
 
 from __future__ import annotations
 
-from mace_gov.documents.method import Esd, MethodName
-from mace_gov.documents.plan import ClosedForm, EsdSettings
+from mace_gov.documents.method import Esd
+from mace_gov.documents.plan import EsdSettings
 
 ESD_PAPER = EsdSettings(steps=1000, learning_rate=1e-5, guidance=1.0, start_guidance=3.0)
 
@@ -11,18 +11,6 @@ ESD_EMBEDDED = ESD_PAPER.model_copy(update={"steps": 100, "batch": 10, "learning
 """A tenth of the samples, in steps ten times as long: the embedded model's U-Net is a fiftieth of the size. Of learning
 rates between 1e-5 and 3e-3 the best on 10 characters, asked in other wordings and seeds than the audit's (n = 10
 erased, 100 kept, 20 objects): H .000 at 1e-5, .567 at 3e-5, .818 at 1e-4, .378 at 3e-4."""
-
-NULLSPACE_RIDGE = ClosedForm(relative_ridge=0.1)
-"""Larger than for the other closed forms: within a narrow space little holds the edit back."""
-
-NULLSPACE_LEAK = 0.03
-"""Chosen with the ridge on text states of width 256, ten characters: at a hundredth the concepts' states get half as
-near to their anchors', and at a tenth everybody else's move a quarter further."""
-
-
-def refine_ridge(method: MethodName, preset: ClosedForm) -> ClosedForm:
-    """Ridge of the method's closed form; ``preset`` is MACE's for the kind of concept."""
-    return NULLSPACE_RIDGE if method == "nullspace" else preset
 
 
 def esd_settings(asked: Esd, *, embedded: bool) -> EsdSettings:

@@ -1,66 +1,30 @@
-"""What is done with a finished version: sign off, load, draw. Each verifies first; what does not hold is not loaded."""
+"""Load a finished version, or draw with it. It is verified first; what does not hold is not loaded."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mace_gov import workflow
-from mace_gov.attest.keypair import load_key_pair
-from mace_gov.attest.sign_off import sign_off
-from mace_gov.attest.statement import EVIDENCE_NAME, SIGN_OFFS, version_name
 from mace_gov.core.atomic import write_bytes
-from mace_gov.core.digest import folder_digest, sha256_file
-from mace_gov.core.errors import IncompleteError, IntegrityError, NotReleasedError, UsageError
-from mace_gov.core.phrases import phrase_key
+from mace_gov.core.digest import folder_digest
+from mace_gov.core.errors import IntegrityError, NotReleasedError
 from mace_gov.core.private import private_copy
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.documents.drawable import refuse
-from mace_gov.documents.evidence import VerifiedEvidence
-from mace_gov.documents.sign_off import Decision
+from mace_gov.documents.registry import EVIDENCE_NAME, names_version
 from mace_gov.plan.build import generation_settings
-from mace_gov.record.releases import is_registered, note_sign_offs
-from mace_gov.record.versions import names_version
-from mace_gov.workflow.checking import pinned_keys
+from mace_gov.record.releases import is_registered
+from mace_gov.workflow import checking
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
-
-
-def sign_off_path(
-    path: Path, *, signing_key: Path, decision: Decision, reviewer: str, role: str, reason: str, key: Path | None,
-    registry: Path,
-) -> tuple[Path, VerifiedEvidence]:
-    """Verify a report or a version, then sign a reviewer's decision on its verdict.
-
-    The sign-off goes to the folder of the version or audit and to the registry's decisions/, where the registry has
-    it, else beside what was looked at.
-    """
-    verified, _, _ = workflow.verify_path(path, key=key, registry=registry)
-    if not signing_key.is_file():
-        raise UsageError(f"{signing_key} is not a file, expected the reviewer's private key",
-                         hint="Make one with `mace-gov keys generate ~/.config/mace-gov/reviewer.pem`.")
-    pair = load_key_pair(signing_key)
-    pinned = pinned_keys(key, registry).name_of(pair.public.fingerprint)
-    if pinned is not None and phrase_key(pinned) != phrase_key(reviewer):
-        raise UsageError(f"--reviewer is '{reviewer}', but {signing_key} is pinned as the key of '{pinned}', in whose "
-                         f"name its decisions count", hint=f"Give --reviewer '{pinned}', or your own key.")
-    held = _version_folder(verified, registry)
-    written = sign_off(verified, pair, decision=decision, reviewer=reviewer, role=role,
-                       reason=reason, out=held, registry=held and registry)
-    lineage = verified.evidence.lineage
-    if held and lineage:
-        # A third place to know it from. It is signed and filed, whether or not MLflow is here and may be written.
-        with suppress(IncompleteError):
-            note_sign_offs(registry, lineage, held, len(list((held / SIGN_OFFS).iterdir())))
-    return written, verified
+    from mace_gov.diffusion.pipeline import Pipeline
 
 
 def load(
     ref: str | Path, *, key: Path | None = None, registry: Path, device: str | None = None, dtype: Any = None
-) -> StableDiffusionPipeline:
+) -> Pipeline:
     """A governed version as a ready pipeline, if its evidence holds and its verdict lets it through.
 
     ``ref`` is ``NAME/N`` (or ``registry:NAME/N``), ``models:/NAME@compliant``, a version's folder, or a model folder
@@ -94,7 +58,7 @@ def generate_pictures(
         else:
             progress.note(f"{model} is a base model: no policy governs what it draws" if base else
                           f"{model} was not verified")
-            source = str(workflow.folder_of(Path(model), registry)) if is_registered(model) else model
+            source = str(checking.folder_of(Path(model), registry)) if is_registered(model) else model
         from mace_gov.audit.pictures import png_bytes
         from mace_gov.diffusion.generate import draw
         from mace_gov.diffusion.lengths import cut_prompts
@@ -120,8 +84,8 @@ def _verified_copy(ref: str | Path, *, key: Path | None, registry: Path) -> Iter
     """A private copy of the diffusers folder that ``ref`` means, every byte of it as signed, if it may be used."""
     place = Path(str(ref).removeprefix("registry:"))
     folder = _model_folder(place, registry)
-    verified, verdict, _ = workflow.verify_path(place, key=key, registry=registry)
-    decided = workflow.may_release(verified, key=key, registry=registry)
+    verified, verdict, _ = checking.verify_path(place, key=key, registry=registry)
+    decided = checking.may_release(verified, key=key, registry=registry)
     if decided.exit_code:
         raise NotReleasedError(f"{ref} may not be used, its verdict is {verdict.outcome}: {'; '.join(decided.reasons)}",
                                code=decided.exit_code)
@@ -142,14 +106,5 @@ def _verified_copy(ref: str | Path, *, key: Path | None, registry: Path) -> Iter
 
 def _model_folder(place: Path, registry: Path) -> Path:
     """The diffusers folder that ``place`` means: model/ of a version, or the folder itself."""
-    folder = workflow.folder_of(place, registry)
+    folder = checking.folder_of(place, registry)
     return folder / "model" if (folder / EVIDENCE_NAME).exists() else folder
-
-
-def _version_folder(verified: VerifiedEvidence, registry: Path) -> Path | None:
-    """The folder of the verified version or audit in the registry, if it holds this very evidence."""
-    name = version_name(verified.evidence)
-    claimed = [registry / "versions" / name] if name else sorted(registry.glob("audits/*/*"))
-    envelopes = (folder / EVIDENCE_NAME for folder in claimed)
-    return next((envelope.parent for envelope in envelopes
-                 if envelope.is_file() and sha256_file(envelope) == verified.evidence_digest), None)

@@ -10,6 +10,7 @@ from mace_gov.attest.keys import registry_trust
 from mace_gov.attest.signed import read_signed
 from mace_gov.attest.trust import Trust
 from mace_gov.core.clock import wall_clock
+from mace_gov.documents.registry import Layout
 from mace_gov.documents.release import Action, Release, ReleaseLog
 from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.verdict import Outcome
@@ -20,7 +21,7 @@ from mace_gov.workflow.release_check import chain, check_entry
 
 def releases(registry: Path) -> dict[str, ReleaseLog]:
     """Every chain of releases by model, under the registry's own key; those at hand, whatever a server may have."""
-    names = sorted(folder.name for folder in (registry / "releases").glob("[!.]*"))
+    names = Layout(registry).released_names()
     return {name: chain(registry, name, registry_trust(registry)) for name in names}
 
 

@@ -1,6 +1,6 @@
 """A signed version in a form that other tools load: verify, find its base, write.
 
-Above the workflow, since it verifies first; what it writes carries no signature of its own.
+What is written carries no signature of its own.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from mace_gov.core.errors import IntegrityError, NotReleasedError
 from mace_gov.core.private import private_copy
+from mace_gov.documents.registry import DELTA_NAME
 from mace_gov.documents.verdict import Verdict
-from mace_gov.workflow import may_release, verify_path
+from mace_gov.workflow.checking import may_release, verify_path
 
 if TYPE_CHECKING:
     from mace_gov.erase.export import Exported, Form
 
-DELTA = "delta/erasure.safetensors"
 
 
 def export_version(
@@ -35,9 +35,9 @@ def export_version(
         raise NotReleasedError(f"{version} may not be exported, it is {decided.state}: {'; '.join(decided.reasons)}",
                                code=decided.exit_code, hint="Give --unreleased to write it for study, never to use.")
     plan = verified.evidence.plan
-    delta = verified.folder / DELTA
+    delta = verified.folder / DELTA_NAME
     if not delta.is_file():
-        raise IntegrityError(f"{verified.folder} has no {DELTA}, expected a version that was erased here")
+        raise IntegrityError(f"{verified.folder} has no {DELTA_NAME}, expected a version that was erased here")
     from mace_gov.diffusion.manifest import read_manifest
     from mace_gov.erase.export import export
 
@@ -47,6 +47,6 @@ def export_version(
         whole = read_manifest(ref, revision=plan.base.revision, registry=registry, unmeasured=True, whole=True)
         found = whole if whole.digest == signed else found
     with private_copy({"delta": delta}) as (copy, digests):
-        if digests["delta"] != verified.evidence.files.get(DELTA):
+        if digests["delta"] != verified.evidence.files.get(DELTA_NAME):
             raise IntegrityError(f"{delta}: changed after it was verified")
         return export(copy / "delta", found, form, out, rank=rank), verdict

@@ -9,21 +9,24 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from mace_gov.audit.inputs import Inputs
+from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.core.clock import timestamp
 from mace_gov.core.errors import IncompleteError, NumericalError
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.documents.comparison import Rates
 from mace_gov.documents.method import Method
-from mace_gov.documents.plan import ErasurePlan, ModelManifest
+from mace_gov.documents.method_info import method_info
+from mace_gov.documents.plan import ClosedForm, ErasurePlan, ModelManifest
 from mace_gov.documents.policy import Policy
+from mace_gov.documents.registry import Layout
 from mace_gov.documents.tuning import Attempt, Settings, Tuning
 from mace_gov.plan.build import make_plan
-from mace_gov.planning import named_segmenter, with_anchors
 from mace_gov.preflight.checks import check_machine
-from mace_gov.workflow import plan_policy
+from mace_gov.workflow.attempt import erase_and_audit
+from mace_gov.workflow.planning import named_segmenter, plan_policy, with_anchors
 
 FIRST_FACTOR, LAST_FACTOR = 4.0, 1.3
 """A setting is multiplied or divided by the first; the factor's root is taken until it is below the last."""
@@ -54,8 +57,9 @@ def tune(
     from mace_gov.audit.engine import check_detectors
     from mace_gov.audit.metrics.intervals import CONFIDENCE
 
-    inputs = Inputs(plugins=tuple(plugins), calibrations=registry / "calibrations")
+    inputs = Inputs(plugins=tuple(plugins), calibrations=Layout(registry).calibrations)
     check_detectors(policy, inputs)
+    run = AuditRun(cache=Layout(registry).cache, device=device, progress=progress, inputs=inputs)
     attempts: list[Attempt] = []
     bases: list[Rates] = []
 
@@ -64,7 +68,7 @@ def tune(
         longest = max((each.seconds for each in attempts), default=0.0)
         if attempts and used + longest > 60 * minutes:
             raise BudgetSpentError
-        made, base = _attempt(policy, settings, plan.base, registry, inputs, device, progress)
+        made, base = _attempt(policy, settings, plan.base, run)
         attempts.append(made)
         bases.extend([base] if base else [])
         progress.note(f"attempt {len(attempts)}: {described(settings)}: {_told(made)}")
@@ -73,7 +77,7 @@ def tune(
     exhausted = True
     from mace_gov.fitting.fit import fit
 
-    fitted = fit(policy, plan, cache=registry / "cache", device=device, progress=progress, plugins=plugins)
+    fitted = fit(policy, plan, cache=Layout(registry).cache, device=device, progress=progress, plugins=plugins)
     try:
         climb(knobs(fitted), attempt)
     except BudgetSpentError:
@@ -92,20 +96,21 @@ def tune(
 def knobs(plan: ErasurePlan) -> Settings:
     """What can be turned for a plan, with the values that it has. A scale of zero stays zero: it is a choice."""
     found: Settings = {}
-    stages = {"refine": plan.refine, **({"fuse": plan.fuse} if plan.method == "mace" else {})}
-    for stage, form in stages.items() if plan.method != "esd" else ():
+    info = method_info(plan.method)
+    for stage in info.closed_forms:
+        form: ClosedForm = getattr(plan, stage)
         if form.ridge:
             found[f"{stage}.ridge"] = form.ridge
         elif form.relative_ridge:
             found[f"{stage}.relativeRidge"] = form.relative_ridge
     kept = plan.preserve
-    if plan.method != "esd":
+    if info.closed_forms:
         one, named = ("weight", "conceptWeight") if kept.relative else ("scale", "conceptScale")
         found |= {f"preserve.{one}": kept.scale} if kept.prior != "none" and kept.scale else {}
         found |= {f"preserve.{named}": kept.concept_scale} if kept.concepts and kept.concept_scale else {}
         found |= {"preserve.leak": kept.leak} if kept.leak else {}
     steps = {target.lora.steps for target in plan.targets} - {0}
-    if plan.method == "mace" and steps:
+    if info.trains == "loras" and steps:
         found["lora.steps"] = float(max(steps))
     if plan.esd:
         found |= {"esd.steps": float(plan.esd.steps), "esd.guidance": plan.esd.guidance}
@@ -162,16 +167,12 @@ def described(settings: Settings) -> str:
 
 
 def _attempt(
-    policy: Policy, settings: Settings, base: ModelManifest, registry: Path, inputs: Inputs, device: str | None,
-    progress: Progress,
+    policy: Policy, settings: Settings, base: ModelManifest, run: AuditRun
 ) -> tuple[Attempt, Rates | None]:
     """Erase with the settings and ask; also what the same probes found in the base."""
-    from mace_gov.audit.engine import audit
     from mace_gov.audit.probes.tuning import tuning_lexicon, tuning_policy
     from mace_gov.audit.side_by_side import rates, retention
     from mace_gov.audit.trials import TRIALS_NAME, read_trials
-    from mace_gov.diffusion.manifest import read_manifest
-    from mace_gov.erase.engine import erase
 
     started = time.monotonic()
     method = with_settings(policy.spec.method, settings)
@@ -180,19 +181,15 @@ def _attempt(
     with tempfile.TemporaryDirectory(prefix="mace-gov-tune-") as name:
         folder = Path(name)
         try:
-            record = erase(plan, folder, cache=registry / "cache", device=device, progress=progress)
+            found = erase_and_audit(tuning_policy(chosen), plan, folder,
+                                    replace(run, lexicon=tuning_lexicon(policy, base)), cache=run.cache)
         except NumericalError as error:
             seconds = round(time.monotonic() - started, 3)
             return Attempt(settings=settings, problem=error.message, seconds=seconds), None
-        seen = audit(
-            tuning_policy(chosen), base, read_manifest(str(folder / "model"), unmeasured=True, whole=True),
-            plan.generation, folder / "evidence", cache=registry / "cache", device=device, progress=progress,
-            trained_on=plan.templates, inputs=inputs, lexicon=tuning_lexicon(policy, base),
-        )
         trials = read_trials(folder / "evidence" / TRIALS_NAME)
     made = Attempt(
-        settings=settings, problem="; ".join(seen.broken.findings) or None, rates=rates(trials, "governed"),
-        retention=retention(trials), trained=sum(not lora.reused for lora in record.loras),
+        settings=settings, problem="; ".join(found.audit.broken.findings) or None, rates=rates(trials, "governed"),
+        retention=retention(trials), trained=sum(not lora.reused for lora in found.erasure.loras),
         seconds=round(time.monotonic() - started, 3),
     )
     return made, rates(trials, "base")
