@@ -91,16 +91,21 @@ def caption_losses(
 
 
 @torch.no_grad()
-def word_states(words: WordVectors, vectors: torch.Tensor, templates: Sequence[str]) -> tuple[
-        list[Tokens], torch.Tensor]:
-    """A word of vectors [k, d] in every template: tokens, and their states [templates, L, d] (float64, CPU)."""
-    prompts = [placed(words.reader, template, len(vectors)) for template in templates]
-    states = [
-        words.conditions(torch.tensor([prompt.ids], device=words.table.device), vectors.to(words.table.device),
-                         at=prompt.positions[0]).states
-        for prompt in prompts
-    ]
-    return prompts, torch.cat(states).double().cpu()
+def word_conditions(
+    words: WordVectors, vectors: torch.Tensor, templates: Sequence[str]
+) -> tuple[list[Tokens], list[Conditions]]:
+    """A word of vectors [k, d] in every template: tokens, and what a U-Net reads of each."""
+    prompts, device = [placed(words.reader, template, len(vectors)) for template in templates], words.table.device
+    return prompts, [words.conditions(torch.tensor([prompt.ids], device=device), vectors.to(device),
+                                      at=prompt.positions[0]) for prompt in prompts]
+
+
+def word_states(
+    words: WordVectors, vectors: torch.Tensor, templates: Sequence[str]
+) -> tuple[list[Tokens], torch.Tensor]:
+    """The same, of the states alone [templates, L, d] (float64, CPU)."""
+    prompts, read = word_conditions(words, vectors, templates)
+    return prompts, torch.cat([each.states for each in read]).double().cpu()
 
 
 def placed(reader: TextReader, template: str, count: int) -> Tokens:
