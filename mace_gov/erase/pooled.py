@@ -12,27 +12,42 @@ captions are preserved whatever the policy says, and weigh as much as the target
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
 from mace_gov.diffusion.text import TextReader
-from mace_gov.documents.plan import ErasurePlan
+from mace_gov.documents.plan import ClosedForm, ErasurePlan
+from mace_gov.erase.moments import names_of
 from mace_gov.erase.preserve import prior_captions, weighted_captions
 from mace_gov.erase.refine import solve
 from mace_gov.erase.systems import Factored
 
 
-def pooled_edit(reader: TextReader, plan: ErasurePlan) -> tuple[torch.Tensor, Factored]:
-    """M [p, p] float64 for the layer that reads the pooled text, and the system that was solved.
+@dataclass(frozen=True)
+class PooledSums:
+    """What the system is made of, all float64 on the CPU. It depends on neither ridge nor the prior's weight."""
 
-    Raises NumericalError as the refinement does, whose ridge it shares.
-    """
-    source, anchor = (
-        pooled_texts(reader, [
-            template.replace("{}", getattr(target, part), 1) for target in plan.targets for template in plan.templates
-        ])
-        for part in ("target", "anchor")
-    )  # [targets templates, p] each
+    a: torch.Tensor
+    """sum p_s p_s^T [p, p] over the prompts of every name that is erased."""
+    c: torch.Tensor
+    """sum p_t p_s^T [p, p]."""
+    preserve: torch.Tensor
+    """sum mu_p p p^T [p, p]."""
+
+    def edit(self, settings: ClosedForm) -> tuple[torch.Tensor, Factored]:
+        """M [p, p] for the layer that reads the pooled text, and the system that was solved.
+
+        Raises NumericalError as the refinement does, whose ridge it shares.
+        """
+        return solve(self.a, self.c, settings, self.preserve, stage="pooled")
+
+
+def pooled_sums(reader: TextReader, plan: ErasurePlan) -> PooledSums:
+    """The sums over a plan's targets, by the names that it erases, and over what it preserves."""
+    pairs = [(template.replace("{}", name, 1), template.replace("{}", target.anchor, 1))
+             for target in plan.targets for name in names_of(plan, target) for template in plan.templates]
+    source, anchor = (pooled_texts(reader, prompts) for prompts in zip(*pairs, strict=True))  # [pairs, p] each
     captions = prior_captions(plan, reader.tokenizer)
     named = [(weight, group) for weight, group in weighted_captions(plan, reader.tokenizer) if group != captions]
     preserve = torch.zeros(source.shape[1], source.shape[1], dtype=torch.float64)
@@ -40,7 +55,12 @@ def pooled_edit(reader: TextReader, plan: ErasurePlan) -> tuple[torch.Tensor, Fa
         if group:
             vectors = pooled_texts(reader, group)
             preserve += weight * (vectors.T @ vectors)
-    return solve(source.T @ source, anchor.T @ source, plan.refine, preserve, stage="pooled")
+    return PooledSums(source.T @ source, anchor.T @ source, preserve)
+
+
+def pooled_edit(reader: TextReader, plan: ErasurePlan) -> tuple[torch.Tensor, Factored]:
+    """See ``PooledSums.edit``, with the plan's ridge."""
+    return pooled_sums(reader, plan).edit(plan.refine)
 
 
 def pooled_texts(reader: TextReader, prompts: Sequence[str]) -> torch.Tensor:

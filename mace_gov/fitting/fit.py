@@ -23,11 +23,12 @@ from mace_gov.diffusion.exact import exact_files
 from mace_gov.diffusion.generate import draw
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.pipeline import Pipeline
-from mace_gov.diffusion.projections import projections
+from mace_gov.diffusion.projections import pooled_projection, projections
 from mace_gov.documents.fit import Fit, FitPoint, FitTrial
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.policy import DetectorSpec, Policy
 from mace_gov.documents.terms import Kind, Suite
+from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.texts import kept_reader
 from mace_gov.fitting.line import RIDGES, WEIGHTS, Line, line
 from mace_gov.fitting.search import LEFT_UNSEEN, bisect, nearest, with_margin
@@ -82,7 +83,8 @@ def _found(
         found = line(
             reader, plan, cache, progress,
             weights=WEIGHTS if "preserve.weight" in settings else (plan.preserve.scale,),
-            ridges=RIDGES if "refine.relativeRidge" in settings else (None,))
+            ridges=RIDGES if "refine.relativeRidge" in settings else (None,),
+            pooled=bool(pooled_projection(pipe.unet)))
     return _search(pipe, plan, found, asked, why, panels, 60 * minutes(policy), progress)
 
 
@@ -93,7 +95,8 @@ def _search(
     started, points = time.monotonic(), found.points
     if not asked or panels is None:
         return Fit(by="closed form", why=why, line=points, trials=[], chosen=nearest(points, LEFT_UNSEEN))
-    layers = projections(pipe.unet)
+    pooled = pooled_projection(pipe.unet)
+    layers = projections(pipe.unet) | pooled
     pristine = {name: layer.weight.detach().cpu().clone() for name, layer in layers.items()}
     advance = progress.start("looking for the mildest setting that erases (pictures)", TRIALS * len(asked))
     last = 0.0
@@ -104,10 +107,12 @@ def _search(
         begun = time.monotonic()
         if point is not None and begun - started + last > seconds:
             return None
-        matrix = None if point is None else found.matrix(point)
+        weights = pristine
+        if point is not None:
+            edit = {} if found.pooled is None else dict.fromkeys(pooled, found.pooled(point))
+            weights = ErasureDelta(found.matrix(point), pooled=edit).apply(pristine)
         for name, layer in layers.items():
-            weight = pristine[name] if matrix is None else (pristine[name].double() @ matrix).to(layer.weight.dtype)
-            layer.weight.data.copy_(weight)
+            layer.weight.data.copy_(weights[name])
         probes = asked if point is None else shown
         images = list(draw(pipe, [p.prompt for p in probes], [p.seed for p in probes], plan.generation))
         seen = []

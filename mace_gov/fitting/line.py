@@ -22,6 +22,7 @@ from mace_gov.core.progress import Progress
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.fit import FitPoint
 from mace_gov.documents.plan import ErasurePlan
+from mace_gov.erase.pooled import pooled_sums
 from mace_gov.erase.preserve import harm, held_out_moment, preserve_term
 from mace_gov.erase.refine import solve, summed
 from mace_gov.plan.fitting import at
@@ -45,13 +46,16 @@ class Line:
     """From mild to strong."""
     matrix: Callable[[FitPoint], torch.Tensor]
     """M [d, d] float64."""
+    pooled: Callable[[FitPoint], torch.Tensor] | None = None
+    """M [p, p] float64 of the pooled text, for models that read one."""
 
 
 def line(
     reader: TextReader, plan: ErasurePlan, cache: Path | None, progress: Progress, *, weights: tuple[float, ...],
-    ridges: tuple[float | None, ...],
+    ridges: tuple[float | None, ...], pooled: bool = False,
 ) -> Line:
-    """The line of a plan over these weights and ridges; None for the ridges that the plan has.
+    """The line of a plan over these weights and ridges; None for the ridges that the plan has. pooled: whether the
+    model reads a pooled text, too.
 
     Raises NumericalError when no point of it is an erasure.
     """
@@ -77,7 +81,11 @@ def line(
         raise NumericalError(
             f"fit: no setting leaves less than {MOST_LEFT:.0%} of the way from the targets to their anchors",
             hint="Give anchors that are nearer to the concepts, or preserve fewer of their neighbours.")
-    return Line(points, lambda point: matrix(point.weight, point.relative_ridge))
+    if not pooled:
+        return Line(points, lambda point: matrix(point.weight, point.relative_ridge))
+    sums = pooled_sums(reader, plan)
+    return Line(points, lambda point: matrix(point.weight, point.relative_ridge),
+                lambda point: sums.edit(at(plan, point.weight, point.relative_ridge).refine)[0])
 
 
 def unbeaten(points: list[FitPoint]) -> list[FitPoint]:

@@ -14,7 +14,7 @@ import torch
 
 from mace_gov.diffusion.text import TextReader, Tokens
 from mace_gov.documents.plan import ErasurePlan
-from mace_gov.erase.moments import own_pairs
+from mace_gov.erase.moments import names_of, own_pairs
 
 
 def aligned_pairs(source: Tokens, target: Tokens) -> list[tuple[int, int]]:
@@ -30,19 +30,24 @@ def aligned_pairs(source: Tokens, target: Tokens) -> list[tuple[int, int]]:
 def aligned_moments(
     reader: TextReader, plan: ErasurePlan, advance: Callable[[int], None] = lambda _steps: None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """A = sum e_s e_s^T and C = sum e_t e_s^T over the aligned pairs of all targets, each [d, d] float64."""
+    """A = sum e_s e_s^T and C = sum e_t e_s^T over the aligned pairs of all targets, each [d, d] float64.
+
+    A target that is erased by several names counts as much as one that is erased by one.
+    """
     a = torch.zeros(reader.width, reader.width, dtype=torch.float64)
     c = torch.zeros_like(a)
     # an order of its own, since a sum rounds by its order; anchors together, so that each is encoded once
     for anchor, targets in groupby(sorted(plan.targets, key=lambda t: (t.anchor, t.id)), key=lambda t: t.anchor):
         others, anchor_states = reader.phrase(anchor, plan.templates)
         for target in targets:
-            ones, states = reader.phrase(target.target, plan.templates)
-            for n, (one, other) in enumerate(zip(ones, others, strict=True)):
-                pairs = aligned_pairs(one, other)
-                e_s, e_t = states[n, [i for i, _ in pairs]], anchor_states[n, [j for _, j in pairs]]  # [pairs, d]
-                a.addmm_(e_s.T, e_s)
-                c.addmm_(e_t.T, e_s)
+            names = names_of(plan, target)
+            for name in names:
+                ones, states = reader.phrase(name, plan.templates)
+                for n, (one, other) in enumerate(zip(ones, others, strict=True)):
+                    pairs = aligned_pairs(one, other)
+                    e_s, e_t = states[n, [i for i, _ in pairs]], anchor_states[n, [j for _, j in pairs]]  # [pairs, d]
+                    a.addmm_(e_s.T, e_s, alpha=1 / len(names))
+                    c.addmm_(e_t.T, e_s, alpha=1 / len(names))
             advance(1)
     return a, c
 

@@ -56,6 +56,17 @@ def test_moments_are_those_of_the_pairs(reader, plan_for):
     assert torch.allclose(c, e_t.T @ e_s)
 
 
+def test_moments_are_means_over_the_names_that_are_erased(reader, plan_for):
+    plan = plan_for(concepts=("ship",), refine_names="all")
+    [target] = plan.targets
+    names = [target.target, "boat", "dog"]
+    both = plan.model_copy(update={"targets": [target.model_copy(update={"other_names": names[1:]})]})
+    each = [aligned_moments(reader, plan.model_copy(
+        update={"targets": [target.model_copy(update={"target": name})]})) for name in names]
+    for found, parts in zip(aligned_moments(reader, both), zip(*each, strict=True), strict=True):
+        assert torch.allclose(found, sum(parts) / len(names))
+
+
 def test_uce_zeroes_the_gradient_of_its_own_objective(base_pipe, reader, plan_for):
     plan = plan_for(preserve=KEPT)
     result = uce(plan, base_pipe, cache=None, progress=Silent())
