@@ -6,7 +6,7 @@
 A search counts once: it succeeds where at least half of its pictures show the concept. Its pictures of the concept, its
 seeds and its captions are none that the erasure has seen. What must stay is asked beside it: every object of the
 embedded vocabulary that the policy does not name, on all three models. Intervals are two-sided 95 %. `ratio` is the
-seconds of the hardened erasure over those of the plain one. Interrupted, it goes on from --cache with the erasures alone.
+seconds of the hardened erasure over those of the plain one. Interrupted, it goes on with the erasures in --cache.
 """
 
 from __future__ import annotations
