@@ -10,12 +10,13 @@ from mace_gov.documents.anchors import ChosenAnchor, doubtful_anchors
 from mace_gov.documents.consistency import asks_published
 from mace_gov.documents.detector_info import SMALL_SIDE
 from mace_gov.documents.drawable import Ban, ban_of, erase_only_rule, forbidden
-from mace_gov.documents.method import Esd, Lora, Method, Ridge
-from mace_gov.documents.method_info import method_info
+from mace_gov.documents.method import Esd, Harden, Lora, Method, Ridge
+from mace_gov.documents.method_info import METHODS, method_info
 from mace_gov.documents.plan import (
     ClosedForm,
     ErasurePlan,
     GenerationSettings,
+    HardenSettings,
     LoraSettings,
     ModelManifest,
     PreserveSettings,
@@ -26,7 +27,7 @@ from mace_gov.documents.policy import Category, Concept, Policy, Sampler
 from mace_gov.documents.terms import Kind
 from mace_gov.embedded import vocabulary
 from mace_gov.plan.esd import esd_settings
-from mace_gov.plan.presets import DEFAULT, PAPER_GENERATION, PAPER_LORAS, PAPER_RATE, Preset, paper
+from mace_gov.plan.presets import DEFAULT, HARDEN, PAPER_GENERATION, PAPER_LORAS, PAPER_RATE, Preset, paper
 from mace_gov.plan.templates import templates_for
 
 
@@ -85,12 +86,24 @@ def make_plan(
         refine_tokens="all" if (method.refine.tokens or preset.tokens) == "all" else None,
         fuse=_closed_form(method.fuse, preset.fuse),
         preserve=_preserve(preset, method),
+        harden=_harden(method),
         esd=esd_settings(method.esd or Esd(), embedded=base.embedded) if info.trains == "projections" else None,
         segmenter=segmenter,
         exact=True if exact else None,
         generation=generation_settings(base, policy.spec.model.sampler),
         notes=notes,
     )
+
+
+def _harden(method: Method) -> HardenSettings | None:
+    if method.harden is None:
+        return None
+    if not method_info(method.name).hardens:
+        able = " or ".join(name for name, info in METHODS.items() if info.hardens)
+        raise PolicyError(f"spec.method.harden is given for the eraser {method.name}, expected {able}",
+                          hint="Take the block out, or name another eraser.")
+    return HARDEN.model_copy(update={name: value for name in Harden.model_fields
+                                     if (value := getattr(method.harden, name)) is not None})
 
 
 def _segmented(target: Target) -> Target:
