@@ -52,7 +52,8 @@ class Glance:
 
         apart: also when words are taken out of it, so that others come to stand side by side.
         """
-        parts, letters, before, dated = text.split(), 0, (), False
+        parts, letters, dated = text.split(), 0, False
+        before: tuple[str, ...] = ()
         if len(text) > LONG_TEXT or max(map(len, parts), default=0) > LONG_CHUNK:
             return False
         chunks = list(map(self._look, parts))
