@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> list[dict]:
         made = compute(each, pipe, cache=args.cache)
         seconds[name] = time.perf_counter() - start
         weights[name] = made.delta.rounded().apply(pristine)
-        rounds = made.hardening
+        hardening = made.hardening
     references = []
     for n, target in enumerate(plan.targets):
         prompts = [FRAMES[k % len(FRAMES)].format(target.target) for k in range(REFERENCES)]
@@ -109,7 +109,7 @@ def main(argv: list[str] | None = None) -> list[dict]:
             row["searches"][count] = (sum(won), len(won), *bounds(sum(won), len(won), 0.975))
             row["secondsASearch"] = round((time.perf_counter() - start) / len(won), 1)
         if name == "hardened":
-            row["rounds"] = [each.to_json() for each in rounds or []]
+            row["hardening"] = [each.to_json() for each in hardening or []]
             row["ratio"] = seconds["hardened"] / max(seconds["mace"], 1e-9)
         rows.append(row)
         print(json.dumps(row), flush=True)

@@ -49,25 +49,18 @@ class SystemRecord(Document):
     """Condition number of the matrix that was factored."""
 
 
-class Search(Document):
-    """What the searches of one round brought back of one concept."""
+class Hardening(Document):
+    """Rounds of search for one concept."""
 
     concept: Slug
     """Concept id."""
-    recovered: float
-    """The best search's share of the way from the anchor's denoising loss on the concept's pictures to that of its
-    name on the base model: 0 nothing came back, 1 as good as the name was."""
-
-
-class HardenRound(Document):
-    """One round of search on the model that was erased so far."""
-
-    searches: list[Search]
-    """Of each concept that was searched for."""
-    erased: bool
-    """Whether what was found was erased; not, where captions that are held out would have moved too far."""
-    harm: float
-    """Share by which the states of captions that were not given to the erasure move after the round, of squares."""
+    recovered: list[float]
+    """Of each round, the best search's share of the way from the anchor's denoising loss on the concept's pictures to
+    that of its name on the base: 0 nothing came back, 1 as much as by name."""
+    words: int
+    """Found words that were erased. None of a round's are where captions that are held out would have moved too far."""
+    reused: bool = False
+    """Whether they came from the cache."""
 
 
 class ErasureRecord(Document):
@@ -89,8 +82,8 @@ class ErasureRecord(Document):
     """Linear systems solved."""
     loras: list[LoraRecord]
     """LoRAs trained or reused; empty with steps 0."""
-    hardening: list[HardenRound] | None = None
-    """Rounds of search, in order; absent where there were none."""
+    hardening: list[Hardening] | None = None
+    """Rounds of search by concept, in the plan's order; absent where there were none."""
     left: float | None = None
     """Share of the way from the targets to their anchors that the refinement leaves; absent for methods without one."""
     seconds: dict[str, float]

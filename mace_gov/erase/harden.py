@@ -11,6 +11,7 @@ No linear edit of keys and values answers whoever may set the embeddings freely:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -24,7 +25,7 @@ from mace_gov.diffusion.embeddings import WordVectors
 from mace_gov.diffusion.learnt_words import BATCH, LearntWords, caption_losses, learn_words, word_states
 from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.text import TextReader, Tokens
-from mace_gov.documents.erasure import HardenRound, Search
+from mace_gov.documents.erasure import Hardening
 from mace_gov.documents.plan import ErasurePlan, HardenSettings, Target
 from mace_gov.documents.reuse import derived_seed, refinement_key
 from mace_gov.erase.moments import Moments, Pairs, multiplied
@@ -41,15 +42,22 @@ MOST_HARM = 2.0
 VERSION = 1
 """Raised whenever the same plan would find other words."""
 
-Words = dict[str, torch.Tensor]
-"""By concept id, what was found: [words, k, d] float32."""
+
+@dataclass(frozen=True)
+class Words:
+    """What was found for one concept."""
+
+    vectors: torch.Tensor
+    """Words that were erased [words, k, d] float32."""
+    recovered: torch.Tensor
+    """Of each round, what the best search brought back [rounds]; see ``documents.erasure.Hardening``."""
 
 
 def harden(
     plan: ErasurePlan, pipe: Pipeline, reader: TextReader, refined: Refinement, preserve: torch.Tensor,
     targets: Sequence[Target], *, cache: Path | None, progress: Progress,
-) -> tuple[Refinement, list[HardenRound]]:
-    """The refinement that erases what searches find for ``targets`` as well, and the rounds that it took.
+) -> tuple[Refinement, list[Hardening]]:
+    """The refinement that erases what searches find for ``targets`` as well, and what they found.
 
     refined: stage 1 of the whole plan; preserve: mu P [d, d]. The pipeline's weights are the base's, before and after.
     Raises NumericalError when a system is ill-conditioned.
@@ -63,19 +71,21 @@ def harden(
     work = _Work(plan, pipe, reader, refined, preserve, cache, progress)
     for target in targets:
         if target.id in known:
-            work.add(target, known[target.id])
-    rounds: list[HardenRound] = []
-    found: Words = {target.id: torch.empty(0) for target in searched}
-    if searched:
-        rounds, found = _rounds(work, settings, searched, store)
-        for target in searched:
-            _keep(store, plan, settings, target, found[target.id])
-    return work.refinement(), rounds
+            work.add(target, known[target.id].vectors)
+    made = _rounds(work, settings, searched, store) if searched else {}
+    for target in searched:
+        _keep(store, plan, settings, target, made[target.id])
+    return work.refinement(), [
+        Hardening(concept=target.id, recovered=[round(share, 4) for share in found.recovered.tolist()],
+                  words=len(found.vectors), reused=target.id in known)
+        for target in targets for found in [known.get(target.id) or made[target.id]]
+    ]
 
 
 def _rounds(
     work: _Work, settings: HardenSettings, targets: Sequence[Target], store: Store | None
-) -> tuple[list[HardenRound], Words]:
+) -> dict[str, Words]:
+    """What rounds of search find for each target, by concept id; it is in ``work`` by then."""
     plan, pipe, progress = work.plan, work.pipe, work.progress
     advance = progress.start("drawing training pictures", undrawn(plan, targets, work.cache))
     pictures = training_pictures(pipe, plan, targets, work.cache, advance, progress)
@@ -89,8 +99,8 @@ def _rounds(
         for target, name, anchor in zip(targets[part], *losses, strict=True):
             named[target.id], anchored[target.id] = name, anchor
     limit = MOST_HARM * work.harm()
-    rounds: list[HardenRound] = []
     found: dict[str, list[torch.Tensor]] = {target.id: [] for target in targets}
+    shares: dict[str, list[float]] = {target.id: [] for target in targets}
     advance = progress.start("searching for words that bring concepts back (steps)",
                              settings.rounds * settings.searches * settings.steps * len(targets))
     for number in range(settings.rounds):
@@ -101,6 +111,8 @@ def _rounds(
             way = anchored[target.id] - named[target.id]
             share = (anchored[target.id] - loss) / way if way > 0 else 0.0
             back[target.id] = max(back.get(target.id, share), share)
+        for concept, share in back.items():
+            shares[concept].append(share)
         returned = {concept for concept, share in back.items() if share >= BACK}
         before = work.state()
         new = [(target, vectors) for (target, _), vectors in zip(jobs, learnt.vectors, strict=True)
@@ -113,13 +125,11 @@ def _rounds(
                 found[target.id].append(vectors)
         else:
             work.restore(before)
-        rounds.append(HardenRound(
-            searches=[Search(concept=concept, recovered=round(share, 4)) for concept, share in back.items()],
-            erased=erased, harm=round(work.harm(), 4)))
         targets = [target for target in targets if target.id in returned]
         if not erased:
             break
-    return rounds, {concept: torch.stack(each) if each else torch.empty(0) for concept, each in found.items()}
+    return {concept: Words(torch.stack(each) if each else torch.empty(0), torch.tensor(shares[concept]))
+            for concept, each in found.items()}
 
 
 def _searched(
@@ -215,14 +225,15 @@ def _key(plan: ErasurePlan, settings: HardenSettings, target: Target) -> str:
     })
 
 
-def _kept(store: Store | None, plan: ErasurePlan, settings: HardenSettings, target: Target) -> torch.Tensor | None:
+def _kept(store: Store | None, plan: ErasurePlan, settings: HardenSettings, target: Target) -> Words | None:
     if store is None or (data := store.get(f"words/{_key(plan, settings, target)}.safetensors")) is None:
         return None
-    return load(data)["vectors"]
+    return Words(**load(data))
 
 
 def _keep(
-    store: Store | None, plan: ErasurePlan, settings: HardenSettings, target: Target, found: torch.Tensor
+    store: Store | None, plan: ErasurePlan, settings: HardenSettings, target: Target, found: Words
 ) -> None:
     if store is not None:
-        store.put(f"words/{_key(plan, settings, target)}.safetensors", save({"vectors": found}))
+        store.put(f"words/{_key(plan, settings, target)}.safetensors",
+                  save({"vectors": found.vectors, "recovered": found.recovered}))

@@ -64,9 +64,9 @@ def test_a_learnt_word_tells_more_than_the_word_that_it_began_as(pipe, plan_for)
 
 def test_what_was_found_goes_to_the_anchor(pipe, plan_for, tmp_path, brought_back):
     plan = plan_for(concepts=("ship",), harden=SETTINGS)
-    refined, harder, rounds = hardened(pipe, plan, tmp_path)
-    assert [r.erased for r in rounds] == [True, True] and [len(r.searches) for r in rounds] == [1, 1]
-    words = module._kept(module.Store(tmp_path), plan, SETTINGS, plan.targets[0])
+    refined, harder, found = hardened(pipe, plan, tmp_path)
+    assert [(h.concept, len(h.recovered), h.words, h.reused) for h in found] == [("ship", 2, 2, False)]
+    words = module._kept(module.Store(tmp_path), plan, SETTINGS, plan.targets[0]).vectors
     assert words.shape == (2, 1, 32)
     with kept_reader(pipe, plan, None) as reader:
         anchors, wanted = reader.phrase(plan.targets[0].anchor, plan.templates)
@@ -84,7 +84,7 @@ def test_what_was_found_goes_to_the_anchor(pipe, plan_for, tmp_path, brought_bac
 def test_a_search_is_done_once_and_a_new_concept_is_searched_for_alone(
     pipe, plan_for, tmp_path, brought_back, monkeypatch
 ):
-    _, first, _ = hardened(pipe, plan_for(concepts=("ship",), harden=SETTINGS), tmp_path)
+    _, first, found = hardened(pipe, plan_for(concepts=("ship",), harden=SETTINGS), tmp_path)
     asked = []
 
     def counting(pipe, latents, seeds, **more):
@@ -92,12 +92,13 @@ def test_a_search_is_done_once_and_a_new_concept_is_searched_for_alone(
         return learn_words(pipe, latents, seeds, **more)
 
     monkeypatch.setattr(module, "learn_words", counting)
-    _, again, rounds = hardened(pipe, plan_for(concepts=("ship",), harden=SETTINGS), tmp_path)
-    assert asked == [] and rounds == [] and torch.equal(again.matrix, first.matrix)
-    _, _, rounds = hardened(pipe, plan_for(concepts=("ship", "dog"), harden=SETTINGS), tmp_path)
-    assert asked == [1, 1] and {s.concept for r in rounds for s in r.searches} == {"dog"}
-    _, _, rounds = hardened(pipe, plan_for(concepts=("ship", "dog"), harden=SETTINGS, exact=True), tmp_path)
-    assert len(asked) == 6 and {s.concept for r in rounds for s in r.searches} == {"ship", "dog"}
+    _, again, kept = hardened(pipe, plan_for(concepts=("ship",), harden=SETTINGS), tmp_path)
+    assert asked == [] and torch.equal(again.matrix, first.matrix)
+    assert kept == [found[0].model_copy(update={"reused": True})]
+    _, _, both = hardened(pipe, plan_for(concepts=("ship", "dog"), harden=SETTINGS), tmp_path)
+    assert asked == [1, 1] and [(h.concept, h.reused) for h in both] == [("ship", True), ("dog", False)]
+    _, _, both = hardened(pipe, plan_for(concepts=("ship", "dog"), harden=SETTINGS, exact=True), tmp_path)
+    assert len(asked) == 6 and not any(h.reused for h in both)
 
 
 def test_an_interrupted_run_goes_on_with_the_rounds_that_it_had(pipe, plan_for, tmp_path, brought_back, monkeypatch):
@@ -120,21 +121,21 @@ def test_an_interrupted_run_goes_on_with_the_rounds_that_it_had(pipe, plan_for, 
 def test_what_must_stay_ends_the_rounds(pipe, plan_for, monkeypatch, tmp_path):
     monkeypatch.setattr(module, "BACK", -float("inf"))
     monkeypatch.setattr(module, "MOST_HARM", 0.0)
-    refined, harder, rounds = hardened(pipe, plan_for(concepts=("ship",), harden=SETTINGS), tmp_path)
-    assert [r.erased for r in rounds] == [False] and torch.equal(refined.matrix, harder.matrix)
+    refined, harder, found = hardened(pipe, plan_for(concepts=("ship",), harden=SETTINGS), tmp_path)
+    assert [(len(h.recovered), h.words) for h in found] == [(1, 0)] and torch.equal(refined.matrix, harder.matrix)
 
 
 def test_a_concept_that_no_search_brings_back_is_left_alone(pipe, plan_for, monkeypatch, tmp_path):
     monkeypatch.setattr(module, "BACK", float("inf"))
-    refined, harder, rounds = hardened(pipe, plan_for(concepts=("ship",), harden=SETTINGS), tmp_path)
-    assert len(rounds) == 1 and not rounds[0].erased and torch.equal(refined.matrix, harder.matrix)
+    refined, harder, found = hardened(pipe, plan_for(concepts=("ship",), harden=SETTINGS), tmp_path)
+    assert [(len(h.recovered), h.words) for h in found] == [(1, 0)] and torch.equal(refined.matrix, harder.matrix)
 
 
 def test_the_weights_are_the_bases_again_and_the_rounds_are_recorded(pipe, plan_for, tmp_path, brought_back):
     before = {name: tensor.clone() for name, tensor in pipe.unet.state_dict().items()}
     made = mace(plan_for(concepts=("ship",), lora={"steps": 0}, harden=SETTINGS), pipe, cache=tmp_path,
                 progress=Silent())
-    assert len(made.hardening) == 2 and "harden" in made.seconds
+    assert [h.words for h in made.hardening] == [2] and "harden" in made.seconds
     assert all(torch.equal(tensor, before[name]) for name, tensor in pipe.unet.state_dict().items())
 
 

@@ -55,7 +55,7 @@ def mace(
                 check_moved(refined.left)
         with clock.stage("harden") if plan.harden else nullcontext():
             drawn = [target for target in plan.targets if drawable(plan, target)]
-            refined, rounds = harden(plan, pipe, reader, refined, preserve, drawn, cache=cache, progress=progress)
+            refined, hardening = harden(plan, pipe, reader, refined, preserve, drawn, cache=cache, progress=progress)
         trained = [target for target in plan.targets if target.lora.steps > 0 and drawable(plan, target)]
         trained = trained if fusion != "none" else []
         loras = _loras(plan, trained, pipe, reader, refined, preserve, cache, progress, clock)
@@ -77,7 +77,7 @@ def mace(
                     loras = [replace(lora, kept=shares[lora.concept]) for lora in loras]
     delta = ErasureDelta(delta.matrix, delta.left, delta.right, about(plan, fusion if loras else "none"))
     return Erasure(delta, systems, loras, clock.seconds, condition_warnings(systems) + _warnings(plan, loras),
-                   refined.left, rounds or None)
+                   refined.left, hardening or None)
 
 
 def check_moved(left: float) -> None:
