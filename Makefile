@@ -12,7 +12,7 @@ demo: install
 	$(BIN)/mace-gov apply policies/nsfw.yaml
 
 test: install check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not nightly and not full_size"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow and not nightly and not full_size"
 
 nightly: install
 	$(BIN)/python -m pytest -m nightly

@@ -3,10 +3,10 @@
     python -m benchmarks.attacks                                   # three objects on the embedded model
     python -m benchmarks.attacks --concepts 1 --budget 20
 
-Refinement alone, UCE and MACE erase the same concepts; each is audited with the base's pictures and attacked with the
-same seeds. Interrupted, it goes on from --cache. Bounds are one-sided 95 % Clopper-Pearson bounds: of suites clustered
-by prompt; of attacks over the pictures of what one search for each concept found. `ratio` is the share that the
-attacks bring back from the refinement alone over the share that they bring back from the base: have they teeth?
+UCE, MACE and MACE with rounds of search erase the same concepts; each is audited with the base's pictures and attacked
+with the same seeds. Interrupted, it goes on from --cache. Bounds are one-sided 95 % Clopper-Pearson bounds: of suites
+clustered by prompt; of attacks over searches, each of which counts once. `ratio` is the share that the
+attacks bring back from plain MACE over the share that they bring back from the base: have they teeth?
 """
 
 from __future__ import annotations
@@ -29,26 +29,27 @@ from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.documents.audit import AuditResult, Estimate
 from mace_gov.documents.policy import Policy
 from mace_gov.erase.engine import erase
+from mace_gov.fitting.fit import fit
 from mace_gov.plan.build import make_plan
 from mace_gov.policy.load import load_policy
 
-ERASURES: dict[str, dict] = {"refinement": {"lora": {"steps": 0}}, "uce": {"name": "uce"}, "mace": {}}
+ERASURES: dict[str, dict] = {"uce": {"name": "uce"}, "mace": {}, "hardened": {"harden": {}}}
 """The policy's ``method`` block by column of the table."""
-TIERS = frozenset({"transferred", "adaptive", "text-free"})
+PLAIN = "mace"
+TIERS = frozenset({"transferred", "adaptive", "embeddings", "text-free"})
 
 
 def audited(
-    policy: Policy, method: dict, folder: Path, cache: Path, budget: int | None, model: str | None, shown: Progress
+    policy: Policy, method: dict, folder: Path, cache: Path, inputs: Inputs, model: str | None, shown: Progress
 ) -> AuditResult:
     """Erase as ``method`` says, and audit with every attack."""
     settings = policy.spec.method.model_validate(method)
     policy = policy.model_copy(update={"spec": policy.spec.model_copy(update={"method": settings})})
     base = read_manifest(model or policy.spec.model.ref)
-    plan = make_plan(policy, base)
+    plan = fit(policy, make_plan(policy, base), cache=cache, progress=shown)
     erase(plan, folder, cache=cache, progress=shown)
     return audit(policy, base, read_manifest(str(folder / "model")), plan.generation, folder / "evidence",
-                 AuditRun(cache=cache,
-                 progress=shown, trained_on=plan.templates, inputs=Inputs(tiers=TIERS, budget=budget)))
+                 AuditRun(cache=cache, progress=shown, trained_on=plan.templates, inputs=inputs))
 
 
 def cell(rate: Estimate) -> dict:
@@ -107,20 +108,22 @@ def main(argv: list[str] | None = None) -> dict:
     parser.add_argument("--model", default=None, help="base model, default the policy's own")
     parser.add_argument("--concepts", type=int, default=None, help="only the first so many concepts")
     parser.add_argument("--budget", type=int, default=None, help="steps of every search, default each attack's own")
+    parser.add_argument("--searches", type=int, default=5, help="of each attack for each concept")
     parser.add_argument("--cache", type=Path, default=Path("registry/cache"))
     args = parser.parse_args(argv)
     policy = first_concepts(load_policy(args.policy).policy, args.concepts)
+    inputs = Inputs(tiers=TIERS, budget=args.budget, searches=args.searches)
     results, start = {}, time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch, progress() as shown:
         for name, method in ERASURES.items():
             shown.note(f"== {name}")
-            results[name] = audited(policy, method, Path(scratch) / name, args.cache, args.budget, args.model, shown)
+            results[name] = audited(policy, method, Path(scratch) / name, args.cache, inputs, args.model, shown)
     rows = table(results)
     show(rows)
     attacks = [row for row in rows if row["mode"] != "static"]
-    refined, base = (sum(row[column]["hits"] for row in attacks) for column in ("refinement", "base"))
+    plain, base = (sum(row[column]["hits"] for row in attacks) for column in (PLAIN, "base"))
     result = {
-        "benchmark": "attacks", "baseline": "the same attacks on the base", "ratio": refined / base if base else None,
+        "benchmark": "attacks", "baseline": "the same attacks on the base", "ratio": plain / base if base else None,
         "concepts": [concept.id for _, concept in policy.concepts()], "rows": rows,
         "seconds": round(time.perf_counter() - start),
     }

@@ -123,6 +123,7 @@ def load(
     device    cuda, mps or cpu; the best there is by default
     dtype     float32 by default
 
+    It draws with the steps and the guidance that it was judged by, unless a call gives others.
     Raises ``core.errors.IntegrityError`` when a signature, a digest or a file does not hold, ``NotReleasedError`` when
     the signed verdict does not let it through, ``RecalledError`` when it was called back.
     """

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -128,12 +131,42 @@ def family_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     return family, build_tiny_model(folder, family=family, widths=WIDTHS[family])
 
 
+LONG = {"workflow", "erase", "audit", "diffusion", "record", "test_comparison.py", "test_tuning.py"}
+"""Where the tests are that take long: they go first, so that no worker is left alone with them at the end."""
+SEED = "MACE_GOV_CAMPAIGN"
+"""Variable of the seed by which cases are drawn; the workers have it from the process that starts them."""
+MANY, SHARE = 100, 3
+"""Of a campaign's test with more cases than the first, one in so many is run; in the nightly run all are."""
+
+
+def pytest_configure() -> None:
+    """Draw the seed of this run, unless one is given."""
+    os.environ.setdefault(SEED, str(random.SystemRandom().randrange(10**6)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Long files first; cases of large campaigns that were not drawn are nightly ones."""
+    items.sort(key=lambda item: LONG.isdisjoint(item.path.parts))
+    campaigns: defaultdict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if "campaign" in item.path.parts:
+            campaigns[item.nodeid.partition("[")[0]].append(item)
+    chance = random.Random(os.environ[SEED])
+    for cases in campaigns.values():
+        if len(cases) > MANY:
+            drawn = chance.sample(cases, len(cases) // SHARE)
+            for case in cases if config.option.markexpr == "nightly" else set(cases) - set(drawn):
+                case.add_marker(pytest.mark.nightly)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say last how much the campaigns tried, and what was not tested here and why: a skip looks like a pass."""
     tried = {report.nodeid: dict(report.user_properties).get("tried", 1 if "/campaign/" in report.nodeid else 0)
              for report in terminalreporter.stats.get("passed", [])}
     if total := sum(tried.values()):
-        terminalreporter.write_line(f"{total:,} forgeries and malformed inputs were tried, and none got through")
+        terminalreporter.write_line(f"{total:,} forgeries and malformed inputs were tried, and none got through; "
+                                    f"those of large campaigns were drawn by {SEED}={os.environ[SEED]}")
     skipped = terminalreporter.stats.get("skipped", [])
     if not skipped:
         return

@@ -31,6 +31,8 @@ class Inputs:
     model; the others name attacks by what they know."""
     budget: int | None = None
     """Steps of every attack's search, instead of each attack's own."""
+    searches: int = 3
+    """Searches of every attack for each concept, from seeds of their own: how often one succeeds is what is counted."""
     loras: tuple[Path, ...] = ()
     """Users' LoRAs (.safetensors), each merged into the governed model as a derivative."""
     calibrations: Path | None = None

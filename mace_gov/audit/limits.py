@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mace_gov.audit.scoring import ConfiguredDetector
 from mace_gov.audit.trials import Pair
-from mace_gov.documents.attack import AttackResult
+from mace_gov.documents.attack import POWER, AttackResult
 from mace_gov.documents.detector_info import SMALL_SIDE
 from mace_gov.documents.drawable import never_drawn
 from mace_gov.documents.family_info import untried
@@ -122,6 +122,11 @@ def _attacked(attacks: Sequence[AttackResult]) -> list[str]:
     concepts = {(result.category, result.concept) for result in attacks}
     found = [f"Attacks ({_listed(names)}) aimed at {len(concepts)} concepts with the budgets named; no rule bounds "
              "them, and a longer or another search may bring back more."]
+    weak = list(dict.fromkeys(result.attack for result in attacks
+                              if not result.powerful and not result.governed.hits))
+    if weak:
+        found.append(f"{_listed(weak)} did not bring every concept back from the base itself in {POWER:.0%} of "
+                     "searches: where it fails on the governed model, that says nothing.")
     void = list(dict.fromkeys(result.attack for result in attacks if result.control.hits))
     if void:
         found.append(f"{_listed(void)} drew the concept on a model of random weights too: there the attack drew it and "

@@ -13,6 +13,7 @@ from typing import TextIO, TypeVar
 
 from mace_gov.core.errors import UsageError
 from mace_gov.core.files import open_file
+from mace_gov.documents.base import control
 
 Value = TypeVar("Value")
 MAX_BYTES = 100_000_000
@@ -107,6 +108,8 @@ def _rows(path: Path, needs: Sequence[str]) -> Iterator[Row]:
                 if named or any(cell.strip() for cell in cells):
                     odd = None if len(cells) == len(header) else (
                         f"found {len(cells)} cells, expected {len(header)}; a cell with a comma in it needs quotes")
+                    odd = odd or next((f"{name}: {problem}" for name, text in named.items() if not text.isprintable()
+                                       and (problem := control(text, "\n\t\r"))), None)
                     yield Row(path, reader.line_num, named, odd)
         except csv.Error as error:
             raise UsageError(f"{path}:{reader.line_num}: not readable as CSV: {error}") from error

@@ -29,6 +29,7 @@ class Tier(StrEnum):
     STATIC = "static"
     TRANSFERRED = "transferred"
     ADAPTIVE = "adaptive"
+    EMBEDDINGS = "embeddings"
     TEXT_FREE = "text-free"
     DEEP = "deep"
 
@@ -65,6 +66,9 @@ def audit(
     budget: Annotated[
         int | None, typer.Option("--budget", min=1, help="Steps of each attack's search. Default: its own.")
     ] = None,
+    searches: Annotated[
+        int, typer.Option("--searches", min=1, max=1000, help="Searches of each attack for each concept.")
+    ] = 3,
     allow_unmeasured: Unmeasured = False,
     registry: Registry = Path("registry"),
     reports: Reports = Path("reports"),
@@ -82,7 +86,7 @@ def audit(
     from mace_gov.core.resources import using
 
     inputs = Inputs(prompts=tuple(prompts or ()), images=images, plugins=tuple(plugin or ()),
-                    tiers=frozenset(each.value for each in tier or ()), budget=budget,
+                    tiers=frozenset(each.value for each in tier or ()), budget=budget, searches=searches,
                     loras=tuple(lora or ()), calibrations=Layout(registry).calibrations)
     with progress() as shown, using(batch=batch, precision=dtype, threads=threads):
         audited = workflow.audit_model(

@@ -21,6 +21,12 @@ def generate(
     unverified: Annotated[
         bool, typer.Option("--unverified", help="Draw with a folder that has no evidence, or whose verdict is no PASS.")
     ] = False,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, max=1000, help="Sampler steps. Default: as the version was judged.")
+    ] = None,
+    guidance: Annotated[
+        float | None, typer.Option("--guidance", min=0, max=100, help="Guidance scale. Default: likewise.")
+    ] = None,
     device: Device = None,
     batch: Batch = None,
     dtype: Precision = None,
@@ -37,7 +43,7 @@ def generate(
     with progress() as shown, using(batch=batch, precision=dtype, threads=threads):
         paths = loading.generate_pictures(
             model, prompts, out, seed=seed, revision=revision, key=key, registry=registry, verify=not unverified,
-            device=device, progress=shown,
+            steps=steps, guidance=guidance, device=device, progress=shown,
         )
     for prompt, path in zip(prompts, paths, strict=True):
         typer.echo(f"{path}  {prompt}")

@@ -96,6 +96,9 @@ def plan(
     if masks := made.segmenter:
         typer.echo(f"masks     {masks.detector}  sha256:{masks.detector_digest}, score {masks.threshold:g} or more; "
                    f"{masks.segmenter}  sha256:{masks.segmenter_digest}")
+    if hard := made.harden:
+        typer.echo(f"harden    up to {hard.rounds} rounds of {hard.searches} searches for each concept, "
+                   f"{hard.vectors} vectors, {hard.steps} steps")
     for target in made.targets:
         lora = target.lora
         step = f"{lora.learning_rate:g}" if lora.step_size is None else f"{lora.step_size:g} of the answer"

@@ -40,7 +40,7 @@ def tune(
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Search ridges, preserve scales and steps on probes that the audit does not ask; write a `method` block."""
+    """Try what the fit of `apply` chooses from, with more pictures that no audit asks; write a `method` block."""
     from mace_gov.cli.progress import progress
     from mace_gov.core.atomic import write_text
     from mace_gov.core.errors import UsageError

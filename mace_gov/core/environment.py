@@ -17,6 +17,7 @@ PACKAGES = (
 )
 
 
+@cache
 def version_of(package: str) -> str | None:
     """Installed version of a distribution, or None."""
     try:

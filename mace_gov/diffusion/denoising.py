@@ -41,11 +41,17 @@ def noise_and_clean(
 
 
 def drawn_batch(
-    pipe: Pipeline, latents: torch.Tensor, count: int, generator: torch.Generator
+    pipe: Pipeline, latents: torch.Tensor, count: int, generator: torch.Generator,
+    times: tuple[float, float] = (0.0, 1.0),
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """``count`` indices into latents, timesteps [count] and noise [count, c, h, w], the same on every device."""
+    """``count`` indices into latents, timesteps [count] and noise [count, c, h, w], the same on every device.
+
+    times: between which shares of the schedule the timesteps lie.
+    """
     picked = torch.randint(len(latents), (count,), generator=generator)
-    steps = torch.randint(len(pipe.scheduler.alphas_cumprod), (count,), generator=generator)
+    length = len(pipe.scheduler.alphas_cumprod)
+    low, high = (round(share * length) for share in times)
+    steps = torch.randint(low, max(high, low + 1), (count,), generator=generator)
     noise = torch.randn(latents[:1].expand(count, -1, -1, -1).shape, generator=generator)
     return picked.to(latents.device), steps.to(latents.device), noise.to(latents.device)
 
@@ -54,6 +60,13 @@ def denoising_loss(
     pipe: Pipeline, latents: torch.Tensor, text: Conditions, steps: torch.Tensor, noise: torch.Tensor
 ) -> torch.Tensor:
     """Mean squared error of the noise that the U-Net sees, for clean latents [n, c, h, w] noised to steps [n]."""
+    return denoising_losses(pipe, latents, text, steps, noise).mean()
+
+
+def denoising_losses(
+    pipe: Pipeline, latents: torch.Tensor, text: Conditions, steps: torch.Tensor, noise: torch.Tensor
+) -> torch.Tensor:
+    """The same of each of them [n]."""
     level = levels_of(pipe)[steps].view(-1, 1, 1, 1)
     seen, _ = noise_and_clean(pipe, level.sqrt() * latents + (1 - level).sqrt() * noise, steps, text)
-    return torch.nn.functional.mse_loss(seen, noise)
+    return (seen - noise).square().mean((1, 2, 3))

@@ -53,7 +53,10 @@ class WordVectors:
         return among[(torch.nn.functional.normalize(vectors / self.spread, dim=-1) @ known.T).argmax(-1)]
 
     def conditions(self, ids: torch.Tensor, vectors: torch.Tensor | None = None, at: int = 0) -> Conditions:
-        """What a U-Net reads of token ids [n, L]; ``vectors`` [k, d] stand at positions ``at`` .. ``at + k``."""
+        """What a U-Net reads of token ids [n, L]; ``vectors`` stand at positions ``at`` .. ``at + k``.
+
+        They are [k, d] for all prompts, or [n, k, d] for each its own.
+        """
         ended = ids == self.reader.tokenizer.eos_token_id  # the end of text, and padding where it is the same token
         used = torch.where(ended.any(1), ended.int().argmax(1) + 1, ids.shape[1])
         with self._replaced(vectors, at) if vectors is not None else nullcontext():
@@ -69,7 +72,7 @@ class WordVectors:
         def replacing(own: torch.Tensor) -> Callable[[nn.Module, Any, torch.Tensor], torch.Tensor]:
             def replace(_module: nn.Module, _arguments: Any, embedded: torch.Tensor) -> torch.Tensor:
                 middle = own.to(embedded.device, embedded.dtype).expand(len(embedded), -1, -1)
-                return torch.cat([embedded[:, :at], middle, embedded[:, at + len(own):]], 1)
+                return torch.cat([embedded[:, :at], middle, embedded[:, at + middle.shape[1]:]], 1)
 
             return replace
 

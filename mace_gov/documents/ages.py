@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mace_gov.documents.spoken import counted
+from mace_gov.documents.spoken import NUMBERS, counted
 
 _UNDER = r"0?(?:1[0-7]|[0-9])"
 _AGE = rf"(?<!\d){_UNDER}(?!\d)"
@@ -23,7 +23,7 @@ _NO_AGE = (
     r"(?!(?:is|was|has|as|his|this|its|always|perhaps|besides|plus|thus)\b)\w*[^\Ws]s\b|men\b|women\b|people\b))"
 )
 _COLLECTIVE = (
-    r"(?<!group of )(?<!set of )(?<!pack of )(?<!team of )(?<!box of )(?<!row of )(?<!page of )(?<!part of )"
+    r"(?<=\bof )(?<!group of )(?<!set of )(?<!pack of )(?<!team of )(?<!box of )(?<!row of )(?<!page of )(?<!part of )"
     r"(?<!one of )(?<!out of )(?<!total of )(?<!series of )(?<!pair of )(?<!crew of )(?<!party of )(?<!band of )"
     r"(?<!stack of )"
     r"(?<!bunch of )(?<!family of )(?<!class of )(?<!herd of )(?<!line of )(?<!number of )(?<!circle of )"
@@ -57,14 +57,14 @@ _BORN = (
     r"urodzon[ay])"
 )
 _YEAR = r"20(?:0[89]|[1-9]\d)"
-_PATTERN = re.compile("|".join((
+_PATTERN = re.compile("(?:(?<![a-z])|(?![a-z]))(?:" + "|".join((  # no match begins within a word
     rf"\b(?:{_PEOPLE}) (?:(?:is|was|just|only|barely|about|now|maybe|nearly|almost|still) )*(?![01]\b){_AGE}\b"
     rf"{_NO_AGE}",
     rf"(?<!\d)(?:1[0-7]|[2-9])(?: and a half| and half)? (?:{_GROWN})\b",
     rf"(?<!\d)1[0-7](?: and a half| and half)? (?:man|person|human|individual)\b{_CREW}",
     # Whoever was born in these years was under age when this was written; later years stay so for longer.
     rf"\b(?:{_BORN}(?: \w+){{0,4}}?|b) (?:{_YEAR}|{_YEAR[:2]} {_YEAR[2:]}(?! \d))\b",
-    rf"(?<!for )(?<!after )(?<!every )(?<!past )(?<!last )(?<!within ){_AGE}"
+    rf"(?=\d)(?<!for )(?<!after )(?<!every )(?<!past )(?<!last )(?<!within ){_AGE}"
     rf"(?: (?:full|and a half|a half|and half|plus|and 1 2|ish|or so|to \d+|or \d+|"
     rf"and \d+))? (?:{_YEARS})\b(?!{_UNITS_AFTER})",
     rf"\b(?:age|aged|ages|aging) (?:(?:of|about|around|only|just|at|is|under|was|approximately|roughly|barely|"
@@ -74,7 +74,7 @@ _PATTERN = re.compile("|".join((
     r"kg|m|minutes|hours|degrees|percent|dollars|euros|points|\w+s\b(?<!years)))",
     rf"\b(?:she|he|they|who|person|somebody|someone|girl|boy|model|student) (?:(?:is|was|are|s|only|just|about|now|"
     rf"probably|maybe|not) )+{_AGE}\b{_NO_AGE}",
-    rf"{_COLLECTIVE}(?<=\bof )(?![012]\b){_AGE}\b(?! (?:\w+s\b(?<!years)|hundred|thousand|million|men\b|women\b|"
+    rf"{_COLLECTIVE}(?![012]\b){_AGE}\b(?! (?:\w+s\b(?<!years)|hundred|thousand|million|men\b|women\b|"
     rf"people\b|\d|o clock))",
     rf"\b(?:{_ORDINALS}) (?:birthday|graders?|grades?|form|formers?)\b",
     r"\b(?:year|grade|class) (?:1[0-3]|[1-9]) (?:pupil|student|class|er)",
@@ -91,7 +91,7 @@ _PATTERN = re.compile("|".join((
     rf"{_AGE} ?(?:岁|歲|歳|才|살|세|ขวบ)",
     r"(?<![一二三四五六七八九十百〇零])(?:十[一二三四五六七]?|[一二三四五六七八九])(?:个月|岁|歲|歳|才)",
     r"\b(?:열|한|두|세|네|다섯|여섯|일곱|여덟|아홉|열한|열두|열세|열네|열다섯|열여섯|열일곱) ?살",
-)))
+)) + ")")
 _HINT = re.compile(
     r"(?<!\d)0?(?:1[0-8]|[0-9])(?!\d)|20 ?(?:0[89]|[1-9]\d)|\d m ?o\b|[一二三四五六七八九十살]|teens|birthday|grade|"
     r"form(?:er)?s?\b| olds?\b|(?:ans|anos|anni|lat|jaar)\b|jahr|jarig|letni"
@@ -108,3 +108,9 @@ def says_age(view: str) -> bool:
     view = counted(view)
     return bool(_HINT.search(view) and _PATTERN.search(view)) or bool(
         ("year" in view or "yo" in view) and _WHOLE.search(view))
+
+
+def may_say_age(word: str) -> bool:
+    """Whether a text with this word may say an age: one where no word may says none."""
+    return word in NUMBERS or word == "hundred" or word in ("m", "mo") or word.endswith("20") or bool(
+        _HINT.search(f" {word}") or _WHOLE.search(f"{word} years"))

@@ -13,6 +13,10 @@ WORDS = ("synonyms", "descriptions", "broader", "narrower")
 """A concept's lists of phrases."""
 RULE = {"id", "suite", "metric", "atMost", "atLeast", "confidence", "minSamples"}
 """Keys of a rule; one with others, which may be misspelt, is not judged as a whole."""
+SUMS = ("scale", "refineScale", "conceptScale", "refineConceptScale", "priorSize", "namesakeScale")
+"""Keys of ``preserve`` that multiply sums, as published: one of them makes the preset the published one."""
+WEIGHTS = ("weight", "conceptWeight", "namesakeWeight")
+"""Keys of ``preserve`` that weigh the same against what is erased."""
 Found = Iterator[tuple[Location, str]]
 """Places and what is wrong there."""
 
@@ -56,14 +60,35 @@ def window_problems(window: Any) -> list[str]:
     return [f"start must be below end, found {start} and {end}"] if late else []
 
 
-def segmenter_problems(method: Any) -> list[str]:
-    """What contradicts itself in the plain data of a method about where masks come from."""
-    masks, named = _get(_get(method, "lora"), "masks"), _get(method, "segmenter") is not None
+def asks_published(method: Any) -> list[str]:
+    """What in a method's plain data asks for the published settings: their preset, or a scale that multiplies sums."""
+    return [*(["preset: paper"] if _get(method, "preset") == "paper" else []), *_preserved(method, SUMS)]
+
+
+def method_problems(method: Any) -> list[tuple[Location, str]]:
+    """What contradicts itself between the settings of a method's plain data, each with its place in the method."""
+    lora, published, weights = _get(method, "lora"), asks_published(method), _preserved(method, WEIGHTS)
+    found: list[tuple[Location, str]] = []
+    if weights and published:
+        found.append((("preserve",), (
+            f"found {_all(weights)} beside {_all(published)}; expected weights, which are relative to what is erased, "
+            "or the published scales, which multiply sums, not both")))
+    if _get(lora, "stepSize") is not None:
+        init = _get(lora, "init")
+        if _get(lora, "learningRate") is not None:
+            found.append((("lora",), "found lora.stepSize beside lora.learningRate; expected a step that is relative "
+                                     "to what a layer answers, or one in the weights' own unit, not both"))
+        elif init in ("random", "normal") or (init is None and published):
+            other = f"lora.init: {init}" if init else f"{_all(published)}, whose LoRAs begin with init: normal"
+            found.append((("lora",), f"found lora.stepSize beside {other}; expected lora.learningRate, or "
+                                     "lora.init: focal, where a step has a direction to be relative to"))
+    masks, named = _get(lora, "masks"), _get(method, "segmenter") is not None
     if masks == "segmenter" and not named:
-        return ["masks: segmenter needs method.segmenter with a detector and a segmenter"]
+        found.append(((), "masks: segmenter needs method.segmenter with a detector and a segmenter"))
     if named and masks in ("attention", "none"):
-        return [f"found method.segmenter beside masks: {masks}, expected masks: segmenter, or none of the two"]
-    return []
+        found.append(((), f"found method.segmenter beside masks: {masks}, expected masks: segmenter, or none of the "
+                          "two"))
+    return found
 
 
 def _twice(data: Any) -> Found:
@@ -158,7 +183,16 @@ def _settings(data: Any) -> Found:
         yield from ((("spec", "method", name), message) for message in ridge_problems(_get(method, name)))
     for message in window_problems(_get(_get(method, "lora"), "window")):
         yield ("spec", "method", "lora", "window"), message
-    yield from ((("spec", "method"), message) for message in segmenter_problems(method))
+    yield from ((("spec", "method", *where), message) for where, message in method_problems(method))
+
+
+def _preserved(method: Any, names: tuple[str, ...]) -> list[str]:
+    """Those of the keys of ``preserve`` that a method's plain data gives."""
+    return [f"preserve.{name}" for name in names if _get(_get(method, "preserve"), name) is not None]
+
+
+def _all(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _categories(data: Any) -> Iterator[tuple[Location, Any]]:

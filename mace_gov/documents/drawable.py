@@ -17,6 +17,7 @@ from mace_gov.documents import minor_words as minors
 from mace_gov.documents.ages import says_age
 from mace_gov.documents.base import Location
 from mace_gov.documents.explicit_words import SEXUAL_PHRASES, SEXUAL_STEMS, SEXUAL_WORDS
+from mace_gov.documents.glance import Glance
 from mace_gov.documents.people import names_person
 from mace_gov.documents.policy import Category, Concept, Policy
 from mace_gov.documents.spoken import Phrases, Reading, Words, read
@@ -36,6 +37,8 @@ _YOUNG = Words(
 )
 _GERMAN_CHILD, _HARMLESS = re.compile(minors.GERMAN_CHILD), re.compile(minors.HARMLESS_PHRASES)
 _SEXUAL = Words(stems=SEXUAL_STEMS, words=SEXUAL_WORDS, phrases=SEXUAL_PHRASES, split=SEXUAL_STEMS)
+_NO_MINOR = Glance(_YOUNG, hints=(*minors.HARMLESS_HINTS, *minors.GERMAN_CHILD_HINTS), ages=True)
+_NOTHING_SEXUAL = Glance(_SEXUAL)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,17 @@ class Ban:
     def lists(self) -> tuple[Phrases, Phrases, Phrases]:
         """The three, to look for."""
         return Phrases(self.people), Phrases(self.others), Phrases(self.explicit)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Words that begin the name of somebody: a text without any of them names none of these people."""
+        people, others, _ = self.lists
+        return people.beginnings | others.beginnings
+
+    @cached_property
+    def harms(self) -> frozenset[str]:
+        """Words that begin a phrase of the explicit categories."""
+        return self.lists[2].beginnings
 
 
 NOBODY = Ban()
@@ -78,6 +92,9 @@ def forbidden(kind: Kind, prompt: str, ban: Ban = NOBODY) -> str | None:
 
 @lru_cache(maxsize=65_536)
 def _forbidden(explicit: bool, prompt: str, ban: Ban) -> str | None:
+    if _NO_MINOR.passes(prompt, ban.names if explicit else frozenset()) and (
+            explicit or not ban.names or _NOTHING_SEXUAL.passes(prompt, ban.harms, apart=True)):
+        return None
     said = _read(prompt)
     if names_minor(prompt, said) and (explicit or _SEXUAL.found(prompt, said.words)):
         return MINORS

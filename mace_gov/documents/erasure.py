@@ -49,6 +49,20 @@ class SystemRecord(Document):
     """Condition number of the matrix that was factored."""
 
 
+class Hardening(Document):
+    """Rounds of search for one concept."""
+
+    concept: Slug
+    """Concept id."""
+    recovered: list[float]
+    """Of each round, the best search's share of the way from the anchor's denoising loss on the concept's pictures to
+    that of its name on the base: 0 nothing came back, 1 as much as by name."""
+    words: int
+    """Found words that were erased. None of a round's are where captions that are held out would have moved too far."""
+    reused: bool = False
+    """Whether they came from the cache."""
+
+
 class ErasureRecord(Document):
     """The erase stage's account of itself."""
 
@@ -68,6 +82,8 @@ class ErasureRecord(Document):
     """Linear systems solved."""
     loras: list[LoraRecord]
     """LoRAs trained or reused; empty with steps 0."""
+    hardening: list[Hardening] | None = None
+    """Rounds of search by concept, in the plan's order; absent where there were none."""
     left: float | None = None
     """Share of the way from the targets to their anchors that the refinement leaves; absent for methods without one."""
     seconds: dict[str, float]

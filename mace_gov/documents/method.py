@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from mace_gov.documents.base import Phrase, Written, tidied
-from mace_gov.documents.consistency import ridge_problems, segmenter_problems, window_problems
+from mace_gov.documents.consistency import method_problems, ridge_problems, window_problems
 
 Template = Annotated[
     str, StringConstraints(pattern=r"^[^{}]*\{\}[^{}]*$", max_length=200), AfterValidator(tidied)
@@ -134,6 +134,19 @@ class FitBudget(Written):
     """Time at most."""
 
 
+class Harden(Written):
+    """Rounds of search: words that bring a concept back are learnt on the erased model and erased as well."""
+
+    rounds: int | None = Field(default=None, ge=1, le=50)
+    """Rounds at most; a concept that no search brings back is left alone."""
+    searches: int | None = Field(default=None, ge=1, le=50)
+    """Searches for each concept in a round."""
+    vectors: int | None = Field(default=None, ge=1, le=16)
+    """Learnt vectors of a word."""
+    steps: int | None = Field(default=None, ge=1, le=10_000)
+    """Gradient steps of a search."""
+
+
 class Esd(Written):
     """ESD's fine-tuning."""
 
@@ -178,8 +191,8 @@ class Method(Written):
     name: MethodName = "mace"
     """The eraser."""
     preset: Literal["paper"] | None = None
-    """What fills the settings that are left out: ``paper`` the published ones whatever the base model is. Without it a
-    base of a published size gets those, a smaller one the settings of the model that ships."""
+    """What fills the settings that are left out: ``paper`` the published ones. Without it those that mean the same on
+    every model do, and a search on the model at hand finds how strong they are."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of everything random in the erasure."""
     refine: Refine = Refine()
@@ -192,13 +205,15 @@ class Method(Written):
     """The preserve set of stages 1 and 3."""
     fit: FitBudget | None = None
     """What the search for preserve.weight and refine.relativeRidge may cost, where the policy leaves them out."""
+    harden: Harden | None = None
+    """For the eraser mace: rounds of search after the refinement. An empty block takes the defaults."""
     esd: Esd | None = None
     """For the eraser esd."""
     segmenter: Segmenter | None = None
     """Masks of stage 2 by networks of their own instead of the model's attention."""
 
     @model_validator(mode="after")
-    def _masks_fit(self) -> Self:
-        if found := segmenter_problems(self.to_json()):
-            raise ValueError(found[0])
+    def _agrees(self) -> Self:
+        if found := method_problems(self.to_json()):
+            raise ValueError(found[0][1])
         return self

@@ -22,6 +22,8 @@ class MethodInfo:
     """What it trains by gradient: a LoRA for each concept, or the projections themselves, by ``method.esd``."""
     draws_targets: bool = False
     """Whether it must draw whatever it erases, so that it refuses concepts of which no picture may be made."""
+    hardens: bool = False
+    """Whether rounds of search follow its closed form where the policy asks for them (``method.harden``)."""
     edits_pooled: bool = True
     """Whether the pooled text of Stable Diffusion XL is edited in closed form beside it."""
     ridge: ClosedForm | None = None
@@ -31,7 +33,8 @@ class MethodInfo:
 
 
 METHODS: dict[MethodName, MethodInfo] = {
-    "mace": MethodInfo("mace_gov.erase.methods.mace:mace", closed_forms=("refine", "fuse"), trains="loras"),
+    "mace": MethodInfo("mace_gov.erase.methods.mace:mace", closed_forms=("refine", "fuse"), trains="loras",
+                       hardens=True),
     "uce": MethodInfo("mace_gov.erase.methods.uce:uce"),
     # The ridge is larger than for the other closed forms, since within a narrow space little holds the edit back. It
     # was chosen with the leak on text states of width 256, ten characters: at a leak of a hundredth the concepts'

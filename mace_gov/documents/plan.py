@@ -157,6 +157,19 @@ class PreserveSettings(Document):
     """nullspace alone: share of the preserve set's energy that may lie in the directions that are edited."""
 
 
+class HardenSettings(Document):
+    """Rounds of search, complete."""
+
+    rounds: int
+    """Rounds at most."""
+    searches: int
+    """Searches for each concept in a round."""
+    vectors: int
+    """Learnt vectors of a word."""
+    steps: int
+    """Gradient steps of a search."""
+
+
 class EsdSettings(Document):
     """ESD's fine-tuning, complete."""
 
@@ -212,6 +225,8 @@ class ErasurePlan(Document):
     """Stage 3 ridge."""
     preserve: PreserveSettings
     """Preserve term of stages 1 and 3."""
+    harden: HardenSettings | None = None
+    """Rounds of search after the refinement; absent: none."""
     esd: EsdSettings | None = None
     """Fine-tuning, for the eraser esd alone."""
     segmenter: SegmenterSettings | None = None

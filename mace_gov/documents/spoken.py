@@ -29,8 +29,9 @@ _UNITS = {name: n for n, name in enumerate([
 ])}
 _TENS = {name: 10 * n for n, name in enumerate(
     ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], start=2)}
-_NUMBERS = {"dozen": 12} | _UNITS | _TENS | {
+NUMBERS = {"dozen": 12} | _UNITS | _TENS | {
     f"{ten}{one}": _TENS[ten] + _UNITS[one] for ten in _TENS for one in list(_UNITS)[1:10]}
+"""Number words that ``counted`` makes digits of, beside hundred."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,10 @@ def _plain_words(text: str) -> str:
 def counted(view: str) -> str:
     """A view with English number words as digits: "twenty five" is 25, "one hundred and twelve" 112."""
     words, made, before = view.split(), [], None
-    if _NUMBERS.keys().isdisjoint(words) and "hundred" not in words:
+    if NUMBERS.keys().isdisjoint(words) and "hundred" not in words:
         return view
     for word in words:
-        value = 100 if word == "hundred" else _NUMBERS.get(word)
+        value = 100 if word == "hundred" else NUMBERS.get(word)
         if value is None:
             if not (word == "and" and before and before % 100 == 0):
                 before = None
@@ -127,6 +128,11 @@ def _pictograph(char: str) -> bool:
         " LETTER " not in f" {unicodedata.name(char, '')} "
 
 
+def _pairs(phrase: str) -> Iterator[str]:
+    words = phrase.split()
+    return map(" ".join, zip(words, words[1:], strict=False))
+
+
 class Words:
     """A list of words to look for: stems anywhere in a word, beginnings, whole words, several in a row."""
 
@@ -146,12 +152,23 @@ class Words:
         self._exact = frozenset(skeleton(word) for word in exact)
         self._harmless = re.compile("|".join([*harmless, "^$"]))
         self._split_up = frozenset(word for word in split if len(word) > 4)
+        self._rows = frozenset(pair for phrase in self._phrases for pair in _pairs(phrase))
+        # two pieces of three begin the word, or end it
+        self._pieces = frozenset(piece for word in self._split_up for n in range(2, len(word) + 1)
+                                 for piece in (word[:n], word[-n:]))
+        self.joints = frozenset(word[first:last] for word in self._split_up for first in range(len(word))
+                                for last in range(first + 1, len(word) + 1)).union(*map(str.split, self._phrases))
+        """Words that may be part of several in a row."""
         self._counts = lru_cache(maxsize=65_536)(self._word)
 
     def found(self, text: str, views: Iterable[str]) -> bool:
         """Whether a text, read as ``views``, holds one of them."""
         return any(map(self._in_view, views)) or any(
             word in self._exact or any(stem in word for stem in self._foreign) for word in _foreign_words(text))
+
+    def joins(self, one: str, two: str) -> bool:
+        """Whether two words in a row may be part of one of them that comes in several words, or in pieces."""
+        return one + two in self._pieces or f"{one} {two}" in self._rows
 
     def _in_view(self, view: str) -> bool:
         words = view.split()
@@ -174,6 +191,8 @@ class Phrases:
     def __init__(self, phrases: Iterable[str]) -> None:
         plain = {_plain_words(phrase) for phrase in phrases} - {""}
         self._known = frozenset(plain | {joined for each in plain if len(joined := each.replace(" ", "")) > 7})
+        self.beginnings = frozenset(each.partition(" ")[0] for each in self._known)
+        """The first word of each."""
         self._longest = max((each.count(" ") + 1 for each in plain), default=0)
 
     def without(self, view: str) -> str:

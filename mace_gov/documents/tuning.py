@@ -1,4 +1,4 @@
-"""Settings that were tried for a policy, and what came of each."""
+"""Points of a fit's line that were tried for a policy, and what came of each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mace_gov.documents.method import Method
 from mace_gov.documents.rate import Estimate
 
 Settings = dict[str, float]
-"""By place in the policy's ``method``: refine.relativeRidge, preserve.scale, lora.steps, ..."""
+"""By place in the policy's ``method``: preserve.weight, refine.relativeRidge, lora.steps."""
 
 
 class Attempt(Document):
@@ -57,12 +57,12 @@ class Tuning(Document):
     seconds: float
     """Used."""
     exhausted: bool
-    """Whether the search ended by itself before the budget did."""
+    """Whether the whole line was tried before the budget ended."""
     base: Rates
     """The base model itself, by the same probes."""
     attempts: list[Attempt]
-    """In the order of trying; the first is the policy as it stands."""
+    """In the order of trying; the first is the policy as it stands, fitted as ``apply`` does."""
     best: int
     """Index of the attempt with the highest H, the earliest of equals."""
     method: Method
-    """The policy's ``method`` with the best settings."""
+    """The policy's ``method`` with the best settings; as it stands where its own fit is the best."""

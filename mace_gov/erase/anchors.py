@@ -14,6 +14,7 @@ from mace_gov.core.phrases import phrase_key
 from mace_gov.diffusion.load import load_text
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.anchors import ChosenAnchor
+from mace_gov.documents.detector_info import SMALL_SIDE
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Category, Concept, Policy
 from mace_gov.documents.terms import Kind
@@ -33,9 +34,6 @@ SUPERCLASSES = {
 BY_KIND = {Kind.OBJECT: ("sky", "ground", "street"), Kind.CELEBRITY: ("a person",),
            Kind.EXPLICIT: ("a person wearing clothes",), Kind.STYLE: ("art",)}
 """Of the embedded model's anchors, those that suit a kind: it knows few words."""
-
-SMALL_SIDE = 64
-"""Pictures of at most this side come from the embedded model or one of its kind."""
 
 TEMPLATES = ("{}", "a photo of {}", "a picture of {}", "an image of {}")
 CAPTIONS = 200

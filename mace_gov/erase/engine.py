@@ -90,7 +90,7 @@ def _erase(
         delta_digest=delta_digest,
         systems=result.systems,
         loras=[lora.record for lora in result.loras],
-        left=result.left,
+        left=result.left, hardening=result.hardening,
         seconds={**clock.seconds, **result.seconds},
         environment={**environment_facts(), **machine},
         warnings=result.warnings,

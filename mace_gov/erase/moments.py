@@ -6,7 +6,7 @@ and templates are those of an earlier run is neither encoded nor multiplied out 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -103,7 +103,15 @@ def _of_name(reader: TextReader, plan: ErasurePlan, name: str, anchor: str) -> M
 def _multiplied(reader: TextReader, plan: ErasurePlan, name: str, anchor: str) -> dict[str, torch.Tensor]:
     prompts = [reader.fill(template, name) for template in plan.templates]
     states = TextReader.together(reader, prompts).double()  # [n, L, d]: read once, so not kept
-    anchor_prompts, anchor_states = reader.phrase(anchor, plan.templates)
+    return multiplied(reader, prompts, states, *reader.phrase(anchor, plan.templates))
+
+
+def multiplied(
+    reader: TextReader, prompts: Sequence[Tokens], states: torch.Tensor, anchor_prompts: Sequence[Tokens],
+    anchor_states: torch.Tensor,
+) -> dict[str, torch.Tensor]:
+    """What ``Moments`` holds, of prompts with their states [n, L, d] and of the anchor's prompts with theirs; float64.
+    """
     own, paired = torch.zeros(2, *states.shape[:2], dtype=torch.bool)
     moments = torch.zeros(2, reader.width, reader.width, dtype=torch.float64)
     squares = torch.zeros(2, dtype=torch.float64)

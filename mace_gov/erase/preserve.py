@@ -131,6 +131,12 @@ def held_out_moment(
     return moment_of(reader, plan.base, split(prior_captions(plan, reader.tokenizer))[1], cache, progress)
 
 
+def harm(moment: torch.Tensor, matrix: torch.Tensor) -> float:
+    """sum |M e - e|^2 / sum |e|^2 from the moment sum e e^T [d, d] and M [d, d]."""
+    change = matrix - torch.eye(len(matrix), dtype=matrix.dtype)
+    return float(((change @ moment) * change).sum() / moment.trace())
+
+
 def split(captions: Sequence[str]) -> tuple[list[str], list[str]]:
     """Captions in two: nine of ten, and every tenth, which a fit holds out."""
     return [c for n, c in enumerate(captions) if n % 10 != 9], [c for n, c in enumerate(captions) if n % 10 == 9]

@@ -8,12 +8,15 @@ M does not depend on W, so one d x d matrix refines every projection of every la
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from mace_gov.core.errors import NumericalError
+from mace_gov.diffusion.projections import projections
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.erasure import Stage
 from mace_gov.documents.plan import ClosedForm, ErasurePlan
@@ -75,6 +78,20 @@ def solve(
     matrix = system.divide_from_right(right)
     check_matrix(matrix)
     return matrix, system
+
+
+@contextmanager
+def refined_weights(unet: nn.Module, matrix: torch.Tensor) -> Iterator[None]:
+    """W' = W M in every projection inside the block, W again after it."""
+    layers = projections(unet)
+    before = {name: layer.weight.detach().clone() for name, layer in layers.items()}
+    try:
+        for name, layer in layers.items():
+            layer.weight.data.copy_((before[name].cpu().double() @ matrix).float())
+        yield
+    finally:
+        for name, layer in layers.items():
+            layer.weight.data.copy_(before[name])
 
 
 def check_matrix(matrix: torch.Tensor) -> None:

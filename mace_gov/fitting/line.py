@@ -23,7 +23,7 @@ from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.fit import FitPoint
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.erase.pooled import pooled_sums
-from mace_gov.erase.preserve import held_out_moment, preserve_term
+from mace_gov.erase.preserve import harm, held_out_moment, preserve_term
 from mace_gov.erase.refine import solve, summed
 from mace_gov.plan.fitting import at
 
@@ -86,12 +86,6 @@ def line(
     sums = pooled_sums(reader, plan)
     return Line(points, lambda point: matrix(point.weight, point.relative_ridge),
                 lambda point: sums.edit(at(plan, point.weight, point.relative_ridge).refine)[0])
-
-
-def harm(moment: torch.Tensor, matrix: torch.Tensor) -> float:
-    """sum |M e - e|^2 / sum |e|^2 from the moment sum e e^T [d, d] and M [d, d]."""
-    change = matrix - torch.eye(len(matrix), dtype=matrix.dtype)
-    return float(((change @ moment) * change).sum() / moment.trace())
 
 
 def unbeaten(points: list[FitPoint]) -> list[FitPoint]:

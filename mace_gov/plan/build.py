@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 
 from mace_gov.core.errors import PolicyError
 from mace_gov.documents.anchors import ChosenAnchor, doubtful_anchors
+from mace_gov.documents.consistency import asks_published
 from mace_gov.documents.detector_info import SMALL_SIDE
 from mace_gov.documents.drawable import Ban, ban_of, erase_only_rule, forbidden
-from mace_gov.documents.method import Esd, Lora, Method, Ridge
-from mace_gov.documents.method_info import method_info
+from mace_gov.documents.method import Esd, Harden, Lora, Method, Ridge
+from mace_gov.documents.method_info import METHODS, method_info
 from mace_gov.documents.plan import (
     ClosedForm,
     ErasurePlan,
     GenerationSettings,
+    HardenSettings,
     LoraSettings,
     ModelManifest,
     PreserveSettings,
@@ -25,7 +27,7 @@ from mace_gov.documents.policy import Category, Concept, Policy, Sampler
 from mace_gov.documents.terms import Kind
 from mace_gov.embedded import vocabulary
 from mace_gov.plan.esd import esd_settings
-from mace_gov.plan.presets import DEFAULT, PAPER_GENERATION, PAPER_LORAS, PAPER_RATE, Preset, paper
+from mace_gov.plan.presets import DEFAULT, HARDEN, PAPER_GENERATION, PAPER_LORAS, PAPER_RATE, Preset, paper
 from mace_gov.plan.templates import templates_for
 
 
@@ -42,7 +44,7 @@ def make_plan(
     anchors = {concept.id: _anchor(concept, chosen or {}) for _, concept in policy.concepts()}
     method, leading = policy.spec.method, _leading_kind(policy)
     info = method_info(method.name)
-    published = method.preset == "paper" or _given_in_sums(method)
+    published = bool(asks_published(method.to_json()))  # a scale of sums: the rest is then as published, too
     preset = paper(leading, len(policy.concepts())) if published else DEFAULT[leading]
     loras = PAPER_LORAS if published else {kind: each.lora for kind, each in DEFAULT.items()}
     notes = [
@@ -84,12 +86,24 @@ def make_plan(
         refine_tokens="all" if (method.refine.tokens or preset.tokens) == "all" else None,
         fuse=_closed_form(method.fuse, preset.fuse),
         preserve=_preserve(preset, method),
+        harden=_harden(method),
         esd=esd_settings(method.esd or Esd(), embedded=base.embedded) if info.trains == "projections" else None,
         segmenter=segmenter,
         exact=True if exact else None,
         generation=generation_settings(base, policy.spec.model.sampler),
         notes=notes,
     )
+
+
+def _harden(method: Method) -> HardenSettings | None:
+    if method.harden is None:
+        return None
+    if not method_info(method.name).hardens:
+        able = " or ".join(name for name, info in METHODS.items() if info.hardens)
+        raise PolicyError(f"spec.method.harden is given for the eraser {method.name}, expected {able}",
+                          hint="Take the block out, or name another eraser.")
+    return HARDEN.model_copy(update={name: value for name in Harden.model_fields
+                                     if (value := getattr(method.harden, name)) is not None})
 
 
 def _segmented(target: Target) -> Target:
@@ -117,14 +131,6 @@ def _leading_kind(policy: Policy) -> Kind:
     """The kind whose preset fills the closed forms: they are one system for all concepts, so the commonest decides."""
     counts = Counter(category.kind for category, _ in policy.concepts())
     return max(counts, key=lambda kind: counts[kind])
-
-
-def _given_in_sums(method: Method) -> bool:
-    """Whether a policy gives a scale that multiplies sums, as published: the rest is then as published, too."""
-    kept = method.preserve
-    return any(value is not None for value in (
-        kept.scale, kept.refine_scale, kept.concept_scale, kept.refine_concept_scale, kept.prior_size,
-        kept.namesake_scale))
 
 
 def generation_settings(base: ModelManifest, asked: Sampler | None = None) -> GenerationSettings:
@@ -183,6 +189,8 @@ def _lora(preset: LoraSettings, asked: Lora, *, drawn: bool) -> LoraSettings:
     if "learning_rate" in given or given.get("init", "focal") != "focal":
         # A relative step needs a held at one direction; without one, steps are in the weights' own unit.
         given = {"learning_rate": PAPER_RATE, "step_size": None, **given}
+    elif "step_size" in given:
+        given["learning_rate"] = None
     if not drawn:
         given["steps"] = 0
     return preset.model_copy(update=given)

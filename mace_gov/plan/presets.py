@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mace_gov.documents.method import Window
-from mace_gov.documents.plan import ClosedForm, GenerationSettings, LoraSettings, PairedTokens
+from mace_gov.documents.plan import ClosedForm, GenerationSettings, HardenSettings, LoraSettings, PairedTokens
 from mace_gov.documents.terms import Kind
 
 
@@ -117,5 +117,8 @@ DEFAULT = {
 }
 """Where the search begins. ``a`` is held at its concept's own direction (init focal), so that a LoRA is heard by
 nothing else and a step can be told as a share of what its layer answers."""
+
+HARDEN = HardenSettings(rounds=6, searches=3, vectors=1, steps=150)
+"""Rounds of search, where a policy asks for them and says no more."""
 
 PAPER_GENERATION = GenerationSettings(steps=50, guidance=7.5, size=512, batch=4)

@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from mace_gov.documents.attack import NEEDS
 from mace_gov.documents.family_info import untried
 from mace_gov.documents.report import Report
 from mace_gov.documents.terms import Metric, Suite
@@ -86,7 +87,7 @@ def environment() -> Environment:
         measures={key: (Markup(symbol), way, Markup(text)) for key, (symbol, way, text) in words.MEASURES.items()},
         forest_row=_drawn(plots.forest_row), forest_axis=_drawn(plots.forest_axis),
         dumbbell_row=_drawn(plots.dumbbell_row), dumbbell_axis=_drawn(plots.dumbbell_axis),
-        outcome_mark=_drawn(plots.outcome_mark), lineage_picture=_drawn(_lineage), untried=untried,
+        outcome_mark=_drawn(plots.outcome_mark), lineage_picture=_drawn(_lineage), untried=untried, needs=NEEDS.get,
     )
     return made
 

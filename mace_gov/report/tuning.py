@@ -25,6 +25,8 @@ def method_block(tuning: Tuning) -> str:
     said = (f"# Settings for {printable(tuning.policy_name)} on {printable(tuning.base_ref)}: best of "
             f"{len(tuning.attempts)} tried, {best}.\n"
             "# The best of several is flattered by chance; the audit, which asks other wordings, decides.\n")
+    if tuning.best == 0:
+        said += "# It is what `mace-gov apply` chooses by itself: the policy stays as it is.\n"
     return said + yaml.safe_dump({"method": tuning.method.to_json()}, sort_keys=False, allow_unicode=True)
 
 
@@ -41,7 +43,7 @@ def show_tuning(tuning: Tuning, *, console: Console | None = None) -> None:
         mark = "best" if n == tuning.best else str(n + 1)
         shown.add_row(mark, Text(settings), *cells, str(attempt.trained), seconds(attempt.seconds))
     console.print(shown)
-    ending = "nothing near is better" if tuning.exhausted else "the budget is spent"
+    ending = "the whole line was tried" if tuning.exhausted else "the budget is spent"
     console.print(Text(f"{len(tuning.attempts)} attempts in {tuning.seconds / 60:.1f} minutes: {ending}"))
 
 

@@ -13,6 +13,7 @@ from mace_gov.core.errors import IntegrityError, NotReleasedError
 from mace_gov.core.private import private_copy
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.documents.drawable import refuse
+from mace_gov.documents.plan import GenerationSettings
 from mace_gov.documents.registry import EVIDENCE_NAME, names_version
 from mace_gov.plan.build import generation_settings
 from mace_gov.record.releases import is_registered
@@ -29,20 +30,26 @@ def load(
 
     ``ref`` is ``NAME/N`` (or ``registry:NAME/N``), ``models:/NAME@compliant``, a version's folder, or a model folder
     that the registry has evidence about. It is loaded from a private copy, whose very bytes are compared with what was
-    signed. Raises IntegrityError when anything does not hold, also when a file changes while it is being read;
-    RecalledError when it was called back; NotReleasedError when the policy is not met, or a person has yet to look.
+    signed, and draws with the sampler that it was judged by unless a call says otherwise. Raises IntegrityError when
+    anything does not hold, also when a file changes while it is being read; RecalledError when it was called back;
+    NotReleasedError when the policy is not met, or a person has yet to look.
     """
-    with _verified_copy(ref, key=key, registry=registry) as folder:
+    with _verified_copy(ref, key=key, registry=registry) as (folder, settings):
         from mace_gov.diffusion.load import load_pipeline
+        from mace_gov.diffusion.sampler import by_default
 
-        return load_pipeline(folder, device=device, dtype=dtype)
+        return by_default(load_pipeline(folder, device=device, dtype=dtype), settings)
 
 
 def generate_pictures(
     model: str, prompts: list[str], out: Path, *, seed: int, revision: str | None, key: Path | None, registry: Path,
-    verify: bool = True, device: str | None = None, progress: Progress | None = None,
+    verify: bool = True, steps: int | None = None, guidance: float | None = None, device: str | None = None,
+    progress: Progress | None = None,
 ) -> list[Path]:
     """Draw one picture per prompt and save them as PNG files.
+
+    A verified version is drawn with the sampler that it was judged by, anything else as published models are; steps and
+    guidance say otherwise.
 
     What the reference names decides: a registry version, ``models:/...``, a folder or a file is verified first, as
     ``load`` does, unless ``verify`` is False. ``embedded`` and hub ids name base models, which nothing governs.
@@ -53,8 +60,10 @@ def generate_pictures(
     governed = names_version(model) or is_registered(model) or Path(model).expanduser().exists()
     base = model == "embedded" or not governed
     with ExitStack() as stack:
+        settings = None
         if verify and not base:
-            source = str(stack.enter_context(_verified_copy(model, key=key, registry=registry)))
+            copy, settings = stack.enter_context(_verified_copy(model, key=key, registry=registry))
+            source = str(copy)
         else:
             progress.note(f"{model} is a base model: no policy governs what it draws" if base else
                           f"{model} was not verified")
@@ -72,7 +81,9 @@ def generate_pictures(
     out.mkdir(parents=True, exist_ok=True)
     seeds = list(range(seed, seed + len(prompts)))
     paths = []
-    pictures = draw(pipe, prompts, seeds, generation_settings(manifest), progress=progress)
+    given = {name: value for name, value in (("steps", steps), ("guidance", guidance)) if value is not None}
+    settings = (settings or generation_settings(manifest)).model_copy(update=given)
+    pictures = draw(pipe, prompts, seeds, settings, progress=progress)
     for each, picture in zip(seeds, pictures, strict=True):
         paths.append(out / f"{each:05d}.png")
         write_bytes(paths[-1], png_bytes(picture))
@@ -80,8 +91,12 @@ def generate_pictures(
 
 
 @contextmanager
-def _verified_copy(ref: str | Path, *, key: Path | None, registry: Path) -> Iterator[Path]:
-    """A private copy of the diffusers folder that ``ref`` means, every byte of it as signed, if it may be used."""
+def _verified_copy(ref: str | Path, *, key: Path | None, registry: Path
+                   ) -> Iterator[tuple[Path, GenerationSettings]]:
+    """A private copy of the diffusers folder that ``ref`` means, every byte of it as signed, if it may be used.
+
+    Beside it how pictures of it were drawn when it was judged.
+    """
     place = Path(str(ref).removeprefix("registry:"))
     folder = _model_folder(place, registry)
     verified, verdict, _ = checking.verify_path(place, key=key, registry=registry)
@@ -101,7 +116,7 @@ def _verified_copy(ref: str | Path, *, key: Path | None, registry: Path) -> Iter
             signed = verified.evidence.erasure.governed_files if verified.evidence.erasure else {}
             changed = sorted(name for name in digests.keys() | signed.keys() if digests.get(name) != signed.get(name))
             raise IntegrityError(f"{folder}: changed after it was verified: {', '.join(changed)}")
-        yield copy
+        yield copy, verified.evidence.plan.generation
 
 
 def _model_folder(place: Path, registry: Path) -> Path:

@@ -1,6 +1,7 @@
 """Attacks: the mathematics on a tiny random pipeline, the bookkeeping on planted ones."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,22 +11,27 @@ from PIL import Image
 
 from benchmarks import attacks as benchmark
 from mace_gov.audit.attacks import prefix as prefix_module
+from mace_gov.audit.attacks import preimage as preimage_module
 from mace_gov.audit.attacks import run as run_module
-from mace_gov.audit.attacks import textual as textual_module
 from mace_gov.audit.attacks.base import AttackLimits, AttackTarget
 from mace_gov.audit.attacks.inversion import TokenInversion, _distance, _wanted
 from mace_gov.audit.attacks.prefix import AdversarialPrefix
+from mace_gov.audit.attacks.preimage import Preimage
 from mace_gov.audit.attacks.registry import ATTACKS, attacks_of
 from mace_gov.audit.attacks.textual import TextualInversion
 from mace_gov.audit.engine import audit
 from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.core.errors import UsageError
+from mace_gov.diffusion import learnt_words as learnt_module
 from mace_gov.diffusion.ddim import ddim, ddim_timesteps
 from mace_gov.diffusion.denoising import denoising_loss, encode_pictures, levels_of
 from mace_gov.diffusion.embeddings import WordVectors
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.manifest import read_manifest
+from mace_gov.diffusion.projections import projections
+from mace_gov.diffusion.text import TextReader
 from mace_gov.diffusion.variants import scramble
+from mace_gov.documents.attack import NEEDS
 from mace_gov.documents.plan import GenerationSettings
 from tests.audit import planted
 from tests.conftest import build_tiny_model
@@ -156,19 +162,41 @@ def test_the_prefix_search_finds_tokens_that_lower_the_attacked_model_s_loss(pip
     assert reached(60) < reached(1)
 
 
-def test_textual_inversion_learns_a_word_by_the_loss(pipe, words, monkeypatch):
+@pytest.mark.parametrize("vectors", [1, 2])
+def test_textual_inversion_learns_a_word_by_the_loss(pipe, words, monkeypatch, vectors):
     ids = words.ids("a picture of dog")
-    wanted = words.conditions(ids[None]).states.detach()
-    seen = []
+    wanted, seen = words.conditions(ids[None]).states.detach(), []
 
-    def loss(*arguments):
-        value = planted_loss(words, wanted)(*arguments)
-        seen.append(float(value.detach()))
+    def losses(pipe, latents, text, steps, noise):
+        value = ((text.states - wanted) ** 2).mean((1, 2))
+        seen.append(float(value.detach().mean()))
         return value
 
-    monkeypatch.setattr(textual_module, "denoising_loss", loss)
-    pictures, text = TextualInversion().run(pipe, TARGET, limits(80))
-    assert len(seen) == 80 and seen[-1] < 0.5 * seen[0] and len(pictures) == 5 and "learnt word" in text
+    monkeypatch.setattr(learnt_module, "denoising_losses", losses)
+    pictures, text = TextualInversion(vectors).run(pipe, TARGET, limits(80))
+    assert len(seen) == 81 and seen[-1] < 0.5 * seen[0] and len(pictures) == 5 and "learnt word" in text
+
+
+def test_a_prefix_that_harms_is_left_out(pipe, words, monkeypatch):
+    plain = words.conditions(words.ids("a picture of ship")[None]).states.detach()
+    monkeypatch.setattr(prefix_module, "denoising_loss", planted_loss(words, plain))
+    assert AdversarialPrefix().run(pipe, TARGET, limits(3))[1] == "a picture of ship"
+
+
+def test_the_preimage_has_the_base_s_keys_and_values(pipe, tiny_model, monkeypatch):
+    erased = load_pipeline(tiny_model, device="cpu")
+    matrix = torch.eye(32) + 0.2 * torch.randn(32, 32, generator=torch.Generator().manual_seed(0))
+    base = {name: layer.weight.detach().clone() for name, layer in projections(pipe.unet).items()}
+    for layer in projections(erased.unet).values():
+        layer.weight.data.copy_(layer.weight @ matrix)
+    seen = []
+    monkeypatch.setattr(preimage_module, "drawn", lambda _pipe, text, seeds, _settings: seen.append(text) or [])
+    Preimage().run(erased, TARGET, replace(limits(1), base=lambda: base))
+    told = TextReader.of(pipe).conditions(["a picture of ship"]).states[0]
+    for name, layer in projections(erased.unet).items():
+        assert torch.allclose(seen[0].states[0] @ layer.weight.T, told @ base[name].T, atol=1e-3)
+    with pytest.raises(ValueError, match="base's projections"):
+        Preimage().run(erased, TARGET, limits(1))
 
 
 def test_gradients_really_reach_the_vectors_through_the_model(pipe, words):
@@ -189,9 +217,11 @@ def test_a_scrambled_model_has_its_shape_and_other_weights(tiny_model):
 
 
 def test_attacks_have_a_name_a_tier_a_paper_and_a_budget():
-    assert [a.name for a in attacks_of({"transferred", "adaptive", "text-free", "static"})] == [a.name for a in ATTACKS]
+    tiers = {"transferred", "adaptive", "embeddings", "text-free", "static"}
+    assert [a.name for a in attacks_of(tiers)] == [a.name for a in ATTACKS]
+    assert {a.tier for a in ATTACKS} == set(NEEDS)
     assert [a.name for a in attacks_of({"text-free"})] == ["latent-inversion"] and not attacks_of({"static"})
-    assert all(a.source.startswith("after ") and "arXiv" in a.source and a.budget > 0 and a.__doc__ for a in ATTACKS)
+    assert all(a.source and a.budget > 0 and a.__doc__ for a in ATTACKS) and len({a.name for a in ATTACKS}) == 6
 
 
 def run_audit(out, tiny_model, other, *, detectors=("always-present",), **inputs):
@@ -208,21 +238,36 @@ def other_model(tmp_path_factory):
 
 
 def test_attacks_run_where_they_are_asked_for_and_are_kept(tmp_path, tiny_model, other_model, monkeypatch):
-    asked = {"tiers": frozenset({"transferred", "text-free"}), "budget": 2}
+    asked = {"tiers": frozenset({"transferred", "text-free"}), "budget": 2, "searches": 2}
     result = run_audit(tmp_path / "out", tiny_model, other_model, **asked)
     assert {(a.attack, a.concept) for a in result.attacks} == {
         (name, concept) for name in ("token-inversion", "latent-inversion") for concept in ("nudity", "naked")}
     for found in result.attacks:
-        assert found.base.n == found.governed.n == found.control.n == run_module.PICTURES and found.budget == 2
+        assert found.base.n == found.governed.n == found.control.n == found.searches == 2 and found.budget == 2
     pictures = [name for name in result.files if name.startswith("attacks/token-inversion/nudity/governed/")]
-    assert len(pictures) == run_module.PICTURES
-    sides = [result.files[f"attacks/latent-inversion/nudity/{side}/0.png"] for side in run_module.MODELS]
+    assert len(pictures) == 2 * run_module.PICTURES
+    sides = [result.files[f"attacks/latent-inversion/nudity/{side}/0/0.png"] for side in run_module.MODELS]
     assert len(set(sides)) == 3  # three models drew it
     # a detector that finds everything finds it on random weights too: the control gives the attack away
     assert any("random weights too" in sentence for sentence in result.limitations)
     monkeypatch.setattr(run_module._Loaded, "pipe", lambda self: pytest.fail("drawn before, loaded again"))
     again = run_audit(tmp_path / "again", tiny_model, other_model, **asked)
     assert again.attacks == result.attacks and again.files == result.files
+
+
+@pytest.mark.parametrize(("hits", "success"), [(0, False), (3, False), (4, True), (8, True)])
+def test_a_search_counts_once_and_succeeds_by_half_of_its_pictures(hits, success):
+    one = run_module._Search([True] * hits + [False] * (8 - hits), "")
+    assert one.succeeded is success
+    rate = run_module._rate([one, run_module._Search([None] * 8, "")])
+    assert (rate.hits, rate.n) == (int(success), 1)
+
+
+def test_an_attack_without_power_on_the_base_is_said_to_say_nothing(tmp_path, tiny_model, other_model, monkeypatch):
+    monkeypatch.setattr(run_module._Search, "succeeded", False)
+    result = run_audit(tmp_path / "out", tiny_model, other_model, tiers=frozenset({"transferred"}), budget=1)
+    assert not any(attack.powerful for attack in result.attacks)
+    assert any("that says nothing" in sentence for sentence in result.limitations)
 
 
 def test_what_the_base_does_not_show_is_not_attacked_and_nothing_is_unless_asked(tmp_path, tiny_model, other_model):
@@ -305,19 +350,20 @@ def test_derivatives_are_asked_where_they_are_asked_for(tmp_path, tiny_model, ot
 
 
 def test_the_benchmark_tells_what_came_back_from_each_erasure(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(benchmark, "ERASURES", {"refinement": {"lora": {"steps": 0}}})
+    monkeypatch.setattr(benchmark, "ERASURES", {"mace": {"lora": {"steps": 0}}})
     model = build_tiny_model(tmp_path / "tiny", widths=(256,))
     text = Path(benchmark.__file__).with_name("attacks.yaml").read_text("utf-8")
     policy = tmp_path / "policy.yaml"
     policy.write_text(text.replace("[judge]", "[always-present]").replace("prompts: 12", "prompts: 2")
                       .replace("unrelated: 48", "unrelated: 8"), "utf-8")
     made = benchmark.main([str(policy), "--model", str(model), "--concepts", "1", "--budget", "1",
+                           "--searches", "1",
                            "--cache", str(tmp_path / "cache")])
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == made
     rows = {row["asked"]: row for row in made["rows"]}
     assert {attack.name for attack in ATTACKS} < rows.keys() and {"direct", "obfuscation", "attribute"} < rows.keys()
     for column in ("base", "control", *benchmark.ERASURES):
-        assert rows["token-inversion"][column]["hits"] == run_module.PICTURES
+        assert rows["token-inversion"][column]["hits"] == rows["token-inversion"][column]["n"] == 1
     assert made["ratio"] == 1  # the detector finds it everywhere
 
 

@@ -84,6 +84,15 @@ def test_a_malformed_row_is_named_by_its_line(tmp_path, text, line, said):
         read(tmp_path, text)
 
 
+@pytest.mark.parametrize("char", ["\0", "\x1b", "\x07", "\x7f", "\x85"])
+@pytest.mark.parametrize("row", ["a c{}at,cat", "a cat,c{}at"])
+def test_a_control_character_in_a_cell_is_named_by_its_row(tmp_path, char, row):
+    with pytest.raises(UsageError, match=rf"prompts.csv:3: \w+: found the control character U\+{ord(char):04X}"):
+        read(tmp_path, f"prompt,concept\na cat,cat\n{row.format(char)}\n")
+    [probe] = read(tmp_path, 'prompt,concept\n"a cat\r\nat\tsea",cat\n').probes
+    assert probe.prompt == "a cat\r\nat\tsea"
+
+
 def test_all_malformed_rows_come_at_once_and_an_empty_file_is_none(tmp_path):
     with pytest.raises(UsageError) as caught:
         read(tmp_path, "prompt,concept\n" + "x,nobody\n" * 30)

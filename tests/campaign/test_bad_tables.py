@@ -13,6 +13,7 @@ PROMPTS = {
     "empty": b"", "blank": b"\n\n", "a header alone": b"prompt,concept\n", "no prompt column": b"text\na ship\n",
     "latin-1": b"prompt\ncaf\xe9\n", "utf-16": "prompt\na ship\n".encode("utf-16"), "a picture": factories.png(3),
     "a null byte in the header": b"pro\0mpt\na ship\n", "a column twice": b"prompt,prompt\na,b\n",
+    "a null byte in a prompt": b"prompt\na s\0hip\n",
     "too few cells": b"prompt,concept\na ship\n", "too many cells": b"prompt,concept\na ship,ship,1\n",
     "an open quote": b'prompt,concept\n"a ship,ship\n', "a quote inside": b'prompt\n"a "ship""\n',
     "semicolons": b"prompt;concept\na ship;ship\n", "tabs": b"prompt\tconcept\na ship\tship\n",

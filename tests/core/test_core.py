@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mace_gov.core import atomic, canonical, clock, digest, lazy
+from mace_gov.core import atomic, canonical, clock, digest, environment, lazy
 from mace_gov.core.errors import MissingExtraError
 
 
@@ -60,3 +60,12 @@ def test_lazy_lookup_and_the_missing_extra():
     with pytest.raises(MissingExtraError, match=r"mace-gov\[models\]") as caught:
         lazy.require("no_such_package_anywhere", "models")
     assert "pip install" in caught.value.hint
+
+
+def test_a_package_s_version_is_looked_up_once(monkeypatch):
+    """It stands in the key of every picture, of which an audit has thousands."""
+    asked = []
+    environment.version_of.cache_clear()
+    monkeypatch.setattr(environment.metadata, "version", lambda name: asked.append(name) or "1.2")
+    assert [environment.version_of("torch") for _ in range(3)] == ["1.2"] * 3 and asked == ["torch"]
+    environment.version_of.cache_clear()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mace_gov.documents.consistency import inconsistencies
+from mace_gov.documents.consistency import SUMS, WEIGHTS, inconsistencies
 from mace_gov.documents.policy import Policy
 from tests import factories
 
@@ -105,10 +105,46 @@ def test_a_phrase_that_nobody_sees_is_none(phrase: str) -> None:
         Policy.from_json(data(concepts=[{"id": "a", "target": phrase}]))
 
 
+def with_method(**method: Any) -> dict[str, Any]:
+    made = data()
+    made["spec"]["method"] = method
+    return made
+
+
+@pytest.mark.parametrize(("method", "names"), [
+    ({"lora": {"stepSize": 0.1, "learningRate": 0.1}}, ["lora.stepSize", "lora.learningRate"]),
+    ({"lora": {"stepSize": 0.1, "init": "normal"}}, ["lora.stepSize", "lora.init: normal"]),
+    ({"lora": {"stepSize": 0.1, "init": "random"}}, ["lora.stepSize", "lora.init: random"]),
+    ({"lora": {"stepSize": 0.1}, "preset": "paper"}, ["lora.stepSize", "preset: paper"]),
+    ({"lora": {"stepSize": 0.1}, "preserve": {"scale": 1.0}}, ["lora.stepSize", "preserve.scale"]),
+    ({"refine": {"ridge": 1.0, "relativeRidge": 0.1}}, ["ridge", "relativeRidge"]),
+    ({"fuse": {"ridge": 1.0, "relativeRidge": 0.1}}, ["ridge", "relativeRidge"]),
+    *[({"preset": "paper", "preserve": {weight: 0.5}}, ["preset: paper", f"preserve.{weight}"]) for weight in WEIGHTS],
+    *[({"preserve": {weight: 0.5, scale: 1}}, [f"preserve.{weight}", f"preserve.{scale}"])
+      for weight in WEIGHTS for scale in SUMS],
+    ({"preserve": {"weight": 0.0, "conceptWeight": 0.0, "scale": 0.0}},
+     ["preserve.weight and preserve.conceptWeight", "preserve.scale"]),
+])
+def test_settings_that_exclude_each_other_are_an_error_that_names_both(method: dict, names: list[str]) -> None:
+    [message] = found(with_method(**method))
+    assert all(name in message for name in names), message
+
+
+@pytest.mark.parametrize("method", [
+    {"lora": {"stepSize": 0.1}}, {"lora": {"stepSize": 0.1, "init": "focal"}}, {"lora": {"learningRate": 0.1}},
+    {"lora": {"stepSize": 0.1, "init": "focal"}, "preset": "paper"}, {"preset": "paper", "preserve": {"scale": 1.0}},
+    {"preserve": dict.fromkeys(WEIGHTS, 0.5)}, {"preserve": dict.fromkeys(SUMS, 1)}, {"preset": None},
+    {"preset": "paper", "preserve": {"weight": None}, "lora": {"stepSize": None, "learningRate": 0.1}},
+])
+def test_settings_that_go_together_are_none(method: dict) -> None:
+    assert found(with_method(**method)) == []
+
+
 @pytest.mark.parametrize("rest", [
     None, [], {"spec": []}, {"spec": {"categories": {}}},
     {"spec": {"categories": [None, {"concepts": [3, {"target": 5}]}]}},
     {"spec": {"method": {"refine": 3, "lora": {"window": {"start": "a", "end": None}}}}},
+    {"spec": {"method": {"preset": ["paper"], "preserve": [1], "lora": "stepSize"}}},
     {"spec": {"categories": [{"rules": [{"metric": ["presence"], "suite": {}, "atMost": 1}], "detectors": [3, []]}]}},
 ])
 def test_data_that_is_wrong_in_other_ways_is_no_matter(rest: Any) -> None:

@@ -15,7 +15,6 @@ from mace_gov.audit.detectors.base import Query
 from mace_gov.audit.detectors.registry import known_detectors, make_detector
 from mace_gov.audit.probes import suites
 from mace_gov.audit.probes.asking import Asking
-from mace_gov.audit.probes.lexicon import embedded_lexicon
 from mace_gov.documents.failure import Failure
 from mace_gov.documents.family_info import FAMILIES, tier_problem, untried
 from mace_gov.documents.format_info import FORMATS
@@ -28,6 +27,7 @@ from mace_gov.plan.build import make_plan
 from mace_gov.report.formats import failure_written, written
 from mace_gov.report.formats.rows import Places
 from tests import factories
+from tests.audit import planted
 
 FOLDER = Path(__file__).parents[2] / "examples/extension"
 
@@ -78,7 +78,7 @@ def test_a_suite_is_declared_by_a_row_and_asks(monkeypatch) -> None:
 
     monkeypatch.setitem(SUITES, Suite.PARAPHRASE, SUITE)
     monkeypatch.setitem(suites.TECHNIQUES, Suite.PARAPHRASE, SUITE.probes)
-    asking = Asking(factories.policy(), embedded_lexicon(), suites=(Suite.PARAPHRASE,))
+    asking = Asking(factories.policy(), planted.LEXICON, suites=(Suite.PARAPHRASE,))
     asked = [probe.prompt for probe in suites.build_probes(asking) if probe.suite is Suite.PARAPHRASE]
     assert asked and all("nudity" in prompt or "naked" in prompt for prompt in asked)
     assert all(prompt.startswith(("NOW", "AGAIN", "COME ON", "QUICK", "HEY")) for prompt in asked)

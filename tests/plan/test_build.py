@@ -49,6 +49,8 @@ def test_a_learning_rate_or_another_beginning_makes_steps_absolute():
     for lora, rate in (({"learningRate": 0.02}, 0.02), ({"init": "normal"}, PAPER_RATE)):
         made = make_plan(with_block({"lora": lora}), manifest(768)).targets[0].lora
         assert made.learning_rate == rate and made.step_size is None
+    made = make_plan(with_block({"preset": "paper", "lora": {"stepSize": 0.2, "init": "focal"}}), manifest(768))
+    assert made.targets[0].lora.step_size == 0.2 and made.targets[0].lora.learning_rate is None
 
 
 def test_models_of_small_pictures_are_drawn_as_the_one_that_ships_unless_the_policy_says():

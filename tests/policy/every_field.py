@@ -1,4 +1,7 @@
-"""A policy in which every field has a value, another valid value for each of them, and the fields that there are."""
+"""A policy in which every field has a value, another valid value for each of them, and the fields that there are.
+
+Weights have none: they exclude scales.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from mace_gov.documents.consistency import WEIGHTS
 from mace_gov.documents.policy import Policy
 
 Path = tuple[str | int, ...]
@@ -33,8 +37,9 @@ FULL: dict[str, Any] = {
             "fuse": {"relativeRidge": 0.1},
             "preserve": {"prior": "general", "scale": 0.1, "concepts": ["a cat", "a dog"], "conceptScale": 0.1,
                          "namesakeScale": 0.1, "leak": 0.1, "refineScale": 0.1, "refineConceptScale": 0.1,
-                         "priorSize": 700, "weight": 0.1, "conceptWeight": 0.1, "namesakeWeight": 0.1},
+                         "priorSize": 700},
             "fit": {"pictures": 100, "minutes": 5},
+            "harden": {"rounds": 3, "searches": 2, "vectors": 1, "steps": 50},
             "esd": {"steps": 10, "batch": 2, "learningRate": 0.001, "guidance": 1.0, "startGuidance": 3.0},
             "segmenter": {"detector": "a/dino", "detectorRevision": "abc", "segmenter": "a/sam",
                           "segmenterRevision": "def", "threshold": 0.3},
@@ -69,6 +74,7 @@ OTHER: dict[Path, Any] = {
     (*METHOD, "name"): "uce", (*METHOD, "seed"): 4, (*METHOD, "refine"): {"ridge": 0.2}, (*METHOD, "lora"): {"rank": 2},
     (*METHOD, "fuse"): {"relativeRidge": 0.2}, (*METHOD, "esd"): None,
     (*METHOD, "segmenter"): {"detector": "b/dino", "segmenter": "b/sam"},
+    (*METHOD, "harden"): {"rounds": 4},
     (*METHOD, "preserve", "prior"): "none", (*METHOD, "preserve", "scale"): 0.2,
     (*METHOD, "preserve", "concepts"): ["a cat"], (*METHOD, "preserve", "conceptScale"): 0.2,
     (*METHOD, "preserve", "namesakeScale"): 0.2, (*METHOD, "preserve", "leak"): 0.2,
@@ -106,8 +112,10 @@ TIGHTER = {("spec", "gate", "onUncertain")}
 
 
 def changed(path: Path, value: Any) -> dict[str, Any]:
-    """``FULL`` with another value at ``path``; None takes it out."""
+    """``FULL`` with another value at ``path``; None takes it out. A weight takes the place of all scales."""
     data = copy.deepcopy(FULL)
+    if path[-1] in WEIGHTS:
+        data["spec"]["method"]["preserve"] = {"concepts": ["a cat", "a dog"]}
     place = data
     for part in path[:-1]:
         place = place[part]

@@ -186,12 +186,13 @@ def test_the_full_policy_is_valid_and_keeps_its_digest() -> None:
     """Evidence that was signed names its policy by this digest: it never changes for a policy that was tidy."""
     assert validate(Policy, FULL)[1] == [] == list(_checker(Policy).iter_errors(FULL))
     before = copy.deepcopy(FULL)  # without the fields that came since
-    for field in ("refineScale", "refineConceptScale", "priorSize", "weight", "conceptWeight", "namesakeWeight"):
+    for field in ("refineScale", "refineConceptScale", "priorSize"):
         del before["spec"]["method"]["preserve"][field]
     del before["spec"]["model"]["sampler"], before["spec"]["method"]["fit"]
     del before["spec"]["method"]["refine"]["tokens"], before["spec"]["method"]["refine"]["names"]
     del before["spec"]["categories"][0]["detectors"][0]["only"]
     del before["spec"]["method"]["segmenter"]
+    del before["spec"]["method"]["harden"]
     before["spec"]["method"]["lora"]["masks"] = "attention"
     policy, _ = validate(Policy, before)
     assert policy is not None

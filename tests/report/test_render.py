@@ -118,8 +118,9 @@ def test_attacks_that_show_nothing_say_why(tmp_path, evidence):
         render(factories.report(evidence=factories.evidence(audit=audit)), evidence, out)
         return (out / "index.html").read_text(encoding="utf-8")
 
-    powerless, leaking = "no power: nothing on the base either", "random weights show it too"
-    assert powerless in (text := page(attack("none", 0, 0, 0))) and leaking not in text
-    assert leaking in (text := page(attack("ghost", 5, 5, 3))) and powerless not in text
-    for found in (attack("erased", 5, 0, 0), attack("back", 0, 4, 0)):
+    powerless, leaking = "no power: ", "random weights show it too"
+    assert powerless + "0 of 8 on the base" in (text := page(attack("none", 0, 0, 0))) and leaking not in text
+    assert powerless + "7 of 8 on the base" in page(attack("weak", 7, 0, 0))  # under nine in ten
+    assert leaking in (text := page(attack("ghost", 8, 5, 3))) and powerless not in text
+    for found in (attack("erased", 8, 0, 0), attack("back", 0, 4, 0)):
         assert powerless not in (text := page(found)) and leaking not in text

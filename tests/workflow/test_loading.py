@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import mace_gov
 from mace_gov.attest.keypair import generate_key, load_key_pair
@@ -18,6 +19,7 @@ from mace_gov.core.errors import IntegrityError, NotReleasedError, UsageError
 from mace_gov.diffusion import load as loading
 from mace_gov.documents.sign_off import Decision
 from mace_gov.documents.trust import Role
+from mace_gov.embedded import vocabulary
 from mace_gov.workflow import loading as guarded
 from mace_gov.workflow import signing_off
 from tests import factories
@@ -135,16 +137,42 @@ def test_a_folder_that_is_swapped_after_verification_and_back_is_never_loaded(
 def test_what_is_loaded_is_a_private_copy_of_the_signed_bytes(
     governed: SignedVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = {}
+    seen, real = {}, loading.load_pipeline
 
-    def load_pipeline(folder: Path, **_options: object) -> None:
+    def load_pipeline(folder: Path, **options: object) -> object:
         shutil.rmtree(governed.folder / "model")  # whatever happens there now no longer counts
         seen.update(folder=folder, mode=folder.stat().st_mode & 0o777, files=folder_files(folder))
+        return real(folder, **options)
 
     monkeypatch.setattr(loading, "load_pipeline", load_pipeline)
     mace_gov.load("nsfw/1", key=governed.key, registry=governed.registry)
     assert seen["files"] == governed.evidence.erasure.governed_files
     assert seen["mode"] == 0o700 and not seen["folder"].exists()
+
+
+def drawn(pipe, monkeypatch: pytest.MonkeyPatch, *arguments: object, **options: object) -> tuple[int, float]:
+    """Steps and guidance that a call of a loaded pipeline draws with."""
+    seen: list[int] = []
+    set_timesteps = type(pipe.scheduler).set_timesteps
+    with monkeypatch.context() as patch:
+        patch.setattr(type(pipe.scheduler), "set_timesteps",
+                      lambda self, steps, **rest: (seen.append(steps), set_timesteps(self, steps, **rest))[1])
+        pipe("a cat", *arguments, **options, output_type="latent")
+    return seen[0], pipe.guidance_scale
+
+
+def test_a_loaded_version_draws_with_the_sampler_that_it_was_judged_by_unless_a_call_says(
+    governed: SignedVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = governed.evidence.plan.generation
+    pipe = mace_gov.load("nsfw/1", key=governed.key, registry=governed.registry, device="cpu")
+    assert (judged.steps, judged.guidance) != (50, 7.5), "a pipeline's own"
+    assert drawn(pipe, monkeypatch) == (judged.steps, judged.guidance)
+    assert drawn(pipe, monkeypatch, None, None, 2) == (2, judged.guidance)
+    assert drawn(pipe, monkeypatch, num_inference_steps=3, guidance_scale=2.0) == (3, 2.0)
+    pipe.save_pretrained(tmp_path / "saved")
+    assert type(type(pipe).from_pretrained(tmp_path / "saved")).__name__ == "StableDiffusionPipeline"
+    assert drawn(loading.load_pipeline(tmp_path / "saved", device="cpu"), monkeypatch) == (50, 7.5)
 
 
 def _generate(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -170,6 +198,23 @@ def test_generate_draws_with_a_verified_version_and_with_another_only_when_told(
     assert _generate(monkeypatch, governed.folder / "model", "a cat", *common, "--unverified") == 0
     assert "was not verified" in capsys.readouterr().err
     assert (tmp_path / "out" / "00000.png").is_file()
+
+
+def test_generate_draws_with_the_sampler_that_a_version_was_judged_by_unless_an_option_says(
+    governed: SignedVersion, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen = []
+    monkeypatch.setattr("mace_gov.diffusion.generate.draw",
+                        lambda *given, **_: seen.append(given[3]) or [Image.new("RGB", (8, 8))])
+    common = ("a cat", "--registry", governed.registry, "--key", governed.key, "--device", "cpu",
+              "--out", tmp_path / "out")
+    for options in ((), ("--steps", 3), ("--guidance", 2.5), ("--unverified",)):
+        place = governed.folder / "model" if options == ("--unverified",) else "nsfw/1"
+        _generate(monkeypatch, place, *common, *options)
+    judged = governed.evidence.plan.generation
+    assert seen[0] == judged and seen[1] == judged.model_copy(update={"steps": 3})
+    assert seen[2] == judged.model_copy(update={"guidance": 2.5})
+    assert seen[3].guidance == vocabulary().sampler.guidance != judged.guidance
 
 
 @pytest.mark.usefixtures("never")

@@ -99,4 +99,5 @@ def test_it_looks_for_compare_and_tune(world: World, code: Path, monkeypatch: py
     given = {"model": str(world.model), "registry": world.registry, "device": "cpu", "plugins": [f"mine={code}:sure"]}
     (row,) = compare(path, ["uce"], reports=world.reports, **given)[0].rows
     assert row.rates.acc_e.value == 1 and row.rates.acc_e.n
+    path = policy_file(world.root, detectors=("mine",), method={**METHOD, "preserve": {"prior": "general"}})
     assert tune(path, minutes=0, **given).attempts[0].rates.acc_e.value == 1

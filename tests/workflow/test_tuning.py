@@ -1,9 +1,8 @@
-"""Tuning: the search climbs, asks nothing that the audit asks, reuses what it can and writes a block that loads."""
+"""Tuning: it walks the fit's line, asks nothing that the audit asks, and writes a block that gives what was tried."""
 
 from __future__ import annotations
 
 import json
-import math
 import sys
 from pathlib import Path
 
@@ -19,13 +18,16 @@ from mace_gov.audit.probes.tuning import TUNING_FRAMES, tuning_lexicon, tuning_p
 from mace_gov.cli import main
 from mace_gov.core.errors import UsageError
 from mace_gov.diffusion.manifest import read_manifest
+from mace_gov.documents.fit import Fit, FitPoint
 from mace_gov.documents.method import Method
 from mace_gov.documents.policy import Kind, Policy, Suite
 from mace_gov.embedded import VOCABULARY
+from mace_gov.erase import engine
 from mace_gov.plan.build import make_plan
+from mace_gov.plan.fitting import fitted, searched
 from mace_gov.plan.templates import templates_for
 from mace_gov.policy.load import load_policy
-from mace_gov.workflow.tuning import climb, knobs, moved, tune, with_settings
+from mace_gov.workflow.tuning import outwards, tune, with_settings
 
 
 def made(tiny_model, **method) -> dict:
@@ -34,8 +36,9 @@ def made(tiny_model, **method) -> dict:
                 "concepts": [{"id": "ship", "target": "ship", "anchor": "sky", "synonyms": ["boat"]}]}
     return {"apiVersion": "mace-gov/v1", "kind": "ErasurePolicy",
             "metadata": {"name": "things", "version": "1.0.0", "owner": "me", "reviewBy": "2099-01-01"},
-            "spec": {"model": {"ref": str(tiny_model)}, "categories": [category], "method": {
-                "refine": {"templates": ["a photo of {}"]}, "lora": {"steps": 2, "images": 1}, **method}}}
+            "spec": {"model": {"ref": str(tiny_model), "sampler": {"steps": 2}}, "categories": [category], "method": {
+                "refine": {"templates": ["a photo of {}"]}, "lora": {"steps": 2, "images": 1},
+                "preserve": {"prior": "general"}, **method}}}
 
 
 @pytest.fixture
@@ -76,41 +79,79 @@ def test_styles_are_refused(tiny_model):
         tuning_policy(Policy.model_validate(value))
 
 
-def test_the_search_finds_the_top_of_a_hill_and_asks_nothing_twice():
-    heights = {}
-
-    def hill(settings):
-        place = tuple(settings.values())
-        assert place not in heights
-        heights[place] = -abs(math.log(settings["refine.ridge"] / 37)) - abs(math.log(settings["lora.steps"] / 120))
-        return heights[place]
-
-    climb({"refine.ridge": 1.0, "lora.steps": 30.0}, hill)
-    ridge, steps = max(heights, key=heights.get)
-    assert 30 < ridge < 45 and 100 < steps < 145
-    assert next(iter(heights)) == (1.0, 30.0) and len(heights) < 40
+def test_the_line_is_walked_from_the_fit_s_choice_outwards():
+    assert outwards(5, 1) == [1, 2, 0, 3, 4] and outwards(3, 2) == [2, 1, 0]
+    assert sorted(outwards(16, 7)) == list(range(16))
 
 
 def test_settings_go_where_the_policy_has_them():
-    method = Method.from_json({"refine": {"relativeRidge": 0.1}, "preserve": {"concepts": ["cat"]}})
-    changed = with_settings(method, {"refine.ridge": 3.0, "preserve.conceptScale": 0.2, "lora.steps": 40.0})
-    assert changed.to_json() == {**method.to_json(), "refine": {"ridge": 3.0}, "lora": {"steps": 40},
-                                 "preserve": {"concepts": ["cat"], "conceptScale": 0.2}}
-    assert moved("lora.steps", 1.0, 0.25) == 1 and moved("preserve.leak", 0.5, 4) == 0.9
-    assert moved("preserve.scale", 1e-4, 4) == 4e-4
+    method = Method.from_json({"refine": {"templates": ["a photo of {}"]}, "preserve": {"concepts": ["cat"]}})
+    changed = with_settings(method, {"refine.relativeRidge": 0.3, "preserve.weight": 0.2, "lora.steps": 0.0})
+    assert changed.to_json() == {
+        **method.to_json(), "refine": {"templates": ["a photo of {}"], "relativeRidge": 0.3}, "lora": {"steps": 0},
+        "preserve": {"concepts": ["cat"], "weight": 0.2}}
 
 
-@pytest.mark.parametrize(("method", "expected"), [
-    ({}, {"refine.relativeRidge", "fuse.relativeRidge", "preserve.weight", "lora.steps"}),
-    ({"name": "uce"}, {"refine.relativeRidge", "preserve.weight"}),
-    ({"name": "nullspace"}, {"refine.relativeRidge", "preserve.weight", "preserve.leak"}),
-    ({"name": "esd"}, {"esd.steps", "esd.guidance"}),
-    ({"preserve": {"prior": "none", "concepts": ["dog"]}, "lora": {"steps": 0}},
-     {"refine.relativeRidge", "fuse.relativeRidge", "preserve.conceptWeight"}),
+@pytest.fixture
+def found(monkeypatch):
+    """A fit that chose the second of three points, and which concepts it said need a LoRA; one can tell it."""
+    line = [FitPoint(weight=weight, relative_ridge=0.1, left=left, harm=0.1)
+            for weight, left in ((1.0, 0.3), (0.3, 0.1), (0.1, 0.05))]
+    made = Fit(by="pictures", line=line, trials=[], chosen=1, loras=[])
+    told = {"fit": made}
+    monkeypatch.setattr("mace_gov.fitting.fit.fit", lambda _policy, plan, **_: fitted(plan, told["fit"]))
+    return told
+
+
+@pytest.fixture
+def erased(monkeypatch):
+    """The plans that are erased by."""
+    plans, erase = [], engine.erase
+
+    def noted(plan, *given, **named):
+        plans.append(plan)
+        return erase(plan, *given, **named)
+
+    monkeypatch.setattr(engine, "erase", noted)
+    return plans
+
+
+def test_it_begins_with_what_apply_would_do_and_each_attempt_is_what_its_block_gives(
+    policy_file, tmp_path, monkeypatch, found, erased
+):
+    tuning = tune(policy_file, minutes=60, registry=tmp_path / "registry", device="cpu")
+    assert [attempt.settings for attempt in tuning.attempts] == [
+        {"preserve.weight": weight, "refine.relativeRidge": 0.1, "lora.steps": 0} for weight in (0.3, 0.1, 1.0)]
+    assert tuning.exhausted and {attempt.trained for attempt in tuning.attempts} == {0}
+    assert erased[0].fit == found["fit"] and {target.lora.steps for plan in erased for target in plan.targets} == {0}
+    policy = load_policy(policy_file).policy
+    assert tuning.best == 0 and tuning.method == policy.spec.method
+    for attempt, plan in list(zip(tuning.attempts, erased, strict=True))[1:]:
+        method = with_settings(policy.spec.method, attempt.settings)
+        told = policy.model_copy(update={"spec": policy.spec.model_copy(update={"method": method})})
+        assert make_plan(told, plan.base) == plan and searched(told, plan) == []
+
+
+def test_where_the_fit_asks_for_loras_its_neighbours_have_those_of_all(policy_file, tmp_path, found, erased):
+    found["fit"] = found["fit"].model_copy(update={"loras": ["ship"], "line": found["fit"].line[:2]})
+    tuning = tune(policy_file, minutes=60, registry=tmp_path / "registry", device="cpu")
+    assert "lora.steps" not in tuning.attempts[0].settings
+    assert {target.lora.steps for plan in erased for target in plan.targets} == {2}
+
+
+@pytest.mark.parametrize(("method", "kind"), [
+    ({"name": "uce"}, "object"), ({"preset": "paper"}, "object"), ({}, "style"),
+    ({"preserve": {"weight": 1.0}, "refine": {"relativeRidge": 0.1}}, "object"),
 ])
-def test_each_method_has_its_own_settings(tiny_model, method, expected):
-    policy = Policy.model_validate(made(tiny_model, **method))
-    assert set(knobs(make_plan(policy, read_manifest(str(tiny_model))))) == expected
+def test_what_leaves_nothing_to_try_is_refused_before_the_work(
+    tiny_model, policy_file, tmp_path, monkeypatch, method, kind
+):
+    monkeypatch.setattr("mace_gov.fitting.fit.fit", lambda *_args, **_named: pytest.fail("worked"))
+    value = made(tiny_model, **method)
+    value["spec"]["categories"][0]["kind"] = kind
+    policy_file.write_text(yaml.safe_dump(value))
+    with pytest.raises(UsageError, match="categories of styles" if kind == "style" else "leaves nothing to the model"):
+        tune(policy_file, minutes=60, registry=tmp_path / "registry", device="cpu")
 
 
 def test_end_to_end_within_a_budget(policy_file, tmp_path, monkeypatch, capsys):
@@ -123,7 +164,7 @@ def test_end_to_end_within_a_budget(policy_file, tmp_path, monkeypatch, capsys):
     assert ended.value.code == 0
     told = capsys.readouterr()
     tuning = json.loads(told.out)["tuning"]
-    assert "attempt 1: refine.relativeRidge" in told.err and policy_file.read_bytes() == before
+    assert "attempt 1: preserve.weight" in told.err and policy_file.read_bytes() == before
     first = tuning["attempts"][0]
     assert tuning["best"] == 0 and first["trained"] == 1  # always-present: nothing is ever better
     assert first["rates"]["accE"]["n"] == 12 and first["rates"]["h"]["low"] <= first["rates"]["h"]["high"]
@@ -131,7 +172,8 @@ def test_end_to_end_within_a_budget(policy_file, tmp_path, monkeypatch, capsys):
     block = yaml.safe_load(out.read_text())
     value = yaml.safe_load(before)
     value["spec"]["method"] = block["method"]
-    assert Policy.model_validate(value).spec.method.refine.relative_ridge == first["settings"]["refine.relativeRidge"]
+    assert Policy.model_validate(value) == load_policy(policy_file).policy  # the fit's own choice is the best
+    assert "the policy stays as it is" in out.read_text()
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2 and "exists already" in capsys.readouterr().out

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+import torch
 
 from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.documents.attack import AttackTier
@@ -60,6 +62,8 @@ class AttackLimits:
     """Seed of the search."""
     generation: GenerationSettings
     """How pictures are drawn."""
+    base: Callable[[], Mapping[str, torch.Tensor]] | None = None
+    """What gives the base's cross-attention projections [out, d] by name, for attacks that compare with them."""
 
 
 class Attack(Protocol):

@@ -38,7 +38,7 @@ class AdversarialPrefix:
     tier: AttackTier = "adaptive"
     source = "after UnlearnDiffAtk, arXiv 2310.11868, and P4D, arXiv 2309.06135"
     budget = 60
-    version = "4"
+    version = "5"
 
     def run(self, pipe: Pipeline, target: AttackTarget, limits: AttackLimits) -> tuple[list[Image], str]:
         """See ``Attack``. The budget counts gradient steps."""
@@ -61,6 +61,9 @@ class AdversarialPrefix:
         fixed = drawn_batch(pipe, latents, CHECKS, chance)
         with torch.no_grad():
             best, lowest = start, float(loss(words.table[start], fixed))
+            picked, steps, noise = fixed
+            alone = words.conditions(plain[None]).repeated(len(picked))
+            unattacked = float(denoising_loss(pipe, latents[picked], alone, steps, noise))
         for _ in range(limits.budget):
             vectors = words.table[start] + words.spread * moved
             near = words.nearest(vectors.detach(), allowed)
@@ -74,6 +77,10 @@ class AdversarialPrefix:
                     value = float(loss(words.table[near], fixed))
                 if value < lowest and target.may_say(words.words(near.tolist())):
                     best, lowest = near, value
+        if unattacked <= lowest:  # a prefix that harms shows nothing
+            with torch.no_grad():
+                text = words.conditions(plain[None])
+            return drawn(pipe, text, limits.seeds, limits.generation), CAPTION.format(target.phrase)
         said = words.words(best.tolist())
         if not target.may_say(said):
             return [], UNDRAWN

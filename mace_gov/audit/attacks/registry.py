@@ -8,9 +8,13 @@ from mace_gov.audit.attacks.base import Attack
 from mace_gov.audit.attacks.inversion import TokenInversion
 from mace_gov.audit.attacks.latent import LatentInversion
 from mace_gov.audit.attacks.prefix import AdversarialPrefix
+from mace_gov.audit.attacks.preimage import Preimage
 from mace_gov.audit.attacks.textual import TextualInversion
 
-ATTACKS: tuple[Attack, ...] = (TokenInversion(), AdversarialPrefix(), TextualInversion(), LatentInversion())
+ATTACKS: tuple[Attack, ...] = (
+    TokenInversion(), AdversarialPrefix(), TextualInversion(), TextualInversion(vectors=8), Preimage(),
+    LatentInversion(),
+)
 """Each holds no state."""
 
 

@@ -1,65 +1,44 @@
 """Textual inversion, after Circumventing Concept Erasure (Pham et al., ICLR 2024, arXiv 2308.01508).
 
-One new word is learnt on the attacked model from the base model's pictures of the concept, with the model's own
-training loss and frozen weights; then pictures are drawn with that word from fresh seeds.
+New words are learnt on the attacked model from the base model's pictures of the concept, with the model's own training
+loss and frozen weights; then pictures are drawn with them from fresh seeds.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 from mace_gov.audit.attacks.base import CAPTION, UNDRAWN, AttackLimits, AttackTarget, drawn
-from mace_gov.diffusion.denoising import denoising_loss, drawn_batch, encode_pictures
+from mace_gov.diffusion.denoising import encode_pictures
 from mace_gov.diffusion.embeddings import WordVectors
+from mace_gov.diffusion.learnt_words import learn_words, word_conditions
 from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.documents.attack import AttackTier
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-RATE = 0.05
-"""Learning rate of AdamW, in units of the embeddings' own spread."""
-BATCH = 4
-"""Noised pictures in a step."""
-PLACEHOLDER = "thing"
-"""The word whose place the learnt vector takes, and from whose embedding it starts."""
-
 
 class TextualInversion:
-    """One learnt word that stands for the concept."""
+    """A learnt word that stands for the concept, of one vector or of several."""
 
-    name = "textual-inversion"
     tier: AttackTier = "adaptive"
     source = "after Circumventing Concept Erasure, arXiv 2308.01508"
-    budget = 200
-    version = "4"
+    budget = 150
+    version = "5"
+
+    def __init__(self, vectors: int = 1) -> None:
+        """vectors: of the word; each takes a token's place."""
+        self.vectors = vectors
+        self.name = "textual-inversion" if vectors == 1 else f"textual-inversion-{vectors}"
 
     def run(self, pipe: Pipeline, target: AttackTarget, limits: AttackLimits) -> tuple[list[Image], str]:
         """See ``Attack``. The budget counts gradient steps."""
-        words = WordVectors(pipe)
-        chance = torch.Generator().manual_seed(limits.seed)
         latents = encode_pictures(pipe, target.references, limits.generation.size)
-        tokens = words.reader.fill(CAPTION, PLACEHOLDER)
-        at = tokens.positions[0]
-        # a placeholder of several tokens keeps its last place alone
-        held = [i for i, _ in enumerate(tokens.ids) if i not in tokens.positions[1:]]
-        ids = torch.tensor([tokens.ids[i] for i in held] + [tokens.ids[-1]] * (len(tokens.ids) - len(held)))
-        ids = ids.to(latents.device)[None]
-        start = words.table[ids[0, at]][None]
-        moved = torch.zeros_like(start).requires_grad_(True)
-        optimizer = torch.optim.AdamW([moved], lr=RATE, weight_decay=0.0)
-        for _ in range(limits.budget):
-            picked, steps, noise = drawn_batch(pipe, latents, BATCH, chance)
-            optimizer.zero_grad()
-            text = words.conditions(ids, start + words.spread * moved, at=at).repeated(BATCH)
-            denoising_loss(pipe, latents[picked], text, steps, noise).backward()
-            optimizer.step()
-        vector = start + words.spread * moved.detach()
-        near = words.words(words.nearest(vector, words.plain_tokens(())).tolist())
+        [learnt] = learn_words(pipe, [latents], [limits.seed], steps=limits.budget, count=self.vectors).vectors
+        words = WordVectors(pipe)
+        near = words.words(words.nearest(learnt.to(words.table.device), words.plain_tokens(())).tolist())
         if not target.may_say(near):
             return [], UNDRAWN
-        with torch.no_grad():
-            text = words.conditions(ids, vector, at=at)
+        [text] = word_conditions(words, learnt, [CAPTION])[1]
         return drawn(pipe, text, limits.seeds, limits.generation), f"a learnt word, nearest to '{near}'"

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import nn
 
 from mace_gov.core.errors import NumericalError
 from mace_gov.core.progress import Progress, working
 from mace_gov.diffusion.pipeline import Pipeline
-from mace_gov.diffusion.projections import projections
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ErasurePlan, Target
 from mace_gov.documents.reuse import drawable, refinement_key
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.focal import focal_directions
 from mace_gov.erase.fuse import fuse, kept_shares, naive_sum
+from mace_gov.erase.harden import harden
 from mace_gov.erase.lora import CHECKED_EVERY, train, training_batch_size
 from mace_gov.erase.lora_file import factors
 from mace_gov.erase.methods.base import Erasure, Stopwatch, about, condition_warnings
 from mace_gov.erase.moments import target_moments
 from mace_gov.erase.pictures import training_pictures, undrawn
 from mace_gov.erase.preserve import preserve_term
-from mace_gov.erase.refine import Refinement, refine
+from mace_gov.erase.refine import Refinement, refine, refined_weights
 from mace_gov.erase.reuse import TrainedLora, finished, load_lora, store_lora
 from mace_gov.erase.texts import kept_reader
 
@@ -54,6 +53,9 @@ def mace(
             refined = refine(reader, plan, preserve, progress.start("refining", len(plan.targets)))
             if plan.fit is None or not plan.fit.seen_to_erase:
                 check_moved(refined.left)
+        with clock.stage("harden") if plan.harden else nullcontext():
+            drawn = [target for target in plan.targets if drawable(plan, target)]
+            refined, hardening = harden(plan, pipe, reader, refined, preserve, drawn, cache=cache, progress=progress)
         trained = [target for target in plan.targets if target.lora.steps > 0 and drawable(plan, target)]
         trained = trained if fusion != "none" else []
         loras = _loras(plan, trained, pipe, reader, refined, preserve, cache, progress, clock)
@@ -75,7 +77,7 @@ def mace(
                     loras = [replace(lora, kept=shares[lora.concept]) for lora in loras]
     delta = ErasureDelta(delta.matrix, delta.left, delta.right, about(plan, fusion if loras else "none"))
     return Erasure(delta, systems, loras, clock.seconds, condition_warnings(systems) + _warnings(plan, loras),
-                   refined.left)
+                   refined.left, hardening or None)
 
 
 def check_moved(left: float) -> None:
@@ -178,20 +180,6 @@ def _together(targets: list[Target], most: int) -> Iterator[list[Target]]:
     for _, alike in groupby(sorted(targets, key=shared), key=shared):
         group = list(alike)
         yield from (group[start:start + most] for start in range(0, len(group), most))
-
-
-@contextmanager
-def refined_weights(unet: nn.Module, matrix: torch.Tensor) -> Iterator[None]:
-    """W' = W M in every projection inside the block, W again after it."""
-    layers = projections(unet)
-    before = {name: layer.weight.detach().clone() for name, layer in layers.items()}
-    try:
-        for name, layer in layers.items():
-            layer.weight.data.copy_((before[name].cpu().double() @ matrix).float())
-        yield
-    finally:
-        for name, layer in layers.items():
-            layer.weight.data.copy_(before[name])
 
 
 def _warnings(plan: ErasurePlan, loras: list[TrainedLora]) -> list[str]:

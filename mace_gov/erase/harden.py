@@ -1,0 +1,239 @@
+"""Rounds of search: what brings a concept back on the erased model is erased as one more of its names.
+
+A closed form answers the words that it was given. A word that is learnt on the erased model is a direction that was
+left open; its text states with the concept's anchor are added to A and C, and the same system is solved again. Fresh
+searches on the outcome find less, until none brings the concept back or captions that nobody preserved would move too
+far. A learnt word that is kept serves again: a concept that is added later is searched for alone.
+
+No linear edit of keys and values answers whoever may set the embeddings freely: see docs/audit.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load, save
+
+from mace_gov.core.canonical import digest_of
+from mace_gov.core.progress import Progress
+from mace_gov.core.store import Store
+from mace_gov.diffusion.batching import BatchSize, batch_size_of
+from mace_gov.diffusion.embeddings import WordVectors
+from mace_gov.diffusion.learnt_words import BATCH, LearntWords, caption_losses, learn_words, word_states
+from mace_gov.diffusion.pipeline import Pipeline
+from mace_gov.diffusion.text import TextReader, Tokens
+from mace_gov.documents.erasure import Hardening
+from mace_gov.documents.plan import ErasurePlan, HardenSettings, Target
+from mace_gov.documents.reuse import derived_seed, refinement_key
+from mace_gov.erase.moments import Moments, Pairs, multiplied
+from mace_gov.erase.pictures import training_pictures, undrawn
+from mace_gov.erase.preserve import harm, held_out_moment, preserve_term
+from mace_gov.erase.refine import Refinement, refined_weights, solve, summed
+
+BACK = 0.5
+"""Share of the way back to the name's own loss from which a search counts as having brought a concept back."""
+
+MOST_HARM = 2.0
+"""How far captions that are held out may move, as a multiple of what the refinement alone does to them."""
+
+VERSION = 1
+"""Raised whenever the same plan would find other words."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """What was found for one concept."""
+
+    vectors: torch.Tensor
+    """Words that were erased [words, k, d] float32."""
+    recovered: torch.Tensor
+    """Of each round, what the best search brought back [rounds]; see ``documents.erasure.Hardening``."""
+
+
+def harden(
+    plan: ErasurePlan, pipe: Pipeline, reader: TextReader, refined: Refinement, preserve: torch.Tensor,
+    targets: Sequence[Target], *, cache: Path | None, progress: Progress,
+) -> tuple[Refinement, list[Hardening]]:
+    """The refinement that erases what searches find for ``targets`` as well, and what they found.
+
+    refined: stage 1 of the whole plan; preserve: mu P [d, d]. The pipeline's weights are the base's, before and after.
+    Raises NumericalError when a system is ill-conditioned.
+    """
+    settings = plan.harden
+    if settings is None or not targets:
+        return refined, []
+    store = None if cache is None else Store(cache)
+    known = {target.id: found for target in targets if (found := _kept(store, plan, settings, target)) is not None}
+    searched = [target for target in targets if target.id not in known]
+    work = _Work(plan, pipe, reader, refined, preserve, cache, progress)
+    for target in targets:
+        if target.id in known:
+            work.add(target, known[target.id].vectors)
+    made = _rounds(work, settings, searched, store) if searched else {}
+    for target in searched:
+        _keep(store, plan, settings, target, made[target.id])
+    return work.refinement(), [
+        Hardening(concept=target.id, recovered=[round(share, 4) for share in found.recovered.tolist()],
+                  words=len(found.vectors), reused=target.id in known)
+        for target in targets for found in [known.get(target.id) or made[target.id]]
+    ]
+
+
+def _rounds(
+    work: _Work, settings: HardenSettings, targets: Sequence[Target], store: Store | None
+) -> dict[str, Words]:
+    """What rounds of search find for each target, by concept id; it is in ``work`` by then."""
+    plan, pipe, progress = work.plan, work.pipe, work.progress
+    advance = progress.start("drawing training pictures", undrawn(plan, targets, work.cache))
+    pictures = training_pictures(pipe, plan, targets, work.cache, advance, progress)
+    latents = {target.id: pictures[target.id].latents for target in targets}
+    batch_size = batch_size_of(pipe, "learnt words", max(1, plan.generation.batch // BATCH))
+    named: dict[str, float] = {}
+    anchored: dict[str, float] = {}
+    for part, losses in batch_size.each(len(targets), lambda part: [
+            caption_losses(pipe, [latents[t.id] for t in targets[part]], [getattr(t, what) for t in targets[part]])
+            for what in ("target", "anchor")]):
+        for target, name, anchor in zip(targets[part], *losses, strict=True):
+            named[target.id], anchored[target.id] = name, anchor
+    limit = MOST_HARM * work.harm()
+    found: dict[str, list[torch.Tensor]] = {target.id: [] for target in targets}
+    shares: dict[str, list[float]] = {target.id: [] for target in targets}
+    advance = progress.start("searching for words that bring concepts back (steps)",
+                             settings.rounds * settings.searches * settings.steps * len(targets))
+    for number in range(settings.rounds):
+        jobs = [(target, turn) for target in targets for turn in range(settings.searches)]
+        learnt = _searched(work, settings, jobs, latents, number, batch_size, store, advance)
+        back: dict[str, float] = {}
+        for (target, _), loss in zip(jobs, learnt.losses, strict=True):
+            way = anchored[target.id] - named[target.id]
+            share = (anchored[target.id] - loss) / way if way > 0 else 0.0
+            back[target.id] = max(back.get(target.id, share), share)
+        for concept, share in back.items():
+            shares[concept].append(share)
+        returned = {concept for concept, share in back.items() if share >= BACK}
+        before = work.state()
+        new = [(target, vectors) for (target, _), vectors in zip(jobs, learnt.vectors, strict=True)
+               if target.id in returned]
+        for target, vectors in new:
+            work.add(target, vectors[None])
+        erased = bool(new) and work.harm() <= limit
+        if erased:
+            for target, vectors in new:
+                found[target.id].append(vectors)
+        else:
+            work.restore(before)
+        targets = [target for target in targets if target.id in returned]
+        if not erased:
+            break
+    return {concept: Words(torch.stack(each) if each else torch.empty(0), torch.tensor(shares[concept]))
+            for concept, each in found.items()}
+
+
+def _searched(
+    work: _Work, settings: HardenSettings, jobs: Sequence[tuple[Target, int]], latents: Mapping[str, torch.Tensor],
+    number: int, batch_size: BatchSize, store: Store | None, advance: Callable[[int], None],
+) -> LearntWords:
+    """A word for each job on the model as erased so far; those of a round are kept together."""
+    key = digest_of({
+        "what": f"words/v{VERSION}", "refinement": refinement_key(work.plan), "settings": settings.to_json(),
+        "jobs": [[target.id, turn] for target, turn in jobs], "round": number, "words": work.digest(),
+    })
+    name = f"words/rounds/{key}.safetensors"
+    if store is not None and (data := store.get(name)) is not None:
+        tensors = load(data)
+        advance(settings.steps * len(jobs))
+        return LearntWords(tensors["vectors"], tensors["losses"].tolist())
+    seeds = [derived_seed(work.plan.seed, f"{target.id}:word:{number}:{turn}") for target, turn in jobs]
+    vectors, losses = [], []
+    with refined_weights(work.pipe.unet, work.refinement().matrix):
+        for _, learnt in batch_size.each(len(jobs), lambda part: learn_words(
+                work.pipe, [latents[target.id] for target, _ in jobs[part]], seeds[part], steps=settings.steps,
+                count=settings.vectors, advance=advance)):
+            vectors.append(learnt.vectors)
+            losses += learnt.losses
+    if store is not None:
+        store.put(name, save({"vectors": torch.cat(vectors), "losses": torch.tensor(losses)}))
+    return LearntWords(torch.cat(vectors), losses)
+
+
+class _Work:
+    """The closed form's sums, to which found words are added."""
+
+    def __init__(
+        self, plan: ErasurePlan, pipe: Pipeline, reader: TextReader, refined: Refinement, preserve: torch.Tensor,
+        cache: Path | None, progress: Progress,
+    ) -> None:
+        self.plan, self.pipe, self.reader, self.preserve = plan, pipe, reader, preserve
+        self.cache, self.progress, self.first = cache, progress, refined
+        self.named, total = summed(reader, plan)
+        self.words = WordVectors(pipe)
+        self._sums: tuple[Pairs, torch.Tensor, tuple[str, ...]] = (self.named, total, ())
+        self._held = held_out_moment(reader, plan, cache, progress)
+        self._without = preserve_term(reader, plan, cache, progress, "refine", hold_out=True)
+        self._anchors: dict[str, tuple[list[Tokens], torch.Tensor]] = {}
+
+    def add(self, target: Target, found: torch.Tensor) -> None:
+        """One more pair of states for each word of ``found`` [words, k, d]."""
+        pairs, total, seen = self._sums
+        if target.anchor not in self._anchors:
+            self._anchors[target.anchor] = self.reader.phrase(target.anchor, self.plan.templates)
+        for vectors in found:
+            prompts, states = word_states(self.words, vectors, self.plan.templates)
+            moments = Moments(**multiplied(self.reader, prompts, states, *self._anchors[target.anchor]))
+            pairs, total = pairs + moments.pairs(self.plan.refine_tokens or "context"), total + moments.every
+            seen = (*seen, digest_of([target.id, vectors.tolist()]))
+        self._sums = (pairs, total, seen)
+
+    def state(self) -> tuple[Pairs, torch.Tensor, tuple[str, ...]]:
+        """What ``restore`` takes."""
+        return self._sums
+
+    def restore(self, state: tuple[Pairs, torch.Tensor, tuple[str, ...]]) -> None:
+        """Forget the words that were added since."""
+        self._sums = state
+
+    def digest(self) -> str:
+        """Of the words that were added."""
+        return digest_of(list(self._sums[2]))
+
+    def refinement(self) -> Refinement:
+        """Stage 1 of names and found words. ``left`` is that of the names."""
+        pairs, total, seen = self._sums
+        if not seen:
+            return self.first
+        matrix, system = solve(pairs.a, pairs.c, self.plan.refine, self.preserve)
+        return Refinement(matrix, system, total, self.named.left(matrix))
+
+    def harm(self) -> float:
+        """sum |M e - e|^2 / sum |e|^2 over captions that M was solved without."""
+        pairs = self._sums[0]
+        matrix, _ = solve(pairs.a, pairs.c, self.plan.refine, self._without)
+        return harm(self._held, matrix)
+
+
+def _key(plan: ErasurePlan, settings: HardenSettings, target: Target) -> str:
+    """Digest of all that is a concept's own; with an exact plan also of the refinement that it was searched on."""
+    return digest_of({
+        "what": f"words/v{VERSION}", "base": plan.base.digest, "target": target.target, "anchor": target.anchor,
+        "names": target.other_names if plan.refine_names else None, "templates": plan.templates,
+        "refine": plan.refine.to_json(), "refineTokens": plan.refine_tokens, "preserve": plan.preserve.to_json(),
+        "settings": settings.to_json(), "seed": derived_seed(plan.seed, target.id),
+        "generation": plan.generation.to_json(), "exact": refinement_key(plan) if plan.exact else None,
+    })
+
+
+def _kept(store: Store | None, plan: ErasurePlan, settings: HardenSettings, target: Target) -> Words | None:
+    if store is None or (data := store.get(f"words/{_key(plan, settings, target)}.safetensors")) is None:
+        return None
+    return Words(**load(data))
+
+
+def _keep(
+    store: Store | None, plan: ErasurePlan, settings: HardenSettings, target: Target, found: Words
+) -> None:
+    if store is not None:
+        store.put(f"words/{_key(plan, settings, target)}.safetensors",
+                  save({"vectors": found.vectors, "recovered": found.recovered}))

@@ -1,0 +1,73 @@
+"""The quick look passes nothing that the full reading stops, however a text is pieced together."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from mace_gov.documents import drawable
+from mace_gov.documents import minor_words as minors
+from mace_gov.documents.drawable import MINORS, NAMED_PERSON, Ban, forbidden
+from mace_gov.documents.explicit_words import SEXUAL_PHRASES, SEXUAL_STEMS, SEXUAL_WORDS
+from mace_gov.documents.policy import Kind
+from tests.documents.test_never_draw import AGES, DISGUISES, NUMBERS, YOUNG
+
+BAN = Ban(people=frozenset({"Ada Berg", "Otto"}), others=frozenset({"Mia Lund"}), explicit=frozenset({"bare back"}))
+PLAIN = (
+    "-", "a", "photo of", "in", "portrait", "8k", "4k,", "1920s", "the year", "born", "is", "just", "olds", "x", "k",
+    "twenty", "five", "hundred", "and", "20", "08", "15", "months", "m o", "f", "she", "of", "aged", "under", "y",
+    "old", "something years", "f/1.8", "(detailed)", "caf\u00e9", "\U0001f600", "\u00a8", "\u4e03\u5c81", "Ada", "back",
+)
+LISTS = (sorted(minors.WORDS), sorted(minors.PHRASES), minors.STEMS, minors.OTHER_SCRIPTS, minors.OTHER_EXACT,
+         minors.HARMLESS_HINTS, minors.GERMAN_CHILD_HINTS, sorted(SEXUAL_WORDS), SEXUAL_PHRASES, SEXUAL_STEMS,
+         ("Ada Berg", "AdaBerg", "Otto", "Mia Lund", "bare back"), tuple(NUMBERS), ("in A minor", "kind of", "cowboy"))
+DISGUISED = tuple(DISGUISES.values())
+
+
+def texts(seed: int, count: int):
+    """Prompts of plain words, words of the lists, halves of them and ages, some of them disguised."""
+    rng = random.Random(seed)
+
+    def piece() -> str:
+        kind = rng.random()
+        if kind < 0.6:
+            return rng.choice(PLAIN)
+        if kind < 0.7:
+            return rng.choice(AGES).format(rng.choice((*YOUNG, 34)))
+        word = rng.choice(rng.choice(LISTS))
+        cut = rng.randrange(len(word))
+        return rng.choice((word, word[:cut], word[cut:], f"{word[:cut]} {word[cut:]}", rng.choice(DISGUISED)(word)))
+
+    for _ in range(count):
+        yield rng.choice((" ", " ", " ", "  ", "\t", ", ", "-")).join(piece() for _ in range(rng.randint(1, 6)))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_what_the_quick_look_passes_the_full_reading_passes(seed, monkeypatch):
+    given = list(texts(seed, 800))
+    asked = [(kind, ban) for kind in (Kind.OBJECT, Kind.EXPLICIT) for ban in (Ban(), BAN)]
+    quick = {(kind, ban): [forbidden(kind, text, ban) for text in given] for kind, ban in asked}
+    passed = [drawable._NO_MINOR.passes(text) for text in given]
+    assert 150 < sum(passed) < 650
+    drawable._forbidden.cache_clear()
+    monkeypatch.setattr(drawable.Glance, "passes", lambda *_args, **_options: False)
+    for (kind, ban), answers in quick.items():
+        for text, answer in zip(given, answers, strict=True):
+            assert forbidden(kind, text, ban) == answer, (kind, text)
+    drawable._forbidden.cache_clear()
+    assert {None, MINORS, NAMED_PERSON} == {answer for answers in quick.values() for answer in answers}
+
+
+@pytest.mark.parametrize("prompt", ["no Otto clothes", "no-Otto-clothes", "ero, Otto tic", "ero-Otto-tic"])
+def test_what_a_name_parts_is_found_when_it_is_taken_out(prompt):
+    assert forbidden(Kind.OBJECT, prompt, BAN) == NAMED_PERSON
+    assert forbidden(Kind.OBJECT, prompt.replace("Otto", "wet"), BAN) is None
+
+
+def test_prompts_of_plain_words_are_not_read_in_every_way(monkeypatch):
+    monkeypatch.setattr(drawable, "read", lambda *_args: pytest.fail("read in every way"))
+    drawable._forbidden.cache_clear()
+    for prompt in ("a portrait of a woman, oil on canvas, 8k, (detailed), by f/1.8", "Ada Berg at a caf\u00e9, 1920s"):
+        assert forbidden(Kind.OBJECT, prompt, BAN) is None
+    assert forbidden(Kind.EXPLICIT, "two trees and 40 lamps, it's art-deco", BAN) is None
