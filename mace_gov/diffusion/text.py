@@ -67,7 +67,7 @@ class Conditions:
 
     @staticmethod
     def joined(parts: Sequence[Conditions]) -> Conditions:
-        """Several, one after the other."""
+        """The prompts of several conditions as one batch, in order."""
         pooled = [part.pooled for part in parts if part.pooled is not None]
         return Conditions(torch.cat([part.states for part in parts]), torch.cat(pooled) if pooled else None)
 

@@ -1,7 +1,7 @@
 """Where a LoRA may listen: the direction that a concept's own tokens have and nothing else does.
 
-A random a_i hears every token a little, so that what silences a concept's tokens silences others too. Here a_i is the
-leading generalised eigenvector of (A_own, S), S = mu P + sum of the other tokens' moments + lambda I: it answers as
+A random a_i answers to every token a little, so that suppressing a concept's tokens suppresses others too. Here a_i is
+the leading generalised eigenvector of (A_own, S), S = mu P + sum of the other tokens' moments + lambda I: it answers as
 loudly as can be to the concept's own tokens and as quietly as can be to what must stay and to the tokens around it,
 which after the refinement carry the anchor. a_i is held and b_i alone is trained, as in LoRA-FA (arXiv 2308.03303).
 """

@@ -106,10 +106,8 @@ def apply(
                                          audit=seen, model=folder / "model")
             # The evidence names the version's place in MLflow, so it is recorded before its folder is complete.
             undo.callback(_forget, registry, lineage)
-            verified, verdict = _attest(
-                folder, loaded, plan, erasure, seen, lineage, given, pair=pair, model_pair=model_pair,
-                governed=made.governed, progress=progress, registry=registry,
-            )
+            facts = _Facts(plan, made.governed, made.audit, made.erasure, lineage, model_pair)
+            verified, verdict = _attest(folder, loaded, facts, given, pair, registry, progress)
         undo.pop_all()
     with working(progress, "publishing in MLflow"):
         publish(registry, lineage, verdict)
@@ -154,11 +152,9 @@ def audit_model(
         run = AuditRun(cache=Layout(registry).cache, device=device, progress=progress, trained_on=plan.templates,
                        inputs=inputs or Inputs())
         seen = audit(policy, plan.base, governed, plan.generation, folder / "evidence", run)
-        verified, verdict = _attest(
-            folder, loaded, plan, None, seen, None, DecisionInputs(), pair=pair, model_pair=None, governed=governed,
-            # a folder of pictures may hold others too; those that were judged were hashed as they were read
-            progress=progress, registry=registry, elsewhere=None if images else Path(governed.path),
-        )
+        # a folder of pictures may hold others too; those that were judged were hashed as they were read
+        facts = _Facts(plan, governed, seen, elsewhere=None if images else Path(governed.path))
+        verified, verdict = _attest(folder, loaded, facts, DecisionInputs(), pair, registry, progress)
     entry = find(registry, f"{policy.metadata.name}/{number}", shelf="audits")
     check = check_entry(entry, registry, registry_trust(registry))
     with working(progress, "writing the report"):
@@ -194,33 +190,50 @@ def erase_model(
     return record, extras
 
 
-def _attest(
-    folder: Path, loaded: LoadedPolicy, plan: ErasurePlan, erasure: ErasureRecord | None, seen: AuditResult,
-    lineage: Lineage | None, given: DecisionInputs, *, pair: KeyPair, model_pair: KeyPair | None,
-    governed: ModelManifest, progress: Progress, registry: Path, elsewhere: Path | None = None,
-) -> tuple[VerifiedEvidence, Verdict]:
-    """Sign the evidence, read it back as a stranger would, decide, sign the decision.
+@dataclass(frozen=True)
+class _Facts:
+    """What evidence is signed about."""
 
-    elsewhere: an audited model, to be hashed once more.
-    """
+    plan: ErasurePlan
+    """What was planned; of a model made elsewhere, its base."""
+    governed: ModelManifest
+    """The model."""
+    audit: AuditResult
+    """What was seen."""
+    erasure: ErasureRecord | None = None
+    """How it was erased here; None for a model made elsewhere."""
+    lineage: Lineage | None = None
+    """Its place in MLflow; likewise."""
+    model_pair: KeyPair | None = None
+    """What signs the model itself; likewise."""
+    elsewhere: Path | None = None
+    """An audited model, to be hashed once more."""
+
+
+def _attest(
+    folder: Path, loaded: LoadedPolicy, facts: _Facts, given: DecisionInputs, pair: KeyPair, registry: Path,
+    progress: Progress,
+) -> tuple[VerifiedEvidence, Verdict]:
+    """Sign the evidence, verify it from the files alone, decide on what was verified, sign the decision."""
     write_bytes(folder / POLICY_NAME, loaded.data)
-    if erasure and lineage and model_pair:
-        sign_build(folder, f"{lineage.name}/{lineage.version}", loaded.policy, loaded.file_digest, plan, erasure, seen,
-                   pair=pair, model_pair=model_pair)
+    erasure, lineage = facts.erasure, facts.lineage
+    if erasure and lineage and facts.model_pair:
+        sign_build(folder, f"{lineage.name}/{lineage.version}", loaded.policy, loaded.file_digest, facts.plan, erasure,
+                   facts.audit, pair=pair, model_pair=facts.model_pair)
     with working(progress, "hashing what is signed"):
         files = collect_files(folder)
     evidence = Evidence(
         created=timestamp(),
         policy_digest=loaded.policy.content_digest(),
         policy_file_digest=loaded.file_digest,
-        plan=plan,
+        plan=facts.plan,
         erasure=erasure,
-        audit=seen,
+        audit=facts.audit,
         lineage=lineage,
         files=files,
     )
-    sign_evidence(folder, evidence, pair, model_files=None if erasure else governed.files)
-    verified = verify(folder, key=pair.public, model=elsewhere, need_verdict=False, progress=progress)
+    sign_evidence(folder, evidence, pair, model_files=None if erasure else facts.governed.files)
+    verified = verify(folder, key=pair.public, model=facts.elsewhere, need_verdict=False, progress=progress)
     verified = with_policy(verified, loaded.policy, loaded.policy)
     recalled = recalled_models(registry).get(evidence.audit.governed_digest)
     verdict = decide(verified, loaded.policy, waivers=given.waivers, previous=given.previous, recalled=recalled)
