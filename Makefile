@@ -1,12 +1,13 @@
 # make demo    govern the embedded model with policies/nsfw.yaml: erase, audit, sign, gate, report
 # make test    lint, architecture, types and tests
 # make nightly the long campaigns: thousands of forgeries
+# make wheel   build the package, and try it in an empty environment
 # make install the environment that both use, in .venv
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test nightly install check bench docs distclean
+.PHONY: demo test nightly install check bench docs wheel distclean
 
 demo: install
 	$(BIN)/mace-gov apply policies/nsfw.yaml
@@ -33,6 +34,13 @@ $(VENV)/installed: pyproject.toml constraints.txt
 docs: install
 	for each in policy waivers report; do $(BIN)/mace-gov policy schema $$each > policies/schema/$$each.v1.json || exit 1; done
 	$(BIN)/python docs/generate_cli.py
+
+wheel: install
+	rm -rf dist build/wheel
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	$(PYTHON) -m venv build/wheel
+	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt dist/*.whl
+	cd build/wheel && bin/mace-gov policy lint ../../policies/nsfw.yaml && bin/python -c "import mace_gov; mace_gov.load"
 
 bench: install
 	for each in benchmarks/*.py; do PYTHONPATH=. $(BIN)/python $$each || exit 1; done
