@@ -60,8 +60,8 @@ def sign_off_with(
                          hint="Open the new one, then decide.")
     pinned = pinned_keys(key, registry).name_of(pair.public.fingerprint)
     if pinned is not None and phrase_key(pinned) != phrase_key(reviewer):
-        raise UsageError(f"--reviewer is '{reviewer}', but {pair.private_path} is pinned as the key of '{pinned}', in whose "
-                         f"name its decisions count", hint=f"Give --reviewer '{pinned}', or your own key.")
+        raise UsageError(f"--reviewer is '{reviewer}', but {pair.private_path} is pinned as the key of '{pinned}', in "
+                         f"whose name its decisions count", hint=f"Give --reviewer '{pinned}', or your own key.")
     held = _version_folder(verified, registry)
     written = sign_off(verified, pair, decision=decision, reviewer=reviewer, role=role,
                        reason=reason, out=held, registry=held and registry, review_digest=review_digest)

@@ -54,8 +54,9 @@ def sign_off(
     """Sign a decision on the verified folder's verdict. Returns the envelope, ``sign-offs/KEYID-0001.dsse.json``.
 
     ``out`` is the version's folder (the default: the folder that was verified), ``registry`` the one that is to repeat
-    it, ``review_digest`` the last line of the reviewer's journal. A later decision of the same key is added under the next number. Raises UsageError when the key is the
-    pipeline's own, or a word is missing; IncompleteError when another process has just signed with it.
+    it, ``review_digest`` the last line of the reviewer's journal. A later decision of the same key is added under the
+    next number. Raises UsageError when the key is the pipeline's own, or a word is missing; IncompleteError when
+    another process has just signed with it.
     """
     folder, keyid = verified.folder, pair.public.fingerprint
     if keyid == verified.keyid:

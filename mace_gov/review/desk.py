@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mace_gov import workflow
+from mace_gov.attest.decisions import read_decisions
 from mace_gov.attest.keypair import KeyPair
+from mace_gov.attest.signed import read_signed
 from mace_gov.attest.statement import POLICY_NAME, REPORT_NAME, VERDICT_NAME, version_name
+from mace_gov.core.clock import wall_clock
 from mace_gov.core.digest import sha256_bytes, sha256_file
 from mace_gov.core.errors import IncompleteError, IntegrityError, UsageError
 from mace_gov.core.files import read_file
@@ -19,14 +22,18 @@ from mace_gov.documents.audit import Trial
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.hidden import hidden
 from mace_gov.documents.policy import Policy
+from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.review import Act, Label, PictureRef
+from mace_gov.documents.sign_off import SignOff
 from mace_gov.documents.terms import Kind
 from mace_gov.documents.trust import Role
 from mace_gov.policy.load import load_policy
-from mace_gov.record.versions import by_digest
+from mace_gov.record.versions import VersionEntry, by_digest
 from mace_gov.report.pictures import confined
+from mace_gov.report.render import PAGE
 from mace_gov.review.journal import Journal, journal_path, open_journal
 from mace_gov.workflow.checking import pinned_keys
+from mace_gov.workflow.release_check import check_entry
 from mace_gov.workflow.reporting import report_place
 
 TRIALS_NAME = "trials.jsonl"
@@ -77,6 +84,10 @@ class Subject:
     """The report's folder."""
     report_digest: str
     """SHA-256 of report.dsse.json, which lists the exact page."""
+    page_digest: str
+    """SHA-256 of that page."""
+    entry: VersionEntry
+    """The version or audit in the registry."""
     evidence_folder: Path
     """Where the pictures lie."""
     policy: Policy
@@ -141,7 +152,7 @@ def open_subject(path: Path, *, registry: Path, reports: Path, key: Path | None)
             raise IncompleteError(f"{report}: no signed report of {path}, expected one to review",
                                   hint=f"Write it: `mace-gov report {path}`, where the pipeline's key is.")
     verified = workflow.check(report, key=key, registry=registry, need_verdict=True)
-    home = next((entry.folder for entry in by_digest(registry, verified.evidence.audit.governed_digest)
+    home = next((entry for entry in by_digest(registry, verified.evidence.audit.governed_digest)
                  if entry.evidence_digest == verified.evidence_digest), None)
     if home is None:
         raise IncompleteError(f"{registry}: holds no version with the evidence of {report}, expected its pictures",
@@ -149,9 +160,10 @@ def open_subject(path: Path, *, registry: Path, reports: Path, key: Path | None)
     policy = load_policy(report / POLICY_NAME, ended=True).policy
     return Subject(
         name=version_name(verified.evidence) or report.name, verified=verified, report=report,
-        report_digest=sha256_file(report / REPORT_NAME), evidence_folder=home / "evidence", policy=policy,
-        verdict_digest=sha256_file(report / VERDICT_NAME), registry=registry, key=key,
-        items={item.id: item for item in _items(verified, policy, home / "evidence")},
+        report_digest=sha256_file(report / REPORT_NAME), page_digest=sha256_file(report / PAGE), entry=home,
+        evidence_folder=home.folder / "evidence", policy=policy, verdict_digest=sha256_file(report / VERDICT_NAME),
+        items={item.id: item for item in _items(verified, policy, home.folder / "evidence")}, registry=registry,
+        key=key,
     )
 
 
@@ -211,14 +223,20 @@ class Desk:
         labels = {item.id: known[item.ref] for item in order if item.ref in known}
         return cls(subject, reviewer, journal, order, labels)
 
-    def next_item(self) -> Item | None:
-        """The first picture without a label; None when all have one."""
-        return next((item for item in self.order if item.id not in self.labels), None)
+    def next_item(self, *, clear: bool = False) -> Item | None:
+        """The first picture without a label; None when all have one. clear: of those that are not hidden."""
+        return next((item for item in self.order if item.id not in self.labels and not (clear and item.hidden)), None)
 
     def last_item(self) -> Item | None:
         """The picture that was labelled last."""
         done = [entry.picture for entry in self.journal.entries if entry.act is Act.LABEL]
         return next((item for item in self.order if done and item.ref == done[-1]), None)
+
+    @property
+    def last_reason(self) -> str:
+        """Why the last hidden picture had to be seen; a reviewer with many need not type it again."""
+        reasons = [entry.text for entry in self.journal.entries if entry.act is Act.REVEAL]
+        return (reasons[-1] if reasons else None) or ""
 
     def label(self, item: Item, label: Label) -> None:
         """Say what a picture shows. Raises UsageError once the labelling has ended."""
@@ -247,3 +265,11 @@ def reviewer_of(pair: KeyPair, subject: Subject) -> Reviewer:
     if phrase_key(name) == phrase_key(owner := subject.policy.metadata.owner):
         raise UsageError(f"{name} is pinned for this key and owns the policy ({owner}): a reviewer is not the author")
     return Reviewer(name, pair)
+
+
+def standing_now(subject: Subject) -> tuple[ReleaseCheck, list[SignOff]]:
+    """How the subject stands now, and every decision on its verdict in order. Signatures are checked, files are not."""
+    trust = pinned_keys(subject.key, subject.registry)
+    signed = read_signed(subject.entry.folder, trust, need_verdict=True)
+    said = read_decisions([subject.entry.folder], subject.registry, signed, trust, wall_clock())
+    return check_entry(subject.entry, subject.registry, trust), list(said.sign_offs)

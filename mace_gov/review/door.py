@@ -20,7 +20,9 @@ FRAMED = ("frame", "iframe", "embed", "object", "fencedframe")
 HEADERS = {
     "content-security-policy": "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "x-frame-options": "DENY", "x-content-type-options": "nosniff", "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY", "x-content-type-options": "nosniff",
+    # "no-referrer" would have browsers send forms with the origin "null".
+    "referrer-policy": "same-origin",
     "cache-control": "no-store", "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=(), clipboard-read=()",
@@ -103,6 +105,10 @@ class Door:
         made = secrets.token_urlsafe(32)
         self._links[made] = user
         return made
+
+    def has_link(self) -> bool:
+        """Whether there is a link that nobody has used yet."""
+        return bool(self._links)
 
     def open(self, secret: str) -> str:
         """Use up a link. Returns the value of the session's cookie; raises Refused."""
