@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from html import unescape
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -81,7 +82,7 @@ class ReviewApp:
             raise IntegrityError(f"{page}: was written anew since this review began",
                                  hint="Start `mace-gov review` again to look at the new one.")
         call.session.seen = self.subject.report_digest
-        allowed = found[1].decode() if (found := _META_POLICY.search(data[:4096])) else "default-src 'none'"
+        allowed = unescape(found[1].decode()) if (found := _META_POLICY.search(data[:4096])) else "default-src 'none'"
         return HTMLResponse(data, headers={"content-security-policy": f"{allowed}; frame-ancestors 'none'"})
 
     async def queue(self, web: Web, call: Call, desk: Desk) -> Response:

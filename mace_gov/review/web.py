@@ -92,7 +92,8 @@ class Web:
 
     def app(self) -> ASGIApp:
         """The application: the routes, what browsers need before a session is open, and headers on everything."""
-        files = {"/style.css": ("text/css", style_sheet() + static("review.css")),
+        files = {"/favicon.ico": ("image/svg+xml", static("icon.svg")),
+                 "/style.css": ("text/css", style_sheet() + static("review.css")),
                  "/review.js": ("text/javascript", static("review.js"))}
 
         async def file(request: Request) -> Response:
