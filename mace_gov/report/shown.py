@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mace_gov.documents.audit import Measurement, Thumbnail
-from mace_gov.documents.policy import Category, Concept, Metric, Suite
+from mace_gov.documents.policy import Category, Concept
 from mace_gov.documents.report import Report
+from mace_gov.documents.terms import Metric, Suite
 from mace_gov.documents.verdict import Outcome
 from mace_gov.report.words import measured
 
