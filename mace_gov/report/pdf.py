@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mace_gov.core.errors import IncompleteError
 
+PRINTED = "report.pdf"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 """What the browser is called, first that is found."""
 SECONDS = 300
@@ -22,14 +23,19 @@ def find_chromium() -> str | None:
     return next((found for name in NAMES if (found := shutil.which(name))), None)
 
 
+def require_chromium() -> str:
+    """Where Chromium lies. Raises IncompleteError where there is none."""
+    if (found := find_chromium()) is None:
+        raise IncompleteError("no Chromium was found, expected one to print the PDF with", hint=HINT)
+    return found
+
+
 def write_pdf(page: Path, out: Path) -> None:
     """Print ``page`` into the file ``out``.
 
     Raises IncompleteError where there is no Chromium, or when it prints nothing.
     """
-    chromium = find_chromium()
-    if chromium is None:
-        raise IncompleteError("no Chromium was found, expected one to print the PDF with", hint=HINT)
+    chromium = require_chromium()
     with tempfile.TemporaryDirectory(prefix="mace-gov-pdf-") as profile:
         command = [
             chromium, "--headless", "--disable-gpu", "--disable-extensions", "--no-first-run", "--disable-sync",

@@ -36,7 +36,7 @@ def test_report_json_reads_back_equal(tmp_path, evidence):
     data = (tmp_path / "out" / "report.json").read_bytes()
     assert data == report.canonical()
     assert Report.model_validate_json(data) == report
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["index.html", "report.json"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["README.md", "index.html", "report.json"]
 
 
 def test_undecided_pictures_survive_the_round_trip(tmp_path, evidence):
