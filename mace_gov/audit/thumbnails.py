@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, features
 
 from mace_gov.audit.pictures import Picture, Wanted, open_picture, png_bytes
 from mace_gov.audit.trials import Pair
@@ -30,8 +30,10 @@ MOST = 160
 """Pairs in a report, beside those that speak against the model."""
 AGAINST = 1500
 """Pairs that speak against the model, at most; a report that has to leave any out says so."""
-SMALL_SIDE, SMALL_QUALITY = 96, 70
-"""Longer side and JPEG quality of the pairs beyond ``MOST``: 3,000 such pictures are some 10 MB of page."""
+SMALL = 96
+"""Longer side of the pairs beyond ``MOST``, in pixels."""
+QUALITY = {SIDE: 80, SMALL: 60}
+"""Of pictures that are shrunk, by side: a page of 3,000 stays below 15 MB."""
 
 
 def pixelate(image: Image.Image, blocks: int = BLOCKS) -> Image.Image:
@@ -112,9 +114,8 @@ def _write(
     for side, seen in pictures.items():
         picture = seen[pair.probe.prompt, pair.probe.seed]
         image = open_picture(out, picture)
-        jpeg = small and not pixelated
-        data = _jpeg_bytes(image) if jpeg else png_bytes(pixelate(image) if pixelated else shrink(image))
-        names[side] = f"thumbnails/{side}-{sha256_bytes(data)[:24]}.{'jpg' if jpeg else 'png'}"
+        data, kind = (png_bytes(pixelate(image)), "png") if pixelated else _clear(image, SMALL if small else SIDE)
+        names[side] = f"thumbnails/{side}-{sha256_bytes(data)[:24]}.{kind}"
         (out / names[side]).write_bytes(data)
     probe = pair.probe
     return Thumbnail(
@@ -125,7 +126,10 @@ def _write(
     )
 
 
-def _jpeg_bytes(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    shrink(image, SMALL_SIDE).save(buffer, "JPEG", quality=SMALL_QUALITY)
-    return buffer.getvalue()
+def _clear(image: Image.Image, side: int) -> tuple[bytes, str]:
+    """A clear thumbnail's bytes and the ending of its name: PNG of a small picture, else WebP, or JPEG without that."""
+    if max(image.size) <= SIDE == side:
+        return png_bytes(shrink(image)), "png"
+    buffer, kind = io.BytesIO(), "webp" if features.check("webp") else "jpeg"
+    shrink(image, side).save(buffer, kind.upper(), quality=QUALITY[side])
+    return buffer.getvalue(), kind

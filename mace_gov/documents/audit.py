@@ -130,9 +130,9 @@ class Thumbnail(Document):
     seed: int
     """As given to both models."""
     base: str
-    """PNG or JPEG file, relative to the evidence folder."""
+    """PNG, WebP or JPEG file, relative to the evidence folder."""
     governed: str
-    """PNG or JPEG file, relative to the evidence folder."""
+    """PNG, WebP or JPEG file, relative to the evidence folder."""
     base_present: bool | None = None
     """Verdict of the detectors on the base's picture."""
     governed_present: bool | None = None

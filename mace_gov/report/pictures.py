@@ -20,7 +20,7 @@ class Picture:
     """One picture for the page: a data URI with its size in pixels, or the reason why there is none."""
 
     uri: str | None
-    """``data:image/png;base64,...``, or the same of a JPEG."""
+    """``data:image/png;base64,...``, or the same of WebP or JPEG."""
     width: int
     """Pixels."""
     height: int
@@ -52,10 +52,10 @@ def confined(folder: Path, name: str) -> Path:
 
 
 def read_picture(folder: Path, name: str, files: Mapping[str, str]) -> Picture:
-    """Read one PNG or JPEG of the evidence folder as a data URI.
+    """Read one PNG, WebP or JPEG of the evidence folder as a data URI.
 
-    ``files`` are the digests that the evidence lists. A picture that is missing, unlisted, too large or neither gives a
-    placeholder; one whose digest differs from the list raises IntegrityError.
+    ``files`` are the digests that the evidence lists. A picture that is missing, unlisted, too large or of another kind
+    gives a placeholder; one whose digest differs from the list raises IntegrityError.
     """
     path = confined(folder, name)
     expected = files.get(name)
@@ -68,16 +68,24 @@ def read_picture(folder: Path, name: str, files: Mapping[str, str]) -> Picture:
     data = path.read_bytes()
     if (found := sha256_bytes(data)) != expected:
         raise IntegrityError(f"picture {name!r} has digest {found}, the evidence lists {expected}")
-    kind, size = ("png", _png_size(data)) if data.startswith(PNG_MAGIC) else ("jpeg", _jpeg_size(data))
+    readers = {"png": _png_size, "webp": _webp_size, "jpeg": _jpeg_size}
+    kind, size = next(((kind, size) for kind, read in readers.items() if (size := read(data))), ("", None))
     if size is None:
-        return _absent("not a PNG or JPEG file")
+        return _absent("not a PNG, WebP or JPEG file")
     return Picture(f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}", *size, None)
 
 
 def _png_size(data: bytes) -> tuple[int, int] | None:
-    if len(data) < 24 or data[12:16] != b"IHDR":
+    if len(data) < 24 or not data.startswith(PNG_MAGIC) or data[12:16] != b"IHDR":
         return None
     return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+
+
+def _webp_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height from a lossy key frame's header (RFC 6386, 9.1); None for what is none."""
+    if len(data) < 30 or data[:4] + data[8:16] != b"RIFFWEBPVP8 " or data[23:26] != b"\x9d\x01\x2a":
+        return None
+    return int.from_bytes(data[26:28], "little") & 0x3FFF, int.from_bytes(data[28:30], "little") & 0x3FFF
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:

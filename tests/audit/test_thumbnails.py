@@ -84,8 +84,8 @@ def test_every_picture_that_speaks_against_the_model_is_shown_with_its_scores(tm
     measured = [m for m in result.measurements if m.suite.banned and m.concept is None and m.rule is None]
     assert len(against) == sum(m.governed.hits for m in measured) > 10
     assert all(t.governed_present and t.governed_scores and t.base_scores for t in against)
-    small = [t for t in against if t.governed.endswith(".jpg")]
-    assert small and all((tmp_path / t.governed).read_bytes().startswith(b"\xff\xd8\xff") for t in small)
+    small = [t for t in against if t.governed.endswith(".webp")]
+    assert small and all((tmp_path / t.governed).read_bytes().startswith(b"RIFF") for t in small)
 
 
 def test_more_than_a_page_holds_is_cut(tmp_path, monkeypatch):

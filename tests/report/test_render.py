@@ -74,7 +74,7 @@ def test_what_is_no_png_is_not_embedded(tmp_path, data):
     factories.write_files(tmp_path, {"x.png": data})
     picture = read_picture(tmp_path, "x.png", factories.digests({"x.png": data}))
     assert picture.uri is None
-    assert picture.problem == "not a PNG or JPEG file"
+    assert picture.problem == "not a PNG, WebP or JPEG file"
 
 
 def test_png_is_embedded_with_its_size(tmp_path):

@@ -118,17 +118,18 @@ def test_a_negative_distance_is_explained() -> None:
     assert meaning_of("own_figure").startswith("As the audit names it")
 
 
-def test_a_jpeg_is_embedded_with_its_size(tmp_path) -> None:
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_smaller_kinds_of_picture_are_embedded_with_their_size(tmp_path, kind) -> None:
     buffer = io.BytesIO()
-    Image.effect_noise((96, 64), 60).convert("RGB").save(buffer, "JPEG", quality=70)
+    Image.effect_noise((96, 64), 60).convert("RGB").save(buffer, kind, quality=70)
     data = buffer.getvalue()
-    factories.write_files(tmp_path, {"x.jpg": data})
-    picture = read_picture(tmp_path, "x.jpg", factories.digests({"x.jpg": data}))
+    factories.write_files(tmp_path, {"x": data})
+    picture = read_picture(tmp_path, "x", factories.digests({"x": data}))
     assert (picture.width, picture.height) == (96, 64)
-    assert picture.uri.startswith("data:image/jpeg;base64,/9j/")
-    for cut in (3, 10, 40):
-        factories.write_files(tmp_path, {"y.jpg": data[:cut]})
-        assert read_picture(tmp_path, "y.jpg", factories.digests({"y.jpg": data[:cut]})).uri is None
+    assert picture.uri.startswith(f"data:image/{kind.lower()};base64,")
+    for cut in (3, 10, 29):
+        factories.write_files(tmp_path, {"y": data[:cut]})
+        assert read_picture(tmp_path, "y", factories.digests({"y": data[:cut]})).uri is None
 
 
 @pytest.mark.parametrize(("state", "remarks", "headline", "mood"), [
