@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mace_gov import workflow
 from mace_gov.attest.decisions import read_decisions
-from mace_gov.attest.keypair import KeyPair
+from mace_gov.attest.keypair import KeyPair, PublicKey
 from mace_gov.attest.signed import read_signed
 from mace_gov.attest.statement import POLICY_NAME, REPORT_NAME, VERDICT_NAME, version_name
 from mace_gov.core.clock import wall_clock
@@ -108,9 +108,7 @@ class Subject:
 
     def open_journal(self, reviewer: Reviewer) -> Journal:
         """The reviewer's journal on this verdict."""
-        path = journal_path(self.registry, self.governed_digest, self.verdict_digest, reviewer.keyid)
-        return open_journal(path, reviewer.pair.public, reviewer.name,
-                            evidence_digest=self.verified.evidence_digest, verdict_digest=self.verdict_digest)
+        return self._open(reviewer.pair.public, reviewer.name)
 
     def others(self, but: str) -> list[Journal]:
         """The journals of other pinned reviewers on this verdict; those of keys that nobody pins are left out."""
@@ -118,9 +116,15 @@ class Subject:
         for entry, key in pinned_keys(self.key, self.registry).keys:
             path = journal_path(self.registry, self.governed_digest, self.verdict_digest, entry.keyid)
             if entry.role is Role.REVIEWER and not entry.revoked and entry.keyid != but and path.exists():
-                found.append(open_journal(path, key, entry.name, evidence_digest=self.verified.evidence_digest,
-                                          verdict_digest=self.verdict_digest))
+                found.append(self._open(key, entry.name))
         return found
+
+    def _open(self, key: PublicKey, name: str) -> Journal:
+        path = journal_path(self.registry, self.governed_digest, self.verdict_digest, key.fingerprint)
+        named = [one.review_digest for one in self.verified.sign_offs
+                 if one.keyid == key.fingerprint and one.review_digest]
+        return open_journal(path, key, name, evidence_digest=self.verified.evidence_digest,
+                            verdict_digest=self.verdict_digest, named=named)
 
     def picture(self, item: Item) -> tuple[bytes, str]:
         """An item's bytes as they were signed for, and their media type. Raises IntegrityError."""

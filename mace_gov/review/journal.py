@@ -103,14 +103,18 @@ class Journal:
                                  hint="Another `mace-gov review` with the same key is open: use that one.")
 
 
-def open_journal(path: Path, key: PublicKey, reviewer: str, *, evidence_digest: str, verdict_digest: str) -> Journal:
+def open_journal(
+    path: Path, key: PublicKey, reviewer: str, *, evidence_digest: str, verdict_digest: str, named: Iterable[str] = ()
+) -> Journal:
     """The journal in the file ``path``, every line checked; an empty one where there is no file.
 
-    Raises IntegrityError that names the first line that does not hold.
+    named: digests of lines that this key's sign-offs name. Raises IntegrityError that names the first line that does
+    not hold, or says that one which was named is gone.
     """
     made = Journal(path, reviewer, key.fingerprint, evidence_digest, verdict_digest)
     path.parent.mkdir(parents=True, exist_ok=True)
     data = read_file(path) if path.exists() else b""
+    missing = set(named)
     for number, line in enumerate(data.splitlines(), 1):
         entry = _entry(line, f"{path}, line {number}", key)
         expected = (number, made.head, key.fingerprint, evidence_digest, verdict_digest)
@@ -119,6 +123,10 @@ def open_journal(path: Path, key: PublicKey, reviewer: str, *, evidence_digest: 
                                  "verdict: a line was changed, moved or taken out")
         made.entries.append(entry)
         made.head = sha256_bytes(line)
+        missing.discard(made.head)
+    if missing:
+        raise IntegrityError(f"{path}: a sign-off was signed after the line {min(missing)}, which is gone: the "
+                             "journal was cut off", hint="Put it back from a backup.")
     made._size = len(data)
     return made
 
