@@ -111,6 +111,7 @@ def _listening(place: Place) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((place.bind, place.port))
+        listener.listen()  # whoever opens the link at once waits for the pages instead of being refused
     except OSError as error:
         listener.close()
         raise IncompleteError(f"cannot listen on {place.bind}:{place.port}: {error.strerror}",
