@@ -22,6 +22,7 @@ from mace_gov.cli import (
     registry,
     release,
     report,
+    review,
     sign_keyless,
     sign_off,
     tune,
@@ -58,6 +59,7 @@ for command in (plan.plan, erase.erase, audit.audit, verify.verify, gate.gate, r
     app.command(rich_help_panel="Stages")(command)
 app.command(rich_help_panel="Around it")(compare.compare)
 app.command(rich_help_panel="Around it")(tune.tune)
+app.command(rich_help_panel="Around it")(review.review)
 app.command("sign-off", rich_help_panel="Around it")(sign_off.sign_off)
 app.command("sign-keyless", rich_help_panel="Around it")(sign_keyless.sign_keyless)
 app.command(rich_help_panel="Around it")(generate.generate)
