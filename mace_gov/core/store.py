@@ -36,6 +36,11 @@ class Store:
         self._folder = folder
         self._spoilt: list[str] = []
 
+    @property
+    def folder(self) -> Path:
+        """Where the entries lie."""
+        return self._folder
+
     def get(self, name: str) -> bytes | None:
         """The bytes kept under ``name``; None when there are none, or others than were kept."""
         try:

@@ -34,6 +34,7 @@ from mace_gov.workflow.deciding import Granted, grant, with_policy
 from mace_gov.workflow.planning import plan_policy
 from mace_gov.workflow.release_check import chain, check_entry, recalled_models
 from mace_gov.workflow.reporting import refuse_taken, report_place, write_report
+from mace_gov.workflow.sharding import drawer_of
 
 
 @dataclass(frozen=True)
@@ -123,8 +124,12 @@ def apply(
 def audit_model(
     model: str, path: Path, *, base: str | None = None, unmeasured: bool = False, registry: Path, reports: Path,
     inputs: Inputs | None = None, device: str | None = None, progress: Progress | None = None,
+    shards: Sequence[Path] = (), seams: AuditRun | None = None,
 ) -> Outcome:
-    """Audit a model, or pictures, made elsewhere against a policy and its base; sign, gate and report."""
+    """Audit a model, or pictures, made elsewhere against a policy and its base; sign, gate and report.
+
+    ``shards``: folders in which several machines drew all pictures; then none is drawn here. ``seams``: see ``apply``.
+    """
     progress = progress or Silent()
     loaded, plan = plan_policy(
         path, model=base, revision=None, unmeasured=unmeasured, registry=registry,
@@ -146,13 +151,15 @@ def audit_model(
     check_tiers(governed, inputs or Inputs())
     if not images:
         check_plan(loaded, plan, asks=False, erases=False)
+    run = replace(seams or AuditRun(), cache=Layout(registry).cache, device=device, progress=progress,
+                  trained_on=plan.templates, inputs=inputs or Inputs())
+    if shards:
+        run = replace(run, cache=None, drawer=drawer_of(shards, loaded, plan, governed, run.inputs))
     pair = _signing_key(registry, progress)
     recalled_models(registry)
     with new_version(registry, policy.metadata.name, shelf="audits") as (number, folder):
         final = Layout(registry).version(policy.metadata.name, number, "audits")
         refuse_taken(report_place(None, final, reports), None)
-        run = AuditRun(cache=Layout(registry).cache, device=device, progress=progress, trained_on=plan.templates,
-                       inputs=inputs or Inputs())
         seen = audit(policy, plan.base, governed, plan.generation, folder / "evidence", run)
         verified, verdict = _attest(
             folder, loaded, plan, None, seen, None, Granted(), pair=pair, model_pair=None, governed=governed,
