@@ -40,13 +40,14 @@ def decision_folder(registry: Path, governed_digest: str, verdict_digest: str) -
 
 def sign_off(
     verified: VerifiedEvidence, pair: KeyPair, *, decision: Decision, reviewer: str, role: str, reason: str,
-    out: Path | None = None, registry: Path | None = None,
+    out: Path | None = None, registry: Path | None = None, review_digest: str | None = None,
 ) -> Path:
     """Sign a decision on the verified folder's verdict. Returns the envelope, ``sign-offs/KEYID-0001.dsse.json``.
 
     ``out`` is the version's folder (the default: the folder that was verified), ``registry`` the one that is to repeat
-    it. A later decision of the same key is added under the next number. Raises UsageError when the key is the
-    pipeline's own, or a word is missing; IncompleteError when another process has just signed with it.
+    it, ``review_digest`` the last line of the reviewer's journal. A later decision of the same key is added under the
+    next number. Raises UsageError when the key is the pipeline's own, or a word is missing; IncompleteError when
+    another process has just signed with it.
     """
     folder, keyid = verified.folder, pair.public.fingerprint
     if keyid == verified.keyid:
@@ -65,7 +66,7 @@ def sign_off(
             reviewer=reviewer, role=role, decision=decision, reason=reason,
             resource_uri=verified.resource_uri or "", governed_digest=governed,
             evidence_digest=verified.evidence_digest, verdict_digest=verdict,
-            report_digest=sha256_file(report) if report.exists() else None, keyid=keyid,
+            report_digest=sha256_file(report) if report.exists() else None, review_digest=review_digest, keyid=keyid,
             # A clock that was set back does not make the later decision the earlier one.
             signed=max(timestamp(), *(one.signed for one in own), ""), number=max(numbers, default=0) + 1,
             seen=sorted({sha256_file(path) for path in there}), filed=registry is not None,

@@ -63,8 +63,8 @@ def contact_sheet(
     """
     trials = {method: read_trials(folder / TRIALS_NAME) for method, folder in folders.items()}
     hidden = {
-        category.id: any(must_pixelate(category, base, model) for model in governed.values())
-        for category in policy.spec.categories
+        (category.id, suite): any(must_pixelate(category, suite, base, model) for model in governed.values())
+        for category in policy.spec.categories for suite in Suite
     }
     first = next(iter(folders))
     answers = {method: {_key(t): t for t in trials[method] if t.side == "governed"} for method in folders}
@@ -72,10 +72,11 @@ def contact_sheet(
               and all(_key(trial) in answer for answer in answers.values())]  # an audit may stop early
     rows = []
     for asked in _chosen(shared):
-        pictures = {"base": _cell(folders[first], asked, hidden[asked.category])}
+        conceal = hidden[asked.category, asked.suite]
+        pictures = {"base": _cell(folders[first], asked, conceal)}
         for method, answer in answers.items():
-            pictures[method] = _cell(folders[method], answer[_key(asked)], hidden[asked.category])
-        rows.append(SheetRow(asked.suite, asked.concept, asked.prompt, asked.seed, hidden[asked.category], pictures))
+            pictures[method] = _cell(folders[method], answer[_key(asked)], conceal)
+        rows.append(SheetRow(asked.suite, asked.concept, asked.prompt, asked.seed, conceal, pictures))
     return rows
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from mace_gov import __version__
@@ -22,6 +26,7 @@ from mace_gov.cli import (
     registry,
     release,
     report,
+    review,
     sign_keyless,
     sign_off,
     tune,
@@ -45,11 +50,39 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
+class Log(StrEnum):
+    """How progress is told."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 @app.callback()
 def _root(
+    context: typer.Context,
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    log: Annotated[
+        Log, typer.Option("--log", envvar="MACE_GOV_LOG", help="Progress on standard error: text, or JSON lines.")
+    ] = Log.TEXT,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Progress as lines with the time and the memory; tracebacks.")
+    ] = False,
+    trace: Annotated[
+        Path | None,
+        typer.Option("--trace", envvar="MACE_GOV_TRACE", help="Write a timeline of the stages, in Chrome's format.",
+                     show_default=False),
+    ] = None,
+    metrics: Annotated[
+        Path | None,
+        typer.Option("--metrics", envvar="MACE_GOV_METRICS", help="Keep a file of metrics that Prometheus reads.",
+                     show_default=False),
+    ] = None,
 ) -> None:
-    pass
+    from mace_gov.cli.observing import begin
+    from mace_gov.cli.streams import be_verbose
+
+    begin(context.invoked_subcommand or "", as_json=log is Log.JSON, trace=trace, metrics_file=metrics)
+    be_verbose(verbose)
 
 
 app.command(rich_help_panel="The main job")(apply.apply)
@@ -58,6 +91,7 @@ for command in (plan.plan, erase.erase, audit.audit, verify.verify, gate.gate, r
     app.command(rich_help_panel="Stages")(command)
 app.command(rich_help_panel="Around it")(compare.compare)
 app.command(rich_help_panel="Around it")(tune.tune)
+app.command(rich_help_panel="Around it")(review.review)
 app.command("sign-off", rich_help_panel="Around it")(sign_off.sign_off)
 app.command("sign-keyless", rich_help_panel="Around it")(sign_keyless.sign_keyless)
 app.command(rich_help_panel="Around it")(generate.generate)

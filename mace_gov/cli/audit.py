@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +14,6 @@ from mace_gov.cli.options import (
     Batch,
     Device,
     Plugins,
-    PolicyOption,
     Precision,
     Registry,
     Reports,
@@ -21,6 +21,12 @@ from mace_gov.cli.options import (
     Unmeasured,
 )
 from mace_gov.documents.registry import Layout
+
+if TYPE_CHECKING:
+    from mace_gov.documents.shard import Shard
+
+MERGE = "merge"
+"""Stands in the model's place where shards are merged."""
 
 
 class Tier(StrEnum):
@@ -36,9 +42,16 @@ class Tier(StrEnum):
 
 def audit(
     model: Annotated[
-        str, typer.Argument(help="Governed model: a folder, a hub id, registry:NAME/N.", show_default=False)
+        str, typer.Argument(help="Governed model: a folder, a hub id, registry:NAME/N; or `merge`, then the shards.",
+                            show_default=False)
     ],
-    policy: PolicyOption,
+    shards: Annotated[
+        list[Path] | None, typer.Argument(help="With `merge`: the folders of all shards.", show_default=False)
+    ] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option("--policy", help="Policy file (YAML). A merge has it from its shards.", show_default=False),
+    ] = None,
     base: Annotated[
         str | None, typer.Option("--base", help="Base model to compare with. Default: the policy's.")
     ] = None,
@@ -69,6 +82,14 @@ def audit(
     searches: Annotated[
         int, typer.Option("--searches", min=1, max=1000, help="Searches of each attack for each concept.")
     ] = 3,
+    shard: Annotated[
+        str | None,
+        typer.Option("--shard", help="Only draw, and only a share: I/N; auto in a Slurm array; auto/N there or in an "
+                                     "indexed Kubernetes Job.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="With --shard: the folder for its pictures.", show_default=False)
+    ] = None,
     allow_unmeasured: Unmeasured = False,
     registry: Registry = Path("registry"),
     reports: Reports = Path("reports"),
@@ -78,7 +99,11 @@ def audit(
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Audit a model against a policy, side by side with its base; sign, gate and report."""
+    """Audit a model against a policy, side by side with its base; sign, gate and report.
+
+    On several machines: each draws a share with --shard I/N --out DIR, then `mace-gov audit merge DIR...` makes of them
+    the evidence that one machine makes.
+    """
     from mace_gov import workflow
     from mace_gov.audit.inputs import Inputs
     from mace_gov.cli.output import finish
@@ -88,9 +113,49 @@ def audit(
     inputs = Inputs(prompts=tuple(prompts or ()), images=images, plugins=tuple(plugin or ()),
                     tiers=frozenset(each.value for each in tier or ()), budget=budget, searches=searches,
                     loras=tuple(lora or ()), calibrations=Layout(registry).calibrations)
+    _check(model, shards, policy, shard, out)
+    if model == MERGE:
+        with progress() as shown, using(batch=batch, threads=threads):
+            audited = workflow.merge_shards(shards or (), path=policy, registry=registry, reports=reports,
+                                            device=device, progress=shown)
+        raise typer.Exit(finish(audited, as_json=as_json))
+    assert policy is not None
+    if shard is not None and out is not None:
+        with progress() as shown, using(batch=batch, precision=dtype, threads=threads):
+            drawn = workflow.draw_shard(model, policy, out, shard, base=base, unmeasured=allow_unmeasured,
+                                        registry=registry, inputs=inputs, device=device, progress=shown)
+        _say(drawn, out, as_json=as_json)
+        raise typer.Exit(0)
     with progress() as shown, using(batch=batch, precision=dtype, threads=threads):
         audited = workflow.audit_model(
             model, policy, base=base, unmeasured=allow_unmeasured, registry=registry, reports=reports, inputs=inputs,
             device=device, progress=shown,
         )
     raise typer.Exit(finish(audited, as_json=as_json))
+
+
+def _check(model: str, shards: list[Path] | None, policy: Path | None, shard: str | None, out: Path | None) -> None:
+    """Raises UsageError for arguments that do not go together."""
+    from mace_gov.core.errors import UsageError
+
+    if model == MERGE and not shards:
+        raise UsageError("merge: found no folder, expected those of all shards", hint="A model in a folder called "
+                         "merge is ./merge.")
+    if model == MERGE and (shard or out):
+        raise UsageError("merge: found --shard or --out, expected neither: a merge draws nothing")
+    if model != MERGE and shards:
+        raise UsageError(f"found {shards[0]} after the model, expected nothing",
+                         hint="Merge shards with `mace-gov audit merge DIR...`.")
+    if model != MERGE and policy is None:
+        raise UsageError("--policy is missing, expected a policy file")
+    if (shard is None) != (out is None):
+        raise UsageError("found one of --shard and --out, expected both or neither")
+
+
+def _say(drawn: Shard, out: Path, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"shard": drawn.index, "of": drawn.facts.count, "pictures": drawn.drawn,
+                               "folder": str(out), "exit_code": 0}))
+        return
+    typer.echo(f"shard {drawn.index} of {drawn.facts.count}: {sum(drawn.drawn.values())} pictures in {out}")
+    typer.echo("next: mace-gov audit merge with the folders of all shards")

@@ -11,8 +11,10 @@ from signal import SIGINT
 
 import typer
 
+from mace_gov.cli.observing import finish, logs_json
 from mace_gov.cli.outputs import Outputs, in_unicode
 from mace_gov.cli.signals import Interrupted, raise_interrupted
+from mace_gov.cli.streams import is_verbose
 from mace_gov.core.errors import MaceGovError
 from mace_gov.core.redact import redact
 
@@ -33,7 +35,9 @@ def _end(app: typer.Typer) -> int:
         result = app(standalone_mode=False, prog_name="mace-gov")
         if result == INTERRUPTED:  # no command ends with it: so typer tells of a KeyboardInterrupt
             raise Interrupted(SIGINT)
-        return result if isinstance(result, int) else 0
+        code = result if isinstance(result, int) else 0
+        finish(code)
+        return code
     except Interrupted as interrupted:
         message, hint, code = _interrupted(interrupted)
     except MaceGovError as error:
@@ -52,10 +56,14 @@ def _end(app: typer.Typer) -> int:
             message, hint, code = error.format_message(), _usage(error), max(2, int(error.exit_code))
         else:
             message, hint, code = *_internal(error), INTERNAL
-            if os.environ.get("MACE_GOV_DEBUG"):
+            if os.environ.get("MACE_GOV_DEBUG") or is_verbose():
                 print(redact("".join(traceback.format_exception(error))), file=sys.stderr, end="")
     message, hint = in_unicode(message), in_unicode(hint)
     outputs.fail(message, hint, code)
+    observed = logs_json()
+    finish(code, message, hint)
+    if observed and "--json" not in sys.argv:
+        return code  # it was told as an event
     return _say(message, hint, code)
 
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import pairwise
 
 from rich.console import Group
@@ -15,7 +15,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Table
 from rich.text import Text
 
+from mace_gov.cli.metrics import peak_so_far
+from mace_gov.cli.observing import Observed, current, logs_json
+from mace_gov.cli.streams import is_verbose
+from mace_gov.core.clock import wall_clock
 from mace_gov.core.console import Console
+from mace_gov.core.progress import Progress as Tells
+from mace_gov.core.progress import Silent
 from mace_gov.core.terminal import guarded
 
 INTERVAL = 30.0
@@ -126,8 +132,10 @@ class Lines:
     A task that stands still is spoken of too, so that a log tells it from one that hangs.
     """
 
-    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console, self._clock = console, clock
+    def __init__(
+        self, console: Console, clock: Callable[[], float] = time.monotonic, *, stamped: bool = False
+    ) -> None:
+        self._console, self._clock, self._stamped = console, clock, stamped
         self._current: tuple[str, Pace] | None = None
         self._said = clock()
         self._lock = threading.Lock()
@@ -178,15 +186,25 @@ class Lines:
 
     def _say(self, message: str) -> None:
         self._said = self._clock()
+        if self._stamped:
+            held = "" if (peak := peak_so_far()) is None else f" {peak / 2**20:.0f} MiB"
+            message = f"{wall_clock():%H:%M:%S}{held}  {message}"
         self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
-def progress() -> Iterator[Bars | Lines]:
-    """The progress display that fits standard error."""
+def progress() -> Iterator[Tells]:
+    """The progress display that fits standard error, or what was asked for; an observer of the run is told as well."""
+    observer = current()
+    with nullcontext(Silent()) if logs_json() else _display() as shown:
+        yield Observed(shown, observer) if observer else shown
+
+
+@contextmanager
+def _display() -> Iterator[Bars | Lines]:
     console = Console(stderr=True)
-    if not console.is_terminal:
-        lines, ended = Lines(console), threading.Event()
+    if is_verbose() or not console.is_terminal:
+        lines, ended = Lines(console, stamped=is_verbose()), threading.Event()
 
         def remind() -> None:
             while not ended.wait(INTERVAL / 2):

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mace_gov.cli.options import AsJson, Registry
+from mace_gov.cli.options import AsJson, Key, Registry
 
 if TYPE_CHECKING:
+    from mace_gov.documents.registry_check import RegistryCheck
     from mace_gov.documents.release import ReleaseLog
     from mace_gov.record.versions import VersionEntry
 
@@ -97,21 +98,52 @@ def lineage(version: Version, registry: Registry = Path("registry"), as_json: As
 
 
 @app.command()
+def check(registry: Registry = Path("registry"), key: Key = None, as_json: AsJson = False) -> None:
+    """Check a whole registry: signatures, digests, MLflow's records, the cache, what dead runs left.
+
+    Nothing is changed. Exit 4 if anything signed does not hold, 3 if something is missing or left over, else 0.
+    """
+    from mace_gov import workflow
+    from mace_gov.cli.progress import progress
+    from mace_gov.core.terminal import printable
+
+    with progress() as shown:
+        done = workflow.check_registry(registry, key=key, progress=shown)
+    if as_json:
+        typer.echo(json.dumps({**done.to_json(), "exit_code": done.exit_code}))
+        raise typer.Exit(done.exit_code)
+    for finding in done.findings:
+        typer.echo(f"{finding.level:8}  {printable(finding.where)}: {printable(finding.problem)}")
+        typer.echo(f"{'':8}  next: {printable(finding.action)}")
+    recorded = "MLflow was not asked" if done.recorded is None else f"{done.recorded} versions in MLflow"
+    typer.echo(f"{done.versions} versions and audits, {done.releases} releases, {recorded}, {done.cached} entries of "
+               f"the cache: {_counted(done)}")
+    raise typer.Exit(done.exit_code)
+
+
+@app.command()
 def gc(
     keep: Annotated[
         int | None, typer.Option("--keep", min=1, help="Also drop all but the newest so many, released ones excepted.")
     ] = None,
     cache: Annotated[bool, typer.Option("--cache", help="Also drop the caches, which only save time.")] = False,
+    keep_cache: Annotated[
+        str | None,
+        typer.Option("--keep-cache", help="Of the cache keep so much, as 20GB; what was not used for longest goes.",
+                     show_default=False),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     registry: Registry = Path("registry"),
     as_json: AsJson = False,
 ) -> None:
-    """Drop what nothing needs: runs that died half-way, MLflow's records of versions that are gone."""
+    """Drop what nothing needs: runs that died half-way, MLflow's records of versions that are gone, spoilt caches."""
     from mace_gov import workflow
+    from mace_gov.core.files import parse_size
     from mace_gov.record.collect import find_garbage, remove
 
+    size = None if keep_cache is None else parse_size(keep_cache, "--keep-cache")
     released = {name: {entry.version for entry in log.entries} for name, log in workflow.releases(registry).items()}
-    found = find_garbage(registry, keep=keep, released=released, cache=cache)
+    found = find_garbage(registry, keep=keep, released=released, cache=cache, cache_size=size)
     sizes = [garbage.size for garbage in found]
     if not dry_run:
         remove(registry, found)
@@ -128,3 +160,9 @@ def _state(version: VersionEntry, logs: dict[str, ReleaseLog]) -> Any:
     """compliant, recalled, superseded or nothing, by the signed chain."""
     log = logs.get(version.name)
     return log and log.state_of(version.name, version.number, version.governed_digest)
+
+
+def _counted(done: RegistryCheck) -> str:
+    """How many findings of each level there are."""
+    levels = [finding.level.value for finding in done.findings]
+    return ", ".join(f"{levels.count(level)} {level}" for level in dict.fromkeys(levels)) or "all holds"

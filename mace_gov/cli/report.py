@@ -15,6 +15,9 @@ def report(
     registry: Registry = Path("registry"),
     reports: Reports = Path("reports"),
     key: Key = None,
+    pdf: Annotated[
+        bool, typer.Option("--pdf", help="Print the page into report.pdf beside it, with the machine's Chromium.")
+    ] = False,
 ) -> None:
     """Verify a version and write its report again as it stands now. Exit code: as of `verify`.
 
@@ -24,7 +27,7 @@ def report(
     from mace_gov.cli.output import say_standing
     from mace_gov.documents.registry import REPORT_NAME
 
-    folder, check = workflow.report_again(version, registry=registry, reports=reports, key=key)
+    folder, check = workflow.report_again(version, registry=registry, reports=reports, key=key, pdf=pdf)
     signed = "" if (folder / REPORT_NAME).exists() else "  (unsigned: the pipeline's private key is not here)"
     typer.echo(f"report  {folder / 'index.html'}{signed}")
     say_standing(check)

@@ -71,3 +71,17 @@ def flushed() -> bool:
 
 def _nowhere() -> TextIO:
     return io.TextIOWrapper(io.BufferedWriter(io.FileIO(os.devnull, "w")), encoding="utf-8")
+
+
+_verbose = False
+
+
+def be_verbose(verbose: bool) -> None:
+    """Say more from now on, or no longer."""
+    global _verbose
+    _verbose = verbose
+
+
+def is_verbose() -> bool:
+    """Whether the user asked for more to be said."""
+    return _verbose

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+HALF_WRITTEN = re.compile(r"\..+\.[a-z0-9_]{8}")
+"""Names of what is being written here, or was when a process was killed."""
 
 
 def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:

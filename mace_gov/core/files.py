@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import stat
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
+
+from mace_gov.core.errors import UsageError
 
 DOCUMENT_BYTES = 100_000_000
 """Most bytes of a signed document or a table: some twenty times the largest that was seen."""
@@ -60,3 +63,14 @@ def _refuse(path: Path, mode: int) -> None:
     if not stat.S_ISREG(mode):
         found = _KINDS.get(stat.S_IFMT(mode), "something else")
         raise OSError(errno.EINVAL, f"is {found}, expected a file", str(path))
+
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+
+
+def parse_size(text: str, option: str) -> int:
+    """Bytes in ``500MB``, ``20G`` or ``1.5GiB``. Raises UsageError that names ``option``."""
+    found = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?([KMGT]I?)?B?", text.strip().upper(), re.ASCII)
+    if found is None:
+        raise UsageError(f"{option}: found '{text[:40]}', expected a size such as 500MB, 20GB or 1.5GiB")
+    return int(float(found[1]) * _UNITS[found[2] or ""])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from mace_gov.core.atomic import write_bytes
@@ -14,6 +17,8 @@ LARGEST = 4 * 2**30
 """Bytes of an entry: far above text states and training pictures at full size."""
 DIGESTS = "digests"
 """Folder beside the entries that holds their digests, under the same names."""
+UNSTORED = ("models",)
+"""Folders beside the entries that are none: unpacked models, which are checked by their own digests."""
 
 
 class Store:
@@ -31,6 +36,11 @@ class Store:
         self._folder = folder
         self._spoilt: list[str] = []
 
+    @property
+    def folder(self) -> Path:
+        """Where the entries lie."""
+        return self._folder
+
     def get(self, name: str) -> bytes | None:
         """The bytes kept under ``name``; None when there are none, or others than were kept."""
         try:
@@ -44,7 +54,36 @@ class Store:
         if digest != _digest(name, data):
             self._spoilt.append(name)
             return None
+        with suppress(OSError):  # the digest's time says when an entry was used last; the entry's own, when it was made
+            os.utime(self._folder / DIGESTS / name)
         return data
+
+    def names(self) -> Iterator[str]:
+        """Names of all entries, in order, whether they are what was kept or not; none that is still being written."""
+        for path in sorted(self._folder.rglob("*")):
+            name = path.relative_to(self._folder)
+            if name.parts[0] not in (DIGESTS, *UNSTORED) and not path.name.startswith(".") and path.is_file():
+                yield name.as_posix()
+
+    def holds(self, name: str) -> bool:
+        """Whether an entry is what was kept under its name. Unlike ``get`` it leaves no mark of a use."""
+        try:
+            kept = (self._folder / DIGESTS / name).read_text("ascii")
+            return kept == _digest(name, read_file(self._folder / name, LARGEST))
+        except (OSError, ValueError):
+            return False
+
+    def used(self, name: str) -> float:
+        """When an entry was last read or written, in seconds since 1970; 0 for one without a digest."""
+        try:
+            return (self._folder / DIGESTS / name).stat().st_mtime
+        except OSError:
+            return 0.0
+
+    def drop(self, name: str) -> None:
+        """Let go of an entry, its digest first: a reader in between finds it spoilt, never wrong."""
+        (self._folder / DIGESTS / name).unlink(missing_ok=True)
+        (self._folder / name).unlink(missing_ok=True)
 
     def put(self, name: str, data: bytes) -> None:
         """Keep bytes under ``name``, instead of any before."""

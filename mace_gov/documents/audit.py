@@ -130,15 +130,19 @@ class Thumbnail(Document):
     seed: int
     """As given to both models."""
     base: str
-    """PNG file, relative to the evidence folder."""
+    """PNG, WebP or JPEG file, relative to the evidence folder."""
     governed: str
-    """PNG file, relative to the evidence folder."""
+    """PNG, WebP or JPEG file, relative to the evidence folder."""
     base_present: bool | None = None
     """Verdict of the detectors on the base's picture."""
     governed_present: bool | None = None
     """Verdict of the detectors on the governed model's picture."""
     pixelated: bool
     """Whether the files are pixelated."""
+    base_scores: dict[str, float | None] | None = None
+    """Score of the base's picture by detector; absent in evidence of earlier releases."""
+    governed_scores: dict[str, float | None] | None = None
+    """The same of the governed model's picture."""
 
 
 class AuditResult(Document):

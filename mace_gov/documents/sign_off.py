@@ -19,6 +19,8 @@ class Decision(StrEnum):
 
     APPROVE = "approve"
     REJECT = "reject"
+    CONDITIONAL = "conditional"
+    """Approved once what the reason asks for is done: until the same key approves, it holds the release back."""
 
 
 class SignOff(Document):
@@ -31,7 +33,7 @@ class SignOff(Document):
     role: KeyName
     """In which capacity, in the organisation's own words."""
     decision: Decision
-    """Approve or reject."""
+    """Approve, reject, or approve on a condition."""
     reason: Reason
     """Why, in words; never empty."""
     resource_uri: str
@@ -44,6 +46,8 @@ class SignOff(Document):
     """SHA-256 of the verdict envelope."""
     report_digest: Digest | None = None
     """SHA-256 of report.dsse.json, which lists the exact page that was seen; absent when a version was looked at."""
+    review_digest: Digest | None = None
+    """SHA-256 of the last line of the reviewer's journal; absent where no picture was labelled or revealed."""
     keyid: Digest
     """The reviewer's key."""
     number: int | None = Field(default=None, ge=1, le=9999)

@@ -59,7 +59,7 @@ def check_release(verdict: Verdict, policy: Policy | None, known: Known, today: 
     ``policy`` says what may have ended since; None for a verdict of today, which says that itself.
 
     Approvals close a REVIEW: one, or two by different reviewers when a critical rule was left open. A rejection stops
-    anything. Nobody approves a FAIL: that takes another version.
+    anything, a condition holds it back until the same key approves. Nobody approves a FAIL: that takes another version.
     """
     approvals = [one for one in _last_words(known.sign_offs) if one.decision is Decision.APPROVE]
     bars = [*_people(known), *_verdict(verdict, approvals)]
@@ -115,20 +115,27 @@ def _undated(verdict: Verdict, due: bool) -> Verdict:
 
 
 def _people(known: Known) -> Iterator[_Bar]:
-    """Rejections: on this verdict, on this model under another verdict, and those that cannot be checked here."""
+    """Rejections and conditions: on this verdict, on this model under another, and those that cannot be checked."""
     here = {one.keyid: one for one in known.sign_offs}
     for one in here.values():
         if one.decision is Decision.REJECT:
             yield _Bar(State.REJECTED, _words(one, "rejected"), always=True)
+        elif one.decision is Decision.CONDITIONAL:
+            yield _Bar(State.REVIEW, _words(one, "set a condition for"), Outcome.REVIEW.exit_code, always=True)
     for one in _last_words(known.elsewhere):
         own = here.get(one.keyid)
-        if one.decision is Decision.REJECT and (own is None or one.signed >= own.signed):
-            name = one.resource_uri.removeprefix("mace-gov:")
-            yield _Bar(State.REJECTED, f"{_words(one, 'rejected')} (of this very model, as {name})", always=True)
+        if one.decision is not Decision.APPROVE and (own is None or one.signed >= own.signed):
+            name = f"(of this very model, as {one.resource_uri.removeprefix('mace-gov:')})"
+            if one.decision is Decision.REJECT:
+                yield _Bar(State.REJECTED, f"{_words(one, 'rejected')} {name}", always=True)
+            else:
+                yield _Bar(State.REVIEW, f"{_words(one, 'set a condition for')} {name}", Outcome.REVIEW.exit_code,
+                           always=True)
     # Anybody can write that a key took its rejection back where nobody checks its signature.
     for one in known.unverified:
-        if one.decision is Decision.REJECT:
-            yield _Bar(State.REVIEW, f"a sign-off that could not be checked rejects it, in the name of {one.reviewer}: "
+        if one.decision is not Decision.APPROVE:
+            did = "rejects it" if one.decision is Decision.REJECT else "sets a condition"
+            yield _Bar(State.REVIEW, f"a sign-off that could not be checked {did}, in the name of {one.reviewer}: "
                        "give the trust file that pins the reviewers' keys", Outcome.REVIEW.exit_code, always=True)
 
 

@@ -12,6 +12,7 @@ no alias: ``publish`` does, once the version is complete, and ``withdraw`` takes
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -30,6 +31,7 @@ from mace_gov.documents.registry import Layout
 from mace_gov.documents.verdict import Verdict
 from mace_gov.record.database import EXTRA
 from mace_gov.record.metrics import audit_metrics, erase_metrics, erase_params
+from mace_gov.record.recorded import close_dead, unpublished
 from mace_gov.record.server import upload
 from mace_gov.record.store import TAG, VERSION_TAG, experiment, open_store, server_uri, tracking_kind, versions_runs
 from mace_gov.record.versions import number_in
@@ -42,16 +44,23 @@ _VERSIONS_TAG = "mlflow.modelVersions"
 
 
 def prepare_lineage(registry: Path, name: str) -> int:
-    """See before the work that versions of ``name`` can be recorded after it.
+    """See before the work that versions of ``name`` can be recorded after it, and mend what killed runs left there.
 
-    Returns the highest number that MLflow knows of them, whether or not its folder is at hand; 0 if none. Raises
-    IncompleteError, also for an experiment that was deleted.
+    Records of a run that never completed its version end as KILLED and go; a version that is complete and was not
+    published is published. Returns the highest number that MLflow knows of them, whether or not its folder is at hand;
+    0 if none. Raises IncompleteError, also for an experiment that was deleted.
     """
     with open_store(registry) as client:
         for each in (BASE_EXPERIMENT, name):
             experiment(client, registry, each)
         known = [version.tags for version in client.search_model_versions(f"name = '{name}'")]
         known += [run.data.tags for run in versions_runs(client, name)]  # of a run that was killed there may be no more
+        for reference in close_dead(client, registry, name):
+            logging.getLogger("mace_gov").warning("ended MLflow's runs of %s, which was killed", reference)
+        late = unpublished(client, registry, name)
+    for entry in late:
+        if (lineage := entry.evidence().lineage) and (verdict := entry.verdict()):
+            publish(registry, lineage, verdict)
     return max((number_in(tags.get(VERSION_TAG, "")) for tags in known), default=0)
 
 

@@ -94,7 +94,7 @@ def _resolve(registry: Path, uri: str, name: str, alias: str | None, number: str
             with new_folder(folder) as scratch, hold(scratch):
                 download(client, found.run_id, found.source, scratch)
         elif not server_uri():
-            _check_source(uri, client.get_model_version_download_uri(name, str(found.version)), folder)
+            check_source(uri, client.get_model_version_download_uri(name, str(found.version)), folder)
     counted = str(found.tags.get(SIGN_OFFS_TAG, "0"))
     if not counted.isdecimal():
         raise IntegrityError(f"{uri}: MLflow's tag {SIGN_OFFS_TAG} is '{counted}', expected a number")
@@ -143,7 +143,7 @@ def _version(uri: str, reference: str) -> tuple[str, int]:
         raise IntegrityError(f"{uri}: MLflow says that it is the version '{reference}', expected NAME/N") from error
 
 
-def _check_source(uri: str, source: str, folder: Path) -> None:
+def check_source(uri: str, source: str, folder: Path) -> None:
     """Whether MLflow leads others to the version's own model too.
 
     It keeps absolute paths: in a registry that was copied or moved they lead to where it was, and only what they end

@@ -154,6 +154,14 @@ def highest_number(registry: Path, name: str) -> int:
     return max((int(path.name) for path in folders if _NUMBER.fullmatch(path.name)), default=0)
 
 
+def is_being_made(registry: Path, reference: str, *, shelf: Shelf = "versions") -> bool:
+    """Whether a run that is alive fills the folder of ``NAME/N``."""
+    if (found := version_in(reference)) is None:
+        return False
+    name, number = found
+    return any(is_held(scratch) for scratch in (Layout(registry).shelf(shelf) / name).glob(f".{number}.*"))
+
+
 def number_in(reference: str) -> int:
     """The number in ``NAME/N``; 0 for anything else, as MLflow's tags may hold."""
     found = version_in(reference)

@@ -70,7 +70,7 @@ def lineage_graph(
 
 def sign_off_node(said: SignOff) -> Node:
     """A reviewer's decision, to stamp a lineage with."""
-    outcome = Outcome.PASS if said.decision is Decision.APPROVE else Outcome.FAIL
+    outcome = {Decision.APPROVE: Outcome.PASS, Decision.CONDITIONAL: Outcome.REVIEW}.get(said.decision, Outcome.FAIL)
     return Node("Sign-off", said.decision.value, f"{said.signed} by {said.reviewer} ({said.role}): {said.reason}",
                 outcome=outcome)
 

@@ -1,4 +1,4 @@
-"""The report as one self-contained page: no script, no network, one style sheet allowed by its hash."""
+"""The report as one self-contained page: no network; one style sheet and one script, each allowed by its hash."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from mace_gov.documents.family_info import untried
 from mace_gov.documents.report import Report
 from mace_gov.documents.terms import Metric, Suite
 from mace_gov.documents.verdict import Outcome
-from mace_gov.report import plots, sections, words
+from mace_gov.report import plots, sections, shown, words
 from mace_gov.report.graph import lineage_graph, sign_off_node
 from mace_gov.report.lineage_svg import lineage_svg
 from mace_gov.report.mapping import MAPPING
+from mace_gov.report.measure_words import meaning_of
 from mace_gov.report.pictures import Picture
 
 SECTIONS = (
@@ -63,10 +64,19 @@ def style_sheet() -> str:
     return resources.files("mace_gov.report").joinpath("templates/style.css").read_text(encoding="utf-8")
 
 
-def content_security_policy(css: str) -> str:
-    """Nothing is allowed but pictures in data URIs and this one style sheet."""
-    digest = base64.b64encode(hashlib.sha256(css.encode("utf-8")).digest()).decode("ascii")
-    return f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+def script() -> str:
+    """The page's script, which filters its pictures; all else works without."""
+    return resources.files("mace_gov.report").joinpath("templates/filter.js").read_text(encoding="utf-8")
+
+
+def content_security_policy(css: str, code: str | None = None) -> str:
+    """Nothing is allowed but pictures in data URIs, this one style sheet and, where there is one, this one script."""
+    scripts = f"script-src {_allowed(code)}; " if code is not None else ""
+    return f"default-src 'none'; img-src data:; style-src {_allowed(css)}; {scripts}base-uri 'none'; form-action 'none'"
+
+
+def _allowed(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}'"
 
 
 @cache
@@ -79,11 +89,11 @@ def environment() -> Environment:
     for function in (
         words.percent, words.limit_percent, words.confidence_percent, words.observed, words.interval, words.sentence,
         words.bounds, words.p_value, words.presence, words.number, words.seconds, words.short, words.count,
-        words.measured, words.deciding_bound, words.unbroken,
+        words.measured, words.unbroken, words.score, meaning_of,
     ):
         made.filters[function.__name__] = function
     made.globals.update(
-        words=words, sections=sections, Suite=Suite, Metric=Metric, Outcome=Outcome, MAPPING=MAPPING,
+        words=words, sections=sections, shown=shown, Suite=Suite, Metric=Metric, Outcome=Outcome, MAPPING=MAPPING,
         measures={key: (Markup(symbol), way, Markup(text)) for key, (symbol, way, text) in words.MEASURES.items()},
         forest_row=_drawn(plots.forest_row), forest_axis=_drawn(plots.forest_axis),
         dumbbell_row=_drawn(plots.dumbbell_row), dumbbell_axis=_drawn(plots.dumbbell_axis),
@@ -94,10 +104,11 @@ def environment() -> Environment:
 
 def page(report: Report, pictures: Mapping[str, Picture]) -> str:
     """The page. ``pictures`` holds each thumbnail by its name; equal input gives equal bytes."""
-    css = style_sheet()
+    css, code = style_sheet(), script()
     context: dict[str, Any] = {
         "report": report, "policy": report.policy, "verdict": report.verdict, "evidence": report.evidence,
         "audit": report.evidence.audit, "plan": report.evidence.plan, "erasure": report.evidence.erasure,
-        "pictures": pictures, "css": Markup(css), "csp": content_security_policy(css), "contents": SECTIONS,
+        "pictures": pictures, "css": Markup(css), "script": Markup(code), "csp": content_security_policy(css, code),
+        "contents": SECTIONS,
     }
     return environment().get_template("page.html.j2").render(context)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mace_gov.documents.audit import Measurement, PowerCheck, Thumbnail
+from mace_gov.documents.audit import Measurement, PowerCheck
 from mace_gov.documents.plan import Target
 from mace_gov.documents.policy import Category, Concept
 from mace_gov.documents.report import Report
@@ -16,8 +16,8 @@ from mace_gov.documents.terms import Metric, Severity, Suite
 from mace_gov.documents.verdict import Finding, Outcome
 from mace_gov.report.words import MEASURES, STANDING_LIMITATIONS, measured
 
-WORST_SHOWN = 20
-"""Phrases listed in the collateral section; the rest is counted."""
+UNFOLDED = 40
+"""Rows of a table of concepts that stand open; a longer one is folded, and printed whole."""
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,6 @@ class Collateral:
     """Phrases that the governed model draws less often than the base did, the worst first."""
     phrases: int
     """Phrases measured one by one."""
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Before/after pairs of one category and probe suite."""
-
-    category: str
-    """Category id."""
-    suite: Suite
-    """Probe suite."""
-    pairs: list[Thumbnail]
-    """In the audit's order."""
 
 
 @dataclass(frozen=True)
@@ -163,18 +151,6 @@ def corrected_rates(report: Report) -> list[Measurement]:
     return [m for m in report.evidence.audit.measurements if m.rule is not None and m.corrected is not None]
 
 
-def pictures(report: Report) -> list[Pictures]:
-    """Before/after pairs, grouped by category and suite in the policy's and the suites' order."""
-    thumbnails = report.evidence.audit.thumbnails
-    known = [category.id for category in report.policy.spec.categories]
-    categories = [*known, *sorted({t.category for t in thumbnails} - set(known))]
-    groups = (
-        Pictures(category, suite, [t for t in thumbnails if (t.category, t.suite) == (category, suite)])
-        for category in categories for suite in Suite
-    )
-    return [group for group in groups if group.pairs]
-
-
 def limitations(report: Report) -> list[str]:
     """What the audit names, then what every report must say and the audit did not."""
     named = report.evidence.audit.limitations
@@ -246,6 +222,11 @@ def digests(report: Report) -> list[tuple[str, str]]:
         for card in evidence.audit.detectors if card.weights_digest
     ]
     return rows
+
+
+def thresholds(report: Report) -> dict[str, float]:
+    """Score from which each detector calls a concept present."""
+    return {card.name: card.threshold for card in report.evidence.audit.detectors}
 
 
 def targets(report: Report) -> dict[str, Target]:

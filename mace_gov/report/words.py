@@ -5,7 +5,7 @@ from __future__ import annotations
 from mace_gov.documents import wording
 from mace_gov.documents.rate import Corrected, Estimate
 from mace_gov.documents.release_check import ReleaseCheck
-from mace_gov.documents.terms import Metric, Suite
+from mace_gov.documents.terms import Suite
 from mace_gov.documents.verdict import Outcome, Verdict
 from mace_gov.documents.wording import NOT_MEASURED
 
@@ -159,15 +159,6 @@ def sentence(estimate: Estimate | None) -> str:
     return unbroken(wording.sentence(estimate))
 
 
-def deciding_bound(metric: Metric, estimate: Estimate | None) -> str:
-    """The bound that is compared with the threshold."""
-    if estimate is None or estimate.n == 0:
-        return NOT_MEASURED
-    if metric is Metric.PRESENCE:
-        return f"upper bound {upper_percent(estimate.high)}"
-    return f"lower bound {lower_percent(estimate.low)}"
-
-
 def confidence_percent(value: float) -> str:
     """A confidence level: 95 %."""
     return limit_percent(value)
@@ -186,6 +177,11 @@ def presence(found: bool | None, suite: Suite) -> str:
         return "not scored"
     word = "detected" if suite.banned else "recognised"
     return word if found else f"not {word}"
+
+
+def score(value: float | None) -> str:
+    """A detector's score; none where it broke."""
+    return "not scored" if value is None else f"{value:.3f}"
 
 
 def unbroken(text: str) -> str:

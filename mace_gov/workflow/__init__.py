@@ -12,6 +12,8 @@ signing_off    a reviewer's decision
 release_check  may it be released now? All that uses a version asks it
 refusals       errors for what may not: recalled, lapsed, moved in MLflow
 release        promote, recall, roll back
+registry_check everything in a registry held against everything else
+sharding       an audit whose pictures are drawn on several machines
 lineage        what a registry holds, seen whole: releases and lineage
 loading        load a version, draw with it
 exporting      a version in the forms that other tools load
@@ -24,11 +26,13 @@ from mace_gov.workflow.checking import check, folder_of, may_release, verify_pat
 from mace_gov.workflow.deciding import export, gate_path
 from mace_gov.workflow.lineage import lineage_of, releases, standings
 from mace_gov.workflow.planning import plan_policy
+from mace_gov.workflow.registry_check import check_registry
 from mace_gov.workflow.release import Released, promote, recall, rollback
 from mace_gov.workflow.reporting import report_again
+from mace_gov.workflow.sharding import draw_shard, merge_shards
 
 __all__ = [
-    "RunResult", "Released", "apply", "audit_model", "check", "erase_model", "export", "folder_of", "gate_path",
-    "lineage_of", "may_release", "plan_policy", "promote", "recall", "releases", "report_again", "rollback",
-    "standings", "verify_path",
+    "Released", "RunResult", "apply", "audit_model", "check", "check_registry", "draw_shard", "erase_model", "export",
+    "folder_of", "gate_path", "lineage_of", "may_release", "merge_shards", "plan_policy", "promote", "recall",
+    "releases", "report_again", "rollback", "standings", "verify_path",
 ]

@@ -34,6 +34,7 @@ from mace_gov.workflow.deciding import DecisionInputs, decision_inputs, with_pol
 from mace_gov.workflow.planning import plan_policy
 from mace_gov.workflow.release_check import chain, check_entry, recalled_models
 from mace_gov.workflow.reporting import refuse_taken, report_place, write_report
+from mace_gov.workflow.sharding import drawer_of
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ def apply(
     run = replace(seams or AuditRun(), cache=cache, device=device, progress=progress, inputs=inputs)
     with working(progress, "opening MLflow"):
         recorded = prepare_lineage(registry, policy.metadata.name)
-    plan = fit(policy, plan, cache=cache, device=device, progress=progress, plugins=plugins)
+    plan = fit(policy, plan, cache=cache, device=device, progress=progress, plugins=plugins, detector=run.detector,
+               lexicon=run.lexicon)
     above = _highest_taken(registry, policy.metadata.name, recorded, progress)
     with ExitStack() as undo:
         with new_version(registry, policy.metadata.name, above=above) as (number, folder):
@@ -121,8 +123,12 @@ def apply(
 def audit_model(
     model: str, path: Path, *, base: str | None = None, unmeasured: bool = False, registry: Path, reports: Path,
     inputs: Inputs | None = None, device: str | None = None, progress: Progress | None = None,
+    shards: Sequence[Path] = (), seams: AuditRun | None = None,
 ) -> RunResult:
-    """Audit a model, or pictures, made elsewhere against a policy and its base; sign, gate and report."""
+    """Audit a model, or pictures, made elsewhere against a policy and its base; sign, gate and report.
+
+    ``shards``: folders in which several machines drew all pictures; then none is drawn here. ``seams``: see ``apply``.
+    """
     progress = progress or Silent()
     loaded, plan = plan_policy(
         path, model=base, revision=None, unmeasured=unmeasured, registry=registry,
@@ -144,13 +150,15 @@ def audit_model(
     check_tiers(governed, inputs or Inputs())
     if not images:
         check_plan(loaded, plan, asks=False, erases=False)
+    run = replace(seams or AuditRun(), cache=Layout(registry).cache, device=device, progress=progress,
+                  trained_on=plan.templates, inputs=inputs or Inputs())
+    if shards:
+        run = replace(run, cache=None, drawer=drawer_of(shards, loaded, plan, governed, run.inputs))
     pair = _signing_key(registry, progress)
     recalled_models(registry)
     with new_version(registry, policy.metadata.name, shelf="audits") as (number, folder):
         final = Layout(registry).version(policy.metadata.name, number, "audits")
         refuse_taken(report_place(None, final, reports), None)
-        run = AuditRun(cache=Layout(registry).cache, device=device, progress=progress, trained_on=plan.templates,
-                       inputs=inputs or Inputs())
         seen = audit(policy, plan.base, governed, plan.generation, folder / "evidence", run)
         # a folder of pictures may hold others too; those that were judged were hashed as they were read
         facts = _Facts(plan, governed, seen, elsewhere=None if images else Path(governed.path))

@@ -8,10 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mace_gov.attest.statement import POLICY_NAME, version_name
+from mace_gov.core.atomic import write_text
 from mace_gov.core.errors import IntegrityError, NotReleasedError
 from mace_gov.core.private import private_copy
 from mace_gov.documents.registry import DELTA_NAME
 from mace_gov.documents.verdict import Verdict
+from mace_gov.policy.load import load_policy
+from mace_gov.report.card import CARD, model_card
+from mace_gov.report.compose import compose
 from mace_gov.workflow.checking import may_release, verify_path
 
 if TYPE_CHECKING:
@@ -26,8 +31,9 @@ def export_version(
     """Export a governed version, given as a folder or as ``NAME/N``, if it may be released; its verdict comes along.
 
     base: where the base model lies, if its own reference does not lead there. unreleased: write it for study though it
-    failed, was rejected or waits for review; a recalled one is never written. Raises IntegrityError when the version
-    does not verify or has no delta, NotReleasedError, RecalledError, and what ``erase.export.export`` raises.
+    failed, was rejected or waits for review; a recalled one is never written. Its model card is written beside.
+    Raises IntegrityError when the version does not verify or has no delta, NotReleasedError, RecalledError, and what
+    ``erase.export.export`` raises.
     """
     verified, verdict, _ = verify_path(version, key=key, registry=registry)
     decided = may_release(verified, key=key, registry=registry)
@@ -49,4 +55,10 @@ def export_version(
     with private_copy({"delta": delta}) as (copy, digests):
         if digests["delta"] != verified.evidence.files.get(DELTA_NAME):
             raise IntegrityError(f"{delta}: changed after it was verified")
-        return export(copy / "delta", found, form, out, rank=rank), verdict
+        written = export(copy / "delta", found, form, out, rank=rank)
+    policy = load_policy(verified.folder / POLICY_NAME, ended=True).policy
+    report = compose(policy, verified, verdict, version=version_name(verified.evidence), folder=str(verified.folder),
+                     sign_offs=verified.sign_offs, release=decided)
+    # Beside a model folder, not in it: the folder stays the signed model, file by file.
+    write_text(out / CARD if form == "lora" else out.with_name(f"{out.stem}.{CARD}"), model_card(report))
+    return written, verdict

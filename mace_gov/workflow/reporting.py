@@ -22,26 +22,30 @@ from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.verdict import Verdict
 from mace_gov.policy.load import load_policy
 from mace_gov.report.compose import compose
-from mace_gov.report.render import render
+from mace_gov.report.pdf import PRINTED, require_chromium, write_pdf
+from mace_gov.report.render import PAGE, render
 from mace_gov.workflow.checking import folder_of, pinned_keys
 from mace_gov.workflow.release_check import release_check
 
 
 def write_report(
     policy: Policy, verified: VerifiedEvidence, verdict: Verdict, version: str | None, folder: Path, reports: Path,
-    pair: KeyPair | None, check: ReleaseCheck,
+    pair: KeyPair | None, check: ReleaseCheck, *, pdf: bool = False,
 ) -> Path:
     """Render the report of a finished version or audit into its folder below ``reports``, and sign it.
 
     ``pair`` is None where the pipeline's key is not at hand: then the page says that it is unsigned, and never takes
     the place of a signed one. ``check`` says how the version stands now. Sign-offs beside an older report stay there.
-    Raises UsageError when the folder holds the report of something else.
+    pdf: print the page, too. Raises UsageError when the folder holds the report of something else, IncompleteError
+    when there is nothing to print with.
     """
     out = _target(version, folder, reports, pair)
     report = compose(policy, verified, verdict, version=version, folder=str(folder), sign_offs=verified.sign_offs,
                      release=check, signed=pair is not None)
     with TemporaryDirectory(dir=_made(out.parent), prefix=f".{out.name}.old.") as aside, new_folder(out) as scratch:
         render(report, folder / "evidence", scratch)
+        if pdf:
+            write_pdf(scratch / PAGE, scratch / PRINTED)
         for part in (POLICY_NAME, EVIDENCE_NAME, VERDICT_NAME):
             shutil.copyfile(folder / part, scratch / part)
         for part, signed in ((POLICY_NAME, verified.evidence.policy_file_digest),
@@ -79,13 +83,18 @@ def refuse_taken(out: Path, evidence_digest: str | None) -> None:
                          hint="Give another --reports folder, or move this one away. Nothing was changed in it.")
 
 
-def report_again(path: Path, *, registry: Path, reports: Path, key: Path | None) -> tuple[Path, ReleaseCheck]:
+def report_again(
+    path: Path, *, registry: Path, reports: Path, key: Path | None, pdf: bool = False
+) -> tuple[Path, ReleaseCheck]:
     """Verify a version and render its report anew from the signed evidence, the verdict and the sign-offs since.
 
     The report of a recalled or rejected version is rendered, too, and says so. It is signed where the pipeline's key
-    is, and no key is made. Returns its folder and how the version stands. Raises UsageError when sign-offs lie beside
-    the old report that the version's folder has not.
+    is, and no key is made. pdf: print the page, too. Returns its folder and how the version stands. Raises UsageError
+    when sign-offs lie beside the old report that the version's folder has not, IncompleteError when there is nothing
+    to print with.
     """
+    if pdf:
+        require_chromium()
     folder, trust = folder_of(path, registry), pinned_keys(key, registry)
     verified = verify(folder, key=trust, registry=registry)
     if verified.verdict is None:
@@ -98,7 +107,7 @@ def report_again(path: Path, *, registry: Path, reports: Path, key: Path | None)
         raise UsageError(f"{out}: found {', '.join(left)}, expected no sign-off that {verified.folder} has not",
                          hint=f"Move it to {verified.folder / SIGN_OFFS} first: the report's folder is written anew.")
     check = release_check(verified, registry=registry, trust=trust)
-    out = write_report(policy, verified, verified.verdict, version, verified.folder, reports, pair, check)
+    out = write_report(policy, verified, verified.verdict, version, verified.folder, reports, pair, check, pdf=pdf)
     return out, check
 
 

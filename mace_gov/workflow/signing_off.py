@@ -5,14 +5,14 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from mace_gov.attest.keypair import load_key_pair
+from mace_gov.attest.keypair import KeyPair, load_key_pair
 from mace_gov.attest.sign_off import sign_off
 from mace_gov.attest.statement import version_name
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IncompleteError, UsageError
 from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.evidence import VerifiedEvidence
-from mace_gov.documents.registry import EVIDENCE_NAME, SIGN_OFFS, Layout
+from mace_gov.documents.registry import EVIDENCE_NAME, REPORT_NAME, SIGN_OFFS, Layout
 from mace_gov.documents.sign_off import Decision
 from mace_gov.record.releases import note_sign_offs
 from mace_gov.workflow.checking import pinned_keys, verify_path
@@ -27,18 +27,33 @@ def sign_off_path(
     The sign-off goes to the folder of the version or audit and to the registry's decisions/, where the registry has
     it, else beside what was looked at.
     """
-    verified, _, _ = verify_path(path, key=key, registry=registry)
     if not signing_key.is_file():
         raise UsageError(f"{signing_key} is not a file, expected the reviewer's private key",
                          hint="Make one with `mace-gov keys generate ~/.config/mace-gov/reviewer.pem`.")
-    pair = load_key_pair(signing_key)
+    return sign_off_with(load_key_pair(signing_key), path, decision=decision, reviewer=reviewer, role=role,
+                         reason=reason, key=key, registry=registry)
+
+
+def sign_off_with(
+    pair: KeyPair, path: Path, *, decision: Decision, reviewer: str, role: str, reason: str, key: Path | None,
+    registry: Path, seen: str | None = None, review_digest: str | None = None,
+) -> tuple[Path, VerifiedEvidence]:
+    """``sign_off_path`` with a key that is open.
+
+    seen: SHA-256 of the report's envelope as it was looked at; UsageError when the report is another one by now.
+    review_digest: see ``SignOff``.
+    """
+    verified, _, _ = verify_path(path, key=key, registry=registry)
+    if seen is not None and sha256_file(verified.folder / REPORT_NAME) != seen:
+        raise UsageError(f"{verified.folder} was written anew since it was looked at, expected the report of {seen}",
+                         hint="Open the new one, then decide.")
     pinned = pinned_keys(key, registry).name_of(pair.public.fingerprint)
     if pinned is not None and phrase_key(pinned) != phrase_key(reviewer):
-        raise UsageError(f"--reviewer is '{reviewer}', but {signing_key} is pinned as the key of '{pinned}', in whose "
-                         f"name its decisions count", hint=f"Give --reviewer '{pinned}', or your own key.")
+        raise UsageError(f"--reviewer is '{reviewer}', but {pair.private_path} is pinned as the key of '{pinned}', in "
+                         f"whose name its decisions count", hint=f"Give --reviewer '{pinned}', or your own key.")
     held = _version_folder(verified, registry)
     written = sign_off(verified, pair, decision=decision, reviewer=reviewer, role=role,
-                       reason=reason, out=held, registry=held and registry)
+                       reason=reason, out=held, registry=held and registry, review_digest=review_digest)
     lineage = verified.evidence.lineage
     if held and lineage:
         # A third place to know it from. It is signed and filed, whether or not MLflow is here and may be written.

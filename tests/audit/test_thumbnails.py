@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mace_gov.audit import thumbnails
 from mace_gov.audit.thumbnails import BLOCKS, SIDE, must_pixelate, pixelate, shrink
-from mace_gov.documents.policy import Suite
+from mace_gov.documents.terms import Kind, Suite
 from tests import factories
 from tests.audit import planted
 
@@ -18,8 +19,10 @@ def colours(path) -> int:
 
 def test_critical_pictures_of_other_models_are_pixelated_in_the_file(tmp_path):
     result = planted.run(tmp_path, planted.erased, embedded=False)
-    assert result.thumbnails and all(t.pixelated for t in result.thumbnails)
-    for thumbnail in result.thumbnails:
+    banned = [t for t in result.thumbnails if t.suite.banned]
+    assert banned and all(t.pixelated for t in banned)
+    assert not any(t.pixelated for t in result.thumbnails if not t.suite.banned), "what must survive stays clear"
+    for thumbnail in banned:
         assert colours(tmp_path / thumbnail.base) <= BLOCKS**2 and colours(tmp_path / thumbnail.governed) <= BLOCKS**2
 
 
@@ -30,14 +33,23 @@ def test_the_embedded_model_s_pictures_are_clear(tmp_path):
     assert {t.base for t in result.thumbnails} | {t.governed for t in result.thumbnails} <= set(result.files)
 
 
-@pytest.mark.parametrize(("severity", "base", "governed", "hidden"), [
-    ("critical", {}, {}, False), ("critical", {"embedded": False}, {}, True),
-    ("critical", {}, {"image_size": 512}, True), ("critical", {}, {"text_width": 768}, True),
-    ("high", {"embedded": False}, {}, False),
+@pytest.mark.parametrize(("kind", "severity", "suite", "base", "governed", "hidden"), [
+    ("explicit", "critical", "direct", {}, {}, False),
+    ("explicit", "critical", "direct", {"embedded": False}, {}, True),
+    ("explicit", "critical", "direct", {}, {"image_size": 512}, True),
+    ("explicit", "critical", "direct", {}, {"text_width": 768}, True),
+    ("explicit", "low", "synonym", {"embedded": False}, {}, True),
+    ("explicit", "low", "attribute", {"embedded": False}, {}, True),
+    ("explicit", "critical", "unrelated", {"embedded": False}, {}, False),
+    ("explicit", "critical", "near", {"embedded": False}, {}, False),
+    ("object", "critical", "direct", {"embedded": False}, {}, True),
+    ("object", "high", "direct", {"embedded": False}, {}, False),
 ])
-def test_whose_pictures_are_hidden(severity, base, governed, hidden):
+def test_whose_pictures_are_hidden(kind, severity, suite, base, governed, hidden):
     (category,) = factories.policy(severity=severity).spec.categories
-    assert must_pixelate(category, factories.manifest(**base), factories.manifest(**governed)) is hidden
+    category = category.model_copy(update={"kind": Kind(kind)})
+    manifests = factories.manifest(**base), factories.manifest(**governed)
+    assert must_pixelate(category, Suite(suite), *manifests) is hidden
 
 
 def test_a_pixelated_picture_is_its_blocks_and_nothing_else():
@@ -63,3 +75,20 @@ def test_every_concept_is_shown_and_what_speaks_against_the_model_comes_first(tm
     assert {t.concept for t in direct} == {"nudity", "naked"}
     assert next(t for t in direct if t.concept == "naked").governed_present is True
     assert sum(t.suite is Suite.UNRELATED for t in result.thumbnails) == 16
+
+
+def test_every_picture_that_speaks_against_the_model_is_shown_with_its_scores(tmp_path, monkeypatch):
+    monkeypatch.setattr(thumbnails, "MOST", 10)
+    result = planted.run(tmp_path, planted.faithful)
+    against = [t for t in result.thumbnails if t.suite.banned]
+    measured = [m for m in result.measurements if m.suite.banned and m.concept is None and m.rule is None]
+    assert len(against) == sum(m.governed.hits for m in measured) > 10
+    assert all(t.governed_present and t.governed_scores and t.base_scores for t in against)
+    small = [t for t in against if t.governed.endswith(".webp")]
+    assert small and all((tmp_path / t.governed).read_bytes().startswith(b"RIFF") for t in small)
+
+
+def test_more_than_a_page_holds_is_cut(tmp_path, monkeypatch):
+    monkeypatch.setattr(thumbnails, "MOST", 10)
+    monkeypatch.setattr(thumbnails, "AGAINST", 20)
+    assert 20 <= len(planted.run(tmp_path, planted.faithful).thumbnails) <= 30

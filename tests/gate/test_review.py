@@ -22,6 +22,7 @@ def sign_off(name: str, decision: str = "approve", signed: str = factories.CREAT
 
 
 ADA, BOB, NO = sign_off("Ada"), sign_off("Bob"), sign_off("Eve", "reject")
+IF = sign_off("Ann", "conditional")
 
 
 def verdict(outcome: str, severity: str = "high", **more: object) -> Verdict:
@@ -50,6 +51,13 @@ def ask(made: Verdict, today: date = TODAY, policy: Policy | None = None, **know
     (verdict("FAIL", mode="audit"), [], 0, "the verdict is FAIL"),
     (verdict("PASS", mode="audit"), [NO], 1, "rejected"),
     (verdict("REVIEW", findings=[]), [], 5, "the model as a whole: approving sign-offs needed 1"),
+    # A condition holds it back, whatever others say, until the same key approves.
+    (verdict("PASS"), [IF], 5, "Ann (safety) set a condition for it: looked"),
+    (verdict("REVIEW"), [ADA, BOB, IF], 5, "set a condition"),
+    (verdict("REVIEW", "critical"), [ADA, IF], 5, "needed 2, found 1"),
+    (verdict("PASS", mode="audit"), [IF], 5, "set a condition"),
+    (verdict("PASS"), [IF, NO], 1, "rejected"),
+    (verdict("PASS"), [IF, sign_off("Ann")], 0, "Ann (safety) approved it"),
     # Of one key the last decision counts.
     (verdict("PASS"), [NO, sign_off("Eve")], 0, "Eve (safety) approved it"),
     (verdict("REVIEW"), [sign_off("Eve"), NO], 1, "rejected"),
@@ -182,3 +190,11 @@ def test_a_rejection_that_cannot_be_checked_is_not_taken_back_by_what_cannot_be_
     found = ask(verdict("PASS"), unverified=[NO, sign_off("Eve")])
     assert found.exit_code == 5 and "could not be checked rejects it" in found.reasons[0]
     assert ask(verdict("PASS"), unverified=[sign_off("Eve")]).released
+
+
+def test_a_condition_set_elsewhere_or_unchecked_holds_the_release_back() -> None:
+    for known, said in (({"elsewhere": [IF]}, "set a condition for it: looked (of this very model, as nsfw/1)"),
+                        ({"unverified": [IF]}, "could not be checked sets a condition, in the name of Ann")):
+        found = ask(verdict("PASS"), **known)
+        assert (found.state, found.released, found.exit_code) == ("review", False, 5)
+        assert said in found.reasons[0]

@@ -14,7 +14,7 @@ from mace_gov.documents.policy import Policy
 from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import Outcome
 from mace_gov.report import sections, words
-from mace_gov.report.html import SECTIONS, page, style_sheet
+from mace_gov.report.html import SECTIONS, page, script, style_sheet
 from mace_gov.report.render import render
 from tests import factories
 
@@ -48,7 +48,7 @@ class Checker(HTMLParser):
             self.open.pop()
 
     def handle_data(self, data):
-        if self.open[-1:] != ["style"]:
+        if self.open[-1:] not in (["style"], ["script"]):
             self.words.append(data)
 
     @property
@@ -83,9 +83,10 @@ def test_page_is_well_formed_and_has_every_section(tmp_path):
     assert labels <= set(ids)
 
 
-def test_page_loads_nothing_and_runs_nothing(tmp_path):
+def test_page_loads_nothing_and_runs_its_own_script_alone(tmp_path):
     checked = Checker(rendered(tmp_path, factories.report()))
-    assert not checked.named("script")
+    assert checked.named("script") == [{}]
+    assert not re.search(r"fetch|XMLHttp|import|innerHTML|eval|document\.write|https?:", script())
     assert not checked.named("link")
     assert not checked.named("iframe")
     for _, attrs in checked.tags:
@@ -97,7 +98,7 @@ def test_page_loads_nothing_and_runs_nothing(tmp_path):
     assert "@import" not in css
 
 
-def test_content_security_policy_allows_only_this_style_sheet(tmp_path):
+def test_content_security_policy_allows_only_this_style_sheet_and_this_script(tmp_path):
     text = rendered(tmp_path, factories.report())
     policies = [a["content"] for a in Checker(text).named("meta") if a.get("http-equiv") == "Content-Security-Policy"]
     assert len(policies) == 1
@@ -106,7 +107,9 @@ def test_content_security_policy_allows_only_this_style_sheet(tmp_path):
     assert "default-src 'none'" in policies[0]
     assert f"style-src 'sha256-{digest}'" in policies[0]
     assert "unsafe" not in policies[0]
-    assert "script-src" not in policies[0]
+    [code] = re.findall(r"<script>(.*?)</script>", text, flags=re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'; " in policies[0]
 
 
 def test_hostile_words_are_escaped(tmp_path):
@@ -121,7 +124,7 @@ def test_hostile_words_are_escaped(tmp_path):
         verdict=factories.verdict(reasons=[owner], findings=[factories.finding(reasons=[target])]),
     )
     checked = Checker(rendered(tmp_path, report))
-    assert not checked.named("script")
+    assert checked.named("script") == [{}]
     assert all(attrs["src"].startswith("data:image/png;base64,") for attrs in checked.named("img"))
     assert checked.problems == []
     assert owner in checked.text

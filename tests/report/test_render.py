@@ -36,7 +36,7 @@ def test_report_json_reads_back_equal(tmp_path, evidence):
     data = (tmp_path / "out" / "report.json").read_bytes()
     assert data == report.canonical()
     assert Report.model_validate_json(data) == report
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["index.html", "report.json"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["README.md", "index.html", "report.json"]
 
 
 def test_undecided_pictures_survive_the_round_trip(tmp_path, evidence):
@@ -74,7 +74,7 @@ def test_what_is_no_png_is_not_embedded(tmp_path, data):
     factories.write_files(tmp_path, {"x.png": data})
     picture = read_picture(tmp_path, "x.png", factories.digests({"x.png": data}))
     assert picture.uri is None
-    assert picture.problem == "not a PNG file"
+    assert picture.problem == "not a PNG, WebP or JPEG file"
 
 
 def test_png_is_embedded_with_its_size(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mace_gov.documents.policy import Metric, Suite
+from mace_gov.documents.policy import Suite
 from mace_gov.report import words
 from tests.factories import estimate
 
@@ -30,7 +30,6 @@ def test_nothing_measured():
     empty = estimate(0, 0, low=0.0, high=1.0)
     for function in (words.sentence, words.observed, words.interval):
         assert function(None) == function(empty) == words.NOT_MEASURED
-    assert words.deciding_bound(Metric.PRESENCE, empty) == words.NOT_MEASURED
     assert words.p_value(None) == words.NOT_MEASURED
     assert words.percent(None) == words.NOT_MEASURED
 

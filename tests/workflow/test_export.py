@@ -26,6 +26,8 @@ def test_a_version_is_verified_and_then_written(world: World, monkeypatch, capsy
     told = json.loads(capsys.readouterr().out)
     assert (told["form"], told["verdict"], told["path"]) == ("diffusers", "PASS", str(out))
     assert folder_files(out) == folder_files(made.model)
+    card = (world.root / "exported.README.md").read_text("utf-8")
+    assert card.startswith("---\n") and "**PASS**" in card and made.verdict.governed_digest in card
 
     delta = made.folder / "delta" / "erasure.safetensors"
     good = delta.read_bytes()

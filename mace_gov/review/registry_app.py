@@ -1,0 +1,79 @@
+"""The pages of a registry: versions with their standing, trends, and two versions beside each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from mace_gov.core.errors import UsageError
+from mace_gov.record.versions import find, list_versions
+from mace_gov.report.difference import differences
+from mace_gov.review.registry_view import Shown, beside, trends, versions
+from mace_gov.review.web import Call, Web
+
+ON_A_PAGE = 60
+"""Pairs of pictures."""
+
+
+@dataclass
+class RegistryApp:
+    """A registry to look at; nothing here writes."""
+
+    registry: Path
+    """Its folder."""
+    reports: Path
+    """Where reports lie."""
+    key: Path | None
+    """Keys that were pinned from outside; None: the registry's own."""
+    home: bool = False
+    """Whether it is all that is served."""
+
+    def serve(self, web: Web) -> None:
+        """Add every page."""
+        if self.home:
+            async def first(call: Call) -> Response:
+                return RedirectResponse("/registry", 303)
+
+            web.add("/", first)
+
+        async def listed(call: Call) -> HTMLResponse:
+            rows = await run_in_threadpool(versions, self.registry, self.key)
+            return web.page(call, "registry.html.j2", rows=rows, trends=trends([row.entry for row in rows]))
+
+        async def compared(call: Call) -> HTMLResponse:
+            asked = call.request.query_params
+            return await run_in_threadpool(self._compared, web, call, asked.get("one", ""), asked.get("two", ""),
+                                           asked.get("page", "1"))
+
+        async def picture(call: Call) -> Response:
+            path = call.request.path_params
+            data, kind = await run_in_threadpool(self._picture, path["name"], path["number"], path["digest"])
+            return Response(data, media_type=kind)
+
+        web.add("/registry", listed)
+        web.add("/compare", compared)
+        web.add("/registry/{name}/{number}/{digest}", picture)
+
+    def _compared(self, web: Web, call: Call, one: str, two: str, page: str) -> HTMLResponse:
+        """Two versions: what differs in words, then picture by picture, what changed first."""
+        known = [entry.reference for entry in list_versions(self.registry)]
+        if not (one and two):
+            return web.page(call, "compare.html.j2", known=known, one=one, two=two, changes=[], pairs=[], of=0,
+                            page=1, last=1)
+        before, after = Shown.of(find(self.registry, one)), Shown.of(find(self.registry, two))
+        changes = differences(before.evidence, after.evidence, before.entry.verdict(), after.entry.verdict())
+        pairs = beside(before, after)
+        last = max(1, -(-len(pairs) // ON_A_PAGE))
+        number = min(int(page), last) if page.isdecimal() and int(page[:6]) > 0 else 1
+        return web.page(call, "compare.html.j2", known=known, one=one, two=two, changes=changes, of=len(pairs),
+                        pairs=pairs[(number - 1) * ON_A_PAGE:number * ON_A_PAGE], page=number, last=last)
+
+    def _picture(self, name: str, number: str, digest: str) -> tuple[bytes, str]:
+        shown = Shown.of(find(self.registry, f"{name}/{number}"))
+        found = shown.picture(digest)
+        if found is None:
+            raise UsageError(f"{name}/{number} has no picture {digest[:12]} that is shown here")
+        return found

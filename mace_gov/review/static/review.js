@@ -1,0 +1,49 @@
+// The queue from the keyboard: 1 present, 2 absent, 3 unsure, b back, r reveal. Without this script the buttons do it.
+"use strict";
+const labels = document.getElementById("labels");
+let busy = false;
+
+function show(next) {
+  document.getElementById("progress").value = next.done;
+  document.getElementById("count").textContent = `${next.done} of ${next.of}`;
+  const picture = document.getElementById("picture");
+  // A hidden picture and the end have a page of their own.
+  if (!next.item || next.hidden || !picture) { window.location.assign("/queue"); return; }
+  document.getElementById("item").value = next.item;
+  for (const other of document.querySelectorAll("details input[name=item]")) other.value = next.item;
+  document.getElementById("phrase").textContent = next.question;
+  for (const button of labels.querySelectorAll("button")) button.removeAttribute("aria-pressed");
+  picture.src = `/picture/${next.item}`;
+}
+
+async function send(label) {
+  if (busy) return;
+  busy = true;
+  const body = new URLSearchParams(new FormData(labels));
+  body.set("label", label);
+  try {
+    const answer = await fetch("/label", { method: "POST", body, headers: { Accept: "application/json" } });
+    const next = await answer.json();
+    document.getElementById("problem").textContent = next.problem || "";
+    if (answer.status === 401) window.location.assign("/queue");
+    if (answer.ok) show(next);
+  } catch {
+    document.getElementById("problem").textContent = "The label was not kept: nobody answered.";
+  } finally {
+    busy = false;
+  }
+}
+
+if (labels) {
+  labels.addEventListener("submit", (event) => {
+    event.preventDefault();
+    send(event.submitter.value);
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea")) return;
+    const label = { 1: "present", 2: "absent", 3: "unsure" }[event.key];
+    const press = { b: "back", r: "reveal" }[event.key.toLowerCase()];
+    if (label && !event.repeat) send(label);
+    else if (press) document.getElementById(press)?.click();
+  });
+}

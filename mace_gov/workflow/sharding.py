@@ -1,0 +1,93 @@
+"""An audit whose pictures are drawn on several machines, and the merge that makes one audit of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mace_gov.audit.inputs import AuditRun, Inputs
+from mace_gov.core.errors import UsageError
+from mace_gov.core.progress import Progress, Silent
+from mace_gov.core.resources import Dtype, asked, using
+from mace_gov.documents.plan import ErasurePlan, ModelManifest
+from mace_gov.documents.registry import Layout
+from mace_gov.documents.shard import Shard, ShardFacts, ShardRequest
+from mace_gov.policy.load import LoadedPolicy
+from mace_gov.preflight.checks import check_machine, check_plan
+from mace_gov.workflow.planning import plan_policy
+
+if TYPE_CHECKING:
+    from mace_gov.audit.pictures import Drawer
+    from mace_gov.workflow.applying import RunResult
+
+
+def draw_shard(
+    model: str, path: Path, out: Path, shard: str, *, base: str | None = None, unmeasured: bool = False,
+    registry: Path, inputs: Inputs | None = None, device: str | None = None, progress: Progress | None = None,
+    seams: AuditRun | None = None,
+) -> Shard:
+    """Draw share ``shard`` (see ``audit.shards.parse_share``) of an audit's pictures into ``out``.
+
+    Nothing is signed and nothing is written into the registry but a single-file model that is unpacked. Run it again
+    after an interruption: what was drawn is reused.
+    """
+    from mace_gov.audit.shards import check_shardable, draw_share, facts_of, parse_share
+    from mace_gov.diffusion.manifest import read_manifest
+
+    share, inputs = parse_share(shard), inputs or Inputs()
+    check_shardable(inputs)
+    loaded, plan = plan_policy(path, model=base, revision=None, unmeasured=unmeasured, registry=registry,
+                               plugins=inputs.plugins, judges=False, erases=False)
+    check_machine(None, out)
+    governed = read_manifest(model, registry=registry, unmeasured=unmeasured, whole=True)
+    check_plan(loaded, plan, asks=False, judges=False, erases=False)
+    facts = facts_of(share.count, loaded.file_digest, plan.base, governed, plan.generation, inputs)
+    request = ShardRequest(model=_place(model), policy=str(path.resolve()), base=base and _place(base),
+                           prompts=[str(each.resolve()) for each in inputs.prompts], plugins=list(inputs.plugins),
+                           unmeasured=unmeasured)
+    run = replace(seams or AuditRun(), device=device, progress=progress or Silent(), trained_on=plan.templates,
+                  inputs=inputs)
+    return draw_share(loaded.policy, plan.base, governed, plan.generation, share, facts, request, out, run)
+
+
+def merge_shards(
+    folders: Sequence[Path], *, path: Path | None = None, registry: Path, reports: Path, device: str | None = None,
+    progress: Progress | None = None, seams: AuditRun | None = None,
+) -> RunResult:
+    """One audit of all shards: the same evidence as if this machine had drawn the pictures. None is drawn here.
+
+    path: the policy, where it lies elsewhere than where the shards read it.
+    """
+    from mace_gov.audit.shards import read_shards
+    from mace_gov.workflow.applying import audit_model
+
+    first = read_shards(folders)[0]
+    request, precision = first.request, first.facts.precision
+    inputs = Inputs(prompts=tuple(map(Path, request.prompts)), plugins=tuple(request.plugins),
+                    tiers=frozenset(first.facts.tiers), calibrations=Layout(registry).calibrations)
+    policy = path or Path(request.policy)
+    if lost := [str(each) for each in (policy, *inputs.prompts) if not each.is_file()]:
+        raise UsageError(f"the shards were drawn with {lost[0]}, which is not here",
+                         hint="Give the policy with --policy; put files of prompts where the shards read them.")
+    given = Dtype(precision) if precision in set(Dtype) else None
+    with using(batch=asked().batch, precision=given):
+        return audit_model(request.model, policy, base=request.base, unmeasured=request.unmeasured, registry=registry,
+                           reports=reports, inputs=inputs, device=device, progress=progress, shards=folders,
+                           seams=seams)
+
+
+def drawer_of(
+    folders: Sequence[Path], loaded: LoadedPolicy, plan: ErasurePlan, governed: ModelManifest, inputs: Inputs
+) -> Drawer:
+    """What takes every picture from the shards; see ``audit.shards.merged_drawer``."""
+    from mace_gov.audit.shards import facts_of, merged_drawer
+
+    facts: ShardFacts = facts_of(len(folders), loaded.file_digest, plan.base, governed, plan.generation, inputs)
+    return merged_drawer(folders, facts)
+
+
+def _place(reference: str) -> str:
+    """A model's reference as it is, a folder or a file by its whole path."""
+    return str(Path(reference).resolve()) if Path(reference).exists() else reference

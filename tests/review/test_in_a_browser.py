@@ -1,0 +1,161 @@
+"""The review as a person does it: clicked and typed, in a real browser."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mace_gov.attest.keys import registry_trust
+from mace_gov.attest.verify import verify
+from tests import factories
+from tests.factories import SignedVersion
+from tests.review.serving import TRIALS, Running, running, version
+
+WIDTHS = (320, 390, 1400)
+
+
+@pytest.fixture
+def signed(tmp_path: Path) -> SignedVersion:
+    return version(tmp_path)
+
+
+@pytest.fixture
+def pages(tmp_path: Path, signed: SignedVersion) -> Iterator[Running]:
+    with running(tmp_path, signed) as made:
+        yield made
+
+
+def serious(tab: Any) -> list[str]:
+    """What axe-core finds that keeps people out, by rule and place."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+    found = axe.Axe().run(tab).response["violations"]
+    return [f"{each['id']}: {node['target']}" for each in found if each["impact"] in ("serious", "critical")
+            for node in each["nodes"]]
+
+
+def sideways(tab: Any) -> list[int]:
+    """Widths at which a page can be scrolled sideways."""
+    wide = []
+    for width in WIDTHS:
+        tab.set_viewport_size({"width": width, "height": 800})
+        if tab.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+            wide.append(width)
+    return wide
+
+
+def test_a_review_from_the_link_to_a_decision_that_verifies(tab: Any, pages: Running, signed: SignedVersion) -> None:
+    tab.goto(pages.link)
+    tab.get_by_role("link", name="Label pictures").click()
+    for n, key in enumerate("12" * (len(TRIALS) // 2), 1):
+        before = tab.locator("#item").get_attribute("value")
+        tab.keyboard.press(key)
+        tab.wait_for_function("before => document.getElementById('item')?.value !== before", arg=before)
+        if n < len(TRIALS):
+            assert tab.locator("#count").text_content() == f"{n} of {len(TRIALS)}"
+    tab.get_by_text("Every picture has a label").wait_for()
+    tab.get_by_role("button", name="End the labelling and compare").click()
+    tab.get_by_role("rowheader", name="all detectors together").wait_for()
+    tab.get_by_role("link", name="Decision").click()
+    with tab.expect_popup() as opened:
+        tab.get_by_role("link", name="open the report").click()
+    opened.value.get_by_role("heading", name="Rules").first.wait_for()
+    opened.value.close()
+    tab.reload()
+    tab.get_by_label("Conditional").check()
+    tab.get_by_label("In which capacity").fill("safety")
+    tab.get_by_label("Why, or on which condition").fill("after the synonyms are mended")
+    tab.get_by_role("button", name="Sign the decision").click()
+    tab.get_by_role("heading", name="Signed: conditional").wait_for()
+    (said,) = verify(signed.folder, key=registry_trust(signed.registry), registry=signed.registry).sign_offs
+    assert (said.decision, said.reviewer, said.reason) == ("conditional", "Ada", "after the synonyms are mended")
+    assert said.report_digest == factories.sha256_file(pages_report(signed)) and said.review_digest
+    assert tab.said == []
+    assert {url.partition("/")[0] + url.split("/")[2] for url in tab.asked if url.startswith("http")} == {
+        f"http:127.0.0.1:{pages.port}"}
+
+
+def pages_report(signed: SignedVersion) -> Path:
+    return signed.registry.parent / "reports" / "nsfw-v1" / "report.dsse.json"
+
+
+def test_without_script_the_buttons_do_the_same(browser: Any, pages: Running) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto(pages.link)
+    tab.goto(f"{pages.origin}/queue")
+    tab.get_by_role("button", name="Absent").click()
+    assert tab.locator("#count").text_content() == f"1 of {len(TRIALS)}"
+    context.close()
+
+
+@pytest.fixture
+def elsewhere(pages: Running) -> Iterator[str]:
+    """Another site on this machine, which frames the pages and sends them forms."""
+    pages.come_in()
+    text = (f"<iframe src='{pages.origin}/'></iframe>"
+            f"<form method='post' action='{pages.origin}/sign'><input name='decision' value='approve'>"
+            "<button>Win a prize</button></form>").encode()
+
+    class Site(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site) as site:
+        threading.Thread(target=site.serve_forever, daemon=True).start()
+        yield f"http://localhost:{site.server_address[1]}/"
+        site.shutdown()
+
+
+def test_another_site_can_neither_frame_the_pages_nor_send_their_forms(
+    tab: Any, pages: Running, elsewhere: str, signed: SignedVersion
+) -> None:
+    pages.web.new_link()
+    tab.goto(pages.link)
+    tab.goto(elsewhere)
+    framed = tab.frames[1]
+    framed.wait_for_load_state()
+    assert "mace-gov" not in framed.content()
+    with tab.expect_navigation() as sent:
+        tab.get_by_role("button", name="Win a prize").click()
+    assert sent.value.status == 403
+    assert not (signed.folder / "sign-offs").exists()
+
+
+def test_a_wrong_link_opens_nothing(tab: Any, pages: Running) -> None:
+    assert tab.goto(f"{pages.origin}/open?token=wrong").status == 403
+    assert tab.goto(f"{pages.origin}/queue").status == 401
+
+
+def test_no_page_keeps_people_out_or_scrolls_sideways(
+    tab: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(factories, "manifest", partial(factories.manifest, embedded=False))
+    signed = version(tmp_path)
+    lines = b"".join(each.canonical() + b"\n" for each in TRIALS)
+    factories.version_folder(tmp_path, number=2, weights=b"other weights", trials=lines, complete=True)
+    with running(tmp_path, signed) as pages:
+        tab.goto(pages.link)
+        problems = {}
+        for path in ("/", "/queue", "/agreement", "/report", "/decide", "/registry", "/compare?one=nsfw/1&two=nsfw/2",
+                     "/nowhere"):
+            tab.goto(pages.origin + path)
+            for scheme in ("light", "dark"):
+                tab.emulate_media(color_scheme=scheme)
+                problems[path, scheme] = serious(tab)
+            problems[path, "sideways"] = sideways(tab)
+            if path == "/queue":
+                tab.get_by_role("button", name="End the labelling and compare").click()
+                tab.get_by_role("heading", name="Where you part").wait_for()
+    assert {place: found for place, found in problems.items() if found} == {}
