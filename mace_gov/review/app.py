@@ -11,11 +11,11 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from mace_gov.attest.statement import REPORT_NAME
 from mace_gov.core.clock import wall_clock
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IntegrityError, UsageError
 from mace_gov.core.files import read_file
+from mace_gov.documents.registry import REPORT_NAME
 from mace_gov.documents.review import Act, Label
 from mace_gov.documents.sign_off import Decision
 from mace_gov.report.render import PAGE

@@ -12,7 +12,7 @@ from mace_gov import workflow
 from mace_gov.attest.decisions import read_decisions
 from mace_gov.attest.keypair import KeyPair, PublicKey
 from mace_gov.attest.signed import read_signed
-from mace_gov.attest.statement import POLICY_NAME, REPORT_NAME, VERDICT_NAME, version_name
+from mace_gov.attest.statement import version_name
 from mace_gov.core.clock import wall_clock
 from mace_gov.core.digest import sha256_bytes, sha256_file
 from mace_gov.core.errors import IncompleteError, IntegrityError, UsageError
@@ -22,6 +22,7 @@ from mace_gov.documents.audit import Trial
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.hidden import hidden
 from mace_gov.documents.policy import Policy
+from mace_gov.documents.registry import POLICY_NAME, REPORT_NAME, VERDICT_NAME
 from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.review import Act, Label, PictureRef
 from mace_gov.documents.sign_off import SignOff

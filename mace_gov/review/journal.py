@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from mace_gov.attest.dsse import decode, pre_authentication_encoding, seal
 from mace_gov.attest.keypair import KeyPair, PublicKey
-from mace_gov.attest.statement import EVIDENCE_NAME, VERDICT_NAME, first_problem, parse_statement
+from mace_gov.attest.statement import first_problem, parse_statement
 from mace_gov.core.canonical import strict_json
 from mace_gov.core.clock import timestamp
 from mace_gov.core.digest import sha256_bytes
@@ -24,6 +24,7 @@ from mace_gov.core.errors import IntegrityError
 from mace_gov.core.files import read_file
 from mace_gov.core.hold import lock
 from mace_gov.documents.evidence import Envelope, Statement, Subject
+from mace_gov.documents.registry import EVIDENCE_NAME, VERDICT_NAME
 from mace_gov.documents.review import REVIEW_TYPE, Act, Label, PictureRef, ReviewEntry
 
 REVIEWS = "reviews"

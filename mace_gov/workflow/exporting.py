@@ -8,11 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mace_gov.attest.statement import POLICY_NAME, version_name
+from mace_gov.attest.statement import version_name
 from mace_gov.core.atomic import write_text
 from mace_gov.core.errors import IntegrityError, NotReleasedError
 from mace_gov.core.private import private_copy
-from mace_gov.documents.registry import DELTA_NAME
+from mace_gov.documents.registry import DELTA_NAME, POLICY_NAME
 from mace_gov.documents.verdict import Verdict
 from mace_gov.policy.load import load_policy
 from mace_gov.report.card import CARD, model_card
