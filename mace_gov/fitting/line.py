@@ -27,9 +27,10 @@ from mace_gov.erase.preserve import harm, held_out_moment, preserve_term
 from mace_gov.erase.refine import solve, summed
 from mace_gov.plan.fitting import at
 
-WEIGHTS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
-"""How much the prior counts beside what is erased."""
-RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+WEIGHTS = (0.1, 0.18, 0.32, 0.56, 1.0, 1.8, 3.2, 5.6, 10.0, 18.0, 32.0)
+"""How much the prior counts beside what is erased; where many concepts share few dimensions, a factor of three is too
+coarse."""
+RIDGES = (0.01, 0.1, 1.0, 10.0)
 """Multiples of the mean eigenvalue of what is erased."""
 MOST_LEFT = 0.9
 """What a line's mildest point may leave: some models draw nothing of a concept long before its states are at their

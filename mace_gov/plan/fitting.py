@@ -46,7 +46,7 @@ def minutes(policy: Policy) -> float:
     return MINUTES if budget is None or budget.minutes is None else budget.minutes
 
 
-VERSION = 2
+VERSION = 3
 """Raised whenever the same plan would be fitted otherwise."""
 
 

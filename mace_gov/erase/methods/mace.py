@@ -22,17 +22,18 @@ from mace_gov.erase.focal import focal_directions
 from mace_gov.erase.fuse import fuse, kept_shares, naive_sum
 from mace_gov.erase.harden import harden
 from mace_gov.erase.lora import CHECKED_EVERY, train, training_batch_size
-from mace_gov.erase.lora_file import factors
+from mace_gov.erase.lora_file import Factors, factors
 from mace_gov.erase.methods.base import Erasure, Stopwatch, about, condition_warnings
 from mace_gov.erase.moments import target_moments
 from mace_gov.erase.pictures import training_pictures, undrawn
 from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.refine import Refinement, refine, refined_weights
 from mace_gov.erase.reuse import TrainedLora, finished, load_lora, store_lora
+from mace_gov.erase.systems import Factored
 from mace_gov.erase.texts import kept_reader
 
 MOST_LEFT, LEAST_KEPT = 0.5, 0.2
-"""Bounds of what is an erasure at all: see ``check_moved`` and ``check_kept``."""
+"""Bounds of what is an erasure at all: see ``check_moved`` and ``lost_loras``."""
 
 Fusion = Literal["closed-form", "sum", "none"]
 """closed-form is the method; sum and none are for the ablation."""
@@ -59,8 +60,10 @@ def mace(
         trained = [target for target in plan.targets if target.lora.steps > 0 and drawable(plan, target)]
         trained = trained if fusion != "none" else []
         loras = _loras(plan, trained, pipe, reader, refined, preserve, cache, progress, clock)
-        _check_trained(loras)
-        systems = [refined.system.record]
+        chosen = plan.fit is None or plan.fit.loras is None  # the policy's own choice, not the fit's
+        idle = idle_loras(loras, chosen=chosen)
+        loras = [lora for lora in loras if lora not in idle]
+        systems, lost = [refined.system.record], {}
         delta = ErasureDelta(refined.matrix)
         if loras:
             with clock.stage("fuse"):
@@ -68,16 +71,20 @@ def mace(
                 if fusion == "sum":
                     delta = naive_sum(refined.matrix, learnt)
                 else:
-                    delta, system = fuse(refined.matrix, refined.total, _moment(reader, plan), learnt, plan.fuse,
-                                         kept, progress.start("fusing", len(learnt)),
-                                         as_refined=bool(plan.preserve.relative))
+                    def fused(those: Mapping[str, Factors]) -> tuple[ErasureDelta, Factored]:
+                        return fuse(refined.matrix, refined.total, _moment(reader, plan), those, plan.fuse, kept,
+                                    progress.start("fusing", len(those)), as_refined=bool(plan.preserve.relative))
+
+                    delta, system = fused(learnt)
                     systems.append(system.record)
                     shares = kept_shares(system, _moment(reader, plan), _own(reader, plan), learnt)
-                    check_kept(shares)
-                    loras = [replace(lora, kept=shares[lora.concept]) for lora in loras]
+                    lost = lost_loras(shares, chosen=chosen)
+                    if lost:
+                        delta, _ = fused({concept: lora for concept, lora in learnt.items() if concept not in lost})
+                    loras = [replace(lora, kept=shares[lora.concept]) for lora in loras if lora.concept not in lost]
     delta = ErasureDelta(delta.matrix, delta.left, delta.right, about(plan, fusion if loras else "none"))
-    return Erasure(delta, systems, loras, clock.seconds, condition_warnings(systems) + _warnings(plan, loras),
-                   refined.left, hardening or None)
+    warnings = condition_warnings(systems) + _warnings(plan, [*loras, *idle], lost)
+    return Erasure(delta, systems, loras, clock.seconds, warnings, refined.left, hardening or None)
 
 
 def check_moved(left: float) -> None:
@@ -92,26 +99,33 @@ def check_moved(left: float) -> None:
             hint="Lower preserve.weight (or preserve.scale and conceptScale), or refine.relativeRidge.")
 
 
-def _check_trained(loras: Sequence[TrainedLora]) -> None:
-    """Raise NumericalError for LoRAs that do not suppress the attention that they were trained to suppress.
+def idle_loras(loras: Sequence[TrainedLora], *, chosen: bool) -> list[TrainedLora]:
+    """LoRAs that do not suppress the attention that they were trained to suppress.
 
-    Of fewer than ten steps nobody can tell: those are warned of.
+    Of fewer than ten steps nobody can tell: those are warned of. chosen: as in ``lost_loras``.
     """
-    idle = [f"'{lora.concept}' ({lora.first_loss:.4g} before, {lora.last_loss:.4g} after)"
-            for lora in loras if lora.last_loss >= lora.first_loss and lora.steps >= CHECKED_EVERY]
-    if idle:
+    idle = [lora for lora in loras if lora.last_loss >= lora.first_loss and lora.steps >= CHECKED_EVERY]
+    if idle and chosen:
+        named = ", ".join(f"'{lora.concept}' ({lora.first_loss:.4g} before, {lora.last_loss:.4g} after)"
+                          for lora in idle)
         raise NumericalError(
-            f"lora: the attention loss did not fall for {', '.join(idle)}, expected less after training than before",
+            f"lora: the attention loss did not fall for {named}, expected less after training than before",
             hint="Raise lora.stepSize or lora.learningRate, or lora.steps; 0 steps leave stages 2 and 3 out.")
+    return idle
 
 
-def check_kept(shares: Mapping[str, float]) -> None:
-    """Raise NumericalError when the fusion keeps less than a fifth of a LoRA: training it would have been in vain."""
-    lost = [f"'{concept}' ({share:.1%})" for concept, share in sorted(shares.items()) if share < LEAST_KEPT]
-    if lost:
+def lost_loras(shares: Mapping[str, float], *, chosen: bool) -> dict[str, float]:
+    """Concepts of whose LoRA the fusion keeps less than a fifth, with the share: training it was in vain.
+
+    chosen: whether the policy asked for it. Then it is a NumericalError; a LoRA that the fit thought of is left out.
+    """
+    lost = {concept: share for concept, share in sorted(shares.items()) if share < LEAST_KEPT}
+    if lost and chosen:
+        named = ", ".join(f"'{concept}' ({share:.1%})" for concept, share in lost.items())
         raise NumericalError(
-            f"fuse: of the LoRAs of {', '.join(lost)} less than {LEAST_KEPT:.0%} is kept",
+            f"fuse: of the LoRAs of {named} less than {LEAST_KEPT:.0%} is kept",
             hint="Lower preserve.weight (or preserve.scale and conceptScale), or fuse.relativeRidge.")
+    return lost
 
 
 def _own(reader: TextReader, plan: ErasurePlan) -> Callable[[str], torch.Tensor]:
@@ -182,8 +196,9 @@ def _together(targets: list[Target], most: int) -> Iterator[list[Target]]:
         yield from (group[start:start + most] for start in range(0, len(group), most))
 
 
-def _warnings(plan: ErasurePlan, loras: list[TrainedLora]) -> list[str]:
-    warnings = []
+def _warnings(plan: ErasurePlan, loras: list[TrainedLora], lost: Mapping[str, float]) -> list[str]:
+    warnings = [f"{concept}: its LoRA is left out, of which the fusion would have kept {share:.0%}"
+                for concept, share in lost.items()]
     elsewhere = [lora.concept for lora in loras if lora.refinement != refinement_key(plan)]
     if elsewhere:
         warnings.append(f"trained on the refinement of other targets and kept: {', '.join(elsewhere)}; "
