@@ -13,6 +13,7 @@ from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.errors import UsageError
 from mace_gov.documents.detector import DetectorCard
 from mace_gov.documents.rate import Estimate
+from mace_gov.documents.registry import Layout
 from mace_gov.documents.review import PictureRef
 from mace_gov.documents.terms import Kind
 from mace_gov.review.agreement import Table, against, calibration, decided, errors, parted
@@ -70,7 +71,7 @@ def keep_calibrations(desk: Desk) -> list[Path]:
     written = []
     for card, made in found:
         known = [made.version, made.weights_digest, made.threshold, made.classes]
-        path = desk.subject.registry / "calibrations" / f"{card.name}-{digest_of(known)[:12]}.json"
+        path = Layout(desk.subject.registry).calibrations / f"{card.name}-{digest_of(known)[:12]}.json"
         write_bytes(path, made.canonical())
         written.append(path)
     return written

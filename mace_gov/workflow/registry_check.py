@@ -19,7 +19,7 @@ from mace_gov.core.hold import is_held
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.core.store import Store
 from mace_gov.documents.evidence import VerifiedEvidence
-from mace_gov.documents.registry import EVIDENCE_NAME, SHELVES, Layout, Shelf, version_in
+from mace_gov.documents.registry import DATABASE, EVIDENCE_NAME, SHELVES, Layout, Shelf, version_in
 from mace_gov.documents.registry_check import Level, RegistryCheck, RegistryFinding
 from mace_gov.documents.release import ReleaseLog
 from mace_gov.record.collect import dead_runs, half_written
@@ -171,14 +171,14 @@ def _records(
     try:
         records = read_records(layout.root)
     except MissingExtraError as error:
-        found.add(Level.NOTE, "mlflow.db", f"was not compared: {error.message}", error.hint)
+        found.add(Level.NOTE, DATABASE, f"was not compared: {error.message}", error.hint)
         return None
     except IncompleteError as error:
-        found.error("mlflow.db", error)
+        found.error(DATABASE, error)
         return None
     if records is None:
         if any(evidence and evidence.evidence.lineage for evidence in folders.values()):
-            found.add(Level.NOTE, "mlflow.db", "is not here, the evidence of versions here names it",
+            found.add(Level.NOTE, DATABASE, "is not here, the evidence of versions here names it",
                       "They still verify by NAME/N. Restore it from a copy if you have one.")
         return None
     known = {record.reference: record for record in records}
