@@ -131,7 +131,7 @@ def family_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     return family, build_tiny_model(folder, family=family, widths=WIDTHS[family])
 
 
-LONG = {"workflow", "erase", "audit", "diffusion", "record", "test_comparison.py", "test_tuning.py"}
+LONG = {"workflow", "erase", "audit", "diffusion", "record"}
 """Where the tests are that take long: they go first, so that no worker is left alone with them at the end."""
 SEED = "MACE_GOV_CAMPAIGN"
 """Variable of the seed by which cases are drawn; the workers have it from the process that starts them."""
