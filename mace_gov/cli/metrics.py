@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mace_gov.core.version import __version__
 
 if TYPE_CHECKING:
-    from mace_gov.cli.observing import Run, Task
+    from mace_gov.cli.sinks import Run, Task
 
 Sample = tuple[dict[str, str], float]
 """Labels and a value."""

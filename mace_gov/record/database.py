@@ -53,6 +53,11 @@ def _link(folder: Path) -> Path:
     return scratch / "registry"
 
 
+def is_ready(registry: Path) -> bool:
+    """Whether the database is what this version of MLflow reads, so that opening it changes nothing."""
+    return _state(Layout(registry).database)[0] == require("mlflow.store.db.utils", EXTRA)._get_latest_schema_revision()
+
+
 def make_ready(registry: Path, artifacts: Path) -> str | None:
     """Make the database, or replace one that the interruption of a first use left half made.
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mace_gov.core.errors import IncompleteError
 from mace_gov.documents.registry import Layout
+from mace_gov.record.database import is_ready
 from mace_gov.record.store import TAG, VERSION_TAG, has_store, open_store, server_uri, versions_runs
 from mace_gov.record.versions import VersionEntry, is_being_made, list_versions, number_in
 
@@ -38,9 +40,15 @@ class Record:
 
 
 def read_records(registry: Path) -> list[Record] | None:
-    """All records of versions by reference; None where nothing was ever recorded. Raises what ``open_store`` does."""
+    """All records of versions by reference; None where nothing was ever recorded. Nothing is changed.
+
+    Raises what ``open_store`` does, and IncompleteError for a database that opening it would change.
+    """
     if not has_store(registry):
         return None
+    if not server_uri() and not is_ready(registry):
+        raise IncompleteError("is half made, or of another version of MLflow, and was not compared",
+                              hint="The next `mace-gov apply` makes it ready.")
     with open_store(registry) as client:
         return list(_records(client))
 

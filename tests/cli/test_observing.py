@@ -12,7 +12,8 @@ import pytest
 
 from mace_gov.cli import observing
 from mace_gov.cli.metrics import metrics
-from mace_gov.cli.observing import Observed, Observer, Run, Task, Trace
+from mace_gov.cli.observing import Observed, Observer
+from mace_gov.cli.sinks import Run, Task, Trace
 from mace_gov.core.progress import Silent, working
 from tests import factories
 

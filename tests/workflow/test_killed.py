@@ -11,6 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from mace_gov import workflow
+from mace_gov.record.lineage import prepare_lineage
+from mace_gov.record.store import open_store
+from tests.workflow.planting import World
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -43,3 +48,20 @@ def test_a_few_kills_between_two_writes(tmp_path: Path, tiny_model: Path) -> Non
 @pytest.mark.parametrize("flags", [(), ("--timed",)], ids=["between-writes", "any-time"])
 def test_fifty_kills_of_each_kind(tmp_path: Path, tiny_model: Path, flags: tuple[str, ...]) -> None:
     kill(tmp_path, tiny_model, 50, *flags)
+
+
+def test_a_version_that_was_complete_when_its_run_was_killed_is_published_by_the_next(world: World) -> None:
+    with world.monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("mace_gov.record.lineage.publish", _killed)
+        world.apply()
+    [finding] = [found for found in workflow.check_registry(world.registry).findings if found.level != "note"]
+    assert finding.where == "versions/nsfw/1" and "was not told of its verdict" in finding.problem
+    assert prepare_lineage(world.registry, "nsfw") == 1
+    assert [found for found in workflow.check_registry(world.registry).findings if found.level != "note"] == []
+    with open_store(world.registry) as client:
+        published = client.get_model_version_by_alias("nsfw", "candidate")
+        assert (published.version, published.tags["mace_gov.verdict"]) == ("1", "PASS")
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt

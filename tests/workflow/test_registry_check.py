@@ -63,6 +63,13 @@ def test_an_empty_registry_is_sound_and_none_is_a_mistake(tmp_path: Path) -> Non
         check_registry(tmp_path / "none")
 
 
+def test_a_half_made_database_is_named_and_left_as_it_is(sound: Path) -> None:
+    (sound / "mlflow.db").touch()
+    done = check_registry(sound)
+    assert done.exit_code == 3 and told(done, Level.LEFTOVER)[0][0] == "mlflow.db"
+    assert (sound / "mlflow.db").read_bytes() == b""
+
+
 def flip(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
