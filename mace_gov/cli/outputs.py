@@ -16,7 +16,7 @@ from mace_gov.core.errors import UsageError
 REPORT = "report.json"
 SIGNED = ("evidence.dsse.json", "verdict.dsse.json", "report.dsse.json", "model_index.json")
 """What tells a folder in which every file is signed."""
-OF_REGISTRY = ("versions", "audits", "keys", "releases", "decisions", "pinned.json", "mlflow.db")
+OF_REGISTRY = ("versions", "audits", "keys", "releases", "decisions", "reviews", "pinned.json", "mlflow.db")
 """What of a registry only its own commands write."""
 
 
