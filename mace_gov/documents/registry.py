@@ -36,7 +36,7 @@ MODEL_PREFIX = "model/"
 SIGN_OFFS = "sign-offs"
 DELTA_NAME = "delta/erasure.safetensors"
 
-SIGNED_PLACES = (*SHELVES, "keys", "releases", "decisions", "pinned.json", DATABASE)
+SIGNED_PLACES = (*SHELVES, "keys", "releases", "decisions", "reviews", "pinned.json", DATABASE)
 """What of a registry only its own commands write."""
 
 NAME = r"[a-z0-9][a-z0-9._-]{0,63}"

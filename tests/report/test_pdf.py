@@ -24,6 +24,7 @@ def test_the_pdf_is_tagged_and_signed_with_the_report(tmp_path: Path) -> None:
     data = (folder / PRINTED).read_bytes()
     assert data.startswith(b"%PDF-") and b"/StructTreeRoot" in data and re.search(rb"/Marked\s+true", data)
     assert b"/Lang" in data and b"/Outlines" in data
+    assert len(re.findall(rb"/Subtype\s*/Image", data)) >= 2, "pictures below the fold are printed, too"
     trust = registry_trust(signed.registry)
     assert verify(folder, key=trust, registry=signed.registry).verdict
     (folder / PRINTED).write_bytes(data + b"\n")
