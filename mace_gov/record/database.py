@@ -55,7 +55,8 @@ def _link(folder: Path) -> Path:
 
 def is_ready(registry: Path) -> bool:
     """Whether the database is what this version of MLflow reads, so that opening it changes nothing."""
-    return _state(Layout(registry).database)[0] == require("mlflow.store.db.utils", EXTRA)._get_latest_schema_revision()
+    expected: str = require("mlflow.store.db.utils", EXTRA)._get_latest_schema_revision()
+    return _state(Layout(registry).database)[0] == expected
 
 
 def make_ready(registry: Path, artifacts: Path) -> str | None:

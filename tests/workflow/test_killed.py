@@ -60,7 +60,7 @@ def test_a_version_that_was_complete_when_its_run_was_killed_is_published_by_the
     assert [found for found in workflow.check_registry(world.registry).findings if found.level != "note"] == []
     with open_store(world.registry) as client:
         published = client.get_model_version_by_alias("nsfw", "candidate")
-        assert (published.version, published.tags["mace_gov.verdict"]) == ("1", "PASS")
+        assert (int(published.version), published.tags["mace_gov.verdict"]) == (1, "PASS")
 
 
 def _killed(*_: object) -> None:
