@@ -11,7 +11,6 @@ from mace_gov.audit import derivatives
 from mace_gov.audit.attacks import latent as latent_module
 from mace_gov.audit.attacks import prefix as prefix_module
 from mace_gov.audit.attacks import run as run_module
-from mace_gov.audit.attacks import textual as textual_module
 from mace_gov.audit.attacks.base import drawn
 from mace_gov.audit.attacks.inversion import Wanted, _distance, _wanted
 from mace_gov.audit.attacks.latent import LatentInversion
@@ -21,6 +20,7 @@ from mace_gov.audit.engine import audit
 from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.cli.audit import Tier
 from mace_gov.core.errors import PolicyError, UsageError
+from mace_gov.diffusion import learnt_words as learnt_module
 from mace_gov.diffusion.denoising import denoising_loss, encode_pictures
 from mace_gov.diffusion.embeddings import WordVectors
 from mace_gov.diffusion.generate import draw
@@ -104,7 +104,7 @@ def test_token_inversion_compares_each_encoder_and_the_pooled_text_alike(words):
     assert all(share < 0.99 * shares[0] for share in shares[1:])
 
 
-def aimed_at(part: str, words, prompt: str, monkeypatch, module) -> list[float]:
+def aimed_at(part: str, words, prompt: str, monkeypatch, module, name: str = "denoising_loss") -> list[float]:
     """Plant a loss that is least where one part of what is read is as for the prompt; the losses in order."""
     seen: list[float] = []
 
@@ -114,17 +114,17 @@ def aimed_at(part: str, words, prompt: str, monkeypatch, module) -> list[float]:
     wanted = read(words.conditions(words.ids(prompt)[None])).detach()
 
     def loss(pipe, latents, text, steps, noise):
-        value = ((read(text) - wanted) ** 2).mean()
-        seen.append(float(value.detach()))
-        return value
+        value = ((read(text) - wanted) ** 2).flatten(1).mean(1)
+        seen.append(float(value.detach().mean()))
+        return value if name == "denoising_losses" else value.mean()
 
-    monkeypatch.setattr(module, "denoising_loss", loss)
+    monkeypatch.setattr(module, name, loss)
     return seen
 
 
 @pytest.mark.parametrize("part", ["first", "second", "pooled"])
 def test_a_learnt_word_is_learnt_for_each_part_of_the_text(part, xl, words, monkeypatch):
-    seen = aimed_at(part, words, "a picture of dog", monkeypatch, textual_module)
+    seen = aimed_at(part, words, "a picture of dog", monkeypatch, learnt_module, "denoising_losses")
     pictures, _ = TextualInversion().run(xl, TARGET, limits(60))
     assert seen[-1] < 0.5 * seen[0] and len(pictures) == 5
 
@@ -175,8 +175,8 @@ def test_every_tier_runs_on_two_encoders(tmp_path, folder, monkeypatch):
     monkeypatch.setattr(run_module, "PICTURES", 1)
     monkeypatch.setattr(derivatives, "STEPS", 1)
     monkeypatch.setattr(derivatives, "PROMPTS", 1)
-    result = audited(tmp_path / "out", read_manifest(str(folder)), tiers=frozenset(TIERS), budget=1)
-    assert {found.tier for found in result.attacks} == {"transferred", "adaptive", "text-free"}
+    result = audited(tmp_path / "out", read_manifest(str(folder)), tiers=frozenset(TIERS), budget=1, searches=1)
+    assert {found.tier for found in result.attacks} == {"transferred", "adaptive", "embeddings", "text-free"}
     assert len(result.derivatives) == 8 and not any("can be tried on models" in each for each in result.limitations)
 
 
@@ -189,7 +189,7 @@ def test_joint_attention_is_audited_by_questions_and_the_result_says_what_was_no
     base = read_manifest(str(joint), unmeasured=True)
     result = audited(tmp_path / "out", base)
     assert not result.attacks and any(
-        f"--tier transferred, adaptive, text-free, deep) can be tried on models of the family {base.family}" in each
+        f"--tier transferred, adaptive, embeddings, text-free, deep) can be tried on models of the family {base.family}" in each
         for each in result.limitations)
 
 

@@ -121,6 +121,7 @@ def test_an_interrupted_run_goes_on_with_the_rounds_that_it_had(pipe, plan_for, 
 def test_what_must_stay_ends_the_rounds(pipe, plan_for, monkeypatch, tmp_path):
     monkeypatch.setattr(module, "BACK", -float("inf"))
     monkeypatch.setattr(module, "MOST_HARM", 0.0)
+    monkeypatch.setattr(module, "FREE_HARM", 0.0)
     refined, harder, found = hardened(pipe, plan_for(concepts=("ship",), harden=SETTINGS), tmp_path)
     assert [(len(h.recovered), h.words) for h in found] == [(1, 0)] and torch.equal(refined.matrix, harder.matrix)
 
