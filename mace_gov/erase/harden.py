@@ -37,8 +37,8 @@ BACK = 0.5
 """Share of the way back to the name's own loss from which a search counts as having brought a concept back."""
 
 MOST_HARM, FREE_HARM = 2.0, 0.03
-"""How far captions that are held out may move: as a multiple of what the refinement alone does to them, and what is free
-in any case (up to .034 three models that nothing was tuned on kept 248 of 249 others or more; docs/methods.md)."""
+"""How far captions that are held out may move: as a multiple of what the refinement alone does to them, and what is
+free in any case (up to .034 three models that nothing was tuned on kept 248 of 249 others or more; docs/methods.md)."""
 
 VERSION = 1
 """Raised whenever the same plan would find other words."""
