@@ -188,7 +188,8 @@ def joint(request, tmp_path_factory):
 def test_joint_attention_is_audited_by_questions_and_the_result_says_what_was_not_tried(tmp_path, joint):
     base = read_manifest(str(joint), unmeasured=True)
     result = audited(tmp_path / "out", base)
-    said = f"--tier transferred, adaptive, embeddings, text-free, deep) can be tried on models of the family {base.family}"
+    tiers = "transferred, adaptive, embeddings, text-free, deep"
+    said = f"--tier {tiers}) can be tried on models of the family {base.family}"
     assert not result.attacks and any(said in each for each in result.limitations)
 
 
