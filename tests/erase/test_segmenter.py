@@ -112,7 +112,14 @@ def test_where_nothing_is_found_the_attention_s_mask_stands_and_nowhere_at_all_i
     corner = torch.zeros(16, 16, dtype=torch.bool)
     corner[:4, :4] = True
     answers = iter([corner, None, None, None])
-    monkeypatch.setattr(module, "_segmenter", lambda _pipe, _plan: lambda images, phrase: [next(answers)])
+
+    class Answers:
+        threshold = plan.segmenter.threshold
+
+        def __call__(self, images, phrase):
+            return [next(answers)]
+
+    monkeypatch.setattr(module, "_segmenter", lambda _pipe, _plan: Answers())
     one, two = segmenter_masks(base_pipe, plan, plan.targets[0], pictures)
     assert one.nonzero().tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
     assert torch.equal(two, attention_masks(None, None, None, pictures)[1])
