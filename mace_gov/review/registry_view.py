@@ -14,6 +14,7 @@ from mace_gov.documents.audit import Measurement, Trial
 from mace_gov.documents.evidence import Evidence
 from mace_gov.documents.hidden import hidden
 from mace_gov.documents.policy import Policy
+from mace_gov.documents.registry import POLICY_NAME
 from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.terms import Metric, Suite
 from mace_gov.policy.load import load_policy
@@ -23,7 +24,6 @@ from mace_gov.review.desk import SIGNS, TRIALS_NAME
 from mace_gov.workflow.checking import pinned_keys
 from mace_gov.workflow.release_check import check_entry
 
-POLICY_NAME = "policy.yaml"
 H = ("H_o", "H_c", "H_a")
 """Harmonic means of the literature; a version has the one of its kind."""
 
