@@ -12,9 +12,9 @@ COMMANDS = {
     "apply": ("workflow.apply", ("policy.yaml",)),
     "audit": ("workflow.audit_model", ("model", "--policy", "policy.yaml")),
     "erase": ("workflow.erase_model", ("policy.yaml", "--out", "new")),
-    "tune": ("tuning.tune", ("policy.yaml",)),
-    "compare": ("comparison.compare", ("policy.yaml",)),
-    "generate": ("guarded.generate_pictures", ("model", "a cat")),
+    "tune": ("workflow.tuning.tune", ("policy.yaml",)),
+    "compare": ("workflow.comparing.compare", ("policy.yaml",)),
+    "generate": ("workflow.loading.generate_pictures", ("model", "a cat")),
 }
 
 
