@@ -10,6 +10,7 @@ from mace_gov.core.progress import Progress, Silent
 from mace_gov.core.store import Store
 from mace_gov.documents.family_info import family_info
 from mace_gov.documents.fit import Fit
+from mace_gov.documents.method_info import method_info
 from mace_gov.documents.plan import ClosedForm, ErasurePlan
 from mace_gov.documents.policy import Policy
 
@@ -23,8 +24,8 @@ TRIALS = 5
 def searched(policy: Policy, plan: ErasurePlan) -> list[str]:
     """The settings that the policy leaves to the model at hand; empty when there is nothing to fit."""
     method = policy.spec.method
-    if (plan.method != "mace" or "mace" not in family_info(plan.base.family).methods or not plan.preserve.relative
-            or plan.preserve.prior == "none"):
+    fits = method_info(plan.method).trains == "loras" and plan.method in family_info(plan.base.family).methods
+    if not fits or not plan.preserve.relative or plan.preserve.prior == "none":
         return []
     given = method.refine.ridge is not None or method.refine.relative_ridge is not None
     return [*(["preserve.weight"] if method.preserve.weight is None else []),

@@ -1,14 +1,26 @@
-"""A real browser, where there is one: Debian's Chromium driven by Playwright, which brings none of its own here."""
+"""A signed version to review, and a real browser where there is one.
+
+Debian's Chromium is driven by Playwright, which brings none of its own here.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mace_gov.report.pdf import find_chromium
+from tests.factories import SignedVersion
+from tests.review.serving import version
+
+
+@pytest.fixture
+def signed(tmp_path: Path) -> SignedVersion:
+    """A version with signed evidence and report, in a registry of its own."""
+    return version(tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -21,11 +21,6 @@ WIDTHS = (320, 390, 1400)
 
 
 @pytest.fixture
-def signed(tmp_path: Path) -> SignedVersion:
-    return version(tmp_path)
-
-
-@pytest.fixture
 def pages(tmp_path: Path, signed: SignedVersion) -> Iterator[Running]:
     with running(tmp_path, signed) as made:
         yield made

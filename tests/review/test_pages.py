@@ -24,11 +24,6 @@ from tests.review.serving import TRIALS, Running, key_of, running, version
 
 
 @pytest.fixture
-def signed(tmp_path: Path) -> SignedVersion:
-    return version(tmp_path)
-
-
-@pytest.fixture
 def pages(tmp_path: Path, signed: SignedVersion) -> Iterator[Running]:
     with running(tmp_path, signed) as made:
         made.come_in()
