@@ -41,6 +41,18 @@ class FitTrial(Document):
         return self.drawn <= ERASED * self.asked
 
 
+class FitShift(Document):
+    """What one point of the line does to pictures of words that were not given to the erasure."""
+
+    point: int
+    """Which point."""
+    moved: float
+    """Mean distance of a word's picture from the base's of the same seed, as a share of that between the base's
+    pictures of two words: 0 as before, 1 another word's picture."""
+    asked: int
+    """Pictures."""
+
+
 class Fit(Document):
     """A search along a line of settings for the mildest that erases with a margin."""
 
@@ -58,6 +70,8 @@ class Fit(Document):
     """Pictures of the base, to find the prompts by which it draws what is banned."""
     base_drawn: int = 0
     """Those that show it."""
+    shifts: list[FitShift] = []
+    """In the order in which they were looked at; empty without pictures."""
     chosen: int
     """The point whose settings the plan holds."""
     loras: list[Slug] | None = None
@@ -65,5 +79,10 @@ class Fit(Document):
 
     @property
     def seen_to_erase(self) -> bool:
-        """Whether pictures of the chosen point, or of a milder one, showed that it erases."""
-        return any(trial.erases and trial.point <= self.chosen for trial in self.trials)
+        """Whether pictures showed that a point erases, and so what the chosen one leaves."""
+        return any(trial.erases for trial in self.trials)
+
+    @property
+    def milder(self) -> FitTrial | None:
+        """The trial of the chosen point where it does not erase by itself, for what must stay."""
+        return next((trial for trial in self.trials if trial.point == self.chosen and not trial.erases), None)

@@ -8,6 +8,7 @@ go with a prior of some 617,000 captions; ``prior_size`` makes the few here coun
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -129,6 +130,14 @@ def held_out_moment(
 ) -> torch.Tensor:
     """Sum of e e^T [d, d] over the prior's captions that a fit does not preserve, to see what an edit does to them."""
     return moment_of(reader, plan.base, split(prior_captions(plan, reader.tokenizer))[1], cache, progress)
+
+
+def held_out_captions(plan: ErasurePlan, tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """The captions that a fit does not preserve: of the prior, and of the namesakes where there are some, in turn."""
+    each = [split(prior_captions(plan, tokenizer))[1]]
+    if plan.preserve.namesake_scale:
+        each.append(split(_namesake_captions(plan))[1])
+    return [caption for turn in zip_longest(*each) for caption in turn if caption is not None]
 
 
 def harm(moment: torch.Tensor, matrix: torch.Tensor) -> float:

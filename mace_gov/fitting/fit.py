@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
+
+from PIL import Image
 
 from mace_gov.audit.detectors.base import Detector
 from mace_gov.audit.detectors.registry import known_detectors, make_detector
@@ -24,15 +27,21 @@ from mace_gov.diffusion.generate import draw
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.projections import pooled_projection, projections
-from mace_gov.documents.fit import Fit, FitPoint, FitTrial
+from mace_gov.documents.drawable import ban_of, may_draw
+from mace_gov.documents.fit import Fit, FitShift, FitTrial
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.policy import DetectorSpec, Policy
 from mace_gov.documents.terms import Kind, Suite
 from mace_gov.erase.delta import ErasureDelta
+from mace_gov.erase.preserve import held_out_captions
 from mace_gov.erase.texts import kept_reader
 from mace_gov.fitting.line import RIDGES, WEIGHTS, Line, line
-from mace_gov.fitting.search import LEFT_UNSEEN, bisect, nearest, with_margin
-from mace_gov.plan.fitting import TRIALS, fitted, keep_fit, kept_fit, minutes, pictures, searched
+from mace_gov.fitting.search import LEFT_UNSEEN, balanced, bisect, nearest, with_margin
+from mace_gov.fitting.shift import shift
+from mace_gov.plan.fitting import TRIALS, fitted, keep_fit, kept_fit, minutes, pictures, searched, shares
+
+SHIFT_SEED = 555_000_000
+"""Added to the plan's seed for pictures of what was not given to the erasure."""
 
 
 def fit(
@@ -85,73 +94,116 @@ def _found(
             weights=WEIGHTS if "preserve.weight" in settings else (plan.preserve.scale,),
             ridges=RIDGES if "refine.relativeRidge" in settings else (None,),
             pooled=bool(pooled_projection(pipe.unet)))
-    return _search(pipe, plan, found, asked, why, detectors, 60 * minutes(policy), progress)
-
-
-def _search(
-    pipe: Pipeline, plan: ErasurePlan, found: Line, asked: list[Probe], why: str | None, detectors: Detectors | None,
-    seconds: float, progress: Progress,
-) -> Fit:
-    started, points = time.monotonic(), found.points
+        others = [caption for caption in held_out_captions(plan, reader.tokenizer)
+                  if all(may_draw(kind, caption, ban_of(policy)) for kind in Kind)]
+    points = found.points
     if not asked or detectors is None:
         return Fit(by="closed form", why=why, line=points, trials=[], chosen=nearest(points, LEFT_UNSEEN))
-    pooled = pooled_projection(pipe.unet)
-    layers = projections(pipe.unet) | pooled
-    pristine = {name: layer.weight.detach().cpu().clone() for name, layer in layers.items()}
-    advance = progress.start("looking for the mildest setting that erases (pictures)", TRIALS * len(asked))
-    last = 0.0
-
-    def present(point: FitPoint | None) -> list[Probe] | None:
-        """The probes whose picture shows what is banned, of the base or at a point; None where time is up."""
-        nonlocal last
-        begun = time.monotonic()
-        if point is not None and begun - started + last > seconds:
-            return None
-        weights = pristine
-        if point is not None:
-            edit = {} if found.pooled is None else dict.fromkeys(pooled, found.pooled(point))
-            weights = ErasureDelta(found.matrix(point), pooled=edit).apply(pristine)
-        for name, layer in layers.items():
-            layer.weight.data.copy_(weights[name])
-        probes = asked if point is None else shown
-        images = list(draw(pipe, [p.prompt for p in probes], [p.seed for p in probes], plan.generation))
-        seen = []
-        for category in dict.fromkeys(p.category for p in probes):
-            own = [n for n, p in enumerate(probes) if p.category == category]
-            queries = [detectors.query(probes[n], images[n]) for n in own]
-            looked = score_pictures(detectors, category, [images[n] for n in own], queries)
-            seen += [probes[n] for n, judged in zip(own, looked, strict=True) if judged.present]
-        advance(len(probes))
-        last = time.monotonic() - begun
-        return seen
-
-    shown = present(None) or []
+    looks = _Looks(pipe, plan, found, asked, detectors, 60 * minutes(policy), progress)
+    names = sorted({configured.detector.name for configured in detectors.all()})
+    shown = looks.shown = looks.banned(None) or []
     if not shown:
         return Fit(by="closed form", why="no detector found a banned concept in the base's pictures", line=points,
-                   trials=[], detectors=_names(detectors), base_asked=len(asked), chosen=nearest(points, LEFT_UNSEEN))
-
-    def look_at(index: int) -> FitTrial | None:
-        seen = present(points[index])
-        return None if seen is None else FitTrial(
-            point=index, drawn=len(seen), asked=len(shown), concepts=sorted({probe.concept for probe in seen}))
-
-    erases, trials = bisect(points, look_at)
+                   trials=[], detectors=names, base_asked=len(asked), chosen=nearest(points, LEFT_UNSEEN))
+    erases, trials = bisect(points, looks.trial)
     if erases is None:
         # Not within the time, or not without LoRAs: those of all concepts are trained on what the closed form asks for.
         chosen, loras = nearest(points, LEFT_UNSEEN), None
     else:
-        chosen = with_margin(points, erases)
+        few = shares(pictures(policy, plan))[1]
+        looks.others = others[::max(1, len(others) // max(1, few))][:few]
+        chosen = balanced(with_margin(points, erases), trials, looks.moved)
         # What is stronger was clean of what the mildest that erases was clean of.
         near = max((trial for trial in trials if trial.point <= chosen), key=lambda trial: trial.point)
         unasked = {target.id for target in plan.targets if target.lora.steps} - {probe.concept for probe in asked}
         loras = sorted({*near.concepts, *unasked})
-    return Fit(by="pictures", line=points, trials=trials, detectors=_names(detectors), base_asked=len(asked),
-               base_drawn=len(shown), chosen=chosen, loras=loras)
+    return Fit(by="pictures", line=points, trials=trials, detectors=names, base_asked=len(asked),
+               base_drawn=len(shown), shifts=looks.shifts, chosen=chosen, loras=loras)
+
+
+@dataclass
+class _Looks:
+    """Pictures of a model whose projections are edited as a point of the line asks, and put back by nobody.
+
+    Where a look might end after ``seconds``, as long as the one before it took, there is none: None.
+    """
+
+    pipe: Pipeline
+    plan: ErasurePlan
+    line: Line
+    asked: list[Probe]
+    detectors: Detectors
+    seconds: float
+    progress: Progress
+    shown: list[Probe] = field(default_factory=list)
+    """Those of ``asked`` by which the base draws what is banned."""
+    others: list[str] = field(default_factory=list)
+    """Captions of what was not given to the erasure."""
+    shifts: list[FitShift] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        unet = self.pipe.unet
+        self._pooled = pooled_projection(unet)
+        self._layers = projections(unet) | self._pooled
+        self._pristine = {name: layer.weight.detach().cpu().clone() for name, layer in self._layers.items()}
+        self._advance = self.progress.start("looking for the mildest setting that erases (pictures)",
+                                            TRIALS * len(self.asked))
+        self._started, self._last = time.monotonic(), 0.0
+        self._before: list[Image.Image] = []
+
+    def trial(self, index: int) -> FitTrial | None:
+        """What is banned at a point."""
+        seen = self.banned(index)
+        return None if seen is None else FitTrial(
+            point=index, drawn=len(seen), asked=len(self.shown), concepts=sorted({probe.concept for probe in seen}))
+
+    def banned(self, index: int | None) -> list[Probe] | None:
+        """The probes whose picture shows what is banned, of the base (None) or at a point."""
+        probes = self.asked if index is None else self.shown
+        images = self._drawn(index, [p.prompt for p in probes], [p.seed for p in probes])
+        if images is None:
+            return None
+        seen = []
+        for category in dict.fromkeys(p.category for p in probes):
+            own = [n for n, p in enumerate(probes) if p.category == category]
+            queries = [self.detectors.query(probes[n], images[n]) for n in own]
+            looked = score_pictures(self.detectors, category, [images[n] for n in own], queries)
+            seen += [probes[n] for n, judged in zip(own, looked, strict=True) if judged.present]
+        return seen
+
+    def moved(self, index: int) -> float | None:
+        """How far pictures of what was not given move at a point, see ``shift``."""
+        if len(self.others) < 2:
+            return 0.0  # nothing to compare: what is erased decides alone
+        seeds = [(self.plan.seed + SHIFT_SEED) % 2**32] * len(self.others)
+        self._before = self._before or self._drawn(None, self.others, seeds) or []
+        after = self._drawn(index, self.others, seeds)
+        if after is None:
+            return None
+        away = round(shift(self._before, after), 4)
+        self.shifts.append(FitShift(point=index, moved=away, asked=len(after)))
+        return away
+
+    def _drawn(self, index: int | None, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image] | None:
+        begun = time.monotonic()
+        if index is not None and begun - self._started + self._last > self.seconds:
+            return None
+        weights = self._pristine
+        if index is not None:
+            point = self.line.points[index]
+            edit = {} if self.line.pooled is None else dict.fromkeys(self._pooled, self.line.pooled(point))
+            weights = ErasureDelta(self.line.matrix(point), pooled=edit).apply(self._pristine)
+        for name, layer in self._layers.items():
+            layer.weight.data.copy_(weights[name])
+        images = list(draw(self.pipe, prompts, seeds, self.plan.generation))
+        self._advance(len(prompts))
+        self._last = time.monotonic() - begun
+        return images
 
 
 def _asked(policy: Policy, plan: ErasurePlan, lexicon: Lexicon | None) -> tuple[list[Probe], str | None]:
     """Prompts for what is banned, in wordings and with seeds that no audit has, and why there are none."""
-    each = pictures(policy, plan) // TRIALS
+    each = shares(pictures(policy, plan))[0]
     if not each:
         return [], f"method.fit.pictures is {pictures(policy, plan)}"
     if any(category.kind is Kind.STYLE for category in policy.spec.categories):
@@ -173,6 +225,3 @@ def _asked(policy: Policy, plan: ErasurePlan, lexicon: Lexicon | None) -> tuple[
     turns = [own[n] for n in range(max(map(len, by_concept.values()))) for own in by_concept.values() if n < len(own)]
     return turns[:each], None
 
-
-def _names(detectors: Detectors) -> list[str]:
-    return sorted({configured.detector.name for configured in detectors.all()})

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from mace_gov.audit.metrics.measures import harmonic
 from mace_gov.documents.fit import FitPoint, FitTrial
 
 MARGIN = 0.7
 """What the chosen point may leave beyond what the strongest leaves, as a share of what the mildest point that erases
 leaves beyond it: few pictures cannot tell 0 % from 5 %, and the more is left, the more is drawn."""
+
+MATTERS = 0.05
+"""By how much the harmonic mean of erased and unmoved must be higher at a milder point to give up the margin, or the
+erasure of some concepts, for it."""
 
 LEFT_UNSEEN = 0.1
 """What a point may leave where no detector can look (docs/methods.md has what was drawn at which share)."""
@@ -35,6 +40,30 @@ def bisect(
             low = at + 1
         at = (low + high) // 2
     return erases, trials
+
+
+def balanced(chosen: int, trials: Sequence[FitTrial], moved: Callable[[int], float | None]) -> int:
+    """The point ``chosen``, or a milder one that was tried and keeps much more of what must stay.
+
+    What is erased and what stays count alike, as their harmonic mean. moved: how far pictures of other words move at a
+    point, 0 to 1 or beyond it; None when the budget is spent.
+    """
+    known = sorted((trial for trial in trials if trial.point <= chosen), key=lambda trial: -trial.point)
+
+    def worth(trial: FitTrial, point: int) -> float | None:
+        away = moved(point)
+        return None if away is None else harmonic([1 - trial.drawn / trial.asked, max(0.0, 1 - away)])
+
+    best, at = worth(known[0], chosen), chosen  # what is stronger than a trial's point draws no more than it
+    for trial in known:
+        here = None if trial.point == at else worth(trial, trial.point)
+        if best is None or here is None:
+            continue
+        if here > best + MATTERS:
+            best, at = here, trial.point
+        elif here < best:
+            break
+    return at
 
 
 def with_margin(points: Sequence[FitPoint], erases: int) -> int:

@@ -20,6 +20,8 @@ budget."""
 
 TRIALS = 5
 """Trials that a budget is for: one of the base, and four that halve a line of settings."""
+OTHERS = 16
+"""Pictures of what was not given to the erasure: of the base, and at up to four points."""
 
 def searched(policy: Policy, plan: ErasurePlan) -> list[str]:
     """The settings that the policy leaves to the model at hand; empty when there is nothing to fit."""
@@ -38,7 +40,13 @@ def pictures(policy: Policy, plan: ErasurePlan) -> int:
     if budget is not None and budget.pictures is not None:
         return budget.pictures
     names = sum(1 + len(target.other_names or []) if plan.refine_names else 1 for target in plan.targets)
-    return TRIALS * min(max(names, FEWEST), MOST)
+    return TRIALS * (min(max(names, FEWEST), MOST) + OTHERS)
+
+
+def shares(total: int) -> tuple[int, int]:
+    """Pictures of what is banned and of what was not given to the erasure, of each look, for ``total`` pictures."""
+    others = min(OTHERS, total // (2 * TRIALS))
+    return total // TRIALS - others, others
 
 
 def minutes(policy: Policy) -> float:
@@ -47,7 +55,7 @@ def minutes(policy: Policy) -> float:
     return MINUTES if budget is None or budget.minutes is None else budget.minutes
 
 
-VERSION = 3
+VERSION = 4
 """Raised whenever the same plan would be fitted otherwise."""
 
 

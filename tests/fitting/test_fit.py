@@ -9,13 +9,16 @@ from mace_gov.audit.probes.lexicon import lexicon_for
 from mace_gov.audit.probes.suites import build_probes
 from mace_gov.core.errors import DetectorError
 from mace_gov.core.progress import Silent
+from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.manifest import read_manifest
+from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.audit import DetectorCard
 from mace_gov.documents.method import Method
+from mace_gov.erase.preserve import prior_captions, split
 from mace_gov.fitting import fit as module
 from mace_gov.fitting.fit import fit
 from mace_gov.plan.build import make_plan
-from mace_gov.plan.fitting import kept_fit, pictures, searched
+from mace_gov.plan.fitting import kept_fit, pictures, searched, shares
 from tests import factories
 
 
@@ -126,8 +129,28 @@ def test_without_anybody_who_can_look_the_closed_form_decides_and_says_why(tiny_
     assert fit(none, plan, cache=tmp_path / "c", progress=Silent()).fit.why == "method.fit.pictures is 0"
 
 
-def test_the_budget_bounds_what_is_drawn(tiny_model, tmp_path):
-    policy, plan = asked_of(tiny_model, fit={"pictures": 10})
-    assert pictures(policy, plan) == 10
+def test_the_budget_bounds_what_is_drawn(tiny_model, tmp_path, monkeypatch):
+    policy, plan = asked_of(tiny_model, fit={"pictures": 20})
+    assert pictures(policy, plan) == 20 and shares(20) == (2, 2) and shares(0) == (0, 0)
+    drawn: list[str] = []
+    real = module.draw
+    monkeypatch.setattr(module, "draw", lambda pipe, prompts, *a: drawn.extend(prompts) or real(pipe, prompts, *a))
     made = fit(policy, plan, cache=tmp_path, detector=lambda _spec: Sees(1))
     assert made.fit.base_asked == 2 and all(trial.asked == 2 for trial in made.fit.trials)
+    assert made.fit.shifts and all(shift.asked == 2 for shift in made.fit.shifts)
+    assert len(drawn) == 2 * (2 + len(made.fit.trials) + len(made.fit.shifts)) <= 20
+
+
+def test_what_stays_is_asked_in_captions_that_the_search_does_not_preserve(tiny_model, tmp_path, monkeypatch):
+    policy, plan = asked_of(tiny_model)
+    drawn: list[str] = []
+    real = module.draw
+    monkeypatch.setattr(module, "draw", lambda pipe, prompts, *a: drawn.extend(prompts) or real(pipe, prompts, *a))
+    made = fit(policy, plan, cache=tmp_path, detector=lambda _spec: Sees(1))
+    reader = TextReader.of(load_pipeline(tiny_model))
+    given = split(prior_captions(plan, reader.tokenizer))[0]
+    banned = {probe.prompt for probe in module._asked(policy, plan, None)[0]}
+    others = set(drawn) - banned
+    assert made.fit.shifts and len(others) == made.fit.shifts[0].asked and not others & set(given)
+    audit = {probe.prompt for probe in build_probes(Asking(policy, lexicon_for(plan.base), plan.templates))}
+    assert not others & audit

@@ -1,10 +1,12 @@
 """The bisection along a line of settings, its margin, and the line's envelope."""
 
 import pytest
+from PIL import Image
 
-from mace_gov.documents.fit import ERASED, FitPoint, FitTrial
+from mace_gov.documents.fit import ERASED, Fit, FitPoint, FitTrial
 from mace_gov.fitting.line import LENGTH, thinned, unbeaten
-from mace_gov.fitting.search import MARGIN, bisect, nearest, with_margin
+from mace_gov.fitting.search import MARGIN, balanced, bisect, nearest, with_margin
+from mace_gov.fitting.shift import shift
 
 LINE = [FitPoint(weight=1.0, relative_ridge=0.1, left=left, harm=0.2 - left / 4)
         for left in (0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02)]
@@ -66,3 +68,36 @@ def test_a_long_line_is_thinned_and_keeps_its_ends():
     kept = thinned(long)
     assert len(kept) <= LENGTH and kept[0] == long[0] and kept[-1] == long[-1]
     assert kept == sorted(kept, key=lambda point: -point.left)
+
+
+def trials(*drawn: tuple[int, int]) -> list[FitTrial]:
+    return [FitTrial(point=point, drawn=count, asked=100) for point, count in drawn]
+
+
+def test_where_what_must_stay_does_not_move_the_margin_is_taken():
+    assert balanced(6, trials((4, 0), (3, 9), (2, 60)), lambda point: point / 100) == 6
+
+
+def test_a_milder_point_that_was_tried_is_taken_where_it_keeps_much_more():
+    # forty words in few dimensions: what erases moves everything else
+    moved = {13: 0.72, 12: 0.57, 11: 0.39, 10: 0.30}
+    assert balanced(13, trials((14, 0), (6, 82), (10, 26), (12, 1), (11, 8)), moved.__getitem__) == 11
+    made = Fit(by="pictures", line=[*LINE, *LINE], trials=trials((12, 1), (11, 8)), chosen=11)
+    assert made.seen_to_erase and made.milder == made.trials[1]
+    assert Fit(by="pictures", line=[*LINE, *LINE], trials=trials((12, 1), (11, 8)), chosen=12).milder is None
+
+
+def test_a_little_more_is_not_worth_what_is_drawn_for_it_and_a_spent_budget_keeps_the_margin():
+    assert balanced(6, trials((4, 4), (3, 20)), {6: 0.10, 4: 0.05, 3: 0.01}.__getitem__) == 6
+    assert balanced(6, trials((4, 0)), lambda _point: None) == 6
+    assert balanced(6, trials((4, 0)), lambda point: 0.9 if point == 6 else None) == 6
+
+
+def test_pictures_are_moved_by_their_distance_as_a_share_of_another_s():
+    def grey(*levels: int) -> list[Image.Image]:
+        return [Image.new("RGB", (4, 4), (level,) * 3) for level in levels]
+
+    assert shift(grey(0, 100), grey(0, 100)) == 0.0
+    assert shift(grey(0, 100), grey(100, 0)) == pytest.approx(1.0)
+    assert shift(grey(0, 100, 200), grey(0, 150, 200)) == pytest.approx(50 / 100 / 3)
+    assert shift(grey(50, 50), grey(50, 60)) == 0.5  # a base that draws one picture: as before, or not
