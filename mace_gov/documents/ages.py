@@ -92,11 +92,24 @@ _PATTERN = re.compile("(?:(?<![a-z])|(?![a-z]))(?:" + "|".join((  # no match beg
     r"(?<![一二三四五六七八九十百〇零])(?:十[一二三四五六七]?|[一二三四五六七八九])(?:个月|岁|歲|歳|才)",
     r"\b(?:열|한|두|세|네|다섯|여섯|일곱|여덟|아홉|열한|열두|열세|열네|열다섯|열여섯|열일곱) ?살",
 )) + ")")
-_HINT = re.compile(
-    r"(?<!\d)0?(?:1[0-8]|[0-9])(?!\d)|20 ?(?:0[89]|[1-9]\d)|\d m ?o\b|[一二三四五六七八九十살]|teens|birthday|grade|"
-    r"form(?:er)?s?\b| olds?\b|(?:ans|anos|anni|lat|jaar)\b|jahr|jarig|letni"
+_FOREIGN_YEARS = r"(?:ans|anos|anni|lat|jaar)\b|jahr|jarig|letni"
+_SAID = (
+    r"20 ?(?:0[89]|[1-9]\d)|\d m ?o\b|[一二三四五六七八九十살]|teens|birthday|grade|form(?:er)?s?\b| olds?\b|[ivx] yo\b"
 )
-"""What every pattern above holds one of."""
+_BEFORE = (
+    rf"{_PEOPLE}|is|was|are|s|not|now|just|only|about|around|almost|nearly|barely|roughly|approximately|probably|maybe|"
+    r"still|age|aged|ages|aging|of|at|under|below|before|sub|minus|than|yet|range|group|between|from|turn|turns|turned|"
+    r"turning|year|grade|class|person|someone|somebody|human|individual|model|student"
+)
+_AFTER = rf"{_YEARS}|{_GROWN}|man|person|human|individual|f|female|male|full|and|a|plus|ish|or|to"
+_HINT = re.compile(
+    rf"(?<!\d)\d{{1,3}} (?:{_AFTER})\b|\b(?:{_BEFORE}) \d|[^\x00-\x7f] ?\d|\d ?[^\x00-\x7f]|{_SAID}|{_FOREIGN_YEARS}"
+)
+"""What every pattern above holds one of: a number beside a word that makes it an age, or what says one without it."""
+_HINT_OF_WORD = re.compile(
+    rf"(?<!\d)0?(?:1[0-8]|[0-9])(?!\d)|{_SAID}|\b(?:{_FOREIGN_NUMBERS})?(?:{_FOREIGN_YEARS})"
+)
+"""What a word of every pattern above holds one of."""
 _WHOLE = re.compile(
     r"(?:(?<![a-z])(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven)teen)|"
     rf"(?<!\d){_UNDER})(?:years?olds?|yrs?olds?|yo\b|years?|something years)"
@@ -112,5 +125,5 @@ def says_age(view: str) -> bool:
 
 def may_say_age(word: str) -> bool:
     """Whether a text with this word may say an age: one where no word may says none."""
-    return word in NUMBERS or word == "hundred" or word in ("m", "mo") or word.endswith("20") or bool(
-        _HINT.search(f" {word}") or _WHOLE.search(f"{word} years"))
+    return word in NUMBERS or word == "hundred" or word in ("m", "mo", "20", "yo") or bool(
+        _HINT_OF_WORD.search(f" {word}") or _WHOLE.search(f"{word} years"))

@@ -181,7 +181,9 @@ class Words:
     def _word(self, word: str) -> bool:
         if word in self._words:
             return True
-        word = self._harmless.sub(" ", word)
+        if not (word.startswith(self._prefixes) or self._stems.search(word)):
+            return False
+        word = self._harmless.sub(" ", word)  # what this leaves holds no stem that was not there before
         return word.startswith(self._prefixes) or bool(self._stems.search(word))
 
 
