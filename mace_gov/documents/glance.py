@@ -110,7 +110,7 @@ class Glance:
         words = frozenset(word for view in views for word in view)
         found = self._words.found(text, said.words)
         stops = found or len(said.numbers) > 1 or (not all(views) and any(views)) or any(
-            map(self._hinted, (text.lower(), *words)))
+            map(self._hinted, {text.lower(), *words}))
         return Chunk(stops, words, tuple(words & self._words.joints), sum(len(word) == 1 for word in views[0]),
                      said.numbers[0], self._ages and any(map(may_say_age, said.numbers[0].split())),
                      found and self._words.found("", said.words[:1]))

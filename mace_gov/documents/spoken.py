@@ -46,6 +46,8 @@ class Reading:
 
 def read(text: str, harmless: re.Pattern[str] | None = None) -> Reading:
     """Every reading of a text, without what ``harmless`` finds in it."""
+    if harmless is None and text.isascii() and text.isalpha() and not _LONG.search(text := text.lower()):
+        return Reading((text,), (text,))
     plain = skeleton(_named(_whole_numbers(text)))
     if plain.isascii() and not _ODD.search(plain):
         views = numbers = [plain]
