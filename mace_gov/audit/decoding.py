@@ -22,6 +22,11 @@ WITH_ALPHA = {"LA": "L", "RGBA": "RGB"}
 """Modes whose alpha must be opaque, and what is left without it."""
 GAMMA, NEAR = 0.45455, 0.01
 """The gamma that every viewer assumes, and how far from it a PNG's own may be."""
+PNG = b"\x89PNG\r\n\x1a\n"
+PRIMARIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
+"""White, red, green and blue of sRGB, as a PNG's cHRM chunk gives them."""
+CODE_POINTS = bytes([1, 13, 0, 1])
+"""sRGB as a PNG's cICP chunk says it, which goes before a profile; Pillow does not read it."""
 
 
 def read_picture(path: Path) -> Image.Image:
@@ -50,6 +55,7 @@ def decode(data: bytes) -> Image.Image:
             warnings.simplefilter("error")  # Pillow warns of what it leaves out
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _check(image)
+                _check_code_points(data)
                 image.load()
                 return _plain(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:
@@ -81,6 +87,19 @@ def _check(image: Image.Image) -> None:
     colours = {"icc_profile", "srgb"} & image.info.keys()
     if not colours and abs(image.info.get("gamma", GAMMA) - GAMMA) > NEAR:
         raise _Odd(f"found a gamma of {image.info['gamma']}, expected {GAMMA} or none")
+    primaries = image.info.get("chromaticity", PRIMARIES)
+    if not colours and any(abs(own - usual) > NEAR for own, usual in zip(primaries, PRIMARIES, strict=True)):
+        raise _Odd("found colours of its own (cHRM), expected those of sRGB or none")
+
+
+def _check_code_points(data: bytes) -> None:
+    """Raises _Odd for a PNG whose cICP chunk says another colour space than sRGB."""
+    at = len(PNG)
+    while data.startswith(PNG) and (kind := data[at + 4:at + 8]) not in (b"", b"IDAT"):
+        size = int.from_bytes(data[at:at + 4], "big")
+        if kind == b"cICP" and data[at + 8:at + 8 + size] != CODE_POINTS:
+            raise _Odd("found colours of its own (cICP), expected those of sRGB or none")
+        at += size + 12
 
 
 def _plain(image: Image.Image) -> Image.Image:

@@ -13,6 +13,7 @@ from typing import TextIO, TypeVar
 
 from mace_gov.core.errors import UsageError
 from mace_gov.core.files import open_file
+from mace_gov.core.memory import uncollected
 from mace_gov.documents.base import control
 
 Value = TypeVar("Value")
@@ -54,13 +55,14 @@ def read_table(path: Path, read: Callable[[Row], Value], *, needs: Sequence[str]
     Raises UsageError that names the file, and every malformed row by its line.
     """
     found, problems = [], []
-    for row in _rows(path, needs):
-        try:
-            if row.problem:
-                raise ValueError(row.problem)
-            found.append(read(row))
-        except ValueError as error:
-            problems.append(f"{row.where}: {error}")
+    with uncollected():
+        for row in _rows(path, needs):
+            try:
+                if row.problem:
+                    raise ValueError(row.problem)
+                found.append(read(row))
+            except ValueError as error:
+                problems.append(f"{row.where}: {error}")
     if problems:
         said = [f"{path}: found {len(problems)} malformed rows, expected none", *problems[:SHOWN]]
         said += [f"and {len(problems) - SHOWN} rows more"] if len(problems) > SHOWN else []
@@ -108,8 +110,9 @@ def _rows(path: Path, needs: Sequence[str]) -> Iterator[Row]:
                 if named or any(cell.strip() for cell in cells):
                     odd = None if len(cells) == len(header) else (
                         f"found {len(cells)} cells, expected {len(header)}; a cell with a comma in it needs quotes")
-                    odd = odd or next((f"{name}: {problem}" for name, text in named.items() if not text.isprintable()
-                                       and (problem := control(text, "\n\t\r"))), None)
+                    if not all(map(str.isprintable, named.values())):
+                        odd = odd or next((f"{name}: {problem}" for name, text in named.items()
+                                           if (problem := control(text, "\n\t\r"))), None)
                     yield Row(path, reader.line_num, named, odd)
         except csv.Error as error:
             raise UsageError(f"{path}:{reader.line_num}: not readable as CSV: {error}") from error

@@ -19,7 +19,7 @@ _UNITS_AFTER = (
 )
 _NO_AGE = (
     r"(?! (?:feet|foot|ft|cm|mm|m|meters?|metres?|inch|inches|kg|g|lbs?|pounds?|miles?|km|minutes?|hours?|seconds?|"
-    r"days?|pm|am|o clock|percent|dollars|euros|times|points|degrees?|of|out|"
+    r"days?|d|k|mp|pm|am|o clock|percent|dollars|euros|times|points|degrees?|of|out|"
     r"(?!(?:is|was|has|as|his|this|its|always|perhaps|besides|plus|thus)\b)\w*[^\Ws]s\b|men\b|women\b|people\b))"
 )
 _COLLECTIVE = (
@@ -50,13 +50,19 @@ _GROWN = (
     "girlfriend|boyfriend"
 )
 """People whose age may stand right before them: a number there is no count, for they are one."""
-_PEOPLE = rf"{_GROWN}|man|gentleman|male|female|husband|actor|dancer|prince|maid|nurse|waitress|waiter|idol|she|he"
+_PEOPLE = (
+    rf"{_GROWN}|queen|gymnast|ballerina|singer|swimmer|skater|man|gentleman|male|female|husband|actor|dancer|prince|maid|"
+    "nurse|waitress|waiter|idol|she|he"
+)
 _CREW = r"(?! (?:\w+ )?(?:crew|team|squad|band|jury|tent|boat|party|group|army|raft|family|tournament|roster|side)\b)"
 _BORN = (
     r"(?:born|birth|birthday|birthdate|birthyear|dob|geboren|geburtsjahr|nee?|nacid[oa]|nat[oa]|nascid[oa]|"
     r"urodzon[ay])"
 )
 _YEAR = r"20(?:0[89]|[1-9]\d)"
+_BARE = "naked|nude|topless|undressed|unclothed|sexy|naughty|horny|nackte?|nue?|desnud[ao]|nud[ao]"
+"""Right before a number of thirteen to seventeen: what else would it count?"""
+_TURKISH = "on (?:bir|iki|uc|dort|bes|alti|yedi) yas"
 _PATTERN = re.compile("(?:(?<![a-z])|(?![a-z]))(?:" + "|".join((  # no match begins within a word
     rf"\b(?:{_PEOPLE}) (?:(?:is|was|just|only|barely|about|now|maybe|nearly|almost|still) )*(?![01]\b){_AGE}\b"
     rf"{_NO_AGE}",
@@ -84,6 +90,12 @@ _PATTERN = re.compile("(?:(?<![a-z])|(?![a-z]))(?:" + "|".join((  # no match beg
     rf"\b(?:person|someone|somebody|human|individual|model|student) {_AGE}\b{_NO_AGE}",
     r"\b(?:i{1,3}|iv|vi{0,3}|ix|xi{0,3}|xiv|xvi{0,2}) (?:years? old|yo)\b",
     rf"\b(?:{_FOREIGN_NUMBERS}) ?(?:jahren?|jahrig\w*|ans|anos|anni|jaar|jarige?|lat|letni\w*)\b",
+    rf"\b(?:{_BARE}) 1[3-7]\b(?! \d){_NO_AGE}",
+    rf"(?<!\d){_UNDER} going on \d",
+    rf"\b(?:her|his|their) (?:{_ORDINALS}) (?:years?|summer|spring|winter)\b",
+    rf"\byears? old {_AGE}\b{_NO_AGE}",
+    r"\baged? (?:i{2,3}|iv|vi{1,3}|ix|xi{0,3}|xiv|xvi{0,2})\b",
+    rf"\b{_TURKISH}",
     r"\b(?:in )?(?:her|his|their) (?:early |mid |late )?teens\b",
     r"(?:בן|בת|בני|בנות) " + _AGE + r"\b",
     rf"{_AGE} (?:سنة|سنوات|سنين|عام|عاما|اعوام|سال|ساله|שנים|שנה)",
@@ -92,15 +104,33 @@ _PATTERN = re.compile("(?:(?<![a-z])|(?![a-z]))(?:" + "|".join((  # no match beg
     r"(?<![一二三四五六七八九十百〇零])(?:十[一二三四五六七]?|[一二三四五六七八九])(?:个月|岁|歲|歳|才)",
     r"\b(?:열|한|두|세|네|다섯|여섯|일곱|여덟|아홉|열한|열두|열세|열네|열다섯|열여섯|열일곱) ?살",
 )) + ")")
-_HINT = re.compile(
-    r"(?<!\d)0?(?:1[0-8]|[0-9])(?!\d)|20 ?(?:0[89]|[1-9]\d)|\d m ?o\b|[一二三四五六七八九十살]|teens|birthday|grade|"
-    r"form(?:er)?s?\b| olds?\b|(?:ans|anos|anni|lat|jaar)\b|jahr|jarig|letni"
+_FOREIGN_YEARS = r"(?:ans|anos|anni|lat|jaar)\b|jahr|jarig|letni"
+_SAID = (
+    rf"{_TURKISH}|\baged? [ivx]|(?:her|his|their) \w+ ?(?:st|nd|rd|th)? (?:year|summer|spring|winter)|"
+    r"20 ?(?:0[89]|[1-9]\d)|\d m ?o\b|[一二三四五六七八九十살]|teens|birthday|grade|form(?:er)?s?\b| olds?\b|[ivx] yo\b"
 )
-"""What every pattern above holds one of."""
+_BEFORE = (
+    rf"{_PEOPLE}|{_BARE}|old|is|was|are|s|not|now|just|only|about|around|almost|nearly|barely|roughly|approximately|probably|maybe|"
+    r"still|age|aged|ages|aging|of|at|under|below|before|sub|minus|than|yet|range|group|between|from|turn|turns|turned|"
+    r"turning|year|grade|class|person|someone|somebody|human|individual|model|student"
+)
+_AFTER = rf"{_YEARS}|{_GROWN}|man|person|human|individual|f|female|male|full|and|a|plus|ish|or|to|going"
+_HINT = re.compile(
+    rf"(?<!\d)\d{{1,3}} (?:{_AFTER})\b|\b(?:{_BEFORE}) \d|[^\x00-\x7f] ?\d|\d ?[^\x00-\x7f]|{_SAID}|{_FOREIGN_YEARS}"
+)
+"""What every pattern above holds one of: a number beside a word that makes it an age, or what says one without it."""
+_HINT_OF_WORD = re.compile(
+    rf"(?<!\d)0?(?:1[0-8]|[0-9])(?!\d)|{_SAID}| yas|\b(?:{_FOREIGN_NUMBERS})?(?:{_FOREIGN_YEARS})"
+)
+"""What a word of every pattern above holds one of."""
 _WHOLE = re.compile(
     r"(?:(?<![a-z])(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven)teen)|"
     rf"(?<!\d){_UNDER})(?:years?olds?|yrs?olds?|yo\b|years?|something years)"
 )
+
+
+_OF_TWO = frozenset(["m", "mo", "20", "yo", "her", "his", "their", "age", "aged"])
+"""Words that say an age with the next one, where neither does alone."""
 
 
 def says_age(view: str) -> bool:
@@ -112,5 +142,5 @@ def says_age(view: str) -> bool:
 
 def may_say_age(word: str) -> bool:
     """Whether a text with this word may say an age: one where no word may says none."""
-    return word in NUMBERS or word == "hundred" or word in ("m", "mo") or word.endswith("20") or bool(
-        _HINT.search(f" {word}") or _WHOLE.search(f"{word} years"))
+    return word in NUMBERS or word == "hundred" or word in _OF_TWO or bool(
+        _HINT_OF_WORD.search(f" {word}") or _WHOLE.search(f"{word} years"))

@@ -92,9 +92,12 @@ def forbidden(kind: Kind, prompt: str, ban: Ban = NOBODY) -> str | None:
 
 @lru_cache(maxsize=65_536)
 def _forbidden(explicit: bool, prompt: str, ban: Ban) -> str | None:
-    if _NO_MINOR.passes(prompt, ban.names if explicit else frozenset()) and (
-            explicit or not ban.names or _NOTHING_SEXUAL.passes(prompt, ban.harms, apart=True)):
+    if not explicit and _NOTHING_SEXUAL.passes(prompt, ban.harms, apart=bool(ban.names)):
         return None
+    if (explicit or not ban.names) and _NO_MINOR.passes(prompt, ban.names if explicit else frozenset()):
+        return None
+    if explicit and _NO_MINOR.surely(prompt):
+        return MINORS
     said = _read(prompt)
     if names_minor(prompt, said) and (explicit or _SEXUAL.found(prompt, said.words)):
         return MINORS

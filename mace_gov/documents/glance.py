@@ -17,6 +17,8 @@ from mace_gov.documents.spoken import Words, read
 
 KEPT = 1 << 16
 """Chunks that are known at once: a file has a million rows and far fewer words."""
+BANS = 16
+"""Sets of other words for which chunks without any meaning are kept apart."""
 LONG_TEXT, LONG_CHUNK = 1000, 40
 """Characters from which a quick look is none: such a text is read in full."""
 
@@ -37,6 +39,8 @@ class Chunk:
     """Its words with numbers apart."""
     dated: bool
     """Whether a text with it may say an age."""
+    surely: bool
+    """Whether it says what is looked for as it stands, whatever stands beside it."""
 
 
 class Glance:
@@ -46,40 +50,67 @@ class Glance:
         """hints: parts of words beside which the whole must be read. ages: whether ages are looked for, too."""
         self._words, self._hints, self._ages = words, tuple(hints), ages
         self._look: Callable[[str], Chunk] = lru_cache(KEPT)(self._chunk)
+        self._quiet: Callable[[frozenset[str]], set[str]] = lru_cache(BANS)(lambda _others: set())
 
     def passes(self, text: str, others: frozenset[str] = frozenset(), *, apart: bool = False) -> bool:
         """Whether a text surely holds nothing of the list, and none of some other words, in any reading.
 
         apart: also when words are taken out of it, so that others come to stand side by side.
         """
-        parts, letters, dated = text.split(), 0, False
-        before: tuple[str, ...] = ()
-        if len(text) > LONG_TEXT or max(map(len, parts), default=0) > LONG_CHUNK:
+        if len(text) > LONG_TEXT:
             return False
-        chunks = list(map(self._look, parts))
-        for chunk in chunks:
+        parts, quiet = text.split(), self._quiet(others)
+        if quiet.issuperset(parts):
+            return True
+        letters, dated = 0, False
+        before: tuple[str, ...] = ()
+        for part in parts:
+            if part in quiet:
+                letters, before = 0, before if apart else ()
+                continue
+            chunk = self._look(part)
             if chunk.stops or (others and not others.isdisjoint(chunk.words)):
                 return False
+            joints = chunk.joints
             if not chunk.words:
                 continue
+            if not (joints or chunk.letters or chunk.dated):
+                self._keep_quiet(quiet, part)
             letters = letters + chunk.letters if chunk.letters else 0
-            if apart and len(chunk.joints) > 1:
-                before += chunk.joints
-            if letters > 2 or (before and chunk.joints and self._joined(before, chunk.joints)):
+            if apart and len(joints) > 1:
+                before += joints
+            if letters > 2 or (before and joints and self._joined(before, joints)):
                 return False
-            before = before + chunk.joints if apart else chunk.joints
+            before = before + joints if apart else joints
             dated = dated or chunk.dated
-        return not (dated and says_age(" ".join(chunk.numbers for chunk in chunks if chunk.numbers)))
+        return not (dated and says_age(" ".join(
+            numbers for numbers in (self._look(part).numbers for part in parts) if numbers)))
+
+    def surely(self, text: str) -> bool:
+        """Whether a text surely holds something of the list: a chunk says it, and no part of it has other meanings."""
+        return len(text) <= LONG_TEXT and any(
+            chunk.surely for chunk in map(self._look, text.split())) and not self._hinted(text.lower())
+
+    def _keep_quiet(self, quiet: set[str], part: str) -> None:
+        if len(quiet) >= KEPT:
+            quiet.clear()
+        quiet.add(part)
+
+    def _hinted(self, text: str) -> bool:
+        return any(hint in text for hint in self._hints)
 
     def _joined(self, ones: tuple[str, ...], twos: tuple[str, ...]) -> bool:
         return any(self._words.joins(one, two) for one in ones for two in twos)
 
     def _chunk(self, text: str) -> Chunk:
+        if len(text) > LONG_CHUNK:
+            return Chunk(True, frozenset(), (), 0, "", False, False)
         said = read(text)
         views = [view.split() for view in said.words]
         words = frozenset(word for view in views for word in view)
-        stops = len(said.numbers) > 1 or (not all(views) and any(views)) or self._words.found(text, said.words) or any(
-            hint in each for each in (text.lower(), *words) for hint in self._hints)
-        return Chunk(stops, words, tuple(word for word in words if word in self._words.joints),
-                     sum(len(word) == 1 for word in views[0]), said.numbers[0],
-                     self._ages and any(map(may_say_age, said.numbers[0].split())))
+        found = self._words.found(text, said.words)
+        stops = found or len(said.numbers) > 1 or (not all(views) and any(views)) or any(
+            map(self._hinted, {text.lower(), *words}))
+        return Chunk(stops, words, tuple(words & self._words.joints), sum(len(word) == 1 for word in views[0]),
+                     said.numbers[0], self._ages and any(map(may_say_age, said.numbers[0].split())),
+                     found and self._words.found("", said.words[:1]))

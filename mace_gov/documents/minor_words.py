@@ -24,6 +24,7 @@ STEMS = (
     "chlopc", "niemowl", "nastolat", "nieletni", "maloletni", "przedszkol", "niepelnoletn", "tonaring", "minderarig",
     "smabarn", "spadbarn", "skolebarn", "skolbarn", "holcick", "nezletil", "csecsemo", "kiskoru", "tinedzser",
     "gyerek", "gyermek", "kislany", "kisfiu", "alaikain", "devojcic", "fetit", "bebelus", "ilkokul", "liseli",
+    "schoolgurl", "babygurl", "dicenn", "diciassettenn",
 )
 """Parts of words: whatever holds one is a minor, unless HARMLESS says otherwise."""
 
@@ -109,7 +110,9 @@ gadis kecil|anak kecil|resit olmayan|kucuk kiz|kucuk oglan|yasi kucuk|tre em|dua
 thieu nien|thieu nu|hoc sinh|vi thanh nien|vi thanh|tre so sinh|con nit|ett barn|et barn|smaa barn
 dek ying|dek chai|o fata
 jr high|k 12|in diapers|tiny human|tiny humans|elementary student|elementary students|cub scout|cub scouts
-brownie scout|brownie scouts|first communion|con gai nho
+brownie scout|brownie scouts|lil sis|lil bro|lil sister|lil brother|little sis|little bro|baby sis|baby bro
+prom queen|prom king|babe in arms|babes in arms|not old enough|yet old enough|anak smp|anak sma
+anak sd|first communion|con gai nho
 """.replace("\n", "|").strip("|").split("|"))
 """Several words in a row, in Latin letters."""
 
@@ -150,7 +153,10 @@ OTHER_SCRIPTS = [
     "ბავშვ", "გოგო", "ბიჭი", "երեխա", "աղջիկ", "տղա",
     "ガキ", "어린이", "소녀", "소년", "아기", "미성년", "유아", "초등학생", "중학생",
     "고등학생", "여학생", "남학생", "꼬마", "청소년", "여고생", "여중생", "로리",
-    "십대",
+    "십대", "初中", "中二", "高中女", "高中男", "女子小", "女子中",
+    "одиннадцатилетн", "двенадцатилетн", "тринадцатилетн", "четырнадцатилетн", "пятнадцатилетн", "шестнадцатилетн",
+    "семнадцатилетн", "одинадцятирічн", "дванадцятирічн", "тринадцятирічн", "чотирнадцятирічн", "пʼятнадцятирічн",
+    "шістнадцятирічн", "сімнадцятирічн",
 ]
 """Parts of words in other alphabets."""
 

@@ -46,6 +46,8 @@ class Reading:
 
 def read(text: str, harmless: re.Pattern[str] | None = None) -> Reading:
     """Every reading of a text, without what ``harmless`` finds in it."""
+    if harmless is None and text.isascii() and text.isalpha() and not _LONG.search(text := text.lower()):
+        return Reading((text,), (text,))
     plain = skeleton(_named(_whole_numbers(text)))
     if plain.isascii() and not _ODD.search(plain):
         views = numbers = [plain]
@@ -53,13 +55,18 @@ def read(text: str, harmless: re.Pattern[str] | None = None) -> Reading:
         joined = _SPACED.sub(lambda match: "".join(_WORD.findall(match[0])), plain)
         # "a k i d": the first letter may be an article
         after = _SPACED.sub(lambda match: f"{match[0][0]} " + "".join(_WORD.findall(match[0])[1:]), plain)
-        views = [plain, joined, after, _INSIDE.sub("", joined)]
+        views = [plain, joined, after, _SPACED.sub(_parted, plain), _INSIDE.sub("", joined)]
         for table in (_LEET, _LEET_L):
             undone = _undisguised(joined, table)
             views += [undone, _INSIDE.sub("", undone)]
         views += [_LONG.sub(r"\1", views[-1]), _LONG.sub(r"\1\1", views[-1])]
         numbers = [_APART.sub(_apart, view) for view in (plain, joined)]
     return Reading(*(tuple(dict.fromkeys(_spoken(view, harmless) for view in each)) for each in (views, numbers)))
+
+
+def _parted(match: re.Match[str]) -> str:
+    """Letters that stand apart, as words where they stand further apart."""
+    return " ".join("".join(_WORD.findall(word)) for word in re.split(r"[\W_]{2,}", match[0]))
 
 
 def _undisguised(text: str, table: dict[int, int]) -> str:
@@ -181,7 +188,9 @@ class Words:
     def _word(self, word: str) -> bool:
         if word in self._words:
             return True
-        word = self._harmless.sub(" ", word)
+        if not (word.startswith(self._prefixes) or self._stems.search(word)):
+            return False
+        word = self._harmless.sub(" ", word)  # what this leaves holds no stem that was not there before
         return word.startswith(self._prefixes) or bool(self._stems.search(word))
 
 

@@ -36,6 +36,10 @@ def rgb(*chunks):
     return png(48, 32, 8, 2, b"".join(b"\0" + row.tobytes() for row in LEVELS), *chunks)
 
 
+def primaries(*points):
+    return chunk(b"cHRM", struct.pack(">8I", *(round(1e5 * point) for point in (0.3127, 0.329, *points))))
+
+
 def with_alpha(value, corner=None):
     image = PICTURE.copy()
     image.putalpha(value)
@@ -55,7 +59,10 @@ def with_alpha(value, corner=None):
     (encoded(PICTURE.quantize(16), "PNG"), np.asarray(PICTURE.quantize(16).convert("RGB"))),
     (encoded(PICTURE, "PNG", icc_profile=SRGB), LEVELS),
     (rgb(chunk(b"gAMA", struct.pack(">I", 45455))), LEVELS),
-], ids=["png", "plain-png", "webp", "opaque", "grey", "opaque-grey", "one-bit", "palette", "srgb", "usual-gamma"])
+    (rgb(primaries(0.64, 0.33, 0.3, 0.6, 0.15, 0.06)), LEVELS),
+    (rgb(chunk(b"cICP", bytes([1, 13, 0, 1]))), LEVELS),
+], ids=["png", "plain-png", "webp", "opaque", "grey", "opaque-grey", "one-bit", "palette", "srgb", "usual-gamma",
+        "usual-primaries", "usual-code-points"])
 def test_a_plain_picture_comes_as_it_is(data, wanted):
     seen = decode(data)
     assert seen.mode == "RGB" and np.array_equal(np.asarray(seen), wanted)
@@ -114,6 +121,8 @@ FRAMES = {"save_all": True, "append_images": [OTHER]}
     (encoded(PICTURE.quantize(16), "PNG", transparency=3), "transparent colour"),
     (encoded(PICTURE, "PNG", transparency=(1, 2, 3)), "transparent colour"),
     (rgb(chunk(b"gAMA", struct.pack(">I", 1000))), "gamma of 0.01"),
+    (rgb(primaries(0.15, 0.06, 0.3, 0.6, 0.64, 0.33)), "cHRM"),
+    (rgb(chunk(b"tEXt", b"a\0b"), chunk(b"cICP", bytes([9, 16, 0, 1]))), "cICP"),
     (encoded(PICTURE, "PNG", icc_profile=b"no profile" * 20), "damaged"),
     (encoded(PICTURE, "PNG", icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()),
      "does not fit"),

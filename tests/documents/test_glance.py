@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 
-from mace_gov.documents import drawable
+from mace_gov.documents import ages, drawable
 from mace_gov.documents import minor_words as minors
 from mace_gov.documents.drawable import MINORS, NAMED_PERSON, Ban, forbidden
 from mace_gov.documents.explicit_words import SEXUAL_PHRASES, SEXUAL_STEMS, SEXUAL_WORDS
@@ -52,6 +53,7 @@ def test_what_the_quick_look_passes_the_full_reading_passes(seed, monkeypatch):
     assert 150 < sum(passed) < 650
     drawable._forbidden.cache_clear()
     monkeypatch.setattr(drawable.Glance, "passes", lambda *_args, **_options: False)
+    monkeypatch.setattr(drawable.Glance, "surely", lambda *_args: False)
     for (kind, ban), answers in quick.items():
         for text, answer in zip(given, answers, strict=True):
             assert forbidden(kind, text, ban) == answer, (kind, text)
@@ -71,3 +73,27 @@ def test_prompts_of_plain_words_are_not_read_in_every_way(monkeypatch):
     for prompt in ("a portrait of a woman, oil on canvas, 8k, (detailed), by f/1.8", "Ada Berg at a caf\u00e9, 1920s"):
         assert forbidden(Kind.OBJECT, prompt, BAN) is None
     assert forbidden(Kind.EXPLICIT, "two trees and 40 lamps, it's art-deco", BAN) is None
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_hint_hides_no_age_that_a_pattern_finds(seed):
+    rng = random.Random(seed)
+    parts = (ages._BEFORE, ages._AFTER, ages._BORN, ages._BARE, ages._FOREIGN_NUMBERS)
+    words = sorted({*re.findall(r"[a-z]+", " ".join(parts)), "going", "th", "year", "yasinda", "bir", "months", "old",
+                    "birthday", "grade", "half", "cat", "iv", "сын", "岁"})
+    numbers = [*map(str, range(20)), "2012", "20", "1920", "x12", "twelve", "hundred", "five"]
+    found = 0
+    for _ in range(6000):
+        view = " ".join(rng.choice(numbers if rng.random() < 0.4 else words) for _ in range(rng.randint(1, 6)))
+        told = bool(ages._PATTERN.search(ages.counted(view)))
+        found += told
+        assert ages.says_age(view) or not told, view
+        assert any(map(ages.may_say_age, view.split())) or not told, view
+    assert found > 600
+
+
+def test_what_a_chunk_says_by_itself_needs_no_other_reading(monkeypatch):
+    monkeypatch.setattr(drawable, "read", lambda *_args: pytest.fail("read in every way"))
+    drawable._forbidden.cache_clear()
+    assert forbidden(Kind.EXPLICIT, "two boys, on a bench") == MINORS
+    assert forbidden(Kind.OBJECT, "two boys, on a bench") is None

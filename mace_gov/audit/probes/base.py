@@ -12,7 +12,7 @@ Facet = Literal["subject", "style"]
 """What a detector is asked about: what is drawn, or how."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Probe:
     """One trial to come, on both models alike."""
 

@@ -39,6 +39,7 @@ SEARCHED = frozenset({*CONCEPT, "category", "expected", "suite"})
 """Columns that make a COCO row more than a caption."""
 FILES: dict[Side, str] = {"governed": "file", "base": "base_file"}
 """Columns that name a row's pictures."""
+_DIGITS = re.compile("0*[0-9]{1,10}")
 REMEMBERED = 1 << 16
 """Answers that are kept: a file has few concepts and many rows."""
 
@@ -256,7 +257,7 @@ def _seed(row: Row, prompt: str, asking: Asking) -> int:
     if text is None:
         return seed_for(asking.policy.spec.audit.seed, 0, prompt)
     # Ten digits of ASCII at most: int() refuses thousands of them, and takes those of other scripts.
-    if not re.fullmatch(r"0*[0-9]{1,10}", text) or int(text[-10:]) >= 2**32:
+    if not _DIGITS.fullmatch(text) or int(text[-10:]) >= 2**32:
         raise ValueError(f"found seed = '{text}', expected a whole number below 2^32")
     return int(text)
 
