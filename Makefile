@@ -7,12 +7,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test nightly install check bench docs wheel distclean
+.PHONY: demo test pytest nightly install check bench docs site wheel distclean
 
 demo: install
 	$(BIN)/mace-gov apply policies/nsfw.yaml
 
-test: install check
+# The checks run beside the tests: mypy alone takes a minute.
+test: install
+	$(MAKE) --jobs=2 check pytest
+
+pytest: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow and not nightly and not full_size"
 
 nightly: install
@@ -28,19 +32,25 @@ install: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	$(BIN)/python -m pip install --no-compile --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
 	touch $@
 
 docs: install
 	for each in policy waivers report; do $(BIN)/mace-gov policy schema $$each > policies/schema/$$each.v1.json || exit 1; done
 	$(BIN)/python docs/generate_cli.py
 
-wheel: install
-	rm -rf dist build/wheel
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+# The quickstart from the wheel alone: in an environment and a folder that hold nothing else.
+wheel:
+	rm -rf dist build/wheel build/quickstart
 	$(PYTHON) -m venv build/wheel
-	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt dist/*.whl
-	cd build/wheel && bin/mace-gov policy lint ../../policies/nsfw.yaml && bin/python -c "import mace_gov; mace_gov.load"
+	build/wheel/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	build/wheel/bin/python -m pip install --no-compile --quiet --disable-pip-version-check -c constraints.txt "$$(ls dist/*.whl)[all]"
+	mkdir -p build/quickstart
+	cd build/quickstart && export HF_HUB_OFFLINE=1 PATH="$(CURDIR)/build/wheel/bin:$$PATH" && mace-gov policy init nsfw && \
+	  mace-gov policy lint policies/nsfw.yaml && mace-gov apply policies/nsfw.yaml && \
+	  mace-gov verify registry/versions/nsfw/1 --key registry/keys/pipeline.pub.pem && \
+	  mace-gov gate registry/versions/nsfw/1 --policy policies/nsfw.yaml && \
+	  python -c "import mace_gov; mace_gov.load('nsfw/1', key='registry/keys/pipeline.pub.pem')"
 
 bench: install
 	for each in benchmarks/*.py; do PYTHONPATH=. $(BIN)/python $$each || exit 1; done

@@ -1,4 +1,4 @@
-"""mace-gov policy: lint, schema, diff, explain, synonyms."""
+"""mace-gov policy: init, lint, schema, diff, explain, synonyms."""
 
 from __future__ import annotations
 
@@ -11,6 +11,25 @@ import typer
 from mace_gov.cli.options import AsJson, Model, Plugins, PolicyPath, Registry, Revision
 
 app = typer.Typer(help="Check, explain and describe policies.", no_args_is_help=True)
+
+
+@app.command()
+def init(
+    name: Annotated[
+        str | None, typer.Argument(help="A policy that ships; without one, all are listed.", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The file to write; by default policies/NAME.yaml.", show_default=False)
+    ] = None,
+) -> None:
+    """Copy a policy that ships with mace-gov, to begin with or to change; without a name, list them."""
+    from mace_gov.policy.shipped import copy_policy, shipped_policies
+
+    if name is None:
+        for each in shipped_policies():
+            typer.echo(each)
+    else:
+        typer.echo(copy_policy(name, out))
 
 
 @app.command()

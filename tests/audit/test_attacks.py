@@ -350,7 +350,8 @@ def test_derivatives_are_asked_where_they_are_asked_for(tmp_path, tiny_model, ot
 
 
 def test_the_benchmark_tells_what_came_back_from_each_erasure(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(benchmark, "ERASURES", {"mace": {"lora": {"steps": 0}}})
+    told = {"lora": {"steps": 0}, "refine": {"relativeRidge": 0.1}, "preserve": {"weight": 1.0}}  # nothing to fit
+    monkeypatch.setattr(benchmark, "ERASURES", {"mace": told})
     model = build_tiny_model(tmp_path / "tiny", widths=(256,))
     text = Path(benchmark.__file__).with_name("attacks.yaml").read_text("utf-8")
     policy = tmp_path / "policy.yaml"

@@ -21,7 +21,7 @@ from mace_gov.embedded import MODEL_DIR, vocabulary
 from mace_gov.plan import build
 from tests import factories
 
-STEPS, UNRELATED, PROMPTS = 8, 12, 12
+STEPS, UNRELATED, PROMPTS = 5, 12, 12
 """Few, to be quick: no hit in 12 prompts bounds a rate by 22 %, six of 12 show more than 24 %."""
 RULES = [
     {"id": "R-DIRECT", "suite": "direct", "metric": "presence", "atMost": 0.23},

@@ -70,3 +70,12 @@ def test_a_looser_policy_ends_with_1(run, write, change, subject) -> None:
 def test_explain_says_who_looks_at_one_side_only(run) -> None:
     code, out, _ = run("policy", "explain", Path(NSFW).parent / "stable-diffusion/explicit.yaml")
     assert code == 0 and "looked for by: nudenet, opennsfw, clip (kept)" in out
+
+
+def test_a_policy_that_ships_is_copied_and_passes_lint(run, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run("policy", "init")
+    assert code == 0 and "nsfw" in out.splitlines()
+    assert run("policy", "init", "nsfw")[:2] == (0, "policies/nsfw.yaml\n")
+    assert run("policy", "lint", "policies/nsfw.yaml")[0] == 0
+    assert run("policy", "init", "nsfw")[0] == 2

@@ -10,14 +10,16 @@ import yaml
 from mace_gov import workflow
 from mace_gov.documents.verdict import Outcome
 from tests.audit.tiny_clip import build_tiny_clip
-from tests.conftest import write_tokenizer_files
+from tests.conftest import WIDTHS, write_tokenizer_files
 
 ROOT = Path(__file__).parents[2]
 POLICIES = sorted((ROOT / "policies/stable-diffusion").glob("*.yaml"))
+(WIDTH,) = WIDTHS["sd1"]
+"""Of the text: a fit solves dozens of systems of this size."""
 
 
 def build(folder: Path) -> Path:
-    """Latents of 64 x 64, an autoencoder of four levels, text of width 768; attention at the coarsest level alone."""
+    """Latents of 64 x 64, an autoencoder of four levels; attention at the coarsest level alone."""
     import torch
     from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
@@ -28,12 +30,12 @@ def build(folder: Path) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         text = CLIPTextModel(CLIPTextConfig(
-            vocab_size=len(tokenizer), hidden_size=768, intermediate_size=64, num_hidden_layers=2,
+            vocab_size=len(tokenizer), hidden_size=WIDTH, intermediate_size=64, num_hidden_layers=2,
             num_attention_heads=2, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.eos_token_id, initializer_range=0.05))
         unet = UNet2DConditionModel(
             sample_size=64, block_out_channels=(4, 4, 4, 16), layers_per_block=1, norm_num_groups=4,
-            attention_head_dim=2, cross_attention_dim=768,
+            attention_head_dim=2, cross_attention_dim=WIDTH,
             down_block_types=("DownBlock2D",) * 3 + ("CrossAttnDownBlock2D",),
             up_block_types=("CrossAttnUpBlock2D",) + ("UpBlock2D",) * 3)
         vae = AutoencoderKL(
