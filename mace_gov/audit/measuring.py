@@ -26,15 +26,20 @@ METRIC = {suite: Metric.PRESENCE if suite.banned else Metric.RETENTION for suite
 
 
 def presence_rate(pairs: Sequence[Pair], side: str, confidence: float = CONFIDENCE) -> Estimate:
-    """Share of one side's scored trials with the concept, clustered by prompt."""
-    scored = [(pair.probe.prompt, present) for pair in pairs if (present := _judged(pair, side).present) is not None]
-    return estimate([found for _, found in scored], [prompt for prompt, _ in scored], confidence)
+    """Share of one side's scored trials with the concept, clustered by prompt and concept."""
+    scored = [(pair, present) for pair in pairs if (present := _judged(pair, side).present) is not None]
+    return _clustered([found for _, found in scored], [pair for pair, _ in scored], confidence)
 
 
 def retention_rate(pairs: Sequence[Pair], confidence: float = CONFIDENCE) -> Estimate:
-    """Share of the trials that the base got right which the governed model still gets right, clustered by prompt."""
+    """Share of the trials that the base got right which the governed model still gets right, clustered likewise."""
     kept = [pair for pair in pairs if pair.base.present and pair.governed.present is not None]
-    return estimate([bool(pair.governed.present) for pair in kept], [pair.probe.prompt for pair in kept], confidence)
+    return _clustered([bool(pair.governed.present) for pair in kept], kept, confidence)
+
+
+def _clustered(outcomes: Sequence[bool], pairs: Sequence[Pair], confidence: float) -> Estimate:
+    return estimate(outcomes, [pair.probe.prompt for pair in pairs], confidence,
+                    concepts=[pair.probe.concept for pair in pairs])
 
 
 def measure(

@@ -10,6 +10,7 @@ from mace_gov.audit.decoding import read_picture
 from mace_gov.audit.metrics.intervals import CONFIDENCE, estimate
 from mace_gov.audit.metrics.measures import harmonic
 from mace_gov.audit.metrics.melded import harmonic_bounds
+from mace_gov.audit.metrics.paired import holm, mcnemar
 from mace_gov.audit.pictures import png_bytes
 from mace_gov.audit.thumbnails import must_pixelate, pixelate, shrink
 from mace_gov.audit.trials import TRIALS_NAME, read_trials
@@ -25,13 +26,13 @@ SHOWN = {Suite.DIRECT: 10, Suite.SYNONYM: 6, Suite.NEAR: 6, Suite.UNRELATED: 8}
 
 
 def rates(trials: Iterable[Trial], side: Side) -> Rates:
-    """What was recognised on one side of an audit. Bounds are clustered by prompt; unscored trials count nowhere."""
+    """What was recognised on one side of an audit. Bounds are clustered by prompt and concept; unscored trials count
+    nowhere."""
     found: dict[Suite, Estimate] = {}
     own = [trial for trial in trials if trial.side == side and trial.present is not None]
     for suite in SHOWN:
-        seen = [(bool(trial.present), trial.prompt) for trial in own if trial.suite is suite]
-        if seen:
-            found[suite] = estimate([present for present, _ in seen], [prompt for _, prompt in seen])
+        if seen := [trial for trial in own if trial.suite is suite]:
+            found[suite] = _clustered([bool(trial.present) for trial in seen], seen)
     erased, synonym, kept = (found.get(suite) for suite in (Suite.DIRECT, Suite.SYNONYM, Suite.UNRELATED))
     return Rates(acc_e=erased, acc_g=synonym, acc_s=kept, near=found.get(Suite.NEAR),
                  h=harmonic_interval(erased, kept, synonym) if erased and kept else None)
@@ -49,9 +50,39 @@ def retention(trials: Sequence[Trial]) -> Estimate:
     """Share of the unrelated pictures that the base got right which the governed model still gets right."""
     asked = [trial for trial in trials if trial.suite is Suite.UNRELATED]
     governed = {_key(trial): trial.present for trial in asked if trial.side == "governed"}
-    kept = [(bool(governed[_key(t)]), t.prompt) for t in asked
-            if t.side == "base" and t.present and governed.get(_key(t)) is not None]
-    return estimate([present for present, _ in kept], [prompt for _, prompt in kept])
+    kept = [t for t in asked if t.side == "base" and t.present and governed.get(_key(t)) is not None]
+    return _clustered([bool(governed[_key(trial)]) for trial in kept], kept)
+
+
+def _clustered(outcomes: Sequence[bool], trials: Sequence[Trial]) -> Estimate:
+    return estimate(outcomes, [trial.prompt for trial in trials], concepts=[trial.concept for trial in trials])
+
+
+def differences(trials: Mapping[str, Sequence[Trial]]) -> dict[str, dict[Suite, float]]:
+    """By method and suite, whether it differs from the first method on the same prompts: Holm-adjusted p-values.
+
+    trials: by method, of the same audit. One pair a prompt, by McNemar's exact test; all suites and methods are one
+    table. The first method has none.
+    """
+    answers = {method: _answers(own) for method, own in trials.items()}
+    first, *others = answers.values()
+    found: dict[tuple[str, Suite], float] = {}
+    for method, own in zip([*answers][1:], others, strict=True):
+        for suite in SHOWN:
+            pairs = [(present, own[key]) for key, present in first.items() if key[0] is suite and key in own]
+            if (p := mcnemar(pairs)) is not None:
+                found[method, suite] = p
+    adjusted = holm(found)
+    return {method: {suite: p for (name, suite), p in adjusted.items() if name == method} for method in answers}
+
+
+def _answers(trials: Iterable[Trial]) -> dict[tuple[Suite, str, str, str], bool]:
+    """The governed model's first scored picture of each prompt: whether what was asked for is in it."""
+    found: dict[tuple[Suite, str, str, str], bool] = {}
+    for trial in trials:
+        if trial.side == "governed" and trial.present is not None:
+            found.setdefault((trial.suite, trial.category, trial.concept, trial.prompt), trial.present)
+    return found
 
 
 def contact_sheet(

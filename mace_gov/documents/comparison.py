@@ -73,6 +73,9 @@ class MethodRow(Document):
     """What looked odd to the method."""
     seeds: list[int] = []
     """Erasure seeds, where several were asked for; everything above is of the first."""
+    p_values: dict[Suite, float] = {}
+    """By suite, whether it differs from the first row that has pictures: McNemar's exact test on the same prompts,
+    adjusted by Holm over all of the table; absent in that row."""
     spread: dict[str, Spread] = {}
     """Over those seeds, by measure: accE, accG, accS, near, h, retention."""
 

@@ -17,9 +17,9 @@ class Estimate(Document):
     hits: int = Field(ge=0)
     """Trials that count."""
     clusters: int = Field(ge=0)
-    """Different prompts: the number of independent trials."""
+    """Different prompts."""
     effective_n: float = Field(ge=0)
-    """n after the clusters' design effect."""
+    """n after the design effect of prompts and of concepts: the number of independent trials that it is worth."""
     low: float = Field(ge=0, le=1)
     """One-sided lower Clopper-Pearson bound."""
     high: float = Field(ge=0, le=1)

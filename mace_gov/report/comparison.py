@@ -15,7 +15,7 @@ from mace_gov.core.terminal import printable
 from mace_gov.documents.comparison import Comparison, Interval, SheetRow
 from mace_gov.documents.rate import Estimate
 from mace_gov.report.html import content_security_policy, environment, style_sheet
-from mace_gov.report.words import NBSP, interval, lower_percent, percent, seconds, upper_percent
+from mace_gov.report.words import NBSP, SUITES, interval, lower_percent, p_value, percent, seconds, upper_percent
 
 PAGE, DOCUMENT = "index.html", "comparison.json"
 
@@ -41,7 +41,8 @@ def _comparison_page(comparison: Comparison, sheet: Sequence[SheetRow]) -> str:
     columns = ["base", *(row.method for row in comparison.rows if row.problem is None)]
     return environment().get_template("comparison.html.j2").render(
         comparison=comparison, sheet=sheet, columns=columns, headings=COLUMNS, table=table(comparison),
-        spreads=spreads(comparison), css=Markup(css), csp=content_security_policy(css),
+        spreads=spreads(comparison), differences=differences(comparison), css=Markup(css),
+        csp=content_security_policy(css),
     )
 
 
@@ -59,6 +60,13 @@ def table(comparison: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
             (seconds(row.seconds or 0.0), ""), (size(row.peak_bytes), ""), (size(row.delta_bytes), ""),
         ]))
     return rows
+
+
+def differences(comparison: Comparison) -> list[tuple[str, str, str]]:
+    """Rows as (two methods, what was asked, p-value); none where one method has pictures."""
+    first = next((row.method for row in comparison.rows if row.rates is not None), None)
+    return [(f"{row.method} against {first}", SUITES[suite], p_value(p))
+            for row in comparison.rows for suite, p in row.p_values.items()]
 
 
 def spreads(comparison: Comparison) -> list[tuple[str, str, str, str]]:
@@ -89,6 +97,8 @@ def show_comparison(comparison: Comparison, page: Path, *, console: Console | No
     for name, cells in table(comparison):
         shown.add_row(name, *(Text("\n".join(map(printable, filter(None, cell)))) for cell in cells))
     console.print(shown)
+    for difference in differences(comparison):
+        console.print(Text(printable("  ".join(difference))), soft_wrap=True)
     for spread in spreads(comparison):
         console.print(Text(printable("  ".join(spread))), soft_wrap=True)
     for row in comparison.rows:

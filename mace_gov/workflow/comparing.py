@@ -66,7 +66,7 @@ def compare(
     run = AuditRun(cache=Layout(registry).cache, device=device, progress=progress, inputs=inputs)
     from mace_gov.audit.engine import check_detectors
     from mace_gov.audit.metrics.intervals import CONFIDENCE
-    from mace_gov.audit.side_by_side import contact_sheet, rates
+    from mace_gov.audit.side_by_side import contact_sheet, differences, rates
     from mace_gov.audit.trials import TRIALS_NAME, read_trials
 
     policy = with_anchors(loaded.policy, plan)
@@ -85,7 +85,10 @@ def compare(
         if not governed:
             raise IncompleteError("; ".join(f"{row.method}: {row.problem}" for row in rows))
         evidence = {method: folders[method] / "evidence" for method in governed}
-        first = read_trials(next(iter(evidence.values())) / TRIALS_NAME)
+        trials = {method: read_trials(folder / TRIALS_NAME) for method, folder in evidence.items()}
+        first = next(iter(trials.values()))
+        p_values = differences(trials)
+        rows = [row.model_copy(update={"p_values": p_values.get(row.method, {})}) for row in rows]
         table = Comparison(
             created=timestamp(), policy_name=policy.metadata.name, policy_version=policy.metadata.version,
             policy_digest=plan.policy_digest, base_ref=plan.base.ref, base_digest=plan.base.digest,

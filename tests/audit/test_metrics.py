@@ -8,9 +8,9 @@ from PIL import Image
 from scipy import stats
 
 from mace_gov.audit.metrics.broken import broken_check
-from mace_gov.audit.metrics.intervals import bounds, effective_size, estimate
+from mace_gov.audit.metrics.intervals import bounds, effective_size, estimate, two_way_variance
 from mace_gov.audit.metrics.measures import harmonic, measures
-from mace_gov.audit.metrics.paired import mcnemar
+from mace_gov.audit.metrics.paired import holm, mcnemar
 from mace_gov.audit.metrics.power import REQUIRED, power_check
 from mace_gov.documents.policy import Kind, Suite
 
@@ -75,6 +75,52 @@ def test_one_sided_bounds_cover_at_least_as_often_as_they_say(rate, spread, prom
         above += made.low > rate
     # 5 % nominal on each side; the simulation's own error at 600 runs is 0.9 points
     assert max(below, above) / runs <= 0.05 + 2 * 0.009
+
+
+def test_prompts_that_agree_within_their_concept_are_worth_one():
+    """A hundred names, two prompts each, both drawn or neither: ten of two hundred are five of a hundred."""
+    hits = [name < 5 for name in range(100) for _ in range(2)]
+    names = [name for name in range(100) for _ in range(2)]
+    made = estimate(hits, range(200), concepts=names)
+    assert made.effective_n == pytest.approx(100 * 198 / 199, rel=1e-3)  # by hand: V = 100/99 x 19 / 200^2
+    assert made.high > 0.10 > estimate(hits, range(200)).high
+    # the same ten, each of another name, agree on nothing
+    apart = [n % 2 == 0 and n < 20 for n in range(200)]
+    assert estimate(apart, range(200), concepts=names).effective_n > 195
+
+
+def test_one_concept_is_clustered_by_its_prompts_alone():
+    hits = [True] * 3 + [False] * 92
+    assert estimate(hits, range(95), concepts=["ship"] * 95) == estimate(hits, range(95))
+    assert estimate([False] * 40, range(40), concepts=[n % 4 for n in range(40)]).effective_n == 40
+
+
+def test_the_variance_of_two_ways_is_their_sum_less_what_both_share():
+    """Two prompts asked about two concepts, twice each: by hand, residuals of +-1/2."""
+    hits = np.array([1, 1, 1, 0, 1, 0, 0, 0], float)
+    prompts, concepts = np.array([0, 0, 0, 0, 1, 1, 1, 1]), np.array([0, 0, 1, 1, 0, 0, 1, 1])
+    each = 2 / 1 * (1**2 + 1**2) / 64  # clusters of four with three hits and with one, both ways
+    both = 4 / 3 * (1**2 + 0 + 0 + 1**2) / 64
+    assert two_way_variance(hits, prompts, concepts) == pytest.approx(each + each - both)
+    # nested: every prompt is about one concept, so that concepts alone are left
+    assert two_way_variance(hits, np.arange(8), concepts) == pytest.approx(each)
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.3])
+def test_bounds_cover_where_outcomes_agree_within_a_concept(rate):
+    rng, runs, concepts = np.random.default_rng(7), 500, np.repeat(np.arange(100), 2)
+    above = sum(
+        estimate(np.repeat(rng.random(100) < rate, 2).tolist(), range(200), concepts=concepts.tolist()).high < rate
+        for _ in range(runs))
+    assert above / runs <= 0.05 + 2 * 0.01  # the simulation's own error is a point
+
+
+def test_holm_multiplies_the_smallest_most():
+    # the worked example of Holm's procedure: 4 x .005, 3 x .01, then none below an earlier one
+    assert holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005}) == pytest.approx(
+        {"d": 0.02, "a": 0.03, "c": 0.06, "b": 0.06})
+    assert holm({"one": 0.9, "two": 0.8}) == {"two": 1.0, "one": 1.0}
+    assert holm({}) == {}
 
 
 def test_mcnemar_is_the_exact_binomial_test():

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from mace_gov.audit.metrics.intervals import estimate
-from mace_gov.audit.side_by_side import contact_sheet, harmonic_interval, rates, retention
+from mace_gov.audit.side_by_side import contact_sheet, differences, harmonic_interval, rates, retention
 from mace_gov.audit.trials import TRIALS_NAME, write_trials
 from mace_gov.documents.audit import Trial
 from mace_gov.documents.policy import Suite
@@ -56,6 +56,14 @@ def test_retention_counts_what_the_base_got_right():
         Suite.UNRELATED, "governed", [True, False, True, None])
     kept = retention(trials)
     assert (kept.hits, kept.n) == (1, 2)
+
+
+def test_methods_differ_by_the_prompts_that_they_alone_lose():
+    """Six prompts that the second method alone loses: exactly 2/64, and twice that beside another question."""
+    one = many(Suite.UNRELATED, "governed", [True] * 10) + many(Suite.DIRECT, "governed", [False] * 4)
+    other = many(Suite.UNRELATED, "governed", [False] * 6 + [True] * 4) + many(Suite.DIRECT, "governed", [False] * 4)
+    found = differences({"mace": one, "uce": other})
+    assert found == {"mace": {}, "uce": {Suite.UNRELATED: pytest.approx(4 / 64), Suite.DIRECT: 1.0}}
 
 
 def colours(uri: str) -> set[tuple[int, int, int]]:

@@ -47,6 +47,16 @@ def test_the_page_holds_figures_intervals_pictures_and_no_outside_markup(tmp_pat
     assert (tmp_path / "index.html").read_text() == page
 
 
+def test_differences_between_methods_are_said_with_their_p_values(tmp_path):
+    rows = [*made().rows, made().rows[0].model_copy(update={"method": "uce", "p_values": {Suite.UNRELATED: 0.0123}})]
+    out = io.StringIO()
+    show_comparison(made(rows=rows), tmp_path, console=Console(file=out, width=200))
+    assert "uce against mace  unrelated prompts  0.012" in out.getvalue()
+    for comparison, said in ((made(rows=rows), True), (made(), False)):
+        render_comparison(comparison, [], tmp_path)
+        assert ("McNemar" in (tmp_path / "index.html").read_text()) is said
+
+
 def test_every_row_has_a_cell_for_every_heading_and_refusals_have_none():
     rows = table(made())
     assert [name for name, _ in rows] == ["base model", "mace"]
