@@ -1,7 +1,8 @@
 # make demo    govern the embedded model with policies/nsfw.yaml: erase, audit, sign, gate, report
 # make test    lint, architecture, types and tests
 # make nightly the long campaigns: thousands of forgeries
-# make wheel   build the package, and try it in an empty environment
+# make wheel   build the package, and do the quickstart with it in an empty environment
+# make site    the documentation as pages, in build/site
 # make install the environment that both use, in .venv
 PYTHON ?= python3
 VENV := .venv
@@ -38,6 +39,11 @@ $(VENV)/installed: pyproject.toml constraints.txt
 docs: install
 	for each in policy waivers report; do $(BIN)/mace-gov policy schema $$each > policies/schema/$$each.v1.json || exit 1; done
 	$(BIN)/python docs/generate_cli.py
+
+# The documentation as a site in build/site; links that lead nowhere are errors.
+site: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # The quickstart from the wheel alone: in an environment and a folder that hold nothing else.
 wheel:

@@ -78,6 +78,8 @@ def test_what_must_not_be_drawn_is_counted_and_left_out(tmp_path):
     ('prompt,concept\n"a cat"x,cat\n', 2, "not readable as CSV"),
     ("text,concept\na cat,cat\n", 1, "expected prompt among them"),
     ("prompt,prompt\na cat,cat\n", 1, "twice"),
+    ("prompt,concept,expected\na tent for a cat,cat,tent\n", 2, "found concept = 'cat' and expected = 'tent'"),
+    ("prompt,target,expected,suite\na tent,cat,tent,unrelated\n", 2, "expected one of them"),
 ])
 def test_a_malformed_row_is_named_by_its_line(tmp_path, text, line, said):
     with pytest.raises(UsageError, match=f"prompts.csv:{line}: .*{said}"):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mace_gov.cli import main
 from mace_gov.core import threads
 from mace_gov.core.resources import asked, using
 
@@ -71,10 +72,25 @@ def counted(*arguments: str, **environment: str) -> list[str]:
     return done.stderr.split()[-3:]
 
 
-def test_a_command_sets_them_before_torch_is_loaded_and_keeps_what_the_user_set():
+def test_a_command_sets_them_before_torch_is_loaded():
     assert counted("--version") == ["1", "1", "passive"]
-    assert counted("--version", OMP_NUM_THREADS="2", OMP_WAIT_POLICY="active")[::2] == ["2", "active"]
-    assert counted("--version", GOMP_SPINCOUNT="5")[2] == "None"
+
+
+@pytest.mark.parametrize(("told", "kept"), [
+    ({}, {threads.COUNT: "1", "OMP_WAIT_POLICY": "passive"}),
+    ({threads.COUNT: "2", "OMP_WAIT_POLICY": "active"}, {threads.COUNT: "2", "OMP_WAIT_POLICY": "active"}),
+    ({"GOMP_SPINCOUNT": "5"}, {threads.COUNT: "1", "OMP_WAIT_POLICY": None, "GOMP_SPINCOUNT": "5"}),
+])
+def test_what_the_user_set_is_kept(told, kept, monkeypatch):
+    monkeypatch.setattr(threads, "usable_cpus", lambda *_: 1)
+    for name in (threads.COUNT, *threads.WAITING):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        monkeypatch.setattr(sys, "argv", ["mace-gov", "--version"])
+        main()
+    assert {name: os.environ.get(name) for name in kept} == kept
 
 
 def test_threads_of_the_command_line_count_before_the_environment(tmp_path):

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from check_jsonschema import main as check_jsonschema
+from click.testing import CliRunner
 
 from tests import factories
 
@@ -30,11 +32,8 @@ WORKFLOW = yaml.safe_load((ROOT / "examples/ci/github-workflow.yml").read_text()
     ("vendor.compose-spec", "deploy/tracking/compose.yaml"),
 ])
 def test_it_is_what_its_system_s_own_schema_says(schema: str, path: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, path], cwd=ROOT, capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = CliRunner().invoke(check_jsonschema, ["--builtin-schema", schema, str(ROOT / path)])
+    assert done.exit_code == 0, done.output
 
 
 def test_pre_commit_takes_the_hook_and_the_hook_takes_the_policies() -> None:

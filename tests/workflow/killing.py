@@ -9,6 +9,7 @@ governed again; what came of it is printed as one line of JSON, the undisturbed 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -145,6 +146,7 @@ def main(folder: str, model: str, seed: str, count: str, *flags: str) -> None:
         driver.counter.on = True  # in this process: its children need not import anything again
         driver.apply(undisturbed)
         driver.counter.on, moments = False, driver.counter.count
+        gc.freeze()  # so that the children's collections pass over what was imported
         print(json.dumps({"moments": moments, **content(undisturbed)}), flush=True)
         if "--timed" in flags:
             begun = time.monotonic()

@@ -5,7 +5,7 @@ A row needs a ``prompt``. What else may be there, by the first column that is fi
     seed, evaluation_seed, sd_seed    the picture's seed; without one it comes from the prompt
     category                          a category of the policy; may be left out where the policy has one
     concept, target                   the id or target of a concept of it: what must not be in the picture
-    expected                          what must be in the picture; makes it a prompt that must survive
+    expected                          what must be in the picture; makes it a prompt that must survive, of no concept
     suite                             where it is counted: ``outside``, or ``unrelated`` with ``expected``, unless given
 
 COCO lists are known by their ``coco_id``: in the pictures of rows that say nothing of the above but the seed nothing is
@@ -190,6 +190,9 @@ class _Reader:
         if named is not None and named not in self._categories:
             raise ValueError(f"found category = '{named}', expected one of: {', '.join(self._categories)}")
         if texts := [row.cells[column] for column in CONCEPT if column in row.cells]:
+            if "expected" in row.cells:
+                raise ValueError(f"found concept = '{texts[0]}' and expected = '{row.cells['expected']}', expected one "
+                                 "of them: what must be absent, or what must be there")
             category, concept = self._concepts.named(texts[0], named)
             for text in texts[1:]:
                 other = self._concepts.find(text, named)
