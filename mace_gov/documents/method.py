@@ -181,7 +181,7 @@ class Segmenter(Written):
     """Score from which a box counts."""
 
 
-MethodName = Literal["mace", "uce", "nullspace", "esd"]
+MethodName = Literal["mace", "uce", "nullspace", "oce", "cure", "valuespace", "esd"]
 """The erasers; ``mace_gov.erase.methods`` says where each comes from."""
 
 
@@ -203,6 +203,8 @@ class Method(Written):
     """Stage 3."""
     preserve: Preserve = Preserve()
     """The preserve set of stages 1 and 3."""
+    expansion: float | None = Field(default=None, ge=1, le=1e12)
+    """cure: alpha, how far the spectra of what is erased and kept are expanded; 1 leaves them as they are."""
     fit: FitBudget | None = None
     """What the search for preserve.weight and refine.relativeRidge may cost, where the policy leaves them out."""
     harden: Harden | None = None

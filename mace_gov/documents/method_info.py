@@ -10,6 +10,18 @@ from mace_gov.documents.plan import ClosedForm
 
 
 @dataclass(frozen=True)
+class Published:
+    """A closed form as it was published, where ``preset: paper`` means another one than MACE's: sums, not shares."""
+
+    ridge: ClosedForm
+    """lambda."""
+    concept_scale: float
+    """Multiplies what named concepts sum to; nothing else is preserved."""
+    templates: tuple[str, ...]
+    """What the concepts stand in."""
+
+
+@dataclass(frozen=True)
 class MethodInfo:
     """An eraser: where it is, what it solves and trains, and which settings are its own."""
 
@@ -30,17 +42,26 @@ class MethodInfo:
     """Its own ridge where the policy gives none; MACE's for the kind of concept without it."""
     leak: float | None = None
     """Its own ``preserve.leak`` where the policy gives none; None: it has no such setting."""
+    expansion: float | None = None
+    """Its own ``method.expansion`` where the policy gives none; None: it has no such setting."""
+    published: Published | None = None
+    """Its settings with ``preset: paper``, where they are not MACE's."""
 
 
 METHODS: dict[MethodName, MethodInfo] = {
     "mace": MethodInfo("mace_gov.erase.methods.mace:mace", closed_forms=("refine", "fuse"), trains="loras",
                        hardens=True),
-    "uce": MethodInfo("mace_gov.erase.methods.uce:uce"),
+    # As Gandikota et al. have it: the bare name, lambda 0.1, what is preserved named and weighed one to one.
+    "uce": MethodInfo("mace_gov.erase.methods.uce:uce", published=Published(
+        ridge=ClosedForm(ridge=0.1), concept_scale=1.0, templates=("{}",))),
     # The ridge is larger than for the other closed forms, since within a narrow space little holds the edit back. It
     # was chosen with the leak on text states of width 256, ten characters: at a leak of a hundredth the concepts'
     # states get half as near to their anchors', and at a tenth everybody else's move a quarter further.
     "nullspace": MethodInfo(
         "mace_gov.erase.methods.nullspace:nullspace", ridge=ClosedForm(relative_ridge=0.1), leak=0.03),
+    "oce": MethodInfo("mace_gov.erase.methods.oce:oce"),
+    "cure": MethodInfo("mace_gov.erase.methods.cure:cure", expansion=2.0),
+    "valuespace": MethodInfo("mace_gov.erase.methods.valuespace:valuespace"),
     "esd": MethodInfo(
         "mace_gov.erase.methods.esd:esd", closed_forms=(), trains="projections", draws_targets=True,
         edits_pooled=False),

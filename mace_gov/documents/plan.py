@@ -225,6 +225,8 @@ class ErasurePlan(Document):
     """Stage 3 ridge."""
     preserve: PreserveSettings
     """Preserve term of stages 1 and 3."""
+    expansion: float | None = None
+    """cure alone: alpha."""
     harden: HardenSettings | None = None
     """Rounds of search after the refinement; absent: none."""
     esd: EsdSettings | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from mace_gov.core.errors import PolicyError
 from mace_gov.documents.anchors import ChosenAnchor, doubtful_anchors
@@ -46,6 +47,10 @@ def make_plan(
     info = method_info(method.name)
     published = bool(asks_published(method.to_json()))  # a scale of sums: the rest is then as published, too
     preset = paper(leading, len(policy.concepts())) if published else DEFAULT[leading]
+    own = info.published if method.preset is not None else None
+    if own is not None:
+        preset = replace(preset, refine=own.ridge, prior="none", scale=0.0, refine_scale=None, prior_size=None,
+                         concept_scale=own.concept_scale, refine_concept_scale=None)
     loras = PAPER_LORAS if published else {kind: each.lora for kind, each in DEFAULT.items()}
     notes = [
         f"preset: {'paper' if published else 'default'}, {leading} settings for refinement, fusion and preservation",
@@ -53,7 +58,8 @@ def make_plan(
         *(choice.note(concept) for concept, choice in sorted((chosen or {}).items())),
         *(f"warning: {message}" for _, message in doubtful_anchors(policy, anchors)),
     ]
-    templates, ban = method.refine.templates or list(templates_for(leading)), ban_of(policy)
+    templates = method.refine.templates or list(own.templates if own else templates_for(leading))
+    ban = ban_of(policy)
     undrawn = {concept.id: _undrawn(category, concept, templates, ban) for category, concept in policy.concepts()}
     notes += [f"erase-only: {concept}, by the rule {rule}: it is erased, and no picture of it is made, neither to "
               "train nor to audit" for concept, rule in undrawn.items() if rule]
@@ -86,6 +92,7 @@ def make_plan(
         refine_tokens="all" if (method.refine.tokens or preset.tokens) == "all" else None,
         fuse=_closed_form(method.fuse, preset.fuse),
         preserve=_preserve(preset, method),
+        expansion=info.expansion and (method.expansion or info.expansion),
         harden=_harden(method),
         esd=esd_settings(method.esd or Esd(), embedded=base.embedded) if info.trains == "projections" else None,
         segmenter=segmenter,
@@ -154,7 +161,7 @@ def _closed_form(asked: Ridge, preset: ClosedForm) -> ClosedForm:
 
 def _preserve(preset: Preset, method: Method) -> PreserveSettings:
     """A scale that the policy gives counts in both stages, unless it gives stage 1 one of its own."""
-    asked, leak = method.preserve, method_info(method.name).leak
+    asked, info = method.preserve, method_info(method.name)
 
     def scales(whole: float | None, first: float | None, whole_preset: float, first_preset: float | None
                ) -> tuple[float, float | None]:
@@ -176,7 +183,7 @@ def _preserve(preset: Preset, method: Method) -> PreserveSettings:
         refine_scale=refine_scale, prior_size=size,
         concepts=asked.concepts or [], concept_scale=concept_scale, refine_concept_scale=refine_concept_scale,
         namesake_scale=namesakes or None,
-        leak=leak and (asked.leak or leak),
+        leak=info.leak and (asked.leak or info.leak),
     )
 
 

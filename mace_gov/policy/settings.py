@@ -130,7 +130,8 @@ SETTINGS: Mapping[type[Written], Mapping[str, Setting | None]] = {
     ModelRef: {"ref": Setting(unknown), "revision": Setting(pinned), "sampler": Setting(unknown)},
     Method: {
         "preserve": None,
-        **dict.fromkeys(("name", "preset", "seed", "refine", "lora", "fuse", "esd", "segmenter", "fit", "harden"), HOW),
+        **dict.fromkeys(("name", "preset", "seed", "refine", "lora", "fuse", "esd", "segmenter", "fit", "harden",
+                         "expansion"), HOW),
     },
     Preserve: {
         "concepts": None,

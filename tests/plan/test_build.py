@@ -84,8 +84,21 @@ def test_each_method_brings_its_own_settings_and_no_other_plan_changes():
     null = make_plan(of_method("nullspace", refine={"ridge": 2}, preserve={"leak": 0.5}), manifest(768))
     assert null.refine.ridge == 2 and null.preserve.leak == 0.5
     assert make_plan(of_method("uce"), manifest(768)).refine == make_plan(of_method("mace"), manifest(768)).refine
+    assert make_plan(of_method("cure", expansion=5), manifest(768)).expansion == 5
+    assert make_plan(of_method("cure"), manifest(768)).expansion == method_info("cure").expansion
     plain = make_plan(factories.policy(), manifest(768)).to_json()
-    assert "esd" not in plain and "leak" not in plain["preserve"]  # plans signed before these existed keep their digest
+    # plans signed before these existed keep their digest
+    assert not {"expansion", "esd"} & plain.keys() and "leak" not in plain["preserve"]
+
+
+def test_uce_as_published_edits_bare_names_by_sums_of_what_is_named():
+    made = make_plan(of_method("uce", preset="paper", preserve={"concepts": ["a cat"]}), manifest(768))
+    assert made.templates == ["{}"] and made.refine.ridge == 0.1 and made.refine_names is None
+    kept = made.preserve
+    assert (kept.prior, kept.scale, kept.concept_scale, kept.relative) == ("none", 0, 1, None)
+    assert not kept.namesake_scale and kept.concepts == ["a cat"]
+    assert make_plan(of_method("uce"), manifest(768)).templates != ["{}"]
+    assert make_plan(of_method("mace", preset="paper"), manifest(768)).templates != ["{}"]
 
 
 @pytest.mark.parametrize(("kind", "concepts", "fuse", "refine"), [

@@ -2,11 +2,13 @@
 
     mace       refinement, a LoRA for each concept, fusion             (Lu et al., CVPR 2024)
     uce        the concepts' own tokens edited in closed form          (Gandikota et al., WACV 2024)
-    nullspace  the same within the null space of the preserve set      (after SPEED, ICLR 2026)
+    nullspace  the same within the null space of the preserve set      (SPEED; Li et al., ICLR 2026)
+    oce        projections turned by an orthogonal matrix each         (after Sun et al., ICML 2026)
+    cure       the targets' own spectrum projected out                 (Das Biswas et al., NeurIPS 2025)
+    valuespace values without what sets the targets apart              (of PARSE's kind)
     esd        fine-tuned cross-attention                              (ESD-x; Gandikota et al., ICCV 2023)
 
-``mace_gov.documents.method_info`` declares them. Every closed form is one d x d matrix, so all of them end in one
-solver, ``refine.solve``.
+``mace_gov.documents.method_info`` declares them. mace, uce and nullspace solve one d x d system, by ``refine.solve``.
 """
 
 JOINT_METHOD = "mace_gov.erase.methods.context:context"

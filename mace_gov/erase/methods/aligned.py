@@ -8,6 +8,7 @@ causal text encoder has told those what the concept is.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import groupby
 
 import torch
@@ -15,6 +16,23 @@ import torch
 from mace_gov.diffusion.text import TextReader, Tokens
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.erase.moments import names_of, own_pairs
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Moments over the aligned pairs (e_s, e_t) of all targets with their anchors, each [d, d] float64."""
+
+    a: torch.Tensor
+    """sum e_s e_s^T."""
+    c: torch.Tensor
+    """sum e_t e_s^T."""
+    anchors: torch.Tensor
+    """sum e_t e_t^T."""
+
+    @property
+    def residual(self) -> torch.Tensor:
+        """sum (e_s - e_t) (e_s - e_t)^T [d, d]: what sets the targets apart from their anchors."""
+        return self.a - self.c - self.c.T + self.anchors
 
 
 def aligned_pairs(source: Tokens, target: Tokens) -> list[tuple[int, int]]:
@@ -29,13 +47,12 @@ def aligned_pairs(source: Tokens, target: Tokens) -> list[tuple[int, int]]:
 
 def aligned_moments(
     reader: TextReader, plan: ErasurePlan, advance: Callable[[int], None] = lambda _steps: None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """A = sum e_s e_s^T and C = sum e_t e_s^T over the aligned pairs of all targets, each [d, d] float64.
+) -> Aligned:
+    """The moments of a plan's targets.
 
     A target that is erased by several names counts as much as one that is erased by one.
     """
-    a = torch.zeros(reader.width, reader.width, dtype=torch.float64)
-    c = torch.zeros_like(a)
+    a, c, b = (torch.zeros(reader.width, reader.width, dtype=torch.float64) for _ in range(3))
     # an order of its own, since a sum rounds by its order; anchors together, so that each is encoded once
     for anchor, targets in groupby(sorted(plan.targets, key=lambda t: (t.anchor, t.id)), key=lambda t: t.anchor):
         others, anchor_states = reader.phrase(anchor, plan.templates)
@@ -48,6 +65,7 @@ def aligned_moments(
                     e_s, e_t = states[n, [i for i, _ in pairs]], anchor_states[n, [j for _, j in pairs]]  # [pairs, d]
                     a.addmm_(e_s.T, e_s, alpha=1 / len(names))
                     c.addmm_(e_t.T, e_s, alpha=1 / len(names))
+                    b.addmm_(e_t.T, e_t, alpha=1 / len(names))
             advance(1)
-    return a, c
+    return Aligned(a, c, b)
 

@@ -3,8 +3,9 @@
     min over W'   sum |W' c_i - W c*_i|^2  +  mu sum |W' c_j - W c_j|^2  +  lambda |W' - W|^2
 
 over the states c_i of the concepts' own tokens (and of all that follows them), c*_i of their anchors', c_j of what is
-preserved. It is the objective of MACE's refinement over other pairs, so W' = W M by the same solver. The paper edits
-the concept's bare name; here it stands in the plan's captions, as for every other method.
+preserved. It is the objective of MACE's refinement over other pairs, so W' = W M by the same solver. By default the
+concept stands in the plan's captions and weights are relative, as for every other method; with ``preset: paper`` the
+bare name is edited, sums are plain and named concepts alone are preserved (``MethodInfo.published``).
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ def uce(plan: ErasurePlan, pipe: Pipeline, *, cache: Path | None, progress: Prog
         with clock.stage("preserve"):
             preserve = preserve_term(reader, plan, cache, progress)
         with clock.stage("refine"):
-            a, c = aligned_moments(reader, plan, progress.start("editing", len(plan.targets)))
-            matrix, system = solve(a, c, plan.refine, preserve)
+            pairs = aligned_moments(reader, plan, progress.start("editing", len(plan.targets)))
+            matrix, system = solve(pairs.a, pairs.c, plan.refine, preserve)
     systems = [system.record]
     delta = ErasureDelta(matrix, about=about(plan, "none"))
     return Erasure(delta, systems, [], clock.seconds, condition_warnings(systems))

@@ -10,9 +10,9 @@ from mace_gov.core.progress import Silent
 from mace_gov.diffusion.projections import projections
 from mace_gov.documents.plan import ClosedForm, PreserveSettings
 from mace_gov.erase.methods.aligned import aligned_moments, aligned_pairs
-from mace_gov.erase.methods.nullspace import null_projector, nullspace
+from mace_gov.erase.methods.nullspace import influenced_term, invariants, null_projector, nullspace
 from mace_gov.erase.methods.uce import uce
-from mace_gov.erase.preserve import preserve_term
+from mace_gov.erase.preserve import preserve_term, prior_captions
 
 KEPT = PreserveSettings(prior="none", scale=0.0, concepts=["cat"], concept_scale=0.05, leak=1e-3)
 
@@ -51,9 +51,10 @@ def test_own_tokens_go_to_the_anchors_and_all_that_follows_with_them(reader, tar
 def test_moments_are_those_of_the_pairs(reader, plan_for):
     plan = plan_for()
     e_s, e_t = paired_states(reader, plan)
-    a, c = aligned_moments(reader, plan)
-    assert torch.allclose(a, e_s.T @ e_s)
-    assert torch.allclose(c, e_t.T @ e_s)
+    found = aligned_moments(reader, plan)
+    assert torch.allclose(found.a, e_s.T @ e_s)
+    assert torch.allclose(found.c, e_t.T @ e_s)
+    assert torch.allclose(found.residual, (e_s - e_t).T @ (e_s - e_t), atol=1e-6)
 
 
 def test_moments_are_means_over_the_names_that_are_erased(reader, plan_for):
@@ -63,8 +64,9 @@ def test_moments_are_means_over_the_names_that_are_erased(reader, plan_for):
     both = plan.model_copy(update={"targets": [target.model_copy(update={"other_names": names[1:]})]})
     each = [aligned_moments(reader, plan.model_copy(
         update={"targets": [target.model_copy(update={"target": name})]})) for name in names]
-    for found, parts in zip(aligned_moments(reader, both), zip(*each, strict=True), strict=True):
-        assert torch.allclose(found, sum(parts) / len(names))
+    found = aligned_moments(reader, both)
+    for part in ("a", "c", "anchors"):
+        assert torch.allclose(getattr(found, part), sum(getattr(one, part) for one in each) / len(names))
 
 
 def test_uce_zeroes_the_gradient_of_its_own_objective(base_pipe, reader, plan_for):
@@ -109,7 +111,7 @@ def test_the_null_space_holds_what_it_may_and_no_more(reader, plan_for):
 def test_nullspace_solves_its_restricted_objective(base_pipe, reader, plan_for):
     plan = plan_for(preserve=KEPT)
     result = nullspace(plan, base_pipe, cache=None, progress=Silent())
-    ridge, projector = result.systems[0].ridge, null_projector(preserve_term(reader, plan), 1e-3)
+    ridge, projector = result.systems[0].ridge, null_projector(preserve_term(reader, plan), 1e-3, invariants(reader))
     e_s, e_t = paired_states(reader, plan)
     w = next(iter(projections(base_pipe.unet).values())).weight.detach().double()
     change = w @ (result.delta.matrix - torch.eye(reader.width, dtype=torch.float64))
@@ -147,3 +149,31 @@ def test_nullspace_refuses_to_work_without_a_preserve_set(base_pipe, plan_for):
         nullspace(plan_for(preserve=nothing), base_pipe, cache=None, progress=Silent())
     with pytest.raises(NumericalError, match="no direction holds as little"):
         null_projector(torch.eye(8, dtype=torch.float64), 1e-3)
+
+
+def test_nullspace_keeps_what_every_picture_reads(base_pipe, reader, plan_for):
+    """The beginning of text and the empty prompt, whose length the leak would let it move."""
+    plan = plan_for(preserve=KEPT.model_copy(update={"leak": 1e-1}))
+    matrix = nullspace(plan, base_pipe, cache=None, progress=Silent()).delta.matrix
+    assert moved(kept_states(reader, plan), matrix) > 1e-3
+    assert moved(invariants(reader), matrix) < 1e-9
+
+
+def test_of_the_prior_only_what_an_edit_would_move_takes_room(reader, plan_for):
+    """Influence along one direction: states that have less of it than their mean are not in the term."""
+    plan = plan_for(preserve=PreserveSettings(prior="general", scale=1.0, concepts=["cat"], concept_scale=0.5))
+    states = torch.cat([s.double() for s in reader.states([reader.tokens(c) for c in prior_captions(
+        plan, reader.tokenizer)])])
+    direction = torch.linalg.eigh(states.T @ states).eigenvectors[:, -2]
+    read = torch.diag(torch.arange(1.0, reader.width + 1, dtype=torch.float64))
+    term = influenced_term(reader, plan, torch.outer(direction, direction), read)
+    weight = (states @ direction).square()
+    chosen = states[weight > weight.mean()]
+    assert 0 < len(chosen) < 0.6 * len(states)
+    few = int((read.diagonal().cumsum(0) <= 0.01 * read.trace()).sum())  # read is diagonal, ascending
+    unread = torch.diag((torch.arange(reader.width) < few).double())
+    assert few
+    square = float(chosen.square().mean())
+    named = kept_states(reader, plan)
+    expected = 11 * chosen.T @ chosen + 10 * len(chosen) * square * unread + 0.5 * named.T @ named
+    assert torch.allclose(term, expected, rtol=1e-6, atol=1e-6 * float(expected.abs().max()))

@@ -23,7 +23,8 @@ ESD = EsdSettings(steps=3, learning_rate=1e-2, guidance=1.0, start_guidance=3.0)
 def plan_of(plan_for, method: str):
     info = method_info(method)
     kept = plan_for().preserve.model_copy(update={"leak": info.leak})
-    return plan_for(method=method, esd=ESD if info.trains == "projections" else None, preserve=kept)
+    return plan_for(method=method, esd=ESD if info.trains == "projections" else None, preserve=kept,
+                    expansion=info.expansion)
 
 
 def test_the_policy_accepts_exactly_the_methods_that_exist():
@@ -42,7 +43,10 @@ def test_the_governed_model_is_another_model_in_its_projections_alone(erased, ba
     plan, record, out = erased
     governed = load_pipeline(out / "model", device="cpu").unet.state_dict()
     changed = {name for name, value in base_pipe.unet.state_dict().items() if not torch.equal(value, governed[name])}
-    assert changed == {f"{name}.weight" for name in projections(base_pipe.unet)}
+    delta = read_delta(out / "delta" / "erasure.safetensors")
+    identity = torch.eye(len(delta.matrix), dtype=torch.float64)
+    edited = delta.left if torch.equal(delta.matrix, identity) else projections(base_pipe.unet)
+    assert changed and changed == {f"{name}.weight" for name in edited} & set(base_pipe.unet.state_dict())
     assert all(torch.isfinite(governed[name]).all() for name in changed)
     assert (record.plan_digest, record.base_digest) == (plan.content_digest(), plan.base.digest)
 
