@@ -33,6 +33,7 @@ from mace_gov.record.database import EXTRA
 from mace_gov.record.metrics import audit_metrics, erase_metrics, erase_params
 from mace_gov.record.recorded import close_dead, unpublished
 from mace_gov.record.server import upload
+from mace_gov.record.shown import describe, source_tags, trials_dataset, version_description
 from mace_gov.record.store import TAG, VERSION_TAG, experiment, open_store, server_uri, tracking_kind, versions_runs
 from mace_gov.record.versions import number_in
 
@@ -81,10 +82,15 @@ def record_lineage(
         "plan_digest": erasure.plan_digest, "base_digest": erasure.base_digest, "version": f"{name}/{version}",
         "governed_digest": erasure.governed_digest, "delta_digest": erasure.delta_digest,
     }
+    reference, ended = f"{name}/{version}", int(1000 * time.time())
+    between = ended - int(1000 * sum(audit.seconds.values()))  # the erasure ended, the audit began
+    begun = between - int(1000 * sum(erasure.seconds.values()))
     with open_store(registry) as client, ExitStack() as undo:
         base = _base_model(client, registry, plan.base)
         place = experiment(client, registry, name)
-        with _run(client, place, f"erase {name}/{version}", {**tags, "stage": "erase"}, undo) as erase_id:
+        of_stage = {stage: {**_tags({**tags, "stage": stage}), **source_tags(policy, reference, stage)}
+                    for stage in ("erase", "audit")}
+        with _run(client, place, f"erase {reference}", of_stage["erase"], (begun, between), undo) as erase_id:
             _log(client, erase_id, erase_metrics(erasure), erase_params(plan))
             _inputs(client, erase_id, base)
             governed = _governed_model(client, place, erase_id, f"{name}-{version}", tags, undo, model)
@@ -92,12 +98,14 @@ def record_lineage(
             client.log_outputs(erase_id, models=[entities.LoggedModelOutput(model_id=governed, step=0)])
         here = (Layout(registry).version(name, version) / "model").resolve().as_uri()
         source = f"models:/{governed}" if server_uri() else here
-        number = _register(client, name, governed, tags, source)
+        number = _register(client, policy, governed, tags, source, version_description(policy, plan, reference))
         undo.callback(client.delete_model_version, name, str(number))
         _refuse_taken(client, name, version, number)
-        with _run(client, place, f"audit {name}/{version}", {**tags, "stage": "audit"}, undo) as audit_id:
-            _log(client, audit_id, audit_metrics(audit), {key: str(value) for key, value in audit.sampling.items()})
+        with _run(client, place, f"audit {reference}", of_stage["audit"], (between, ended), undo) as audit_id:
+            _log(client, audit_id, audit_metrics(audit), {key: str(value) for key, value in audit.sampling.items()},
+                 model=governed)
             _inputs(client, audit_id, base, governed)
+            client.log_inputs(audit_id, datasets=[trials_dataset(audit)])
         undo.pop_all()
     return Lineage(
         name=name, version=version, tracking_uri=tracking_kind(), base_model_id=base, governed_model_id=governed,
@@ -140,12 +148,17 @@ def withdraw(registry: Path, lineage: Lineage) -> None:
 
 
 @contextmanager
-def _run(client: Any, place: str, name: str, tags: Mapping[str, str], undo: ExitStack) -> Iterator[str]:
-    """A run of MLflow, finished when the block ends well and deleted when anything fails later on."""
-    run = client.create_run(place, run_name=name, tags=_tags(tags)).info.run_id
+def _run(
+    client: Any, place: str, name: str, tags: Mapping[str, str], when: tuple[int, int], undo: ExitStack
+) -> Iterator[str]:
+    """A run of MLflow, finished when the block ends well and deleted when anything fails later on.
+
+    when: milliseconds since 1970 in which what it stands for began and ended.
+    """
+    run = client.create_run(place, start_time=when[0], run_name=name, tags=dict(tags)).info.run_id
     undo.callback(_drop, client, run)
     yield run
-    client.set_terminated(run)
+    client.set_terminated(run, end_time=when[1])
 
 
 def _drop(client: Any, run: str) -> None:
@@ -189,15 +202,18 @@ def _governed_model(
     return str(made.model_id)
 
 
-def _register(client: Any, name: str, model_id: str, tags: Mapping[str, str], source: str) -> int:
-    """Make the model a version of the registered model ``name``, with its files at ``source``."""
-    errors = require("mlflow.exceptions", EXTRA)
+def _register(
+    client: Any, policy: Policy, model_id: str, tags: Mapping[str, str], source: str, description: str
+) -> int:
+    """Make the model a version of the policy's registered model, with its files at ``source``."""
+    errors, name = require("mlflow.exceptions", EXTRA), policy.metadata.name
     try:
-        client.create_registered_model(name)
+        client.create_registered_model(name, description=describe(policy))
     except errors.MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    made = client.create_model_version(name, source=source, tags=_tags(tags), model_id=model_id)
+    made = client.create_model_version(name, source=source, tags=_tags(tags), model_id=model_id,
+                                       description=description)
     link = [{"name": made.name, "version": made.version}]
     client.set_logged_model_tags(model_id, {_VERSIONS_TAG: json.dumps(link)})
     return int(made.version)
@@ -211,10 +227,13 @@ def _refuse_taken(client: Any, name: str, version: int, number: int) -> None:
                               hint="Run again: finished work is reused.")
 
 
-def _log(client: Any, run: str, metrics: Mapping[str, float], params: Mapping[str, str]) -> None:
+def _log(
+    client: Any, run: str, metrics: Mapping[str, float], params: Mapping[str, str], model: str | None = None
+) -> None:
+    """Numbers and words of a run. model: the logged model that the numbers are about."""
     entities = require("mlflow.entities", EXTRA)
     moment = int(time.time() * 1000)
-    rows = [entities.Metric(key, value, moment, 0) for key, value in metrics.items()]
+    rows = [entities.Metric(key, value, moment, 0, model_id=model) for key, value in metrics.items()]
     # MLflow takes a thousand metrics in one call; a hundred concepts bring some hundreds.
     for start in range(0, len(rows), 500):
         client.log_batch(run, metrics=rows[start:start + 500])

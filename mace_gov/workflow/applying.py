@@ -83,6 +83,7 @@ def apply(
     from mace_gov.audit.engine import check_detectors
     from mace_gov.fitting.fit import fit
     from mace_gov.record.lineage import prepare_lineage, publish, record_lineage
+    from mace_gov.record.shown import show
 
     policy, inputs = loaded.policy, Inputs(plugins=tuple(plugins), calibrations=Layout(registry).calibrations)
     with working(progress, "loading detectors"):
@@ -117,6 +118,8 @@ def apply(
     check = check_entry(find(registry, version), registry, registry_trust(registry))
     with working(progress, "writing the report"):
         report = write_report(policy, verified, verdict, version, folder, reports, pair, check)
+    with working(progress, "showing the report in MLflow"):
+        show(registry, lineage, [report, folder / POLICY_NAME])
     return RunResult(verdict, check, seen, version, folder, folder / "model", report, model_pair.public_path)
 
 

@@ -14,6 +14,7 @@ from mace_gov.documents.audit import AuditResult
 from mace_gov.documents.lineage import Lineage
 from mace_gov.record.lineage import publish, record_lineage, withdraw
 from mace_gov.record.metrics import audit_metrics
+from mace_gov.record.shown import SHOWN, show
 from mace_gov.record.store import open_store
 from mace_gov.record.versions import new_version
 from tests import factories
@@ -75,6 +76,16 @@ def test_two_versions_from_one_base_end_to_end(
         assert erase.data.tags["mace_gov.governed_digest"] == erasure.governed_digest
         assert {erase.info.status, audit.info.status} == {"FINISHED"}
 
+        took = {run.info.run_id: (run.info.end_time - run.info.start_time) / 1000 for run in (erase, audit)}
+        assert took[erase.info.run_id] == pytest.approx(sum(erasure.seconds.values()), abs=0.01)
+        assert took[audit.info.run_id] == pytest.approx(sum(factories.audit_result().seconds.values()), abs=0.01)
+        assert audit.info.start_time == erase.info.end_time
+        [dataset] = [each.dataset for each in audit.inputs.dataset_inputs]
+        assert dataset.name == "audit-trials" and json.loads(dataset.profile)["num_rows"] == 512
+        for run, stage in ((erase, "Erase"), (audit, "Audit")):
+            assert run.data.tags["mlflow.note.content"].startswith(f"{stage} of nsfw/2. Policy nsfw")
+            assert run.data.tags["mlflow.source.name"] == "mace-gov apply nsfw"
+
         base = client.get_logged_model(second.base_model_id)
         assert base.tags["mace_gov.digest"] == erasure.base_digest
         assert base.tags["mlflow.model.isExternal"] == "true"
@@ -82,11 +93,22 @@ def test_two_versions_from_one_base_end_to_end(
         assert governed.status == "READY"
         assert governed.source_run_id == second.erase_run_id
         assert governed.tags["mace_gov.verdict"] == "PASS"
+        assert {metric.key for metric in governed.metrics} >= {"H_o", "NSFW-001.high"}
+        page, words = tmp_path / "report.html", tmp_path / "policy.yaml"
+        for path in (page, words):
+            path.write_text(path.name)
+        show(registry, second, [page, words])
+        assert {item.path for item in client.list_artifacts(second.audit_run_id, SHOWN)} == {
+            "shown/report.html", "shown/policy.yaml"}
+        for path in (page, words):
+            path.unlink()
 
         registered = client.get_model_version_by_alias("nsfw", "candidate")
         assert int(registered.version) == 2
         assert registered.source == (registry / "versions/nsfw/2/model").as_uri()
         assert registered.run_id == second.erase_run_id
+        assert "mace-gov verify nsfw/2" in registered.description
+        assert client.get_registered_model("nsfw").description.startswith("Policy nsfw")
         assert json.loads(governed.tags["mlflow.modelVersions"]) == [{"name": "nsfw", "version": 2}]
         assert registered.tags["mace_gov.verdict"] == "PASS"
         assert list(client.get_registered_model("nsfw").aliases) == ["candidate"]
@@ -94,7 +116,8 @@ def test_two_versions_from_one_base_end_to_end(
         # MLflow leads to the version's own files and keeps no copy of them.
         found = Path(mlflow.artifacts.download_artifacts("models:/nsfw@candidate"))
         assert found.samefile(registry / "versions" / "nsfw" / "2" / "model")
-        assert not any(path.is_file() for path in (registry / "mlruns").rglob("*"))
+        assert {path.name for path in (registry / "mlruns").rglob("*") if path.is_file()} == {
+            "report.html", "policy.yaml"}
         mlflow.artifacts.download_artifacts("models:/nsfw@candidate", dst_path=str(tmp_path / "downloaded"))
     assert not {"MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"} & set(os.environ)
     assert folder_digest(folder_files(tmp_path / "downloaded")) == erasure.governed_digest
