@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,12 +22,25 @@ def blocks() -> list[str]:
     return [re.sub(r"^ {4}", "", block, flags=re.MULTILINE) for block in found if re.match(r" +(import|from) ", block)]
 
 
-def test_both_ways_of_loading_a_version_are_there() -> None:
-    assert [("mace_gov.load" in block, "from_pretrained" in block) for block in blocks()] == [
-        (True, False), (False, True)]
+def of_versions() -> list[str]:
+    """Those that load a version; the last one loads the model that ships."""
+    return blocks()[:-1]
 
 
-@pytest.mark.parametrize("block", blocks())
+def test_the_ways_of_loading_are_there() -> None:
+    assert [("mace_gov.load" in block, "from_pretrained" in block, "MODEL_DIR" in block) for block in blocks()] == [
+        (True, False, False), (False, True, False), (False, True, True)]
+
+
+def test_the_lines_load_the_model_that_ships_and_it_draws() -> None:
+    names: dict[str, Any] = {}
+    exec(blocks()[-1].replace("num_inference_steps=20", "num_inference_steps=2"), names)
+    pipe = names["pipe"]
+    assert {pipe.unet.dtype, pipe.vae.dtype, pipe.text_encoder.dtype} == {torch.float32}
+    assert names["picture"].size == (32, 32)
+
+
+@pytest.mark.parametrize("block", of_versions())
 @pytest.mark.parametrize("said", [True, False])
 def test_the_lines_load_a_version_that_draws(
     block: str, said: bool, half_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
