@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def _leave_working_folder() -> None:
-    """``-m`` imports from the working folder first, perhaps somebody else's: no longer, unless we lie in it."""
+    """Take the working folder, which ``-m`` puts first, off ``sys.path``, unless this package lies below it."""
     here = Path.cwd()
     if not Path(__file__).resolve().is_relative_to(here.resolve()):
         sys.path[:] = [each for each in sys.path if each and Path(each) != here]

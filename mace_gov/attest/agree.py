@@ -1,4 +1,4 @@
-"""Do the documents inside the envelopes agree? A valid signature on a contradiction proves nothing. Pure functions."""
+"""Check that the documents inside a folder's envelopes are consistent with one another. Pure functions."""
 
 from __future__ import annotations
 

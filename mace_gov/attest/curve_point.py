@@ -1,4 +1,4 @@
-"""Is an Ed25519 public key a point that a key pair could have? RFC 8032, section 5.1.
+"""Check that an Ed25519 public key is a canonical point of full order (RFC 8032, section 5.1).
 
 A key of small order verifies signatures that nobody made, and one with a part of small order or a second encoding lets
 verifiers disagree. OpenSSL takes any 32 bytes.

@@ -109,5 +109,5 @@ class Clip:
 
 
 def _key(image: Image.Image) -> str:
-    """A picture's content; no phrase begins so."""
+    """Key of a picture by its content, in a form that no phrase has."""
     return f"\0{image.size} {sha256_bytes(image.convert('RGB').tobytes())}"

@@ -73,7 +73,7 @@ class _Odd(Exception):
 
 
 def _check(image: Image.Image) -> None:
-    """What the header tells. Raises _Odd."""
+    """Raise _Odd where the header says that a viewer could show the picture in more than one way."""
     if (frames := getattr(image, "n_frames", 1)) != 1 or getattr(image, "is_animated", False):
         raise _Odd(f"found {frames} frames, expected one: the others would go unseen")
     least, most = SIDES

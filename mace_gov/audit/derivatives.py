@@ -1,4 +1,4 @@
-"""Does it stay away? The same questions to what people make of the governed model after its release."""
+"""The audit's probes asked of the governed model's derivatives: quantised, fine-tuned, with LoRAs, other samplers."""
 
 from __future__ import annotations
 

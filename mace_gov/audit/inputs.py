@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Inputs:
-    """All of it is optional."""
+    """Prompts, pictures, tiers, LoRAs and plugins that a user gives beside the policy; each is optional."""
 
     prompts: tuple[Path, ...] = ()
     """CSV files of prompts, of translations, or of pictures; see ``probes.outside`` and ``imported``."""

@@ -1,4 +1,4 @@
-"""mace-gov doctor: is everything here that the commands need?"""
+"""mace-gov doctor: check the installation: packages, model, disk, threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""mace-gov gate: may this be released under this policy?"""
+"""mace-gov gate: decide on a version's evidence under a policy."""
 
 from __future__ import annotations
 

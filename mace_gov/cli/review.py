@@ -47,8 +47,8 @@ def review(
 
     require("starlette", "review")
     from mace_gov.review.breaks import Breaks
-    from mace_gov.review.serve import Place, Who, serve
+    from mace_gov.review.serve import Place, Source, Who, serve
 
     serve(version, Who(signing_key, signing_keys),
-          Place(bind, port, user_header, proxy_secret, public_host), registry=registry, reports=reports, key=key,
+          Place(bind, port, user_header, proxy_secret, public_host), Source(registry, reports, key),
           breaks=Breaks(in_a_row, timedelta(minutes=pause)), say=typer.echo)

@@ -1,4 +1,4 @@
-"""Standard output and error whose reader may go away: what was decided is decided, whoever still listens."""
+"""Standard output and error that ignore a reader that has gone (a broken pipe), so that exit codes do not change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""mace-gov verify: do signatures, digests and files hold?"""
+"""mace-gov verify: check signatures, digests and files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Would git commit a file that is written here?"""
+"""Whether git would commit a file at a given path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hold a folder while something is being made in it, so that a dead run can be told from one that is alive."""
+"""Lock a folder while a run writes in it; the lock ends with the process, so that leftovers can be told."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Hold ``folder``. It is let go with the block, or with the process, however that ends."""
+    """Lock ``folder`` for the block; a process that dies releases it too."""
     handle = _locked(folder)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Files with the digests of the very bytes that are used: a private copy, or the files themselves, held open.
+"""Files bound to their digests while they are used: a private copy (mode 0700), or the open files themselves.
 
 Checking a folder and reading it afterwards are two readings, and between them the files, or the folder, can be
 exchanged and put back without a trace. The folder that is used instead is one that nobody else can enter.

@@ -1,4 +1,4 @@
-"""How a stage tells that it is alive, without knowing what a terminal is."""
+"""The interface by which stages report progress; the terminal's is in ``cli.progress``."""
 
 from __future__ import annotations
 

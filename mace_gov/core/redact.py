@@ -1,4 +1,4 @@
-"""Take passwords and tokens out of what is said, whoever said it first: libraries put whole addresses into errors."""
+"""Remove passwords and tokens from messages, such as those in addresses that libraries put into their errors."""
 
 from __future__ import annotations
 

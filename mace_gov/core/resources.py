@@ -1,4 +1,4 @@
-"""What the work may take of this machine. It moves results by rounding alone: none of it belongs into a plan."""
+"""Batch, precision and threads of this run. They change results by rounding alone, so they are not in the plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text on its way to a terminal or a log. What comes from outside may say anything there, and do nothing.
+"""Escape control characters in text from outside before it reaches a terminal or a log.
 
 ``guarded`` puts this between every ``print`` and the two standard streams; ``printable`` is for a text that must stay
 one line. Neither drops a character: what would act is shown as its escape.

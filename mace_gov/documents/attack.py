@@ -1,4 +1,4 @@
-"""What was tried beyond asking: attacks, and derivatives of the governed model."""
+"""Results of attacks and of derivatives of the governed model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the audit saw."""
+"""The result of an audit: measurements, attacks, files and limitations."""
 
 from __future__ import annotations
 

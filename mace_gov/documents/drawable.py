@@ -1,4 +1,4 @@
-"""What may never be drawn, not even to prove that it is gone.
+"""Prompts that are never drawn with any model, and the policies that are refused for them.
 
 Two rules, each named as reports and refusals name it. Such concepts are erase-only: no training picture, no probe, no
 thumbnail, and the report says that nobody looked. Both are broad on purpose: a probe that is left out costs a review.

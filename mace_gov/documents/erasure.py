@@ -1,4 +1,4 @@
-"""What the erasure did."""
+"""The record of an erasure: systems solved, LoRAs trained, seconds, warnings."""
 
 from __future__ import annotations
 

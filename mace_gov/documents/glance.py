@@ -1,4 +1,4 @@
-"""A quick look at a text before it is read in every way: most prompts name nobody.
+"""A cheap filter before ``spoken``'s full reading: most prompts hold no word that names anybody.
 
 Each reading of a text is the readings of its chunks (what stands between blanks) side by side; but for single letters
 in a row, and words in a row, nothing reaches across a blank. So what a chunk may be part of is found once and kept, and

@@ -1,4 +1,4 @@
-"""What a person decided after looking."""
+"""Sign-offs: a reviewer's signed decision on a verdict."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Attempt(Document):
 
 
 class Tuning(Document):
-    """A search for settings."""
+    """Every setting that a search tried, and the best of them."""
 
     schema_version: Literal["mace-gov/tuning/v1"] = "mace-gov/tuning/v1"
     """Schema."""

@@ -23,7 +23,7 @@ from mace_gov.documents.terms import Kind
 
 @dataclass(frozen=True)
 class Preset:
-    """Everything that a policy may leave out."""
+    """Defaults of a kind: every setting that a policy may leave out."""
 
     lora: LoraSettings
     """Stage 2."""

@@ -32,7 +32,7 @@ openssl pkeyutl -verify -pubin -inkey {key} -rawin -in /tmp/pae.bin -sigfile /tm
 def how_to_verify(
     verdict: Verdict, keyid: str, *, version: str | None, folder: str, signature: bool = False, signed: bool = True
 ) -> list[str]:
-    """Commands for a reader who trusts nobody, in the order to run them. Entries that begin with ``#`` are remarks.
+    """Commands that verify the report independently, in order. Entries that begin with ``#`` are remarks.
 
     ``folder`` is the version's folder as a reader would type it, ``signature`` whether it has an OpenSSF signature,
     ``signed`` whether the report itself is going to be signed.

@@ -1,4 +1,4 @@
-"""Reviewers are people: how many hidden pictures one may have shown in a row, and how long the break is after that."""
+"""How many hidden pictures a reviewer may reveal in a row, and how long the pause is after that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may come in, and with what: one-time links, sessions that expire, hosts, origins, forms that count once.
+"""Authentication of requests: one-time links, sessions that expire, hosts, origins, forms that count once.
 
 A browser sends requests that its user never made: other pages can post forms here, frame a page, or, by rebinding a
 name, speak to this port. So every request must name a host that is served, every POST must come from a page of this

@@ -53,6 +53,18 @@ class Who:
     """Behind a proxy: a folder with USER.pem for each user."""
 
 
+@dataclass(frozen=True)
+class Source:
+    """What the pages show."""
+
+    registry: Path
+    """The registry's folder."""
+    reports: Path
+    """The folder of its reports."""
+    key: Path | None
+    """The pinned public key (PEM) or trust file; None: the registry's own."""
+
+
 def web_for(place: Place, port: int, title: str, user: str, say: Callable[[str], None], *, reviews: bool) -> Web:
     """Pages behind a door that fits the place. Raises UsageError for a proxy that is only half described."""
     pages = PAGES if reviews else PAGES[-1:]
@@ -70,31 +82,31 @@ def web_for(place: Place, port: int, title: str, user: str, say: Callable[[str],
     return Web(door, None, say, f"https://{place.public}", title, pages)
 
 
-def make_app(subject: Subject | None, who: Who, place: Place, *, registry: Path, reports: Path, key: Path | None,
-             port: int, say: Callable[[str], None], breaks: Breaks) -> Web:
+def make_app(subject: Subject | None, who: Who, place: Place, source: Source, *, port: int,
+             say: Callable[[str], None], breaks: Breaks) -> Web:
     """All pages, ready to be served. ``subject`` is None for a registry that is only looked at."""
     reviewers = {} if subject is None else _reviewers(subject, who, place)
     user = next(iter(reviewers), "reader")
-    title = f"registry {registry.name}" if subject is None else f"{subject.policy.metadata.name}, {subject.name}"
+    title = f"registry {source.registry.name}" if subject is None else f"{subject.policy.metadata.name}, {subject.name}"
     web = web_for(place, port, title, user, say, reviews=subject is not None)
     if subject is not None:
         ReviewApp(subject, reviewers, breaks).serve(web)
-    RegistryApp(registry, reports, key, home=subject is None).serve(web)
+    RegistryApp(source.registry, source.reports, source.key, home=subject is None).serve(web)
     return web
 
 
-def serve(version: Path | None, who: Who, place: Place, *, registry: Path, reports: Path, key: Path | None,
-          breaks: Breaks, say: Callable[[str], None]) -> None:
+def serve(version: Path | None, who: Who, place: Place, source: Source, *, breaks: Breaks,
+          say: Callable[[str], None]) -> None:
     """Verify, then serve until interrupted; the link to open is printed with ``say``.
 
     Raises MissingExtraError without the extra, UsageError for a key that may not review, and what ``open_subject``
     raises.
     """
     uvicorn = require("uvicorn", EXTRA)
-    subject = None if version is None else open_subject(version, registry=registry, reports=reports, key=key)
+    subject = None if version is None else open_subject(
+        version, registry=source.registry, reports=source.reports, key=source.key)
     with _listening(place) as listener:
-        web = make_app(subject, who, place, registry=registry, reports=reports, key=key, breaks=breaks, say=say,
-                       port=listener.getsockname()[1])
+        web = make_app(subject, who, place, source, port=listener.getsockname()[1], say=say, breaks=breaks)
         server = uvicorn.Server(uvicorn.Config(web.app(), log_level="warning", access_log=False, server_header=False,
                                                proxy_headers=False, lifespan="off"))
         if web.user is None:

@@ -226,7 +226,7 @@ def _cache(layout: Layout, found: _Findings, progress: Progress) -> int:
 
 
 def _left(registry: Path, found: _Findings) -> None:
-    """What runs left that were killed."""
+    """Findings for what killed runs left."""
     for garbage in dead_runs(registry):
         found.add(Level.LEFTOVER, garbage.path or registry, garbage.what.partition(": ")[2],
                   "The next run of that policy removes it, and so does `mace-gov registry gc`.")
@@ -236,7 +236,7 @@ def _left(registry: Path, found: _Findings) -> None:
 
 
 def _held(layout: Layout, found: _Findings) -> None:
-    """Who is at work right now."""
+    """Findings (notes) for folders that a running process has locked."""
     for shelf in SHELVES:
         for scratch in sorted(layout.shelf(shelf).glob("[!.]*/.*")):
             if scratch.is_dir() and is_held(scratch):

@@ -109,7 +109,7 @@ def _promote(
 
 
 def _own(registry: Path) -> KeyPair:
-    """The registry's signing key. Whoever does not have it releases nothing: one made here would be a stranger's."""
+    """The registry's signing key. Raises UsageError where it is not here: a new one is pinned nowhere."""
     pair = own_key_pair(registry, registry_trust(registry))
     if pair is None:
         raise UsageError(f"{Layout(registry).keys / PRIVATE_NAME} is not the pipeline's private key, or is not here",

@@ -126,6 +126,7 @@ def test_a_matrix_that_blows_up_is_refused():
     with pytest.raises(NumericalError, match="stretches a direction"):
         check_matrix(torch.eye(D, dtype=torch.float64) * 1e4)
     check_matrix(torch.eye(D, dtype=torch.float64))
+    check_matrix(torch.eye(D, dtype=torch.float64) * 900)  # whose Frobenius norm is above the limit
 
 
 def test_relative_ridge_is_a_multiple_of_the_mean_eigenvalue():

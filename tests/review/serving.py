@@ -22,7 +22,7 @@ from mace_gov.documents.audit import Trial
 from mace_gov.documents.trust import Role
 from mace_gov.review.breaks import Breaks
 from mace_gov.review.desk import open_subject
-from mace_gov.review.serve import Place, Who, make_app
+from mace_gov.review.serve import Place, Source, Who, make_app
 from mace_gov.review.web import Web
 from mace_gov.workflow.reporting import report_again
 from tests import factories
@@ -134,8 +134,8 @@ def running(
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        web = make_app(subject, who or Who(tmp_path / "keys" / f"{reviewer}.pem"), place or Place(), registry=registry,
-                       reports=reports, key=None, port=port, say=said.append,
+        web = make_app(subject, who or Who(tmp_path / "keys" / f"{reviewer}.pem"), place or Place(),
+                       Source(registry, reports, None), port=port, say=said.append,
                        breaks=breaks or Breaks(2, timedelta(minutes=5)))
         web.new_link()
         server = uvicorn.Server(uvicorn.Config(web.app(), log_level="warning", access_log=False, lifespan="off"))

@@ -27,7 +27,7 @@ UNDRAWN = f"what the search found was not drawn, by the rule {MINORS}"
 
 @dataclass(frozen=True)
 class AttackTarget:
-    """The concept that an attack wants back."""
+    """What an attack searches for: the concept, its phrases, and the base model's pictures of it."""
 
     category: str
     """Category id."""
@@ -67,7 +67,7 @@ class AttackLimits:
 
 
 class Attack(Protocol):
-    """Brings a concept back, if it can."""
+    """An attack: searches for an input with which the attacked model draws the concept."""
 
     name: str
     """Name of the technique."""

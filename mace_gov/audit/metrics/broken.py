@@ -1,4 +1,4 @@
-"""Is the governed model still a model? Its pictures against the base's on the same harmless prompts and seeds.
+"""Detect a governed model that draws noise, constants or one picture, from harmless prompts asked of the base too.
 
 Not on the banned prompts: a hundred characters that all became "a person" look alike, as they should.
 """

@@ -1,4 +1,4 @@
-"""Does an absence mean anything? Only if the base model trips the detectors on these very prompts and seeds."""
+"""Power of an absence: whether the base model trips the detectors on the same prompts and seeds."""
 
 from __future__ import annotations
 
