@@ -1,12 +1,17 @@
-"""Methods of erasing, on the first 1, 5, 10, ... concepts of a policy, on the same model, prompts and seeds.
+"""Methods of erasing, on the first 1, 10, 100, ... concepts of a policy, equally tuned, on a model of your choice.
 
-    python -m benchmarks.compare --out compare.jsonl --plot compare.svg
-    python -m benchmarks.compare policies/characters-10.yaml --counts 10 --methods mace,uce
+    python -m benchmarks.compare --out people.jsonl --plot people.svg
+    python -m benchmarks.compare policies/objects-ten.yaml --counts 1,10 --model FOLDER --out objects.jsonl
 
-Each line of ``--out`` is one method at one number of concepts; what is there already is not run again, so that a long
-run can be stopped and go on. The prompts are the audit's own; the judge's first choice decides. H is of Acc_e and Acc_s
-with the interval that ablation.py explains; every erasure starts from the base and trains everything anew. `ratio` is
-MACE's H over the best other method's at the largest number of concepts that all were run at.
+Every method has the same number of attempts (``--attempts``), the first at its own defaults, on tuning probes: other
+wordings and seeds than the audit's (``audit.probes.tuning``). The attempt with the highest H there is asked the audit's
+own prompts. A line of ``--out`` is an attempt, or a cell: a method at a number of concepts, at its best attempt. What
+is there already is not run again, so that a long run can be stopped at any time and go on.
+
+The judge's first choice decides. Held out is what nobody named to the erasure and no caption of its prior holds
+(suites `near` and `unrelated`), preserved is what was named; H is of what is erased, by name and by synonym, and of
+what is held out. Intervals are two-sided 95 %, clustered by prompt and concept. Every erasure starts from the base and
+trains anew. `ratio` is the H of ``--method`` over the best other's at the largest number that all were run at.
 """
 
 from __future__ import annotations
@@ -15,24 +20,48 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.ablation import accuracies, describe, first_concepts, load_judge, set_weights, show
-from benchmarks.compare_results import BASE, markdown, plotted
+from benchmarks.ablation import first_concepts, load_judge, set_weights
+from benchmarks.compare_results import BASE, markdown, plotted, rates_of
+from mace_gov.audit.detectors.base import Query
 from mace_gov.audit.detectors.judge import JudgeDetector
 from mace_gov.audit.probes.asking import Asking
+from mace_gov.audit.probes.base import Probe
 from mace_gov.audit.probes.lexicon import lexicon_for
 from mace_gov.audit.probes.suites import build_probes
-from mace_gov.core.errors import NumericalError
+from mace_gov.audit.probes.tuning import tuning_lexicon, tuning_policy
+from mace_gov.audit.probes.unrelated import held_out
+from mace_gov.core.errors import NumericalError, UsageError
 from mace_gov.core.memory import peak_memory
+from mace_gov.diffusion.generate import draw
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.diffusion.projections import projections
+from mace_gov.documents.method import Method
+from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.policy import Policy
+from mace_gov.documents.terms import Suite
 from mace_gov.erase.engine import compute
 from mace_gov.plan.build import make_plan
 from mace_gov.policy.load import load_policy
-from mace_gov.workflow.comparing import with_method
+
+WEIGHTS = [{"preserve": {"weight": weight}} for weight in (0.3, 3.0, 0.1, 10.0)]
+GRIDS: dict[str, tuple[dict, list[dict]]] = {
+    "mace": ({"name": "mace"}, WEIGHTS),
+    "uce": ({"name": "uce"}, WEIGHTS),
+    "uce-paper": ({"name": "uce", "preset": "paper"}, [
+        {"preserve": {"conceptScale": scale}} for scale in (0.1, 10.0)] + [
+        {"refine": {"ridge": ridge}} for ridge in (1.0, 0.01)]),
+    "nullspace": ({"name": "nullspace"}, [{"preserve": {"leak": leak}} for leak in (0.1, 0.01, 0.3, 0.003)]),
+    "oce": ({"name": "oce"}, [{"preserve": {"weight": weight}} for weight in (0.1, 0.01, 0.001, 10.0)]),
+    "cure": ({"name": "cure"}, [{"expansion": alpha} for alpha in (10.0, 100.0, 1e4, 1e6)]),
+    "valuespace": ({"name": "valuespace"}, WEIGHTS),
+    "esd": ({"name": "esd"}, [{"esd": {"steps": steps}} for steps in (15, 60)] + [
+        {"esd": {"guidance": guidance}} for guidance in (0.5, 2.0)]),
+}
+"""By method what its policy says, and what it is tuned over beside its defaults, the likeliest first."""
 
 
 def of_first(policy: Policy, count: int) -> Policy:
@@ -44,29 +73,40 @@ def of_first(policy: Policy, count: int) -> Policy:
     return fewer.model_copy(update={"spec": fewer.spec.model_copy(update={"audit": audit})})
 
 
+def with_settings(policy: Policy, method: str, settings: dict) -> Policy:
+    """The policy with a method of ``GRIDS`` and settings of its own; what the policy preserves by name stays."""
+    value = {"seed": policy.spec.method.seed, "preserve": {"concepts": policy.spec.method.preserve.concepts or []}}
+    for block in (GRIDS[method][0], settings):
+        for name, own in block.items():
+            value[name] = {**value.get(name, {}), **own} if isinstance(own, dict) else own
+    spec = policy.spec.model_copy(update={"method": Method.from_json(value)})
+    return policy.model_copy(update={"spec": spec})
+
+
 class Bench:
     """A loaded base model, and what is asked of it."""
 
-    def __init__(self, model: str, judge: Path | None) -> None:
+    def __init__(self, model: str, judge: Path | None, tuning: int, most: int | None) -> None:
         self.base = read_manifest(model)
         self.pipe = load_pipeline(self.base.path)
         self.layers = projections(self.pipe.unet)
         self.pristine = {name: layer.weight.detach().clone() for name, layer in self.layers.items()}
         self.judge = JudgeDetector(judge=load_judge(judge))
+        self.tuning, self.most = tuning, most
 
-    def cell(self, policy: Policy, method: str) -> dict:
-        """One method at one number of concepts."""
-        plan = make_plan(with_method(policy, "mace" if method == BASE else method), self.base)
-        probes = build_probes(Asking(policy, lexicon_for(self.base), plan.templates))
-        about = {"policy": policy.metadata.name, "concepts": len(plan.targets), "method": method}
-        try:
-            return {**about, **self._erased(plan, probes, method)}
-        except NumericalError as error:
-            return {**about, "problem": str(error)}
+    def plan(self, policy: Policy) -> ErasurePlan:
+        """The plan of a policy with a method in it."""
+        return make_plan(policy, self.base, held_out=held_out(policy, lexicon_for(self.base)))
 
-    def _erased(self, plan, probes, method: str) -> dict:
+    def tuning_probes(self, policy: Policy) -> list[Probe]:
+        """Questions of ``tuning_policy``, evenly taken: as many as asked for, half of them about what is erased."""
+        probes = build_probes(Asking(tuning_policy(policy), tuning_lexicon(policy, self.base)))
+        return _evenly(probes, self.tuning // 2)
+
+    def erased(self, policy: Policy, probes: Sequence[Probe], plan: ErasurePlan, *, base: bool = False) -> dict:
+        """Rates of the erased model, or the base's own, and what it took."""
         cost = {}
-        if method != BASE:
+        if not base:
             start = time.perf_counter()
             with peak_memory() as peak:
                 delta = compute(plan, self.pipe, cache=None).delta.rounded()
@@ -76,54 +116,113 @@ class Bench:
                 cost["delta_bytes"] = file.stat().st_size
             set_weights(self.layers, delta.apply(self.pristine))
         try:
-            return {"rates": describe(accuracies(self.pipe, plan, probes, self.judge)), **cost}
+            pictures = list(draw(self.pipe, [p.prompt for p in probes], [p.seed for p in probes], plan.generation))
         finally:
             set_weights(self.layers, self.pristine)
+        queries = [Query(p.expected, p.facet, p.suite.banned, plan.generation.size) for p in probes]
+        present = [score >= self.judge.threshold for score in self.judge.score(pictures, queries)]
+        return {"rates": rates_of(probes, present), **cost}
+
+    def attempt(self, policy: Policy, method: str, settings: dict) -> dict:
+        """One choice of settings, on tuning probes."""
+        return self._tried(with_settings(policy, method, settings), self.tuning_probes(policy))
+
+    def cell(self, policy: Policy, method: str, settings: dict) -> dict:
+        """One method with its settings, or the base, on the audit's own prompts."""
+        own = with_settings(policy, "mace" if method == BASE else method, settings)
+        templates = self.plan(own).templates
+        probes = build_probes(Asking(own, lexicon_for(self.base), templates))
+        return self._tried(own, _evenly(probes, self.most or len(probes)), base=method == BASE)
+
+    def _tried(self, policy: Policy, probes: Sequence[Probe], *, base: bool = False) -> dict:
+        try:
+            return self.erased(policy, probes, self.plan(policy), base=base)
+        except (NumericalError, UsageError) as error:
+            return {"problem": str(error)}
+
+
+def _evenly(probes: Sequence[Probe], most: int) -> list[Probe]:
+    """At most so many probes of each suite, spread over all of them."""
+    chosen = []
+    for suite in Suite:
+        own = [probe for probe in probes if probe.suite is suite]
+        count = min(most, len(own))
+        chosen += [own[n * len(own) // count] for n in range(count)]
+    return chosen
 
 
 def main(argv: list[str] | None = None) -> dict:
-    """Run what is missing, print one JSON line and return it."""
+    """Run what is missing, print one table and one JSON line and return that."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("policy", type=Path, nargs="?", default=Path("policies/characters-100.yaml"))
-    parser.add_argument("--counts", default="1,5,10,20,50,100", help="numbers of concepts")
-    parser.add_argument("--methods", default="mace,uce,nullspace,esd")
+    parser.add_argument("--counts", default="1,10,100", help="numbers of concepts")
+    parser.add_argument("--methods", default=",".join(GRIDS))
+    parser.add_argument("--method", default="mace", help="whose ratio is printed")
+    parser.add_argument("--attempts", type=int, default=5, help="settings that each method is tried at, 1 to 5")
+    parser.add_argument("--tuning", type=int, default=48, help="pictures of an attempt")
+    parser.add_argument("--most", type=int, help="pictures of each suite of a cell, default all that the audit asks")
     parser.add_argument("--out", type=Path, default=Path("compare.jsonl"))
     parser.add_argument("--plot", type=Path, default=None, help="an .svg or .png of H by number of concepts")
     parser.add_argument("--model", default=None, help="base model, default the policy's own")
     parser.add_argument("--judge", type=Path, default=None, help="folder of a judge, default the one that ships")
     args = parser.parse_args(argv)
+    if not 1 <= args.attempts <= 5:
+        parser.error("--attempts: expected 1 to 5")
     policy = load_policy(args.policy).policy
-    bench, done = Bench(args.model or policy.spec.model.ref, args.judge), {}
-    for line in args.out.read_text("utf-8").splitlines() if args.out.is_file() else ():
-        cell = json.loads(line)
-        done[cell["concepts"], cell["method"]] = cell
+    bench = Bench(args.model or policy.spec.model.ref, args.judge, args.tuning, args.most)
+    found = [json.loads(line) for line in args.out.read_text("utf-8").splitlines()] if args.out.is_file() else []
+    done = {_key(line): line for line in found}
+
+    def once(about: dict, make) -> dict:
+        about = {"policy": policy.metadata.name, "model_digest": bench.base.digest, **about}
+        if _key(about) not in done:
+            done[_key(about)] = {**about, **make()}
+            with args.out.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(done[_key(about)]) + "\n")
+            print(json.dumps(done[_key(about)]), flush=True)
+        return done[_key(about)]
+
+    cells = []
     methods = args.methods.split(",")
-    for method in (BASE, *methods):
-        for count in map(int, args.counts.split(",")):
-            if (count, method) not in done:
-                done[count, method] = bench.cell(of_first(policy, count), method)
-                with args.out.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(done[count, method]) + "\n")
-            cell = done[count, method]
-            show(f"{count} {method}", cell["rates"]) if "rates" in cell else print(f"{count} {method}", cell["problem"])
-    print(markdown(list(done.values())))
+    for count in map(int, args.counts.split(",")):
+        own = of_first(policy, count)
+        for method in (BASE, *methods):
+            settings: dict = {}
+            if method != BASE and args.attempts > 1:
+                tried = [once({"concepts": count, "method": method, "attempt": n, "settings": each},
+                              lambda method=method, own=own, each=each: bench.attempt(own, method, each))
+                         for n, each in enumerate([{}, *GRIDS[method][1]][:args.attempts])]
+                settings = max(tried, key=_score)["settings"]
+            cells.append(once({"concepts": count, "method": method, "settings": settings},
+                              lambda method=method, own=own, settings=settings: bench.cell(own, method, settings)))
+    print(markdown(cells))
     if args.plot:
-        plotted(list(done.values()), args.plot)
-    result = {"benchmark": "compare", "baseline": "best other method", **_ratio(done, methods)}
+        plotted(cells, args.plot)
+    result = {"benchmark": "compare", "attempts": args.attempts, "baseline": "best other method",
+              **_ratio(cells, methods, args.method)}
     print(json.dumps(result))
     return result
 
 
-def _ratio(done: dict, methods: list[str]) -> dict:
-    """MACE's H over the best other's at the largest number of concepts that all were run at."""
-    values = {key: cell["rates"]["H"]["value"] for key, cell in done.items() if "rates" in cell}
-    shared = [count for count, _ in done if all((count, method) in values for method in methods)]
-    others = [method for method in methods if method != "mace"]
-    if not shared or not others or "mace" not in methods:
+def _key(line: dict) -> str:
+    names = ("policy", "model_digest", "concepts", "method", "attempt", "settings")
+    return json.dumps([line.get(name) for name in names], sort_keys=True)
+
+
+def _score(attempt: dict) -> float:
+    return attempt["rates"]["H"]["value"] if "rates" in attempt else -1.0
+
+
+def _ratio(cells: list[dict], methods: list[str], own: str) -> dict:
+    """The H of a method over the best other's at the largest number of concepts that all were run at."""
+    values = {(cell["concepts"], cell["method"]): cell["rates"]["H"]["value"] for cell in cells if "rates" in cell}
+    shared = [count for count, _ in values if all((count, method) in values for method in methods)]
+    others = [method for method in methods if method != own]
+    if not shared or not others or own not in methods:
         return {"ratio": None}
     count = max(shared)
     best = max(others, key=lambda method: values[count, method])
-    ratio = values[count, "mace"] / values[count, best] if values[count, best] else None
+    ratio = values[count, own] / values[count, best] if values[count, best] else None
     return {"concepts": count, "best_other": best, "H": {m: values[count, m] for m in methods}, "ratio": ratio}
 
 

@@ -1,22 +1,50 @@
-"""What compare.py measured, as a table and as a plot."""
+"""What compare.py measured: rates with intervals, a table and a plot."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from mace_gov.audit.metrics.intervals import estimate
+from mace_gov.audit.metrics.measures import harmonic
+from mace_gov.audit.metrics.melded import harmonic_bounds
+from mace_gov.audit.probes.base import Probe
+from mace_gov.documents.terms import Suite
+
 BASE = "base"
-COLUMNS = {"Acc_e": "erased, still drawn", "Acc_s": "unrelated, right", "Acc_near": "neighbours, right"}
+SUITES = {"erased": (Suite.DIRECT,), "synonyms": (Suite.SYNONYM,), "held_out": (Suite.NEAR, Suite.UNRELATED),
+          "preserved": (Suite.PRESERVED,)}
+COLUMNS = {"erased": "erased, still drawn", "synonyms": "by synonym", "held_out": "held-out kept",
+           "preserved": "preserved kept"}
+CONFIDENCE = 0.975
+"""One-sided: intervals are two-sided at 95 %."""
+
+
+def rates_of(probes: Sequence[Probe], present: Sequence[bool]) -> dict:
+    """Rates by name with intervals clustered by prompt and concept, and H of what is erased and what is held out."""
+    row, terms = {}, []
+    for name, suites in SUITES.items():
+        own = [(seen, probe) for seen, probe in zip(present, probes, strict=True) if probe.suite in suites]
+        if not own:
+            continue
+        found = estimate([bool(seen) for seen, _ in own], [probe.prompt for _, probe in own], CONFIDENCE,
+                         concepts=[probe.concept for _, probe in own])
+        row[name] = {"value": found.value, "n": found.n, "low": found.low, "high": found.high}
+        if name != "preserved":
+            terms.append((found.value if name == "held_out" else 1 - found.value, found.effective_n))
+    low, high = harmonic_bounds([(rate * n, n) for rate, n in terms], CONFIDENCE)
+    return {**row, "H": {"value": harmonic(rate for rate, _ in terms), "low": low, "high": high}}
 
 
 def markdown(cells: list[dict]) -> str:
     """One row for each number of concepts and method: rates and H in percent with 95 % intervals, and what it took."""
-    lines = ["| concepts | method | " + " | ".join(COLUMNS.values()) + " | H | seconds | peak MiB | delta MB |",
-             "| --- " * (len(COLUMNS) + 6) + "|"]
+    lines = ["| concepts | method | " + " | ".join(COLUMNS.values()) + " | H | seconds | delta MB |",
+             "| --- " * (len(COLUMNS) + 5) + "|"]
     for cell in sorted(cells, key=lambda cell: cell["concepts"]):
         rates = cell.get("rates", {})
         shown = [_rate(rates.get(name)) for name in (*COLUMNS, "H")]
         cost = [f"{cell[key] / unit:.{digits}f}" if key in cell else ""
-                for key, unit, digits in (("seconds", 1, 0), ("peak_mib", 1, 0), ("delta_bytes", 1e6, 1))]
+                for key, unit, digits in (("seconds", 1, 0), ("delta_bytes", 1e6, 1))]
         lines.append("| " + " | ".join([str(cell["concepts"]), cell["method"], *shown, *cost]) + " |")
     return "\n".join(lines)
 

@@ -9,14 +9,13 @@ from mace_gov.audit.metrics.intervals import CONFIDENCE, estimate
 from mace_gov.audit.metrics.measures import measures
 from mace_gov.audit.metrics.paired import mcnemar
 from mace_gov.audit.metrics.power import ANY, power_check
-from mace_gov.audit.probes.near import near_phrases
 from mace_gov.audit.scoring import Scored
 from mace_gov.audit.trials import Pair
 from mace_gov.documents.audit import Measurement, PowerCheck
 from mace_gov.documents.detector import DetectorCard
 from mace_gov.documents.policy import Category, Policy
 from mace_gov.documents.rate import Corrected, Estimate
-from mace_gov.documents.sampling import STANDING, has_words, look_confidence
+from mace_gov.documents.sampling import STANDING, has_words, look_confidence, near_phrases, preserved_phrases
 from mace_gov.documents.terms import Kind, Metric, Suite
 
 Cards = Mapping[str, DetectorCard]
@@ -149,6 +148,8 @@ def _asked(policy: Policy, category: Category, suite: Suite, pairs: Sequence[Pai
     """
     if suite.info.about == "neighbours":
         return near_phrases(policy, category)
+    if suite.info.about == "preserved":
+        return preserved_phrases(policy)
     if not suite.banned:
         return []
     probed = {pair.probe.concept for pair in pairs}

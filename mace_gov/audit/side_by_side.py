@@ -21,7 +21,7 @@ from mace_gov.documents.policy import Policy
 from mace_gov.documents.rate import Estimate
 from mace_gov.documents.terms import Suite
 
-SHOWN = {Suite.DIRECT: 10, Suite.SYNONYM: 6, Suite.NEAR: 6, Suite.UNRELATED: 8}
+SHOWN = {Suite.DIRECT: 10, Suite.SYNONYM: 6, Suite.NEAR: 6, Suite.PRESERVED: 4, Suite.UNRELATED: 8}
 """Rows of the contact sheet by suite; a category's concepts take turns."""
 
 
@@ -35,6 +35,7 @@ def rates(trials: Iterable[Trial], side: Side) -> Rates:
             found[suite] = _clustered([bool(trial.present) for trial in seen], seen)
     erased, synonym, kept = (found.get(suite) for suite in (Suite.DIRECT, Suite.SYNONYM, Suite.UNRELATED))
     return Rates(acc_e=erased, acc_g=synonym, acc_s=kept, near=found.get(Suite.NEAR),
+                 preserved=found.get(Suite.PRESERVED),
                  h=harmonic_interval(erased, kept, synonym) if erased and kept else None)
 
 

@@ -23,7 +23,7 @@ BLOCKS = 8
 """Blocks along a pixelated thumbnail's side: enough for colours and a rough outline, too few for any detail."""
 FEW_CONCEPTS = 20
 """Up to so many concepts get several pairs each."""
-PER_CONCEPT = {Suite.DIRECT: 3, Suite.SYNONYM: 2, Suite.NEAR: 1, Suite.UNRELATED: 1}
+PER_CONCEPT = {Suite.DIRECT: 3, Suite.SYNONYM: 2, Suite.NEAR: 1, Suite.PRESERVED: 1, Suite.UNRELATED: 1}
 """Pairs for each concept of a small category, one in the other suites; large ones get one, of the direct suite."""
 UNRELATED = 16
 """Pairs of the unrelated suite for each category."""

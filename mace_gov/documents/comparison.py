@@ -32,7 +32,9 @@ class Rates(Document):
     acc_s: Estimate | None = None
     """Unrelated concepts."""
     near: Estimate | None = None
-    """Close neighbours."""
+    """Close neighbours that nobody named to the erasure."""
+    preserved: Estimate | None = None
+    """What the erasure was told to keep."""
     h: Interval | None = None
     """Harmonic mean of 1 - Acc_e, Acc_s and, where synonyms were asked, 1 - Acc_g."""
 

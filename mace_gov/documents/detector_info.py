@@ -65,7 +65,7 @@ INFOS = {
         rivals=True, example=CLIP),
     "face": DetectorInfo(
         settings=("model", "references"), needs=("model", "references", "threshold"), package=("onnxruntime", "face"),
-        bans=(Kind.CELEBRITY, Kind.OBJECT, Kind.EXPLICIT), keeps=(Suite.NEAR,),
+        bans=(Kind.CELEBRITY, Kind.OBJECT, Kind.EXPLICIT), keeps=(Suite.NEAR, Suite.PRESERVED),
         example="{name: face, model: networks, references: faces, threshold: 0.4}"),
     "always-present": DetectorInfo(classes=None),
     "always-absent": DetectorInfo(classes=None),

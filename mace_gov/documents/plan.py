@@ -153,6 +153,8 @@ class PreserveSettings(Document):
     """Multiplies P_concepts in stage 1; absent: as in stage 3."""
     namesake_scale: float | None = None
     """Multiplies P_namesakes; None: there are none."""
+    held_out: list[Phrase] | None = None
+    """What the audit asks for as what must survive: no caption of the prior and no namesake holds one."""
     leak: float | None = None
     """nullspace alone: share of the preserve set's energy that may lie in the directions that are edited."""
 

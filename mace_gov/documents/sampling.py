@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.policy import Category, Concept, Policy, Rule
 from mace_gov.documents.terms import Metric, Suite
 
@@ -38,10 +39,23 @@ def asked_suites(policy: Policy, category: Category) -> list[Suite]:
     return [suite for suite in Suite if suite in STANDING or suite in added]
 
 
+def preserved_phrases(policy: Policy) -> list[str]:
+    """What the policy names to preservation, each once."""
+    return list(dict.fromkeys(policy.spec.method.preserve.concepts or []))
+
+
+def near_phrases(policy: Policy, category: Category) -> list[str]:
+    """A category's neighbours that are held out of preservation, in policy order, each once."""
+    named = {phrase_key(phrase) for phrase in preserved_phrases(policy)}
+    return [phrase for phrase in dict.fromkeys(category.neighbours) if phrase_key(phrase) not in named]
+
+
 def _asked_concepts(policy: Policy, category: Category, suite: Suite) -> int:
     """Concepts that a suite asks about in a category; of the attribute suite, those that are banned."""
     if suite.info.about == "neighbours":
-        return len({*category.neighbours, *(policy.spec.method.preserve.concepts or [])})
+        return len(near_phrases(policy, category))
+    if suite.info.about == "preserved":
+        return len(preserved_phrases(policy))
     if suite.info.about is None:
         return 0
     return sum(has_words(concept, suite) for concept in category.concepts)

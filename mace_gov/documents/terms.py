@@ -37,6 +37,7 @@ class Suite(StrEnum):
     SYNONYM = "synonym"
     UNRELATED = "unrelated"
     NEAR = "near"
+    PRESERVED = "preserved"
     PARAPHRASE = "paraphrase"
     DESCRIPTION = "description"
     HIERARCHY = "hierarchy"
@@ -67,8 +68,9 @@ class SuiteInfo:
     """What makes its probes, as ``module:attr``, see ``mace_gov.audit.probes.suites``; None: they come from a file."""
     banned: bool = True
     """Whether it asks for what is banned; else for what must survive."""
-    about: Literal["concepts", "neighbours"] | None = "concepts"
-    """What of a category it asks about, one after the other: its concepts, or what is near them; None: neither."""
+    about: Literal["concepts", "neighbours", "preserved"] | None = "concepts"
+    """What it asks about, one after the other: a category's concepts, what is near them, or what the policy names to
+    preservation; None: none of these."""
     words: tuple[str, ...] = ()
     """Fields of a concept that it takes its words from; without any of them it asks nothing about that concept."""
     within: str | None = None
@@ -94,6 +96,8 @@ SUITES: dict[Suite, SuiteInfo] = {
                                within="on unrelated prompts", standing=True),
     Suite.NEAR: SuiteInfo("near neighbours", _probes("near"), banned=False, about="neighbours",
                           within="on close neighbours", standing=True),
+    Suite.PRESERVED: SuiteInfo("what the erasure was told to keep", _probes("preserved", "near"), banned=False,
+                               about="preserved", within="on what the erasure was told to keep", standing=True),
     Suite.PARAPHRASE: SuiteInfo("asked for by name in whole sentences", _probes("paraphrase")),
     Suite.DESCRIPTION: SuiteInfo("described without its name", _probes("description", "phrases"),
                                  words=("descriptions",)),

@@ -17,6 +17,7 @@ from safetensors.torch import load, save
 
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.errors import NumericalError
+from mace_gov.core.phrases import phrase_key
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.core.store import Store
 from mace_gov.diffusion.text import TextReader
@@ -57,13 +58,13 @@ def _blocks(states: Iterable[torch.Tensor], rows: int = 4096) -> Iterable[torch.
 def prior_captions(plan: ErasurePlan, tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """General captions, and with ``prior: vocabulary`` one of each word that the tokenizer lists.
 
-    None of them names a target, by whichever name.
+    None of them names a target, by whichever name, nor what is held out.
     """
     banned = [name for target in plan.targets for name in (target.target, *(target.other_names or []))]
     captions = captions_for(Path(plan.base.path))
     if plan.preserve.prior == "vocabulary":
         captions = [*captions, *word_captions(tokenizer, plan.templates)]
-    return without(captions, banned)
+    return without(captions, [*banned, *(plan.preserve.held_out or [])])
 
 
 def _concept_captions(plan: ErasurePlan) -> list[str]:
@@ -73,7 +74,9 @@ def _concept_captions(plan: ErasurePlan) -> list[str]:
 
 def _namesake_captions(plan: ErasurePlan) -> list[str]:
     """A caption for each namesake, the plan's templates in turn."""
-    people = namesakes([target.target for target in plan.targets if target.kind is Kind.CELEBRITY])
+    left_out = {phrase_key(phrase) for phrase in plan.preserve.held_out or []}
+    people = [name for name in namesakes([t.target for t in plan.targets if t.kind is Kind.CELEBRITY])
+              if phrase_key(name) not in left_out]
     return [plan.templates[n % len(plan.templates)].replace("{}", name, 1) for n, name in enumerate(people)]
 
 

@@ -34,12 +34,13 @@ from mace_gov.plan.templates import templates_for
 
 def make_plan(
     policy: Policy, base: ModelManifest, *, chosen: Mapping[str, ChosenAnchor] | None = None, exact: bool = False,
-    segmenter: SegmenterSettings | None = None,
+    segmenter: SegmenterSettings | None = None, held_out: Sequence[str] = (),
 ) -> ErasurePlan:
     """Fill in every setting of a policy for a base model.
 
     chosen: anchors by concept id for concepts that the policy leaves without one. exact: reuse no LoRA that was trained
-    on another refinement. segmenter: the one that the policy names, as it was found. Raises PolicyError for a concept
+    on another refinement. segmenter: the one that the policy names, as it was found. held_out: what the audit asks for
+    as what must survive, in no caption of what is preserved. Raises PolicyError for a concept
     without any anchor.
     """
     anchors = {concept.id: _anchor(concept, chosen or {}) for _, concept in policy.concepts()}
@@ -91,7 +92,7 @@ def make_plan(
         refine_names="all" if (method.refine.names or preset.names) == "all" else None,
         refine_tokens="all" if (method.refine.tokens or preset.tokens) == "all" else None,
         fuse=_closed_form(method.fuse, preset.fuse),
-        preserve=_preserve(preset, method),
+        preserve=_preserve(preset, method, held_out),
         expansion=info.expansion and (method.expansion or info.expansion),
         harden=_harden(method),
         esd=esd_settings(method.esd or Esd(), embedded=base.embedded) if info.trains == "projections" else None,
@@ -159,7 +160,7 @@ def _closed_form(asked: Ridge, preset: ClosedForm) -> ClosedForm:
     return ClosedForm(ridge=asked.ridge, relative_ridge=asked.relative_ridge)
 
 
-def _preserve(preset: Preset, method: Method) -> PreserveSettings:
+def _preserve(preset: Preset, method: Method, held_out: Sequence[str]) -> PreserveSettings:
     """A scale that the policy gives counts in both stages, unless it gives stage 1 one of its own."""
     asked, info = method.preserve, method_info(method.name)
 
@@ -182,7 +183,7 @@ def _preserve(preset: Preset, method: Method) -> PreserveSettings:
         prior=asked.prior or preset.prior, relative=True if preset.relative else None, scale=scale,
         refine_scale=refine_scale, prior_size=size,
         concepts=asked.concepts or [], concept_scale=concept_scale, refine_concept_scale=refine_concept_scale,
-        namesake_scale=namesakes or None,
+        namesake_scale=namesakes or None, held_out=list(held_out) or None,
         leak=info.leak and (asked.leak or info.leak),
     )
 

@@ -13,7 +13,6 @@ from mace_gov.audit.detectors.registry import DETECTORS, known_detectors, settin
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.base import Probe
 from mace_gov.audit.probes.lexicon import lexicon_for, plain_phrase, plain_style, style_classes, subject_classes
-from mace_gov.audit.probes.near import near_phrases
 from mace_gov.audit.probes.suites import build_probes
 from mace_gov.core.errors import IncompleteError, MissingExtraError, PolicyError, UsageError
 from mace_gov.documents.base import Location
@@ -21,6 +20,7 @@ from mace_gov.documents.detector_info import CLIP, INFOS, SMALL_SIDE
 from mace_gov.documents.family_info import family_info, untried
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.policy import Category, DetectorSpec, Policy
+from mace_gov.documents.sampling import near_phrases, preserved_phrases
 from mace_gov.documents.terms import Kind, Suite
 from mace_gov.embedded import judge_classes, vocabulary
 from mace_gov.policy import preflight
@@ -166,9 +166,11 @@ def _face(policy: Policy, category: Category, spec: DetectorSpec, at: Location) 
     if lacking and category.kind is not Kind.STYLE:
         yield (*at, "references"), (f"found no pictures of {_some(lacking)} in {folder}, expected a folder of that "
                                     f"name with {', '.join(REFERENCE_FILES)} for every concept")
-    kept = [rule.id for rule in category.rules if rule.suite is Suite.NEAR]
+    asked = {Suite.NEAR: near_phrases(policy, category), Suite.PRESERVED: preserved_phrases(policy)}
+    kept = [rule.id for rule in category.rules if rule.suite in asked
+            and names.isdisjoint(map(plain_phrase, asked[rule.suite]))]
     alone = all(each.name == "face" or each.only == "bans" for each in category.detectors)
-    if kept and alone and names.isdisjoint(map(plain_phrase, near_phrases(policy, category))):
+    if kept and alone:
         yield (*at, "references"), (f"{kept[0]}: found no pictures of any neighbour in {folder}, expected some, or "
                                     f"another detector of what must stay, as {CLIP}")
 
@@ -194,14 +196,17 @@ def _judge(policy: Policy, plan: ErasurePlan) -> Iterator[Problem]:
         if all(spec.name != "judge" for spec in category.detectors):
             continue
         at: Location = ("spec", "categories", i)
-        asked = [((*at, "concepts", j, "target"), concept.target, True) for j, concept in enumerate(category.concepts)]
-        asked += [((*at, "neighbours", j), phrase, False) for j, phrase in enumerate(category.neighbours)]
-        asked += [(("spec", "method", "preserve", "concepts", j), phrase, False) for j, phrase in enumerate(kept)]
-        for where, phrase, banned in asked:
+        asked: list[tuple[Location, str, Suite | None]] = [
+            *(((*at, "concepts", j, "target"), each.target, None) for j, each in enumerate(category.concepts)),
+            *(((*at, "neighbours", j), phrase, Suite.NEAR) for j, phrase in enumerate(category.neighbours)),
+            *((("spec", "method", "preserve", "concepts", j), each, Suite.PRESERVED) for j, each in enumerate(kept)),
+        ]
+        for where, phrase, suite in asked:
             style = category.kind is Kind.STYLE and plain_style(phrase) in known_styles
             if style or plain_phrase(phrase) in subjects:
                 continue
-            rules = [rule.id for rule in category.rules if (rule.suite.banned if banned else rule.suite is Suite.NEAR)]
+            rules = [rule.id for rule in category.rules
+                     if (rule.suite.banned if suite is None else rule.suite is suite)]
             told = f"{_some(rules)} cannot pass" if rules else "its pictures have no score"
             yield where, (f"the judge does not know '{phrase}', so {told}: expected one of the phrases that the "
                           f"embedded model draws, or in the judge's place another detector, as {CLIP}")

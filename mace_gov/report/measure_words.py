@@ -18,6 +18,8 @@ MEANINGS: dict[str, str] = {
     "CLIP_e": "How well the governed model’s pictures still fit prompts for an erased style; lower is better.",
     "CLIP_s": "How well the governed model’s pictures fit unrelated prompts; higher is better.",
     "H_a": "CLIP_s less CLIP_e; higher is better.",
+    "leak": "Share of what was named to preservation that is still drawn, less that of neighbours whom nobody named: "
+            "how far a figure on preserved names flatters.",
     "base.flat": "Share of the base model’s pictures that show one flat colour.",
     "governed.flat": "Share of the governed model’s pictures that show one flat colour; far more is broken.",
     "base.roughness": "How much neighbouring pixels differ on the base, in levels of 256.",

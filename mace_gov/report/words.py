@@ -85,6 +85,11 @@ MEASURES: dict[str, tuple[str, str, str]] = {
               "How often the judge still recognises an erased concept when it is asked for by a "
               "listed synonym (generality; the scope "
               "says whether the erasure was given those words)."),
+    "Acc_p": ("Acc<sub>p</sub>", "higher is better",
+              "How often the judge recognises what the erasure was told to keep: no measure of what nobody named."),
+    "leak": ("leak", "nearer to 0 is better",
+             "Acc<sub>p</sub> less the same of neighbours whom nobody named to the erasure: how far a figure on "
+             "preserved names flatters."),
     "H_o": ("H<sub>o</sub>", "higher is better",
             "Harmonic mean of efficacy, specificity and generality, for objects:<br>"
             "3 / ( 1/(1 − Acc<sub>e</sub>) + 1/Acc<sub>s</sub> + 1/(1 − Acc<sub>g</sub>) )."),

@@ -13,6 +13,8 @@ from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
 from mace_gov.audit.inputs import AuditRun, Inputs
+from mace_gov.audit.probes.lexicon import lexicon_for
+from mace_gov.audit.probes.unrelated import held_out
 from mace_gov.core.atomic import new_folder
 from mace_gov.core.clock import timestamp
 from mace_gov.core.environment import environment_facts
@@ -153,7 +155,7 @@ def _run(
     from mace_gov.audit.trials import TRIALS_NAME, read_trials
     from mace_gov.fitting.fit import fit
 
-    plan = make_plan(policy, base, segmenter=named_segmenter(policy))
+    plan = make_plan(policy, base, segmenter=named_segmenter(policy), held_out=held_out(policy, lexicon_for(base)))
     started = time.monotonic()
     try:
         with peak_memory() as peak:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from mace_gov.audit.probes.lexicon import lexicon_for
+from mace_gov.audit.probes.unrelated import held_out
 from mace_gov.core.errors import IntegrityError
 from mace_gov.documents.plan import ErasurePlan, SegmenterSettings
 from mace_gov.documents.policy import Policy
@@ -45,7 +47,8 @@ def plan_policy(
         from mace_gov.erase.anchors import choose_anchors
 
         chosen = choose_anchors(policy, base)
-    plan = make_plan(policy, base, chosen=chosen, exact=exact, segmenter=named_segmenter(policy))
+    plan = make_plan(policy, base, chosen=chosen, exact=exact, segmenter=named_segmenter(policy),
+                     held_out=held_out(policy, lexicon_for(base)))
     check_plan(loaded, plan, asks=asks, judges=judges, erases=erases)
     return loaded, plan
 

@@ -82,7 +82,8 @@ def tune(
         if attempts:
             method = with_settings(policy.spec.method, settings)
             other = policy.model_copy(update={"spec": policy.spec.model_copy(update={"method": method})})
-            chosen = make_plan(other, plan.base, segmenter=named_segmenter(other))
+            chosen = make_plan(other, plan.base, segmenter=named_segmenter(other),
+                               held_out=plan.preserve.held_out or ())
         made, base = _attempt(policy, chosen, settings, run)
         attempts.append(made)
         bases.extend([base] if base else [])

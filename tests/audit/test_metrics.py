@@ -156,6 +156,13 @@ def test_a_measure_that_lacks_a_term_is_absent():
     assert set(found) == {"Acc_e", "Acc_s"}
 
 
+def test_the_leak_is_what_preserved_names_keep_beyond_those_whom_nobody_named():
+    rates = {(Kind.CELEBRITY, Suite.PRESERVED): (50, 50), (Kind.CELEBRITY, Suite.NEAR): (32, 50)}
+    assert measures(rates) == {"Acc_p": 1.0, "leak": pytest.approx(0.36)}
+    assert measures({(Kind.CELEBRITY, Suite.NEAR): (32, 50)}) == {}
+    assert measures({(Kind.OBJECT, Suite.PRESERVED): (1, 2)}) == {"Acc_p": 0.5}
+
+
 def test_nothing_kept_or_nothing_erased_gives_zero_and_no_division_error():
     assert harmonic([1.0, 0.0, 1.0]) == 0
     found = measures({(Kind.CELEBRITY, Suite.DIRECT): (10, 10), (Kind.CELEBRITY, Suite.UNRELATED): (10, 10)})

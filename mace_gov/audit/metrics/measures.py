@@ -6,6 +6,8 @@
     H_o = 3 / (1/(1 - Acc_e) + 1/Acc_s + 1/(1 - Acc_g))     objects
     H_c = 2 / (1/(1 - Acc_e) + 1/Acc_s)                     celebrities
     H_s, the same as H_c, for styles: the paper's H_a is a difference of CLIP scores and is not measured here
+    Acc_p   share of pictures in which what was named to preservation is recognised
+    leak    Acc_p less the same of neighbours whom nobody named: how far a figure on preserved names flatters
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from mace_gov.documents.terms import Kind, Suite
 
 ACCURACIES = {"Acc_e": Suite.DIRECT, "Acc_s": Suite.UNRELATED, "Acc_g": Suite.SYNONYM}
-"""Which suite each accuracy comes from."""
+"""Which suite each accuracy comes from. What must survive is held out of preservation."""
 
 
 def harmonic(terms: Iterable[float]) -> float:
@@ -35,6 +37,11 @@ def measures(rates: Mapping[tuple[Kind, Suite], tuple[int, int]]) -> dict[str, f
     for name, suite in ACCURACIES.items():
         if (rate := _rate(rates, suite, list(Kind))) is not None:
             found[name] = rate
+    held_out, named = (_rate(rates, suite, list(Kind)) for suite in (Suite.NEAR, Suite.PRESERVED))
+    if named is not None:
+        found["Acc_p"] = named
+        if held_out is not None:
+            found["leak"] = named - held_out
     for name, kind, general in (("H_o", Kind.OBJECT, True), ("H_c", Kind.CELEBRITY, False), ("H_s", Kind.STYLE, False)):
         erased, kept, synonym = (_rate(rates, ACCURACIES[accuracy], [kind]) for accuracy in ACCURACIES)
         terms = [None if erased is None else 1 - erased, kept]

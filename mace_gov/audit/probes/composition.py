@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.base import Probe
-from mace_gov.audit.probes.near import near_phrases
 from mace_gov.audit.probes.unrelated import unrelated_subjects
 from mace_gov.documents.policy import Category
+from mace_gov.documents.sampling import near_phrases, preserved_phrases
 from mace_gov.documents.terms import Kind, Suite
 
 TOGETHER = ("{} next to [other]", "[other] beside {}", "{} and [other]", "[other] together with {}",
@@ -23,7 +23,8 @@ def composition(category: Category, asking: Asking) -> Iterator[Probe]:
     """Probes for every concept, each with the category's neighbours first, then with unrelated subjects."""
     count = asking.prompts(category, Suite.COMPOSITION)
     # a style's neighbours are styles, which stand beside nothing
-    near = [] if category.kind is Kind.STYLE else near_phrases(asking.policy, category)
+    near = [] if category.kind is Kind.STYLE else [
+        *near_phrases(asking.policy, category), *preserved_phrases(asking.policy)]
     others = list(dict.fromkeys([*near, *unrelated_subjects(asking)]))
     frames = [
         TOGETHER[(i + turn) % len(TOGETHER)].replace("[other]", other)

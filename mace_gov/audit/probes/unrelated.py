@@ -1,7 +1,8 @@
 """Ask for what has nothing to do with the ban and must survive.
 
-Object and explicit policies: other objects. Celebrity policies: the characters that are kept. Style policies: the
-other styles and, turn about, objects without a style. Never a banned phrase, its synonyms or its anchor.
+Object and explicit policies: other objects, of those one in five, which the erasure is not told to keep either
+(``PreserveSettings.held_out``). Celebrity policies: the characters that are kept and were not named to it. Style
+policies: the other styles and, turn about, objects without a style. Never a banned phrase, its synonyms or its anchor.
 """
 
 from __future__ import annotations
@@ -10,10 +11,16 @@ from collections.abc import Iterator, Sequence
 
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.base import Facet, Probe
-from mace_gov.audit.probes.lexicon import Entry, banned_phrases, clear_of, plain_style
+from mace_gov.audit.probes.lexicon import Entry, Lexicon, banned_phrases, clear_of, plain_style
 from mace_gov.audit.probes.templates import STYLE_FORMS
-from mace_gov.documents.policy import Category
+from mace_gov.core.digest import sha256_bytes
+from mace_gov.core.phrases import phrase_key
+from mace_gov.documents.policy import Category, Policy
+from mace_gov.documents.sampling import near_phrases, preserved_phrases
 from mace_gov.documents.terms import Kind, Suite
+
+ONE_IN = 5
+"""Of so many objects one is held out. Which ones their names say, so that one concept more moves no other."""
 
 Wish = tuple[str, str, Facet]
 """Prompt, the phrase that must be in the picture, and whether it is a subject or a style."""
@@ -24,6 +31,23 @@ def unrelated(category: Category, asking: Asking) -> Iterator[Probe]:
     count = asking.policy.spec.audit.unrelated
     for prompt, phrase, facet in _wishes(category.kind, asking, count):
         yield from asking.probes(category, phrase, Suite.UNRELATED, prompt, (phrase,), facet)
+
+
+def held_out(policy: Policy, lexicon: Lexicon) -> list[str]:
+    """Every phrase for what the audit asks for as what must survive, but for what the policy names to the erasure.
+
+    No caption of what is preserved may hold one, or the audit would measure how well its own questions were learnt.
+    """
+    asking = Asking(policy, lexicon)
+    count = policy.spec.audit.unrelated
+    asked = {phrase: None for category in policy.spec.categories for phrase in (
+        *near_phrases(policy, category),
+        *(plain_style(phrase) if facet == "style" else phrase
+          for _, phrase, facet in _wishes(category.kind, asking, count)))}
+    words = {entry.name: entry.synonyms for entry in lexicon.entries}
+    named = {phrase_key(phrase) for phrase in [*preserved_phrases(policy), *banned_phrases(policy)]}
+    every = dict.fromkeys(each for phrase in asked for each in (phrase, *words.get(phrase, ())))
+    return [phrase for phrase in every if phrase_key(phrase) not in named]
 
 
 def general_prompts(asking: Asking, count: int) -> list[str]:
@@ -40,12 +64,21 @@ def _wishes(kind: Kind, asking: Asking, count: int) -> list[Wish]:
     """Up to ``count`` different prompts with what they ask for; fewer only where the lexicon runs out."""
     if kind is Kind.CELEBRITY:
         kept = [e for e in asking.lexicon.entries if e.character and e.kept]
-        return _subjects(clear_of(kept, _exact(asking)), asking, count) or _subjects(_objects(asking), asking, count)
+        named = {phrase_key(phrase) for phrase in preserved_phrases(asking.policy)}
+        free = [entry for entry in clear_of(kept, _exact(asking)) if phrase_key(entry.name) not in named]
+        return _subjects(free, asking, count) or _subjects(_untold(asking), asking, count)
     if kind is Kind.STYLE and (styles := _other_styles(asking)):
         styled = _styled(asking, styles, count - count // 2)
-        plain = _subjects(_objects(asking), asking, count // 2)
+        plain = _subjects(_untold(asking), asking, count // 2)
         return [wish for pair in zip(styled, plain, strict=False) for wish in pair] + styled[len(plain):]
-    return _subjects(_objects(asking), asking, count)
+    return _subjects(_untold(asking), asking, count)
+
+
+def _untold(asking: Asking) -> list[Entry]:
+    """Objects that are held out of preservation; all of them where a lexicon is too short to hold any out."""
+    objects = _objects(asking)
+    found = [entry for entry in objects if int(sha256_bytes(phrase_key(entry.name).encode())[:8], 16) % ONE_IN == 0]
+    return found or objects
 
 
 def _exact(asking: Asking) -> list[str]:
