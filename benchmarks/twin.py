@@ -1,12 +1,13 @@
 """The twin: a second instrument, 500 people and 30 objects, trained by the ordinary recipe (training/twin).
 
+    export MACE_TWIN=FOLDER
     mace-gov apply benchmarks/twin/characters-10.yaml --model FOLDER --plugin twin-judge=benchmarks/twin.py:TwinJudge
     python -m benchmarks.twin FOLDER benchmarks/twin/characters-10.yaml --methods mace,uce,nullspace
 
-FOLDER is what training/twin/finish.py wrote, also in MACE_TWIN, which the detector reads. The second form prints, for the
-base and each method, how many are drawn of the banned by name (and by synonym), of the people whom the policy names to
-preservation, and of those whom nobody named: of all of the twin's that the policy does not name. Two-sided 95 %
-intervals of single pictures (Clopper-Pearson); `kept` counts what the base drew.
+FOLDER is what training/twin/finish.py wrote; the detector finds it by MACE_TWIN. The second form prints, for the base
+and each method, how many pictures show what they were asked for: the banned by name (and by synonym), the people whom
+the policy names to preservation, and all those whom it does not name. Two-sided 95 % intervals of single pictures
+(Clopper-Pearson); `kept` counts what the base drew.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from mace_gov.diffusion.generate import draw
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.diffusion.projections import projections
+from mace_gov.documents.detector import DetectorCard
 from mace_gov.documents.policy import Policy
 from mace_gov.embedded import read_vocabulary
 from mace_gov.erase.engine import compute
@@ -55,8 +57,10 @@ class TwinJudge(JudgeDetector):
         super().__init__(threshold=threshold, classes=classes, judge=Judge.load(self.folder / "judge"),
                          known=read_vocabulary(self.folder / "vocabulary.json"))
 
-    def card(self):
-        return super().card().model_copy(update={"weights_digest": sha256_file(self.folder / "judge/judge.safetensors")})
+    def card(self) -> DetectorCard:
+        """The shipped judge's card with the twin's own weights."""
+        digest = sha256_file(self.folder / "judge/judge.safetensors")
+        return super().card().model_copy(update={"weights_digest": digest})
 
 
 def splits(twin: Path) -> dict[str, list[str]]:
@@ -82,6 +86,8 @@ def asked_of(policy: Policy, twin: Path, shots: int) -> dict[str, list[str]]:
     people = any(category.kind == "celebrity" for category in policy.spec.categories)
     banned = [concept.target for concept in concepts]
     pool = [n for split in ("preserve", "held-out") for n in named[split]] if people else named["object"]
+    words = {word for target in banned for word in target.split()}
+    pool.sort(key=lambda name: not words & set(name.split()))
     return {
         "erased": banned * max(2, -(-shots // len(banned))),
         "synonym": [synonym for concept in concepts for synonym in concept.synonyms],
@@ -97,7 +103,8 @@ def main(argv: list[str] | None = None) -> list[dict]:
     parser.add_argument("policy", type=Path)
     parser.add_argument("--methods", default="mace,uce,nullspace")
     parser.add_argument("--shots", type=int, default=100, help="pictures of what is banned, by name")
-    parser.add_argument("--cache", type=Path, default=None, help="of pictures and LoRAs; none unless given")
+    parser.add_argument("--most", type=int, default=500, help="pictures of each other group; namesakes come first")
+    parser.add_argument("--cache", type=Path, default=Path("registry/cache"))
     parser.add_argument("--out", type=Path)
     args = parser.parse_args(argv)
     os.environ["MACE_TWIN"] = str(args.model)
@@ -105,12 +112,14 @@ def main(argv: list[str] | None = None) -> list[dict]:
     pipe = load_pipeline(base.path)
     layers = projections(pipe.unet)
     pristine = {name: layer.weight.detach().clone() for name, layer in layers.items()}
-    asked = asked_of(policy, args.model, args.shots)
+    asked = {group: phrases if group == "erased" else phrases[:args.most]
+             for group, phrases in asked_of(policy, args.model, args.shots).items()}
 
     def look(generation) -> dict[str, list[bool]]:
         found = {}
         for number, (group, phrases) in enumerate(asked.items()):
-            prompts = [FRAMES[(n + n // max(1, len(set(phrases)))) % 4].format(phrase) for n, phrase in enumerate(phrases)]
+            turns = [n + n // len(set(phrases)) for n in range(len(phrases))]  # a name again: another wording
+            prompts = [FRAMES[turn % 4].format(phrase) for turn, phrase in zip(turns, phrases, strict=True)]
             pictures = list(draw(pipe, prompts, [50_000 + 2000 * number + n for n in range(len(prompts))], generation))
             queries = [Query((phrase,), "subject", True, generation.size) for phrase in phrases]
             found[group] = [score >= judge.threshold for score in judge.score(pictures, queries)]
@@ -122,7 +131,8 @@ def main(argv: list[str] | None = None) -> list[dict]:
         plan, seconds = make_plan(one, base), None
         if method != "base":
             start = time.process_time()
-            made = compute(fit(one, plan, cache=args.cache, plugins=[f"twin-judge={__file__}:TwinJudge"]), pipe, cache=args.cache)
+            plan = fit(one, plan, cache=args.cache, plugins=[f"twin-judge={__file__}:TwinJudge"])
+            made = compute(plan, pipe, cache=args.cache)
             seconds = round(time.process_time() - start, 1)
             for name, weight in made.delta.rounded().apply(pristine).items():
                 layers[name].weight.data.copy_(weight)
@@ -131,7 +141,8 @@ def main(argv: list[str] | None = None) -> list[dict]:
         row = {"policy": policy.metadata.name, "method": method, "cpu_seconds": seconds, "drawn": {}, "kept": {}}
         for group, hits in seen.items():
             if hits:
-                row["drawn"][group] = (sum(hits), len(hits), *(round(x, 3) for x in bounds(sum(hits), len(hits), 0.975)))
+                interval = (round(x, 3) for x in bounds(sum(hits), len(hits), 0.975))
+                row["drawn"][group] = (sum(hits), len(hits), *interval)
                 kept, of = sum(a and b for a, b in zip(hits, before[group], strict=True)), sum(before[group])
                 row["kept"][group] = (kept, of)
         rows.append(row)

@@ -30,7 +30,7 @@ def main() -> None:
     args.add_argument("--to", type=Path, default=WORK / "twin")
     args = args.parse_args()
     sys.argv = ["export.py", "--to", str(args.to)]
-    import export                                                # of the folder above; it finds this folder's unet.py
+    import export  # of the folder above; it finds this folder's unet.py
     export.main()
     shutil.rmtree(args.to / "judge", ignore_errors=True)
     shutil.copytree(WORK / "judge", args.to / "judge")

@@ -86,7 +86,8 @@ def save(place: Path, step: int, model, average, optimiser) -> None:
     torch.save({"model": model.state_dict(), "ema": average.state_dict(), "optimiser": optimiser.state_dict(), "step": step},
                place.with_suffix(".part"))
     place.with_suffix(".part").rename(place)
-    torch.save(average.state_dict(), place.with_name("ema.pt"))
+    torch.save(average.state_dict(), place.with_name("ema.part"))
+    place.with_name("ema.part").rename(place.with_name("ema.pt"))
 
 
 def main() -> None:
