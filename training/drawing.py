@@ -18,8 +18,7 @@ def draw_prompts(pipe, prompts: list[str], seed: int = 0, batch: int = 64, steps
         x = torch.randn((len(part), 4, 8, 8), generator=generator)
         pipe.scheduler.set_timesteps(steps)
         for t in pipe.scheduler.timesteps:
-            with torch.autocast("cpu", torch.bfloat16):
-                plain, asked = pipe.unet(torch.cat([x, x]), t, text).sample.float().chunk(2)
+            plain, asked = pipe.unet(torch.cat([x, x]), t, text).sample.float().chunk(2)
             x = pipe.scheduler.step(plain + guidance * (asked - plain), t, x).prev_sample
         out.append(pipe.vae.decode(x / pipe.vae.config.scaling_factor).sample.clamp(-1, 1))
     return torch.cat(out)

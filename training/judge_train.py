@@ -41,8 +41,7 @@ def reconstructions() -> tuple[torch.Tensor, torch.Tensor]:
     flat = latents[:, :, 0].reshape(-1, *latents.shape[3:]).float()
     out = []
     for part in (flat + 0.08 * torch.randn_like(flat)).split(128):
-        with torch.autocast("cpu", torch.bfloat16):
-            out.append(vae.decode(part / vae.config.scaling_factor).sample.half())
+        out.append(vae.decode(part / vae.config.scaling_factor).sample.half())
     return torch.cat(out).clamp(-1, 1), torch.arange(len(ITEMS)).repeat_interleave(latents.shape[1])
 
 
@@ -83,9 +82,11 @@ def disturb(x: torch.Tensor) -> torch.Tensor:
     return (x + torch.rand(n, 1, 1, 1) * 0.15 * torch.randn_like(x)).clamp(-1, 1)
 
 
-def train(seconds: float) -> Net:
+def train(seconds: float, warm: Path | None = None) -> Net:
     torch.manual_seed(3)
     net, rng, generator = Net(len(CLASSES), len(STYLES)), np.random.default_rng(21), torch.Generator().manual_seed(4)
+    if warm:
+        net.load_state_dict({k: v.float() for k, v in load_file(warm / "judge.safetensors").items() if "trunk" in k}, strict=False)
     made, of_made = reconstructions()
     optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=0.02)
     start, step = time.time(), 0
@@ -144,6 +145,7 @@ def measure(net: Net, rounds: int = 24) -> dict:
 def main() -> None:
     args = argparse.ArgumentParser()
     args.add_argument("--seconds", type=float, default=240)
+    args.add_argument("--warm", type=Path, help="folder of another judge whose first layers this one begins with")
     args.add_argument("--measure", action="store_true")
     args = args.parse_args()
     folder = WORK / "judge"
@@ -152,7 +154,7 @@ def main() -> None:
         net = Net(len(CLASSES), len(STYLES))
         net.load_state_dict({k: v.float() for k, v in load_file(folder / "judge.safetensors").items()})
     else:
-        net = train(args.seconds).half().float()                 # as it will be stored
+        net = train(args.seconds, args.warm).half().float()                 # as it will be stored
         save_file({k: v.half().contiguous() for k, v in net.state_dict().items()}, folder / "judge.safetensors")
     facts = measure(net)
     print(json.dumps({k: v for k, v in facts.items() if k != "by_class"}))

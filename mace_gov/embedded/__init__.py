@@ -76,7 +76,12 @@ class Vocabulary:
 @lru_cache(maxsize=1)
 def vocabulary() -> Vocabulary:
     """The vocabulary beside this file, read once."""
-    raw = json.loads(VOCABULARY.read_text(encoding="utf-8"))
+    return read_vocabulary(VOCABULARY)
+
+
+def read_vocabulary(file: Path) -> Vocabulary:
+    """A vocabulary in the form of vocabulary.json."""
+    raw = json.loads(file.read_text(encoding="utf-8"))
     concepts = tuple(
         Concept(c["id"], c["name"], tuple(c["synonyms"]), c["kind"], c["emoji"], tuple(c["styles"]), c["erase"])
         for c in raw["concepts"]
