@@ -45,7 +45,7 @@ def plan() -> ErasurePlan:
 
 @pytest.fixture(scope="module")
 def left_and_kept(reader, plan, tmp_path_factory):
-    """For weights of a stage: the distance left, and the share of a LoRA on the target's own tokens that fusion keeps."""
+    """For weights of a stage: the distance left, and the share of a LoRA on a target's own tokens that fusion keeps."""
     cache = tmp_path_factory.mktemp("moments")
     pairs, total = summed(reader, plan)
     moments = [target_moments(reader, plan, target) for target in plan.targets]
