@@ -57,8 +57,11 @@ def test_two_versions_from_one_base_end_to_end(
     with open_store(registry) as client:
         assert int(client.get_model_version_by_alias("nsfw", "candidate").version) == 1
     publish(registry, second, factories.verdict())
+    shown = tmp_path / "shown"
+    factories.write_files(shown, {"report.html": b"report", "policy.yaml": b"policy"})
+    show(registry, second, [shown / "report.html", shown / "policy.yaml"])
     assert capfd.readouterr() == ("", "")
-    assert [path.name for path in tmp_path.iterdir()] == ["registry"]
+    assert {path.name for path in tmp_path.iterdir()} == {"registry", "shown"}
 
     assert first.base_model_id == second.base_model_id
     assert first.governed_model_id != second.governed_model_id
@@ -94,15 +97,8 @@ def test_two_versions_from_one_base_end_to_end(
         assert governed.source_run_id == second.erase_run_id
         assert governed.tags["mace_gov.verdict"] == "PASS"
         assert {metric.key for metric in governed.metrics} >= {"H_o", "NSFW-001.high"}
-        page, words = tmp_path / "report.html", tmp_path / "policy.yaml"
-        for path in (page, words):
-            path.write_text(path.name)
-        show(registry, second, [page, words])
         assert {item.path for item in client.list_artifacts(second.audit_run_id, SHOWN)} == {
             "shown/report.html", "shown/policy.yaml"}
-        for path in (page, words):
-            path.unlink()
-
         registered = client.get_model_version_by_alias("nsfw", "candidate")
         assert int(registered.version) == 2
         assert registered.source == (registry / "versions/nsfw/2/model").as_uri()
