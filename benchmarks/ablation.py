@@ -24,6 +24,7 @@ from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.base import Probe
 from mace_gov.audit.probes.lexicon import lexicon_for
 from mace_gov.audit.probes.suites import build_probes
+from mace_gov.audit.probes.unrelated import held_out
 from mace_gov.diffusion.generate import draw
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.manifest import read_manifest
@@ -95,7 +96,7 @@ def main(argv: list[str] | None = None) -> dict:
     count = args.concepts if args.policy or args.concepts else 5
     policy = first_concepts(load_policy(args.policy or Path("policies/objects-ten.yaml")).policy, count)
     base = read_manifest(args.model or policy.spec.model.ref)
-    plan = make_plan(policy, base, exact=True)
+    plan = make_plan(policy, base, exact=True, held_out=held_out(policy, lexicon_for(base)))
     probes = build_probes(Asking(policy, lexicon_for(base), plan.templates))
     judge = JudgeDetector(judge=load_judge(args.judge))
     pipe = load_pipeline(base.path)

@@ -78,7 +78,8 @@ def lora_inputs(plan: ErasurePlan, target: Target) -> dict[str, Any]:
         "refine": plan.refine.to_json(),
         "refineTokens": plan.refine_tokens,
         "names": target.other_names if plan.refine_names else None,
-        "preserve": plan.preserve.to_json(),
+        # what is held out follows from the targets, as what the refinement maps does
+        "preserve": plan.preserve.model_copy(update={"held_out": None}).to_json(),
         "generation": plan.generation.to_json(),
         "lora": target.lora.to_json(),
         **({"segmenter": plan.segmenter.to_json()} if plan.segmenter and target.lora.masks == "segmenter" else {}),

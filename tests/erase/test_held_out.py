@@ -14,6 +14,7 @@ from mace_gov.audit.probes.unrelated import held_out
 from mace_gov.core.phrases import phrase_key
 from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.documents.policy import Policy
+from mace_gov.documents.reuse import lora_key, refinement_key
 from mace_gov.documents.terms import Suite
 from mace_gov.embedded import vocabulary
 from mace_gov.erase.captions import without
@@ -69,3 +70,10 @@ def test_a_lexicon_too_short_to_hold_any_out_is_asked_whole():
     policy = load_policy(POLICIES[0].parent / "objects-one.yaml").policy
     lexicon = Lexicon(embedded_lexicon(vocabulary()).entries[:0])
     assert held_out(policy, lexicon) == policy.spec.categories[0].neighbours
+
+
+def test_what_is_held_out_is_the_refinements_and_no_loras_own(embedded):
+    policy = load_policy(POLICIES[0].parent / "objects-one.yaml").policy
+    one, other = (make_plan(policy, embedded[0], held_out=held) for held in (["owl"], ["owl", "pear"]))
+    assert lora_key(one, one.targets[0]) == lora_key(other, other.targets[0])
+    assert refinement_key(one) != refinement_key(other)
