@@ -92,7 +92,7 @@ def save(place: Path, step: int, model, average, optimiser) -> None:
 
 def main() -> None:
     args = argparse.ArgumentParser()
-    args.add_argument("--steps", type=int, default=6000)
+    args.add_argument("--steps", type=int, default=1700)
     args.add_argument("--batch", type=int, default=48, help="of each worker")
     args.add_argument("--workers", type=int, default=1, help="processes that share the work, each started with its --rank")
     args.add_argument("--rank", type=int, default=0)
