@@ -2,8 +2,8 @@
 
     python -m benchmarks.labels docs/labels/objects-one.csv
 
-A row for each picture of the sheet beside the file: what was asked, what the judge scored, the label (present, absent, unsure).
-Labels are taken for the truth, unsure ones are counted and left out; intervals are two-sided 95 %.
+A row for each picture of the sheet beside the file: what was asked, what the judge scored, the label (present, absent,
+unsure). Labels are taken for the truth, unsure ones are counted and left out; intervals are two-sided 95 %.
 """
 
 from __future__ import annotations
