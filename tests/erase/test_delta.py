@@ -111,3 +111,21 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
     (tmp_path / "noise").write_bytes(b"noise" * 10)
     with pytest.raises(ModelError, match="cannot be read"):
         read_delta(tmp_path / "noise")
+
+
+def test_who_has_a_version_s_delta_has_the_base(tmp_path):
+    """Planted on purpose: docs/threat-model.md says what a published delta gives away."""
+    chance = torch.Generator().manual_seed(3)
+    base = {name: torch.randn(12, 8, generator=chance) for name in ("one", "two")}
+    matrix = torch.eye(8, dtype=torch.float64) + 0.2 * torch.randn(8, 8, generator=chance, dtype=torch.float64)
+    made = ErasureDelta(matrix, {"two": torch.randn(12, 2, generator=chance).double()},
+                        {"two": torch.randn(2, 8, generator=chance).double()})
+    made.write(tmp_path / "erasure.safetensors")
+    governed = made.rounded().apply(base)
+    read = read_delta(tmp_path / "erasure.safetensors")
+    undone = {name: weight.double() - (read.left[name] @ read.right[name] if name in read.left else 0)
+              for name, weight in governed.items()}
+    for name, weight in base.items():
+        assert (governed[name] - weight).norm() > 0.2 * weight.norm()
+        found = undone[name] @ torch.linalg.inv(read.matrix.double())
+        assert (found - weight).norm() < 1e-2 * weight.norm()  # the delta is kept in half precision
