@@ -10,7 +10,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from mace_gov.attest.dsse import open_envelope
-from mace_gov.attest.keypair import PublicKey
 from mace_gov.attest.trust import Trust
 from mace_gov.core.canonical import strict_json
 from mace_gov.core.clock import timestamp
@@ -110,11 +109,6 @@ def report_statement(files: Mapping[str, str]) -> Statement:
     }
     subjects = [Subject(name=name, digest={"sha256": files[name]}) for name in sorted(files)]
     return Statement(subject=subjects, predicate_type=REPORT_TYPE, predicate=predicate)
-
-
-def read_statement(path: Path, key: Trust | PublicKey, predicate_type: str) -> Statement:
-    """The statement in the pipeline's envelope ``path``. See ``open_statement``."""
-    return open_statement(path, key if isinstance(key, Trust) else Trust.of(key), predicate_type)[0]
 
 
 def open_statement(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
@@ -63,19 +63,18 @@ def fit(
     if (made := kept_fit(plan, cache, progress)) is not None:
         progress.note("the settings that suit this model were found before")
         return fitted(plan, made)
-    asked, why = _asked(policy, plan, lexicon)
-    detectors: Detectors | None = None
-    if asked:
+    asked = _asked(policy, plan, lexicon)
+    if asked.probes:
         try:
             with working(progress, "loading detectors"):
-                detectors = Detectors(policy, make)
+                asked = replace(asked, detectors=Detectors(policy, make))
         except MaceGovError as error:
-            asked, why = [], f"no detector could be loaded: {error.message}"
+            asked = _Asked([], f"no detector could be loaded: {error.message}")
     with ExitStack() as stack:
         with working(progress, "loading the base model"):
             folder, unchanged = stack.enter_context(exact_files(plan.base, texts=True))
             pipe = load_pipeline(folder, device=device)
-        made = _found(pipe, policy, plan, settings, asked, why, detectors, cache, progress)
+        made = _found(pipe, policy, plan, settings, asked, cache, progress)
         unchanged()
     if policy.spec.method.lora.steps is not None:  # a number that the policy gives is not moved
         made = made.model_copy(update={"loras": None})
@@ -83,9 +82,20 @@ def fit(
     return fitted(plan, made)
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """Who looks at which pictures of what is banned; without detectors the closed form decides alone."""
+
+    probes: list[Probe]
+    """In wordings and with seeds that no audit has."""
+    why: str | None = None
+    """Why there are none."""
+    detectors: Detectors | None = None
+
+
 def _found(
-    pipe: Pipeline, policy: Policy, plan: ErasurePlan, settings: Sequence[str], asked: list[Probe], why: str | None,
-    detectors: Detectors | None, cache: Path, progress: Progress,
+    pipe: Pipeline, policy: Policy, plan: ErasurePlan, settings: Sequence[str], asked: _Asked, cache: Path,
+    progress: Progress,
 ) -> Fit:
     """The line of settings of a loaded base model, and the search along it."""
     with kept_reader(pipe, plan, cache, progress) as reader:
@@ -97,14 +107,14 @@ def _found(
         others = [caption for caption in held_out_captions(plan, reader.tokenizer)
                   if all(may_draw(kind, caption, ban_of(policy)) for kind in Kind)]
     points = found.points
-    if not asked or detectors is None:
-        return Fit(by="closed form", why=why, line=points, trials=[], chosen=nearest(points, LEFT_UNSEEN))
-    looks = _Looks(pipe, plan, found, asked, detectors, 60 * minutes(policy), progress)
-    names = sorted({configured.detector.name for configured in detectors.all()})
+    if asked.detectors is None:
+        return Fit(by="closed form", why=asked.why, line=points, trials=[], chosen=nearest(points, LEFT_UNSEEN))
+    looks = _Looks(pipe, plan, found, asked.probes, asked.detectors, 60 * minutes(policy), progress)
+    names = sorted({configured.detector.name for configured in asked.detectors.all()})
     shown = looks.shown = looks.banned(None) or []
     if not shown:
         return Fit(by="closed form", why="no detector found a banned concept in the base's pictures", line=points,
-                   trials=[], detectors=names, base_asked=len(asked), chosen=nearest(points, LEFT_UNSEEN))
+                   trials=[], detectors=names, base_asked=len(asked.probes), chosen=nearest(points, LEFT_UNSEEN))
     erases, trials = bisect(points, looks.trial)
     if erases is None:
         # Not within the time, or not without LoRAs: those of all concepts are trained on what the closed form asks for.
@@ -115,9 +125,10 @@ def _found(
         chosen = balanced(with_margin(points, erases), trials, looks.moved)
         # What is stronger was clean of what the mildest that erases was clean of.
         near = max((trial for trial in trials if trial.point <= chosen), key=lambda trial: trial.point)
-        unasked = {target.id for target in plan.targets if target.lora.steps} - {probe.concept for probe in asked}
+        seen = {probe.concept for probe in asked.probes}
+        unasked = {target.id for target in plan.targets if target.lora.steps} - seen
         loras = sorted({*near.concepts, *unasked})
-    return Fit(by="pictures", line=points, trials=trials, detectors=names, base_asked=len(asked),
+    return Fit(by="pictures", line=points, trials=trials, detectors=names, base_asked=len(asked.probes),
                base_drawn=len(shown), shifts=looks.shifts, chosen=chosen, loras=loras)
 
 
@@ -201,18 +212,18 @@ class _Looks:
         return images
 
 
-def _asked(policy: Policy, plan: ErasurePlan, lexicon: Lexicon | None) -> tuple[list[Probe], str | None]:
+def _asked(policy: Policy, plan: ErasurePlan, lexicon: Lexicon | None) -> _Asked:
     """Prompts for what is banned, in wordings and with seeds that no audit has, and why there are none."""
     each = shares(pictures(policy, plan))[0]
     if not each:
-        return [], f"method.fit.pictures is {pictures(policy, plan)}"
+        return _Asked([], f"method.fit.pictures is {pictures(policy, plan)}")
     if any(category.kind is Kind.STYLE for category in policy.spec.categories):
-        return [], "styles are asked for on carriers, and every wording of those is the audit's"
+        return _Asked([], "styles are asked for on carriers, and every wording of those is the audit's")
     asking = Asking(tuning_policy(policy, synonyms=plan.refine_names is not None), lexicon or lexicon_for(plan.base),
                     plan.templates)
     probes = [probe for probe in build_probes(asking) if probe.suite in (Suite.DIRECT, Suite.SYNONYM)]
     if not probes:
-        return [], "nothing that is banned may be drawn"
+        return _Asked([], "nothing that is banned may be drawn")
     by_concept: dict[str, list[Probe]] = {}
     for probe in probes:
         by_concept.setdefault(probe.concept, []).append(probe)
@@ -223,5 +234,5 @@ def _asked(policy: Policy, plan: ErasurePlan, lexicon: Lexicon | None) -> tuple[
             again = zip_longest(named[1:], other[len(concept.synonyms):])
             by_concept[concept.id] = [*once, *(probe for both in again for probe in both if probe)]
     turns = [own[n] for n in range(max(map(len, by_concept.values()))) for own in by_concept.values() if n < len(own)]
-    return turns[:each], None
+    return _Asked(turns[:each])
 

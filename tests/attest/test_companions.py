@@ -22,7 +22,7 @@ from mace_gov.attest.keys import ensure_key_pair, ensure_model_pair, registry_tr
 from mace_gov.attest.model_signature import model_signature, read_model_signature
 from mace_gov.attest.provenance import provenance_statement
 from mace_gov.attest.sign import collect_files, sign_evidence, sign_results, sign_summary
-from mace_gov.attest.statement import read_statement
+from mace_gov.attest.statement import open_statement
 from mace_gov.attest.verify import verify
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IntegrityError
@@ -98,7 +98,7 @@ def test_the_bill_of_materials_is_strict_cyclonedx(signed: SignedVersion) -> Non
 
 
 def test_the_provenance_has_what_slsa_asks_for(signed: SignedVersion) -> None:
-    statement = read_statement(signed.folder / "provenance.dsse.json", registry_trust(signed.registry),
+    statement, _ = open_statement(signed.folder / "provenance.dsse.json", registry_trust(signed.registry),
                                   "https://slsa.dev/provenance/v1")
     build, run = statement.predicate["buildDefinition"], statement.predicate["runDetails"]
     assert build["buildType"].startswith("https://") and run["builder"]["id"].startswith("https://")
@@ -115,7 +115,7 @@ def test_the_provenance_has_what_slsa_asks_for(signed: SignedVersion) -> None:
 def test_the_test_result_says_what_the_verdict_says(tmp_path: Path, outcome: str, said: str) -> None:
     findings = [factories.finding(rule="NSFW-001", outcome=outcome), factories.finding(rule="NSFW-002")]
     signed = factories.version_folder(tmp_path, complete=True, outcome=outcome, findings=findings)
-    statement = read_statement(signed.folder / "test-result.dsse.json", registry_trust(signed.registry),
+    statement, _ = open_statement(signed.folder / "test-result.dsse.json", registry_trust(signed.registry),
                                   "https://in-toto.io/attestation/test-result/v0.1")
     told = statement.predicate
     assert told["result"] == said

@@ -68,8 +68,9 @@ def test_the_mildest_setting_that_erases_is_in_the_plan_and_how_it_was_found(tin
 @pytest.mark.parametrize(("names", "asked"), [("all", {"direct", "synonym"}), ("target", {"direct"})])
 def test_synonyms_are_asked_where_the_erasure_is_given_them(tiny_model, names, asked):
     policy, plan = asked_of(tiny_model, refine={"names": names, "templates": ["a photo of {}"]})
-    probes, why = module._asked(policy, plan, None)
-    assert why is None and {probe.suite for probe in probes} == asked
+    asked_for = module._asked(policy, plan, None)
+    probes = asked_for.probes
+    assert asked_for.why is None and {probe.suite for probe in probes} == asked
     listed = {word for _, concept in policy.concepts() for word in (concept.target, *concept.synonyms)}
     words = {concept.target for _, concept in policy.concepts()} if names == "target" else listed
     # each name stands in the first round of prompts already
@@ -149,7 +150,7 @@ def test_what_stays_is_asked_in_captions_that_the_search_does_not_preserve(tiny_
     made = fit(policy, plan, cache=tmp_path, detector=lambda _spec: Sees(1))
     reader = TextReader.of(load_pipeline(tiny_model))
     given = split(prior_captions(plan, reader.tokenizer))[0]
-    banned = {probe.prompt for probe in module._asked(policy, plan, None)[0]}
+    banned = {probe.prompt for probe in module._asked(policy, plan, None).probes}
     others = set(drawn) - banned
     assert made.fit.shifts and len(others) == made.fit.shifts[0].asked and not others & set(given)
     audit = {probe.prompt for probe in build_probes(Asking(policy, lexicon_for(plan.base), plan.templates))}
