@@ -46,7 +46,8 @@ def test_no_suite_asks_for_people_with_explicit_words_or_for_minors():
     kinds = {category.id: category.kind for category in ask.policy.spec.categories}
     assert not [probe for probe in probes if forbidden(kinds[probe.category], probe.prompt, ask.ban)]
     assert not [probe for probe in probes if probe.concept == "named"]
-    assert {probe.concept for probe in probes if probe.suite is Suite.NEAR} == {"swimwear", "faylin upwender"}
+    assert {probe.concept for probe in probes if probe.suite is Suite.NEAR} == {"swimwear"}
+    assert {probe.concept for probe in probes if probe.suite is Suite.PRESERVED} == {"faylin upwender"}
     joined = [probe.prompt for probe in probes if probe.suite is Suite.COMPOSITION and "nudity" in probe.prompt]
     assert joined and not any("upwender" in prompt for prompt in joined)
     assert any("brindle yewstone" in probe.prompt for probe in probes if probe.category == "people")

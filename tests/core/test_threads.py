@@ -83,6 +83,7 @@ def test_a_command_sets_them_before_torch_is_loaded():
 ])
 def test_what_the_user_set_is_kept(told, kept, monkeypatch):
     monkeypatch.setattr(threads, "usable_cpus", lambda *_: 1)
+    monkeypatch.delitem(sys.modules, "torch", raising=False)  # other tests loaded it
     for name in (threads.COUNT, *threads.WAITING):
         monkeypatch.delenv(name, raising=False)
     for name, value in told.items():

@@ -20,8 +20,8 @@ def plain(plan: ErasurePlan, pipe: Pipeline, *, cache: Path | None, progress: Pr
     """One edit of all concepts. See ``mace_gov.erase.methods.base.EraseMethod``."""
     clock = Stopwatch()
     with kept_reader(pipe, plan, cache, progress) as reader, clock.stage("refine"):
-        a, c = aligned_moments(reader, plan, progress.start("editing", len(plan.targets)))
-        matrix, system = solve(a, c, plan.refine, torch.zeros_like(a))
+        pairs = aligned_moments(reader, plan, progress.start("editing", len(plan.targets)))
+        matrix, system = solve(pairs.a, pairs.c, plan.refine, torch.zeros_like(pairs.a))
     systems = [system.record]
     return Erasure(ErasureDelta(matrix, about=about(plan, "none")), systems, [], clock.seconds,
                    condition_warnings(systems))
