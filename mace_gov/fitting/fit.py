@@ -38,7 +38,7 @@ from mace_gov.erase.texts import kept_reader
 from mace_gov.fitting.line import RIDGES, WEIGHTS, Line, line
 from mace_gov.fitting.search import LEFT_UNSEEN, balanced, bisect, nearest, with_margin
 from mace_gov.fitting.shift import shift
-from mace_gov.plan.fitting import TRIALS, fitted, keep_fit, kept_fit, minutes, pictures, searched, shares
+from mace_gov.plan.fitting import OTHERS, TRIALS, fitted, keep_fit, kept_fit, minutes, pictures, searched, shares
 
 SHIFT_SEED = 555_000_000
 """Added to the plan's seed for pictures of what was not given to the erasure."""
@@ -158,7 +158,7 @@ class _Looks:
         self._layers = projections(unet) | self._pooled
         self._pristine = {name: layer.weight.detach().cpu().clone() for name, layer in self._layers.items()}
         self._advance = self.progress.start("looking for the mildest setting that erases (pictures)",
-                                            TRIALS * len(self.asked))
+                                            TRIALS * (len(self.asked) + OTHERS))
         self._started, self._last = time.monotonic(), 0.0
         self._before: list[Image.Image] = []
 
