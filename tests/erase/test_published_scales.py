@@ -70,7 +70,7 @@ def test_published_weights_of_the_refinement_erase(left_and_kept):
 
 def test_published_weights_of_the_fusion_keep_most_of_a_lora(left_and_kept):
     distance, kept = left_and_kept("fuse")
-    assert 0.1 < distance < 0.4 and 0.2 < kept < 0.9
+    assert 0.25 < distance < 0.4 and 0.3 < kept < 0.55  # .33 and .40 with fifty kept names
 
 
 def test_weights_multiplied_plainly_would_erase_nothing(left_and_kept, plan):
