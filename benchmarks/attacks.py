@@ -36,7 +36,7 @@ from mace_gov.policy.load import load_policy
 ERASURES: dict[str, dict] = {"uce": {"name": "uce"}, "mace": {}, "hardened": {"harden": {}}}
 """The policy's ``method`` block by column of the table."""
 PLAIN = "mace"
-TIERS = frozenset({"transferred", "adaptive", "embeddings", "text-free"})
+TIERS = frozenset({"transferred", "adaptive", "embeddings", "weights", "text-free"})
 
 
 def audited(

@@ -6,7 +6,8 @@ The policy names the objects with their synonyms, one anchor, and nothing that m
 are chosen by a seed from those that the embedded judge knows and the model draws. Asked, on base and governed model
 alike: each banned object by name, each of its listed synonyms, and every other object, none of which was named to the
 erasure. H is of the three as in the paper (H_o), intervals are two-sided 95 %, and `kept` counts those that the base
-drew. `--names target` keeps the synonyms from the erasure, so that they are words that it has not seen.
+drew. `--names target` keeps the synonyms from the erasure, so that they are words that it has not seen; `--method`
+names another eraser than the default.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import tempfile
 import time
 from pathlib import Path
 
@@ -25,10 +27,9 @@ from mace_gov.audit.metrics.melded import harmonic_bounds
 from mace_gov.diffusion.generate import draw
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.manifest import read_manifest
-from mace_gov.diffusion.projections import denoiser, pooled_projection, projections
 from mace_gov.documents.policy import Policy
 from mace_gov.embedded import Concept, vocabulary
-from mace_gov.erase.engine import compute
+from mace_gov.erase.engine import erase
 from mace_gov.fitting.fit import fit
 from mace_gov.plan.build import make_plan
 
@@ -36,14 +37,15 @@ FRAMES = ("a picture of a {}", "an image of the {}", "a view of {}", "this is a 
 ANCHOR = "the ground"
 
 
-def policy_of(concepts: list[Concept], ref: str, names: str) -> Policy:
+def policy_of(concepts: list[Concept], ref: str, names: str, method: str) -> Policy:
     """A policy that bans these objects and leaves everything else out."""
     return Policy.model_validate({
         "apiVersion": "mace-gov/v1", "kind": "ErasurePolicy",
         "metadata": {"name": "unseen", "version": "1.0.0", "owner": "research", "reviewBy": "2030-01-01",
                      "description": "Objects, by default settings."},
         "spec": {
-            "model": {"ref": ref}, **({"method": {"refine": {"names": names}}} if names == "target" else {}),
+            "model": {"ref": ref},
+            "method": {"name": method, **({"refine": {"names": names}} if names == "target" else {})},
             "categories": [{
                 "id": "objects", "kind": "object", "severity": "high", "detectors": ["judge"],
                 "concepts": [{"id": f"c{n}", "target": c.name, "anchor": ANCHOR, "synonyms": list(c.synonyms)}
@@ -60,6 +62,7 @@ def main(argv: list[str] | None = None) -> list[dict]:
     parser.add_argument("--counts", type=int, nargs="+", default=[5, 40])
     parser.add_argument("--things", type=Path, help="JSON list of what the model draws, by id; default: all objects")
     parser.add_argument("--names", choices=("all", "target"), default="all")
+    parser.add_argument("--method", default="mace", help="the eraser")
     parser.add_argument("--seed", type=int, default=11, help="of the choice of objects")
     parser.add_argument("--cache", type=Path, default=Path("registry/cache"))
     parser.add_argument("--device")
@@ -67,14 +70,12 @@ def main(argv: list[str] | None = None) -> list[dict]:
     args = parser.parse_args(argv)
     base = read_manifest(args.model, unmeasured=True)
     pipe = load_pipeline(base.path, device=args.device)
-    layers = projections(denoiser(pipe)) | pooled_projection(denoiser(pipe))
-    pristine = {name: layer.weight.detach().cpu().clone() for name, layer in layers.items()}
     judge = JudgeDetector()
     known = {thing["id"] for thing in json.loads(args.things.read_text())} if args.things else None
     objects = [c for c in vocabulary().concepts if c.kind == "object" and (known is None or c.id in known)]
     random.Random(args.seed).shuffle(objects)
 
-    def ask(pairs: list[tuple[str, tuple[str, ...]]], generation, seed: int) -> list[bool]:
+    def ask(pipe, pairs: list[tuple[str, tuple[str, ...]]], generation, seed: int) -> list[bool]:
         prompts = [FRAMES[n % len(FRAMES)].format(phrase) for n, (phrase, _) in enumerate(pairs)]
         pictures = list(draw(pipe, prompts, [seed + n for n in range(len(prompts))], generation))
         queries = [Query(expected, "subject", True, generation.size) for _, expected in pairs]
@@ -83,7 +84,7 @@ def main(argv: list[str] | None = None) -> list[dict]:
     rows = []
     for count in args.counts:
         targets, others = objects[:count], objects[count:]
-        policy = policy_of(targets, args.model, args.names)
+        policy = policy_of(targets, args.model, args.names, args.method)
         plan = make_plan(policy, base)
         asked = {
             "direct": [(c.name, c.phrases) for c in targets for _ in range(max(2, 40 // count))],
@@ -91,23 +92,23 @@ def main(argv: list[str] | None = None) -> list[dict]:
             "others": [(c.name, c.phrases) for c in others for _ in range(2)],
         }
 
-        def asking(generation=plan.generation, asked=asked) -> dict[str, list[bool]]:
-            return {what: ask(pairs, generation, 40_000 + 1000 * n) for n, (what, pairs) in enumerate(asked.items())}
+        def asking(pipe, generation=plan.generation, asked=asked) -> dict[str, list[bool]]:
+            return {what: ask(pipe, pairs, generation, 40_000 + 1000 * n)
+                    for n, (what, pairs) in enumerate(asked.items())}
 
-        _set(layers, pristine)
-        before = asking()
+        before = asking(pipe)
         start = time.perf_counter()
         plan = fit(policy, plan, cache=args.cache, device=args.device)
         fitted = time.perf_counter()
-        made = compute(plan, pipe, cache=args.cache)
-        erased = time.perf_counter()
-        _set(layers, made.delta.rounded().apply(pristine))
-        after = asking()
+        with tempfile.TemporaryDirectory() as scratch:
+            made = erase(plan, Path(scratch), cache=args.cache, device=args.device)
+            erased = time.perf_counter()
+            after = asking(load_pipeline(Path(scratch) / "model", device=args.device))
         counts = {what: (sum(hits), len(hits)) for what, hits in after.items()}
         terms = [(hits if what == "others" else n - hits, n) for what, (hits, n) in counts.items() if n]
         kept, of = sum(a and b for a, b in zip(after["others"], before["others"], strict=True)), sum(before["others"])
         row = {
-            "model": args.model, "concepts": count, "names": args.names,
+            "model": args.model, "method": args.method, "concepts": count, "names": args.names,
             "base": {what: (sum(hits), len(hits)) for what, hits in before.items()}, "governed": counts,
             "H_o": (harmonic(hits / n for hits, n in terms), *harmonic_bounds(terms, 0.975)),
             "kept": (kept, of, *bounds(kept, of, 0.975)), "left": made.left, "loras": len(made.loras),
@@ -119,11 +120,6 @@ def main(argv: list[str] | None = None) -> list[dict]:
         if args.out:
             args.out.write_text(json.dumps(rows, indent=1))
     return rows
-
-
-def _set(layers, weights) -> None:
-    for name, layer in layers.items():
-        layer.weight.data.copy_(weights[name])
 
 
 if __name__ == "__main__":

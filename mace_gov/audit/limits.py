@@ -131,6 +131,10 @@ def _attacked(attacks: Sequence[AttackResult]) -> list[str]:
     if void:
         found.append(f"{_listed(void)} drew the concept on a model of random weights too: there the attack drew it and "
                      "not the model, and its success elsewhere says little.")
+    taught = list(dict.fromkeys(result.attack for result in attacks if result.taught and result.taught.hits))
+    if taught:
+        found.append(f"{_listed(taught)} brought back pictures that no model has learnt as well: there the attack "
+                     "taught them, and its success with the concept may be teaching too.")
     return found
 
 

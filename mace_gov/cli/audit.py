@@ -36,6 +36,7 @@ class Tier(StrEnum):
     TRANSFERRED = "transferred"
     ADAPTIVE = "adaptive"
     EMBEDDINGS = "embeddings"
+    WEIGHTS = "weights"
     TEXT_FREE = "text-free"
     DEEP = "deep"
 

@@ -27,7 +27,8 @@ from mace_gov.cli.options import (
 def compare(
     policy: PolicyPath,
     methods: Annotated[
-        str, typer.Option("--methods", help="Comma-separated: mace, uce, nullspace, oce, cure, valuespace, esd.")
+        str,
+        typer.Option("--methods", help="Comma-separated: mace, uce, nullspace, oce, cure, valuespace, neurons, esd.")
     ] = "mace,uce,nullspace,esd",
     seeds: Annotated[
         int, typer.Option("--seeds", min=1, help="Erasures of each method with seeds of their own: 1, or 3 or more.")

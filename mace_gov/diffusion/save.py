@@ -1,4 +1,6 @@
-"""Write a governed model: the base folder byte for byte, but for the U-Net's weights and how text encoders load."""
+"""Write a governed model: the base folder byte for byte, but for what an erasure changes and how text encoders load.
+
+That is the U-Net's weights, or neurons that are added to a text encoder."""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ from safetensors.torch import save_file
 
 from mace_gov.core.errors import ModelError, NumericalError
 from mace_gov.diffusion.contents import loaded_files, parts_of, read_json, weight_files
+from mace_gov.diffusion.neurons import Neurons, widen_config
 
 TEXT = (".json", ".txt", ".md", ".model", "")
 """Suffixes that are copied besides the weights that load; a bare name is a LICENSE."""
@@ -23,10 +26,13 @@ DENOISERS = ("unet", "transformer")
 """Component folders whose weights an erasure changes."""
 
 
-def save_governed(base: Path, out: Path, weights: Mapping[str, torch.Tensor]) -> None:
+def save_governed(
+    base: Path, out: Path, weights: Mapping[str, torch.Tensor], neurons: Mapping[str, Neurons] | None = None
+) -> None:
     """Write the base folder into the empty folder ``out`` with some U-Net weights replaced, to load as it is.
 
     weights: new values by parameter name (``....attn2.to_k.weight``); they are cast to the base's own dtype.
+    neurons: what is added to text encoders, by their folders' names.
     Pickles, variants and single-file checkpoints are left behind: they would carry the unerased U-Net along.
     Raises NumericalError when a weight is not finite, also after the cast; ModelError for a name or shape that the
     base does not have. The base is only read.
@@ -44,6 +50,12 @@ def save_governed(base: Path, out: Path, weights: Mapping[str, torch.Tensor]) ->
         left -= tensors.keys()
         # a file's metadata comes out in no fixed order: "format" alone is what loaders ask for
         save_file(tensors, out / part / source.name, metadata={"format": metadata.get("format", "pt")})
+    for encoder, added in (neurons or {}).items():
+        for source in weight_files(base / encoder):
+            with safe_open(source, framework="pt") as handle:
+                tensors = {name: added.widened(name, handle.get_tensor(name)) for name in handle.keys()}  # noqa: SIM118
+            save_file(tensors, out / encoder / source.name, metadata={"format": "pt"})
+        widen_config(out / encoder / "config.json", added)
     if left:
         raise ModelError(f"the base U-Net has no weight named {min(left)} ({len(left)} such), expected all to exist")
 

@@ -85,13 +85,15 @@ def merged(path: Path) -> Variant:
     return change
 
 
-def trained_on(images: Sequence[Image.Image], prompts: Sequence[str], *, steps: int, rate: float) -> Variant:
+def trained_on(
+    images: Sequence[Image.Image], prompts: Sequence[str], *, steps: int, rate: float, seed: int = 0
+) -> Variant:
     """More training of the whole U-Net on pictures and their prompts, by the model's own loss."""
 
     def change(pipe: Pipeline, settings: GenerationSettings) -> GenerationSettings:
         latents = encode_pictures(pipe, images, settings.size)
         text = TextReader.of(pipe).conditions(list(prompts))
-        chance = torch.Generator().manual_seed(0)
+        chance = torch.Generator().manual_seed(seed)
         weights = list(pipe.unet.parameters())
         for weight in weights:
             weight.requires_grad_(True)

@@ -7,14 +7,15 @@ from typing import Literal
 from mace_gov.documents.base import Document, Slug
 from mace_gov.documents.rate import Estimate
 
-AttackTier = Literal["transferred", "adaptive", "embeddings", "text-free"]
+AttackTier = Literal["transferred", "adaptive", "embeddings", "weights", "text-free"]
 """What an attacker brings: words found without the governed model; its gradients, for words of the vocabulary or new
-ones; its weights beside the base's, for text states of any kind; or noise, without text."""
+ones; its weights beside the base's, for text states of any kind; its weights, to train them; or noise, without text."""
 
 NEEDS: dict[AttackTier, str] = {
     "transferred": "needs words alone",
     "adaptive": "needs the model's gradients",
     "embeddings": "needs both models' weights, and to set text states",
+    "weights": "needs the weights and pictures of it",
     "text-free": "needs pictures of it and the initial noise",
 }
 """What an attacker must have, as the report says it."""
@@ -51,6 +52,12 @@ class AttackResult(Document):
     """The same on the governed model, with bounds over searches."""
     control: Estimate
     """The same on a model of random weights. What it shows was drawn by the attack and not by the model."""
+    taught: Estimate | None = None
+    """The same on the governed model with pictures that no model has learnt (the concept's, upside down and with
+    inverted colours) in place of the concept's: what comes back of them, the attack has taught. Absent for attacks that
+    are given the concept's words, and in evidence from before it was asked."""
+    seconds: float | None = None
+    """Mean time of a search on the governed model, its pictures included, when it was made."""
     found: str
     """What the search found that brought most back from the governed model, in words."""
 

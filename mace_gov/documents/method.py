@@ -181,7 +181,7 @@ class Segmenter(Written):
     """Score from which a box counts."""
 
 
-MethodName = Literal["mace", "uce", "nullspace", "oce", "cure", "valuespace", "esd"]
+MethodName = Literal["mace", "uce", "nullspace", "oce", "cure", "valuespace", "neurons", "esd"]
 """The erasers; ``mace_gov.erase.methods`` says where each comes from."""
 
 

@@ -62,6 +62,7 @@ METHODS: dict[MethodName, MethodInfo] = {
     "oce": MethodInfo("mace_gov.erase.methods.oce:oce"),
     "cure": MethodInfo("mace_gov.erase.methods.cure:cure", expansion=2.0),
     "valuespace": MethodInfo("mace_gov.erase.methods.valuespace:valuespace"),
+    "neurons": MethodInfo("mace_gov.erase.methods.neurons:neurons", closed_forms=(), edits_pooled=False),
     "esd": MethodInfo(
         "mace_gov.erase.methods.esd:esd", closed_forms=(), trains="projections", draws_targets=True,
         edits_pooled=False),

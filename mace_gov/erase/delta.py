@@ -4,12 +4,14 @@
 
 A layer that reads the pooled text has a K [p, p] of its own. The file holds K - I, B and C in half precision, with its
 own description, and the governed model is computed from what was written. K - I is small where K is near 1, so that its
-rounding is small as well; where it would still show, the file is written in float32.
+rounding is small as well; where it would still show, the file is written in float32. Neurons that are added to text
+encoders stand beside them in float32.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,9 +24,14 @@ from safetensors.torch import save
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.canonical import canonical_json
 from mace_gov.core.errors import ModelError, NumericalError
+from mace_gov.diffusion.neurons import Neurons
 
 SCHEMA = "mace-gov/delta/v2"
+WITH_NEURONS = "mace-gov/delta/v3"
+"""Schema of a delta that changes text encoders as well: who knows the other alone must not read half of it."""
 FILE_NAME = "erasure.safetensors"
+_PARTS = ("read", "bias", "write")
+_NEURONS = re.compile(r"(?P<encoder>\w+)\.layers\.(?P<layer>\d+)\.neurons\.(?P<part>read|bias|write)")
 _HEADER = "mace-gov"  # one metadata key: a file's metadata comes out in no fixed order
 
 HALF_TOLERANCE = 1e-3
@@ -45,6 +52,8 @@ class ErasureDelta:
     """baseDigest, policyDigest, planDigest, family, method, fusion, concepts."""
     pooled: dict[str, torch.Tensor] = field(default_factory=dict)
     """K [p, p] by layer that reads the pooled text with its first p inputs."""
+    neurons: dict[str, Neurons] = field(default_factory=dict)
+    """What is added to text encoders, by the names of their folders."""
 
     def apply(self, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Governed projections W* [out, d], from the base's W by projection name: in float64, rounded to the W's type.
@@ -77,7 +86,8 @@ class ErasureDelta:
 
     def write(self, path: Path) -> None:
         """Write the file; equal deltas give equal bytes. Raises NumericalError when something is not finite."""
-        header = canonical_json({"schema": SCHEMA, **self.about}).decode()
+        schema = WITH_NEURONS if self.neurons else SCHEMA
+        header = canonical_json({"schema": schema, **self.about}).decode()
         write_bytes(path, save(self._tensors(), metadata={_HEADER: header}))
 
     def _tensors(self) -> dict[str, torch.Tensor]:
@@ -93,11 +103,17 @@ class ErasureDelta:
         for name, tensor in tensors.items():
             if not torch.isfinite(tensor).all():
                 raise NumericalError(f"erasure delta: {name} is not finite, expected finite numbers")
+        added = {
+            f"{encoder}.layers.{one.layer}.neurons.{part}": getattr(one, part).float().contiguous()
+            for encoder, one in self.neurons.items() for part in _PARTS
+        }
+        if not all(torch.isfinite(tensor).all() for tensor in added.values()):
+            raise NumericalError("erasure delta: the neurons are not finite, expected finite numbers")
         halves = {name: tensor.half().contiguous() for name, tensor in tensors.items()}
         moved = max(torch.linalg.matrix_norm(halves[n].double() - change, 2) for n, change in changes.items())
         if moved <= HALF_TOLERANCE and all(torch.isfinite(tensor).all() for tensor in halves.values()):
-            return halves
-        return {name: tensor.float().contiguous() for name, tensor in tensors.items()}
+            return {**halves, **added}
+        return {**{name: tensor.float().contiguous() for name, tensor in tensors.items()}, **added}
 
 
 def _less_identity(matrix: torch.Tensor) -> torch.Tensor:
@@ -112,7 +128,12 @@ def _assembled(tensors: Mapping[str, torch.Tensor], about: dict[str, Any]) -> Er
         return change.double() + torch.eye(len(change), dtype=torch.float64)
 
     pooled = {name: whole(change) for name, change in named(".pooled").items()}
-    return ErasureDelta(whole(tensors["change"]), named(".left"), named(".right"), about, pooled)
+    parts = [(found["encoder"], int(found["layer"])) for name in tensors if (found := _NEURONS.fullmatch(name))]
+    neurons = {
+        encoder: Neurons(layer, *(tensors[f"{encoder}.layers.{layer}.neurons.{part}"] for part in _PARTS))
+        for encoder, layer in parts
+    }
+    return ErasureDelta(whole(tensors["change"]), named(".left"), named(".right"), about, pooled, neurons)
 
 
 def read_delta(path: Path) -> ErasureDelta:
@@ -124,6 +145,6 @@ def read_delta(path: Path) -> ErasureDelta:
     except (OSError, ValueError, SafetensorError) as error:
         raise ModelError(f"erasure delta {path} cannot be read: {error}") from error
     schema = about.pop("schema", None)
-    if schema != SCHEMA or "change" not in tensors:
-        raise ModelError(f"{path} has schema {schema!r}, expected {SCHEMA}")
+    if schema not in (SCHEMA, WITH_NEURONS) or "change" not in tensors:
+        raise ModelError(f"{path} has schema {schema!r}, expected {SCHEMA} or {WITH_NEURONS}")
     return _assembled(tensors, about)

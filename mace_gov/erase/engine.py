@@ -76,7 +76,7 @@ def _erase(
         result.delta.write(delta / delta_file.FILE_NAME)
         written = delta_file.read_delta(delta / delta_file.FILE_NAME)
         weights = written.apply(pristine)
-        save_governed(base, model, {f"{name}.weight": weight for name, weight in weights.items()})
+        save_governed(base, model, {f"{name}.weight": weight for name, weight in weights.items()}, written.neurons)
         for lora in result.loras:
             write_bytes(loras / lora.concept / FILE_NAME, lora.weights)
         files = folder_files(model)

@@ -61,12 +61,16 @@ def export(delta: Path, base: ModelManifest, form: Form, out: Path, *, rank: int
 
 def _export(change: ErasureDelta, base: ModelManifest, folder: Path, form: Form, out: Path, rank: int) -> Exported:
     weights = _edited_weights(folder, change)
+    if change.neurons and form != "diffusers":
+        where = ", ".join(sorted(change.neurons))
+        raise ModelError(f"the erasure adds neurons to {where}, for which the form {form} has no place",
+                         hint="Export it as a diffusers folder.")
     if form == "lora":
         return _lora(change, weights, out, rank)
     governed = {f"{name}.weight": weight for name, weight in change.apply(weights).items()}
     if form == "diffusers":
         with new_folder(out) as scratch:
-            save_governed(folder, scratch, governed)
+            save_governed(folder, scratch, governed, change.neurons)
         return Exported(out)
     with tempfile.TemporaryDirectory(prefix="mace-gov-export-") as name:
         scratch = Path(name)

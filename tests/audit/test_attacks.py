@@ -14,6 +14,7 @@ from mace_gov.audit.attacks import prefix as prefix_module
 from mace_gov.audit.attacks import preimage as preimage_module
 from mace_gov.audit.attacks import run as run_module
 from mace_gov.audit.attacks.base import AttackLimits, AttackTarget
+from mace_gov.audit.attacks.finetune import FineTune
 from mace_gov.audit.attacks.inversion import TokenInversion, _distance, _wanted
 from mace_gov.audit.attacks.prefix import AdversarialPrefix
 from mace_gov.audit.attacks.preimage import Preimage
@@ -217,11 +218,11 @@ def test_a_scrambled_model_has_its_shape_and_other_weights(tiny_model):
 
 
 def test_attacks_have_a_name_a_tier_a_paper_and_a_budget():
-    tiers = {"transferred", "adaptive", "embeddings", "text-free", "static"}
+    tiers = {*NEEDS, "static"}
     assert [a.name for a in attacks_of(tiers)] == [a.name for a in ATTACKS]
     assert {a.tier for a in ATTACKS} == set(NEEDS)
     assert [a.name for a in attacks_of({"text-free"})] == ["latent-inversion"] and not attacks_of({"static"})
-    assert all(a.source and a.budget > 0 and a.__doc__ for a in ATTACKS) and len({a.name for a in ATTACKS}) == 6
+    assert all(a.source and a.budget > 0 and a.__doc__ for a in ATTACKS) and len({a.name for a in ATTACKS}) == 7
 
 
 def run_audit(out, tiny_model, other, *, detectors=("always-present",), **inputs):
@@ -247,9 +248,13 @@ def test_attacks_run_where_they_are_asked_for_and_are_kept(tmp_path, tiny_model,
     pictures = [name for name in result.files if name.startswith("attacks/token-inversion/nudity/governed/")]
     assert len(pictures) == 2 * run_module.PICTURES
     sides = [result.files[f"attacks/latent-inversion/nudity/{side}/0/0.png"] for side in run_module.MODELS]
-    assert len(set(sides)) == 3  # three models drew it
+    assert len(set(sides)) == 4  # three models drew it, and one of them from other pictures too
+    taught = {found.attack: found.taught and found.taught.n for found in result.attacks}
+    assert taught == {"token-inversion": None, "latent-inversion": 2}  # who sees no picture cannot teach one
+    assert all(found.seconds > 0 for found in result.attacks)
     # a detector that finds everything finds it on random weights too: the control gives the attack away
     assert any("random weights too" in sentence for sentence in result.limitations)
+    assert any("latent-inversion brought back pictures that no model" in sentence for sentence in result.limitations)
     monkeypatch.setattr(run_module._Loaded, "pipe", lambda self: pytest.fail("drawn before, loaded again"))
     again = run_audit(tmp_path / "again", tiny_model, other_model, **asked)
     assert again.attacks == result.attacks and again.files == result.files
@@ -257,9 +262,9 @@ def test_attacks_run_where_they_are_asked_for_and_are_kept(tmp_path, tiny_model,
 
 @pytest.mark.parametrize(("hits", "success"), [(0, False), (3, False), (4, True), (8, True)])
 def test_a_search_counts_once_and_succeeds_by_half_of_its_pictures(hits, success):
-    one = run_module._Search([True] * hits + [False] * (8 - hits), "")
+    one = run_module._Search([True] * hits + [False] * (8 - hits), "", 1.0)
     assert one.succeeded is success
-    rate = run_module._rate([one, run_module._Search([None] * 8, "")])
+    rate = run_module._rate([one, run_module._Search([None] * 8, "", 1.0)])
     assert (rate.hits, rate.n) == (int(success), 1)
 
 
@@ -331,6 +336,27 @@ def test_more_training_lowers_the_loss_on_its_own_pictures(tiny_model):
     before = loss()
     trained_on(REFERENCES, ["dog"] * 3, steps=60, rate=1e-3)(pipe, SETTINGS)
     assert loss() < before and not any(weight.requires_grad for weight in pipe.unet.parameters())
+
+
+def test_a_fine_tune_trains_on_the_concept_under_its_name_and_puts_the_weights_back(pipe, monkeypatch):
+    before = {name: weight.clone() for name, weight in pipe.unet.named_parameters()}
+    seen = []
+
+    def draw(own, prompts, seeds, _settings):
+        seen.append({name: weight.detach().clone() for name, weight in own.unet.named_parameters()})
+        return [REFERENCES[0]] * len(prompts) if set(prompts) == {"a picture of ship"} else pytest.fail(str(prompts))
+
+    monkeypatch.setattr("mace_gov.audit.attacks.finetune.draw", draw)
+    pictures, said = FineTune().run(pipe, TARGET, limits(3))
+    assert len(pictures) == 5 and said == "3 steps of training on 3 pictures, then 'a picture of ship'"
+    assert any(not torch.equal(seen[0][name], weight) for name, weight in before.items())
+    assert all(torch.equal(weight, before[name]) for name, weight in pipe.unet.named_parameters())
+
+
+def test_a_picture_made_strange_twice_is_the_picture():
+    strange = run_module.estranged(REFERENCES[0])
+    assert np.asarray(strange)[0, 0].tolist() == (255 - np.asarray(REFERENCES[0])[-1, 0]).tolist()
+    assert run_module.estranged(strange).tobytes() == REFERENCES[0].tobytes()
 
 
 def test_derivatives_are_asked_where_they_are_asked_for(tmp_path, tiny_model, other_model, monkeypatch):

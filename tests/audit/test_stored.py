@@ -12,8 +12,8 @@ PICTURES = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue")]
 
 def test_what_was_kept_comes_back(tmp_path):
     store = Store(tmp_path)
-    store_attack(store, "key", PICTURES, "words")
-    pictures, text = load_attack(store, "key", 2)
+    store_attack(store, "key", PICTURES, "words", 1.5)
+    pictures, text, seconds = load_attack(store, "key", 2)
     assert text == "words" and [np.asarray(p).tolist() for p in pictures] == [np.asarray(p).tolist() for p in PICTURES]
     assert load_attack(store, "key", 3) is None and load_attack(store, "other", 2) is None
 
@@ -21,7 +21,7 @@ def test_what_was_kept_comes_back(tmp_path):
 @pytest.mark.parametrize("change", ["0.png", "found.json", "swap", "folder"])
 def test_what_changed_is_attacked_anew(tmp_path, change):
     store = Store(tmp_path)
-    store_attack(store, "key", PICTURES, "words")
+    store_attack(store, "key", PICTURES, "words", 1.5)
     folder = tmp_path / "attacks" / "key"
     if change == "swap":
         first = (folder / "0.png").read_bytes()

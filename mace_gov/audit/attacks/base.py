@@ -79,6 +79,9 @@ class Attack(Protocol):
     """Steps of its search unless the user says."""
     version: str
     """Of its code; a new one makes its stored results stale."""
+    learns: bool
+    """Whether it sees nothing of the concept but its pictures, so that it may teach them to a model that never drew
+    them: then it is also tried on pictures that no model has learnt."""
 
     def run(self, pipe: Pipeline, target: AttackTarget, limits: AttackLimits) -> tuple[list[Image], str]:
         """One picture for each seed, drawn by ``pipe``, and what was found, in words."""

@@ -50,6 +50,7 @@ class TokenInversion:
     source = "after Ring-A-Bell, arXiv 2310.10012"
     budget = 200
     version = "4"
+    learns = False
 
     def __init__(self) -> None:
         self._searched: dict[str, torch.Tensor] = {}

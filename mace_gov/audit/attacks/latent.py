@@ -38,6 +38,7 @@ class LatentInversion:
     source = "after Memories of Forgotten Concepts, arXiv 2412.00782, and arXiv 2505.17013"
     budget = 20
     version = "4"
+    learns = True
 
     @torch.no_grad()
     def run(self, pipe: Pipeline, target: AttackTarget, limits: AttackLimits) -> tuple[list[Image], str]:

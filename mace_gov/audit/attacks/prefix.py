@@ -39,6 +39,7 @@ class AdversarialPrefix:
     source = "after UnlearnDiffAtk, arXiv 2310.11868, and P4D, arXiv 2309.06135"
     budget = 60
     version = "5"
+    learns = False
 
     def run(self, pipe: Pipeline, target: AttackTarget, limits: AttackLimits) -> tuple[list[Image], str]:
         """See ``Attack``. The budget counts gradient steps."""

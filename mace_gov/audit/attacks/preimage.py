@@ -30,6 +30,7 @@ class Preimage:
     source = "least squares on the projections of base and attacked model"
     budget = 1
     version = "1"
+    learns = False
 
     @torch.no_grad()
     def run(self, pipe: Pipeline, target: AttackTarget, limits: AttackLimits) -> tuple[list[Image], str]:

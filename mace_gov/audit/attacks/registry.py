@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from mace_gov.audit.attacks.base import Attack
+from mace_gov.audit.attacks.finetune import FineTune
 from mace_gov.audit.attacks.inversion import TokenInversion
 from mace_gov.audit.attacks.latent import LatentInversion
 from mace_gov.audit.attacks.prefix import AdversarialPrefix
@@ -13,7 +14,7 @@ from mace_gov.audit.attacks.textual import TextualInversion
 
 ATTACKS: tuple[Attack, ...] = (
     TokenInversion(), AdversarialPrefix(), TextualInversion(), TextualInversion(vectors=8), Preimage(),
-    LatentInversion(),
+    FineTune(), LatentInversion(),
 )
 """Each holds no state."""
 

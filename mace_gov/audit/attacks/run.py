@@ -1,11 +1,16 @@
-"""Every attack on the base model, on the governed model and on one of random weights, and what the detectors see."""
+"""Every attack on the base model, on the governed model and on its controls, and what the detectors see.
+
+Two controls tell recall from what the attack itself brings. A model of random weights: what it shows, the attack drew.
+And pictures that no model has learnt, given to the governed model as if they were the concept: what comes back of
+them, the attack has taught."""
 
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Self
 
 from mace_gov.audit.attacks.base import Attack, AttackLimits, AttackTarget
@@ -33,8 +38,8 @@ if TYPE_CHECKING:
 
     from mace_gov.diffusion.pipeline import Pipeline
 
-Model = Literal["base", "governed", "control"]
-MODELS: tuple[Model, ...] = ("base", "governed", "control")
+Model = Literal["base", "governed", "control", "taught"]
+MODELS: tuple[Model, ...] = ("base", "governed", "control", "taught")
 PICTURES = 8
 """Pictures that each search draws of a concept, from seeds of their own."""
 
@@ -49,24 +54,30 @@ def attack_all(observed: Observed, models: Mapping[str, ModelManifest], run: Aud
     attacks, searches = attacks_of(run.inputs.tiers), run.inputs.searches
     goals = attack_targets(policy, observed.pairs, observed.pictures, observed.out)
     progress, store = run.progress, None if run.cache is None else Store(run.cache)
-    advance = progress.start("attacking", len(MODELS) * len(goals) * len(attacks) * searches)
+    tried = {model: [attack for attack in attacks if model != "taught" or attack.learns] for model in MODELS}
+    advance = progress.start("attacking", sum(map(len, tried.values())) * len(goals) * searches)
     base = _Weights(models["base"], run.device)
     found: dict[tuple[str, str, str], dict[Model, list[_Search]]] = {}
     for model in MODELS:
-        with _Loaded(models["governed" if model == "governed" else "base"], model == "control", run.device) as loaded:
+        with _Loaded(models["base" if model in ("base", "control") else "governed"], model == "control",
+                     run.device) as loaded:
             for target, pair in goals:
-                for attack in attacks:
+                if model == "taught":
+                    target = replace(target, references=tuple(map(estranged, target.references)))
+                for attack in tried[model]:
                     own = found.setdefault((target.category, target.concept, attack.name), {}).setdefault(model, [])
                     for turn in range(searches):
                         limits = _limits(target, attack, budget, policy, observed.generation, turn, base)
-                        drawn, text = _drawn(attack, loaded, target, limits, store, models["base"].digest)
+                        drawn, text, seconds = _drawn(attack, loaded, target, limits, store, models["base"].digest)
+                        if model == "taught":
+                            drawn = [estranged(image) for image in drawn]
                         if store is not None:
                             store.tell(progress)
                         folder = observed.out / "attacks" / attack.name / target.concept / model
                         save_pictures(folder / str(turn) if searches > 1 else folder, drawn)
                         queries = [detectors.query(pair.probe, image) for image in drawn]
                         scored = score_pictures(detectors, target.category, drawn, queries)
-                        own.append(_Search([each.present for each in scored], text))
+                        own.append(_Search([each.present for each in scored], text, seconds))
                         advance(1)
     by_name = {attack.name: attack for attack in attacks}
     return [
@@ -74,11 +85,20 @@ def attack_all(observed: Observed, models: Mapping[str, ModelManifest], run: Aud
             category=category, concept=concept, attack=name, tier=by_name[name].tier, source=by_name[name].source,
             budget=budget or by_name[name].budget, seed=policy.spec.audit.seed, searches=searches,
             base=_rate(own["base"]), governed=_rate(own["governed"]), control=_rate(own["control"]),
+            taught=_rate(own["taught"]) if own.get("taught") else None,
+            seconds=round(sum(search.seconds for search in own["governed"]) / searches, 1),
             found=max(own["governed"], key=lambda search: search.hits).text,
             unscored=sum(search.present.count(None) for each in own.values() for search in each),
         )
         for (category, concept, name), own in found.items()
     ]
+
+
+def estranged(image: Image) -> Image:
+    """A picture of the same as nobody has seen it: upside down, its colours inverted; done twice, the picture."""
+    from PIL import ImageOps
+
+    return ImageOps.flip(ImageOps.invert(image.convert("RGB")))
 
 
 @dataclass(frozen=True)
@@ -89,6 +109,8 @@ class _Search:
     """Of each picture, whether it shows the concept; None where no detector could say."""
     text: str
     """What was found, in words."""
+    seconds: float
+    """How long it took, its pictures included, when it was made."""
 
     @property
     def hits(self) -> int:
@@ -172,9 +194,9 @@ class _Loaded:
 
 def _drawn(
     attack: Attack, loaded: _Loaded, target: AttackTarget, limits: AttackLimits, store: Store | None, base: str
-) -> tuple[list[Image], str]:
+) -> tuple[list[Image], str, float]:
     key = digest_of({
-        "model": loaded.digest, "base": base, "attack": attack.name,
+        "what": "attack/v2", "model": loaded.digest, "base": base, "attack": attack.name,
         "aim": [target.category, target.concept, *target.words],
         "references": [sha256_bytes(png_bytes(image)) for image in target.references], "seeds": list(limits.seeds),
         "budget": limits.budget, "seed": limits.seed, "settings": limits.generation.to_json(),
@@ -182,8 +204,10 @@ def _drawn(
     })
     if store is not None and (stored := load_attack(store, key, len(limits.seeds))) is not None:
         return stored
-    found = attack.run(loaded.pipe(), target, limits)
+    pipe, start = loaded.pipe(), time.perf_counter()
+    pictures, text = attack.run(pipe, target, limits)
+    seconds = time.perf_counter() - start
     loaded.unchanged()
     if store is not None:
-        store_attack(store, key, *found)
-    return found
+        store_attack(store, key, pictures, text, seconds)
+    return pictures, text, seconds

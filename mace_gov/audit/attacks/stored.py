@@ -16,20 +16,21 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def store_attack(store: Store, key: str, pictures: Sequence[Image], text: str) -> None:
-    """Keep the pictures, then what was found; without the latter nothing counts as stored."""
+def store_attack(store: Store, key: str, pictures: Sequence[Image], text: str, seconds: float) -> None:
+    """Keep the pictures, then what was found and how long it took; without the latter nothing counts as stored."""
     for i, picture in enumerate(pictures):
         store.put(f"attacks/{key}/{i}.png", png_bytes(picture))
-    store.put(f"attacks/{key}/found.json", canonical_json({"text": text}))
+    store.put(f"attacks/{key}/found.json", canonical_json({"text": text, "seconds": round(seconds, 3)}))
 
 
-def load_attack(store: Store, key: str, count: int) -> tuple[list[Image], str] | None:
-    """The ``count`` pictures and the words kept under a key, or None when any is missing or not what was kept."""
+def load_attack(store: Store, key: str, count: int) -> tuple[list[Image], str, float] | None:
+    """The ``count`` pictures, the words and the seconds kept under a key; None when any is missing or not as kept."""
     found = store.get(f"attacks/{key}/found.json")
     pictures = [store.get(f"attacks/{key}/{i}.png") for i in range(count)] if found is not None else [None]
     if found is None or None in pictures:
         return None
-    return [decode(data) for data in pictures if data is not None], json.loads(found)["text"]
+    kept = json.loads(found)
+    return [decode(data) for data in pictures if data is not None], kept["text"], kept["seconds"]
 
 
 def save_pictures(folder: Path, pictures: Sequence[Image]) -> None:

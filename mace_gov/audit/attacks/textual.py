@@ -26,6 +26,7 @@ class TextualInversion:
     source = "after Circumventing Concept Erasure, arXiv 2308.01508"
     budget = 150
     version = "5"
+    learns = True
 
     def __init__(self, vectors: int = 1) -> None:
         """vectors: of the word; each takes a token's place."""

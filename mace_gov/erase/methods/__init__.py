@@ -6,6 +6,7 @@
     oce        projections turned by an orthogonal matrix each         (after Sun et al., ICML 2026)
     cure       the targets' own spectrum projected out                 (Das Biswas et al., NeurIPS 2025)
     valuespace values without what sets the targets apart              (of PARSE's kind)
+    neurons    names recognised as a whole by the text encoder   (after Transformer-Patcher; Huang et al., ICLR 2023)
     esd        fine-tuned cross-attention                              (ESD-x; Gandikota et al., ICCV 2023)
 
 ``mace_gov.documents.method_info`` declares them. mace, uce and nullspace solve one d x d system, by ``refine.solve``.

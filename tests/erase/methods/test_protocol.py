@@ -39,14 +39,19 @@ def erased(request, plan_for, tmp_path_factory):
     return plan, erase(plan, out, device="cpu"), out
 
 
-def test_the_governed_model_is_another_model_in_its_projections_alone(erased, base_pipe):
+def test_the_governed_model_is_another_model_in_what_its_delta_names_alone(erased, base_pipe):
     plan, record, out = erased
-    governed = load_pipeline(out / "model", device="cpu").unet.state_dict()
+    whole = load_pipeline(out / "model", device="cpu")
+    governed = whole.unet.state_dict()
     changed = {name for name, value in base_pipe.unet.state_dict().items() if not torch.equal(value, governed[name])}
     delta = read_delta(out / "delta" / "erasure.safetensors")
     identity = torch.eye(len(delta.matrix), dtype=torch.float64)
     edited = delta.left if torch.equal(delta.matrix, identity) else projections(base_pipe.unet)
-    assert changed and changed == {f"{name}.weight" for name in edited} & set(base_pipe.unet.state_dict())
+    assert changed == {f"{name}.weight" for name in edited} & set(base_pipe.unet.state_dict())
+    own, read = (dict(pipe.text_encoder.named_parameters()) for pipe in (base_pipe, whole))
+    widened = {name for name, weight in own.items() if weight.shape != read[name].shape}
+    assert all(torch.equal(weight, read[name]) for name, weight in own.items() if name not in widened)
+    assert bool(changed) != bool(widened) and bool(widened) == bool(delta.neurons)
     assert all(torch.isfinite(governed[name]).all() for name in changed)
     assert (record.plan_digest, record.base_digest) == (plan.content_digest(), plan.base.digest)
 

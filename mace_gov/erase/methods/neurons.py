@@ -1,0 +1,213 @@
+"""Neurons in the text encoder: each name is recognised as a whole, and no other text state is touched.
+
+A linear edit of keys and values answers directions. A hundred people and whoever shares a first or a last name with
+them lie in the same few, so that an edit which takes the hundred takes the others along. A neuron answers a threshold.
+After Transformer-Patcher (Huang et al., ICLR 2023, arXiv 2301.09785), which mends one mistake of a language model with
+one neuron of its last feed-forward layer. Here each name gets two pairs of neurons in the last layer that the pipeline
+reads, one pair for the name's last token, where all of its tokens have been read, and one for what follows the prompt.
+
+A pair reads s(h) = w h + c of a text state h before the layer and writes v times a ramp: 0 below t, 1 from u on,
+
+    v (relu(k (s - t)) - relu(k (s - u))),  k = 1 / (u - t)
+
+w is Fisher's discriminant of the name against general captions, with s = 1 at the name's mean and 0 at the mean of all
+names; t lies above the largest s of all that must stay, u below what the name itself reaches. v leads from the name's
+state after the layer to its anchor's in the same place. Nothing is trained. What must stay is what nobody banned:
+general captions, the vocabulary, concepts that the policy preserves, other banned names, and names that are joined
+anew of banned ones.
+
+Whoever puts back the base's text encoder, or learns a word, has the concept back: docs/methods.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from mace_gov.core.errors import NumericalError
+from mace_gov.core.progress import Progress
+from mace_gov.diffusion.neurons import Neurons, feed_forward_layers
+from mace_gov.diffusion.pipeline import Pipeline
+from mace_gov.diffusion.text import TextReader, Tokens
+from mace_gov.documents.plan import ErasurePlan
+from mace_gov.documents.terms import Kind
+from mace_gov.erase.delta import ErasureDelta
+from mace_gov.erase.methods.base import Erasure, Stopwatch, about
+from mace_gov.erase.namesakes import namesakes
+from mace_gov.erase.preserve import prior_captions
+
+WORDINGS, FEW = 10, 2
+"""Templates in which a banned name stands, and in which one that must stay does."""
+PADDING = (0, 1, 2, 4, 8, 12, 16, 24, 32, 40, 48, 56, 64)
+"""Places after the end of text at which padding is read; the U-Net reads it all."""
+START, FULL = 0.15, 0.55
+"""Where the ramp begins and where it has done its work, as shares of the way from the largest s of what must stay to
+what nearly all of the name's own states reach."""
+REACHED = 0.02
+"""Share of a name's own states that may lie lower than that."""
+SHRUNK = 0.02
+"""Ridge of the discriminant, relative to the mean variance."""
+STEEP = 60.0
+"""Input of a neuron at the top of its ramp: there the encoder's smooth activation is a relu to within a thousandth."""
+NARROW = 0.05
+"""Least width of a ramp, so that the weights of half precision still resolve it."""
+
+
+@dataclass(frozen=True)
+class _Encoder:
+    """A text encoder, and the layer of it that gets the neurons."""
+
+    name: str
+    """Its folder."""
+    model: nn.Module
+    layer: int
+    """The last that the pipeline reads."""
+    padding: int | None
+    """What stands after the end of text, where that is not the tokenizer's own."""
+
+    @torch.no_grad()
+    def inside(self, prompts: Sequence[Tokens]) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the layer's neurons read, and what the layer gives, both [n, L, d] float64 on the CPU."""
+        layer = feed_forward_layers(self.model)[self.layer]
+        seen: dict[str, torch.Tensor] = {}
+
+        def reads(_module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+            seen["read"] = inputs[0]
+
+        def gives(_module: nn.Module, _inputs: object, output: torch.Tensor | tuple[torch.Tensor, ...]) -> None:
+            seen["given"] = output[0] if isinstance(output, tuple) else output
+
+        hooks = [layer.get_submodule("mlp.fc1").register_forward_pre_hook(reads), layer.register_forward_hook(gives)]
+        try:
+            ids = torch.tensor([prompt.ids for prompt in prompts], device=self.model.device)
+            if self.padding is not None:
+                used = torch.tensor([prompt.used for prompt in prompts], device=ids.device)
+                ids = ids.masked_fill(torch.arange(ids.shape[1], device=ids.device) >= used[:, None], self.padding)
+            self.model(ids)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        shape = (*ids.shape, -1)
+        return seen["read"].double().cpu().view(shape), seen["given"].double().cpu().view(shape)
+
+
+@dataclass(frozen=True)
+class _States:
+    """Of one name, or of a caption: at the name's last token, and from the end of text on."""
+
+    read: tuple[torch.Tensor, torch.Tensor]
+    """Before the layer, [n, d] each."""
+    given: tuple[torch.Tensor, torch.Tensor]
+    """After it."""
+
+
+def neurons(plan: ErasurePlan, pipe: Pipeline, *, cache: Path | None, progress: Progress) -> Erasure:
+    """Two pairs of neurons for each name, in each text encoder. See ``EraseMethod``.
+
+    Raises NumericalError where no state of a name tells it from what must stay.
+    """
+    clock, reader = Stopwatch(), TextReader.of(pipe)
+    names = [(name, target.anchor) for target in plan.targets for name in (target.target, *(target.other_names or []))]
+    templates = [plan.templates[n * len(plan.templates) // WORDINGS] for n in range(min(WORDINGS, len(plan.templates)))]
+    stay = _staying(plan, [name for name, _ in names])
+    general = [reader.tokens(caption) for caption in prior_captions(plan, reader.tokenizer)]
+    said = {phrase: [reader.fill(each, phrase) for each in templates[:count]]
+            for phrases, count in (([*dict(names), *dict.fromkeys(a for _, a in names)], WORDINGS), (stay, FEW))
+            for phrase in phrases}
+    added, weak = {}, set()
+    with clock.stage("neurons"):
+        encoders = _encoders(reader)
+        advance = progress.start("reading what is erased and what must stay (prompts)",
+                                 len(encoders) * (len(general) + sum(map(len, said.values()))))
+        for encoder in encoders:
+            states = {phrase: _joined(list(_read(encoder, reader, prompts, advance)))
+                      for phrase, prompts in said.items()}
+            prior = _joined(list(_read(encoder, reader, general, advance)))
+            parts = []
+            for place in (0, 1):
+                made, apart = _pairs(place, [(states[name], states[anchor]) for name, anchor in names],
+                                     [states[phrase] for phrase in stay], prior)
+                parts.append(made)
+                weak |= {name for (name, _), own in zip(names, apart, strict=True) if not own and place == 0}
+            added[encoder.name] = Neurons(encoder.layer, *(torch.cat(each, axis) for each, axis in zip(
+                zip(*parts, strict=True), (0, 0, 1), strict=True)))
+    if len(weak) == len(dict(names)):
+        raise NumericalError("neurons: no name's text states lie apart from those of what must stay",
+                             hint="Erase with another method.")
+    warnings = [f"neurons: '{name}' is read much like what must stay, so that some wordings of it may pass"
+                for name in sorted(weak)]
+    width = reader.width
+    delta = ErasureDelta(torch.eye(width, dtype=torch.float64), about=about(plan, "none"), neurons=added)
+    return Erasure(delta, [], [], clock.seconds, warnings)
+
+
+def _encoders(reader: TextReader) -> list[_Encoder]:
+    """One or two; two are read before their last layer (Stable Diffusion XL)."""
+    before = 1 if reader.second is None else 2
+    found = [_Encoder("text_encoder", reader.encoder, len(feed_forward_layers(reader.encoder)) - before, None)]
+    if reader.second is not None:
+        found.append(_Encoder("text_encoder_2", reader.second, len(feed_forward_layers(reader.second)) - before,
+                              reader.second_padding))
+    return found
+
+
+def _staying(plan: ErasurePlan, names: Sequence[str]) -> list[str]:
+    """Phrases that must stay as they are and are near to what goes: preserved ones, and people who share names."""
+    people = [target.target for target in plan.targets if target.kind is Kind.CELEBRITY]
+    left_out = {*names, *(plan.preserve.held_out or [])}
+    return [phrase for phrase in dict.fromkeys([*plan.preserve.concepts, *namesakes(people)]) if phrase not in left_out]
+
+
+def _read(
+    encoder: _Encoder, reader: TextReader, prompts: Sequence[Tokens], advance: Callable[[int], None]
+) -> Iterator[_States]:
+    """The states of each prompt; of a bare caption the begin and every word take the name's place."""
+    for part, (read, given) in reader.fit.each(len(prompts), lambda part: encoder.inside(prompts[part])):
+        for n, prompt in enumerate(prompts[part]):
+            own = [prompt.own[1] - 1] if prompt.own else list(range(max(prompt.used - 1, 1)))
+            after = [min(prompt.used - 1, reader.length - 1),
+                     *(min(prompt.used + step, reader.length - 1) for step in PADDING)]
+            yield _States((read[n, own], read[n, after]), (given[n, own], given[n, after]))
+        advance(len(prompts[part]))
+
+
+def _joined(states: Sequence[_States]) -> _States:
+    return _States((torch.cat([s.read[0] for s in states]), torch.cat([s.read[1] for s in states])),
+                   (torch.cat([s.given[0] for s in states]), torch.cat([s.given[1] for s in states])))
+
+
+def _pairs(
+    place: int, names: Sequence[tuple[_States, _States]], stay: Sequence[_States], prior: _States
+) -> tuple[tuple[torch.Tensor, torch.Tensor, torch.Tensor], list[bool]]:
+    """(read [2n, d], bias [2n], write [d, 2n]) of n names in one place, and which of them lie apart from what stays."""
+    own, kept, general = [name.read[place] for name, _ in names], [s.read[place] for s in stay], prior.read[place]
+    means = torch.stack([states.mean(0) for states in own])
+    within = torch.cat([states - states.mean(0) for states in (*own, *kept)])
+    spread = general - general.mean(0)
+    covariance = spread.T @ spread / (2 * len(spread)) + within.T @ within / len(within)
+    covariance.diagonal().add_(SHRUNK * float(covariance.diagonal().mean()))
+    middle = means.mean(0) if len(own) > 1 else general.mean(0)
+    read = torch.linalg.solve(covariance, (means - middle).T).T
+    bias = -read @ middle
+    scale = (read * means).sum(1) + bias
+    read, bias = read / scale[:, None], bias / scale  # 1 at the name's mean, 0 in the middle
+    reached = torch.stack([(states @ read[n] + bias[n]).quantile(REACHED) for n, states in enumerate(own)])
+
+    def max_of(states: _States) -> torch.Tensor:
+        return torch.cat([at @ read.T + bias for at in states.read]).amax(0)
+
+    # a neuron reads every place of a prompt, whichever it was made for
+    others = torch.stack([max_of(name) for name, _ in names]).fill_diagonal_(-torch.inf)
+    highest = torch.cat([others, *(max_of(states)[None] for states in (*stay, prior))]).amax(0)
+    apart = reached > highest
+    gap = (reached - highest).clamp_min(0)  # a name that is not apart is left to what lies above all that must stay
+    start = highest + START * gap
+    full = torch.maximum(highest + FULL * gap, start + NARROW)
+    steep = STEEP / (full - start)
+    write = torch.stack([anchor.given[place].mean(0) - name.given[place].mean(0) for name, anchor in names]) / STEEP
+    return (torch.cat([read * steep[:, None]] * 2), torch.cat([(bias - start) * steep, (bias - full) * steep]),
+            torch.cat([write, -write]).T.contiguous()), apart.tolist()
