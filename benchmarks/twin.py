@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import tempfile
 import time
 from pathlib import Path
 
@@ -26,11 +27,10 @@ from mace_gov.core.digest import sha256_file
 from mace_gov.diffusion.generate import draw
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.manifest import read_manifest
-from mace_gov.diffusion.projections import projections
 from mace_gov.documents.detector import DetectorCard
 from mace_gov.documents.policy import Policy
 from mace_gov.embedded import read_vocabulary
-from mace_gov.erase.engine import compute
+from mace_gov.erase.engine import erase
 from mace_gov.fitting.fit import fit
 from mace_gov.plan.build import make_plan
 from mace_gov.policy.load import load_policy
@@ -110,12 +110,10 @@ def main(argv: list[str] | None = None) -> list[dict]:
     os.environ["MACE_TWIN"] = str(args.model)
     policy, base, judge = load_policy(args.policy).policy, read_manifest(str(args.model)), TwinJudge()
     pipe = load_pipeline(base.path)
-    layers = projections(pipe.unet)
-    pristine = {name: layer.weight.detach().clone() for name, layer in layers.items()}
     asked = {group: phrases if group == "erased" else phrases[:args.most]
              for group, phrases in asked_of(policy, args.model, args.shots).items()}
 
-    def look(generation) -> dict[str, list[bool]]:
+    def look(pipe, generation) -> dict[str, list[bool]]:
         found = {}
         for number, (group, phrases) in enumerate(asked.items()):
             turns = [n + n // len(set(phrases)) for n in range(len(phrases))]  # a name again: another wording
@@ -132,11 +130,12 @@ def main(argv: list[str] | None = None) -> list[dict]:
         if method != "base":
             start = time.process_time()
             plan = fit(one, plan, cache=args.cache, plugins=[f"twin-judge={__file__}:TwinJudge"])
-            made = compute(plan, pipe, cache=args.cache)
-            seconds = round(time.process_time() - start, 1)
-            for name, weight in made.delta.rounded().apply(pristine).items():
-                layers[name].weight.data.copy_(weight)
-        seen = look(plan.generation)
+            with tempfile.TemporaryDirectory() as scratch:
+                erase(plan, Path(scratch), cache=args.cache)
+                seconds = round(time.process_time() - start, 1)
+                seen = look(load_pipeline(Path(scratch) / "model"), plan.generation)
+        else:
+            seen = look(pipe, plan.generation)
         before = before or seen
         row = {"policy": policy.metadata.name, "method": method, "cpu_seconds": seconds, "drawn": {}, "kept": {}}
         for group, hits in seen.items():
@@ -147,8 +146,6 @@ def main(argv: list[str] | None = None) -> list[dict]:
                 row["kept"][group] = (kept, of)
         rows.append(row)
         print(json.dumps(row), flush=True)
-        for name, weight in pristine.items():
-            layers[name].weight.data.copy_(weight)
         if args.out:
             args.out.write_text(json.dumps(rows, indent=1) + "\n")
     return rows

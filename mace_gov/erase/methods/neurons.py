@@ -10,11 +10,11 @@ A pair reads s(h) = w h + c of a text state h before the layer and writes v time
 
     v (relu(k (s - t)) - relu(k (s - u))),  k = 1 / (u - t)
 
-w is Fisher's discriminant of the name against general captions, with s = 1 at the name's mean and 0 at the mean of all
-names; t lies above the largest s of all that must stay, u below what the name itself reaches. v leads from the name's
-state after the layer to its anchor's in the same place. Nothing is trained. What must stay is what nobody banned:
-general captions, the vocabulary, concepts that the policy preserves, other banned names, and names that are joined
-anew of banned ones.
+w is Fisher's discriminant of the name against general captions and all other names, with s = 1 at the name's mean and 0
+at the captions'. t lies above the largest s of all that must stay, u below what the name itself reaches. v leads from
+the name's state after the layer to its anchor's in the same place. Nothing is trained. What must stay is what nobody
+banned: general captions, the vocabulary, concepts that the policy preserves, other banned names, and names that are
+joined anew of banned ones. Names of one concept share a pair where they are read alike.
 
 Whoever puts back the base's text encoder, or learns a word, has the concept back: docs/methods.md.
 """
@@ -53,6 +53,9 @@ SHRUNK = 0.02
 """Ridge of the discriminant, relative to the mean variance."""
 STEEP = 60.0
 """Input of a neuron at the top of its ramp: there the encoder's smooth activation is a relu to within a thousandth."""
+LEEWAY = 0.001
+"""Share of what general captions read that may lie higher, where otherwise a name would not be told from them at all:
+they hold its plural, and words that nobody listed for it."""
 NARROW = 0.05
 """Least width of a ramp, so that the weights of half precision still resolve it."""
 
@@ -106,17 +109,18 @@ class _States:
 
 
 def neurons(plan: ErasurePlan, pipe: Pipeline, *, cache: Path | None, progress: Progress) -> Erasure:
-    """Two pairs of neurons for each name, in each text encoder. See ``EraseMethod``.
+    """Two pairs of neurons for each concept or name, in each text encoder. See ``EraseMethod``.
 
     Raises NumericalError where no state of a name tells it from what must stay.
     """
     clock, reader = Stopwatch(), TextReader.of(pipe)
-    names = [(name, target.anchor) for target in plan.targets for name in (target.target, *(target.other_names or []))]
+    names = {target.id: (target.target, *(target.other_names or [])) for target in plan.targets}
+    every = [name for each in names.values() for name in each]
     templates = [plan.templates[n * len(plan.templates) // WORDINGS] for n in range(min(WORDINGS, len(plan.templates)))]
-    stay = _staying(plan, [name for name, _ in names])
+    stay = _staying(plan, every)
     general = [reader.tokens(caption) for caption in prior_captions(plan, reader.tokenizer)]
     said = {phrase: [reader.fill(each, phrase) for each in templates[:count]]
-            for phrases, count in (([*dict(names), *dict.fromkeys(a for _, a in names)], WORDINGS), (stay, FEW))
+            for phrases, count in ((dict.fromkeys([*every, *(t.anchor for t in plan.targets)]), WORDINGS), (stay, FEW))
             for phrase in phrases}
     added, weak = {}, set()
     with clock.stage("neurons"):
@@ -129,17 +133,18 @@ def neurons(plan: ErasurePlan, pipe: Pipeline, *, cache: Path | None, progress: 
             prior = _joined(list(_read(encoder, reader, general, advance)))
             parts = []
             for place in (0, 1):
-                made, apart = _pairs(place, [(states[name], states[anchor]) for name, anchor in names],
-                                     [states[phrase] for phrase in stay], prior)
+                groups = [_Group(tuple(states[name] for name in names[target.id]), states[target.anchor])
+                          for target in plan.targets]
+                made, apart = _pairs(place, groups, [states[phrase] for phrase in stay], prior)
                 parts.append(made)
-                weak |= {name for (name, _), own in zip(names, apart, strict=True) if not own and place == 0}
+                weak |= {target.id for target, own in zip(plan.targets, apart, strict=True) if not own and place == 0}
             added[encoder.name] = Neurons(encoder.layer, *(torch.cat(each, axis) for each, axis in zip(
                 zip(*parts, strict=True), (0, 0, 1), strict=True)))
-    if len(weak) == len(dict(names)):
+    if len(weak) == len(plan.targets):
         raise NumericalError("neurons: no name's text states lie apart from those of what must stay",
                              hint="Erase with another method.")
-    warnings = [f"neurons: '{name}' is read much like what must stay, so that some wordings of it may pass"
-                for name in sorted(weak)]
+    warnings = [f"neurons: a name of {concept} is read much like what must stay, so that it may still be drawn"
+                for concept in sorted(weak)]
     width = reader.width
     delta = ErasureDelta(torch.eye(width, dtype=torch.float64), about=about(plan, "none"), neurons=added)
     return Erasure(delta, [], [], clock.seconds, warnings)
@@ -180,34 +185,72 @@ def _joined(states: Sequence[_States]) -> _States:
                    (torch.cat([s.given[0] for s in states]), torch.cat([s.given[1] for s in states])))
 
 
+@dataclass(frozen=True)
+class _Group:
+    """Names of a concept that one pair of neurons answers, and where it leads them."""
+
+    names: tuple[_States, ...]
+    anchor: _States
+
+    def at(self, place: int) -> torch.Tensor:
+        """All of their states in one place, before the layer [n, d]."""
+        return torch.cat([name.read[place] for name in self.names])
+
+
+Parts = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""read [n, d], bias [n] and write [d, n] of n neurons."""
+
+
 def _pairs(
-    place: int, names: Sequence[tuple[_States, _States]], stay: Sequence[_States], prior: _States
-) -> tuple[tuple[torch.Tensor, torch.Tensor, torch.Tensor], list[bool]]:
-    """(read [2n, d], bias [2n], write [d, 2n]) of n names in one place, and which of them lie apart from what stays."""
-    own, kept, general = [name.read[place] for name, _ in names], [s.read[place] for s in stay], prior.read[place]
+    place: int, concepts: Sequence[_Group], stay: Sequence[_States], prior: _States
+) -> tuple[Parts, list[bool]]:
+    """Pairs for concepts in one place, and of each concept whether all of its names lie apart from what stays.
+
+    A concept's names share a pair, since synonyms are read alike; where together they are not apart, each gets its own.
+    """
+    parts, together = _solved(place, concepts, stay, prior)
+    single = [[_Group((name,), concept.anchor) for name in concept.names]
+              if not apart and len(concept.names) > 1 else [concept]
+              for concept, apart in zip(concepts, together, strict=True)]
+    if all(len(each) == 1 for each in single):
+        return parts, together
+    parts, each = _solved(place, [group for groups in single for group in groups], stay, prior)
+    found = iter(each)
+    return parts, [min(next(found) for _ in groups) for groups in single]
+
+
+def _solved(
+    place: int, groups: Sequence[_Group], stay: Sequence[_States], prior: _States
+) -> tuple[Parts, list[bool]]:
+    """A pair for each group, and which of them lie apart from what stays and from one another."""
+    own, kept, general = [group.at(place) for group in groups], [s.read[place] for s in stay], prior.read[place]
     means = torch.stack([states.mean(0) for states in own])
-    within = torch.cat([states - states.mean(0) for states in (*own, *kept)])
-    spread = general - general.mean(0)
-    covariance = spread.T @ spread / (2 * len(spread)) + within.T @ within / len(within)
+    middle = general.mean(0)
+    spread, named = general - middle, torch.cat([*own, *kept]) - middle
+    within = torch.cat([states - states.mean(0) for states in (*own, *kept)])  # what wording alone changes
+    covariance = (spread.T @ spread / len(spread) + named.T @ named / len(named)) / 2 + within.T @ within / len(within)
     covariance.diagonal().add_(SHRUNK * float(covariance.diagonal().mean()))
-    middle = means.mean(0) if len(own) > 1 else general.mean(0)
     read = torch.linalg.solve(covariance, (means - middle).T).T
     bias = -read @ middle
     scale = (read * means).sum(1) + bias
-    read, bias = read / scale[:, None], bias / scale  # 1 at the name's mean, 0 in the middle
+    read, bias = read / scale[:, None], bias / scale  # 1 at the group's mean, 0 in the captions'
     reached = torch.stack([(states @ read[n] + bias[n]).quantile(REACHED) for n, states in enumerate(own)])
 
-    def max_of(states: _States) -> torch.Tensor:
-        return torch.cat([at @ read.T + bias for at in states.read]).amax(0)
+    def answers(states: Sequence[_States]) -> torch.Tensor:
+        # a neuron reads every place of a prompt, whichever it was made for
+        return torch.cat([at @ read.T + bias for each in states for at in each.read])
 
-    # a neuron reads every place of a prompt, whichever it was made for
-    others = torch.stack([max_of(name) for name, _ in names]).fill_diagonal_(-torch.inf)
-    highest = torch.cat([others, *(max_of(states)[None] for states in (*stay, prior))]).amax(0)
+    others = torch.stack([answers(group.names).amax(0) for group in groups]).fill_diagonal_(-torch.inf)
+    near = torch.cat([others, *(answers([states]).amax(0)[None] for states in stay)]).amax(0)
+    captions = answers([prior]).sort(0, descending=True).values
+    few = captions[int(LEEWAY * len(captions))]
+    highest = torch.maximum(near, torch.where(reached > captions[0], captions[0], few))
     apart = reached > highest
-    gap = (reached - highest).clamp_min(0)  # a name that is not apart is left to what lies above all that must stay
+    gap = (reached - highest).clamp_min(0)  # what is not apart is left to what lies above all that must stay
     start = highest + START * gap
     full = torch.maximum(highest + FULL * gap, start + NARROW)
     steep = STEEP / (full - start)
-    write = torch.stack([anchor.given[place].mean(0) - name.given[place].mean(0) for name, anchor in names]) / STEEP
+    write = torch.stack([group.anchor.given[place].mean(0) - torch.cat([n.given[place] for n in group.names]).mean(0)
+                         for group in groups]) / STEEP
     return (torch.cat([read * steep[:, None]] * 2), torch.cat([(bias - start) * steep, (bias - full) * steep]),
             torch.cat([write, -write]).T.contiguous()), apart.tolist()

@@ -19,7 +19,7 @@ from mace_gov.erase.delta import ErasureDelta, read_delta
 from mace_gov.erase.engine import erase
 from mace_gov.erase.export import export
 from mace_gov.erase.methods import neurons as module
-from mace_gov.erase.methods.neurons import _pairs, _States, neurons
+from mace_gov.erase.methods.neurons import _Group, _pairs, _States, neurons
 from mace_gov.erase.preserve import prior_captions
 from tests.conftest import WIDTHS, build_tiny_model
 
@@ -49,14 +49,14 @@ def crowd():
     made = [states_at(firsts[i] + lasts[j], 12, n) for n, (i, j) in enumerate(people)]
     anchor = states_at(torch.zeros(CROWD).double(), 12, 99)
     general = states_at(torch.zeros(CROWD).double(), 400, 100, noise=1.0)
-    return [(own, anchor) for own in made[::2]], made[1::2], general, anchor
+    return [_Group((own,), anchor) for own in made[::2]], made[1::2], general, anchor
 
 
 def test_names_that_share_their_words_with_others_go_and_the_others_stay_to_the_last_digit(crowd):
     gone, kept, general, anchor = crowd
     parts, apart = _pairs(0, gone, kept, general)
     assert all(apart)
-    for own, _ in gone:
+    for own in (group.names[0] for group in gone):
         moved = own.given[0] + answers(parts, own.read[0])
         before = (own.given[0] - anchor.given[0].mean(0)).norm(dim=1)
         after = (moved - anchor.given[0].mean(0)).norm(dim=1)
@@ -67,9 +67,23 @@ def test_names_that_share_their_words_with_others_go_and_the_others_stay_to_the_
 
 def test_a_name_that_is_read_as_what_must_stay_answers_nothing_that_must_stay(crowd):
     gone, kept, general, _ = crowd
-    parts, apart = _pairs(0, gone, [*kept, gone[3][0]], general)
+    parts, apart = _pairs(0, gone, [*kept, gone[3].names[0]], general)
     assert not apart[3] and sum(apart) == len(gone) - 1
-    assert answers(parts, gone[3][0].read[0]).abs().max() == 0
+    assert answers(parts, gone[3].names[0].read[0]).abs().max() == 0
+
+
+def test_synonyms_share_a_pair_where_they_are_read_alike_and_get_their_own_where_not(crowd):
+    gone, kept, general, anchor = crowd
+    [one], [other] = gone[0].names, gone[1].names
+    alike = states_at(one.read[0].mean(0), 12, 7)
+    for names, pairs in (((one, alike), 1), ((one, other), 2)):
+        # between two names of nobody's lies somebody who must stay
+        halfway = [states_at((one.read[0].mean(0) + other.read[0].mean(0)) / 2, 12, 8)] if pairs == 2 else []
+        parts, apart = _pairs(0, [_Group(names, anchor), *gone[2:]], [*kept, *halfway], general)
+        assert len(parts[0]) == 2 * (pairs + len(gone) - 2) and all(apart)
+        for name in names:
+            moved = (name.given[0] + answers(parts, name.read[0])).norm(dim=1)
+            assert (moved < 0.3 * name.given[0].norm(dim=1)).float().mean() > 0.9
 
 
 def encoder(**changes) -> CLIPTextModel:
@@ -172,7 +186,7 @@ def test_names_that_are_not_apart_are_told_and_all_of_them_is_an_error(plan_for,
     real = module._pairs
     monkeypatch.setattr(module, "_pairs", lambda *a: (real(*a)[0], [True, False]))
     made = neurons(plan, base_pipe, cache=None, progress=Silent())
-    assert any("'dog' is read much like" in warning for warning in made.warnings)
+    assert any("a name of dog is read much like" in warning for warning in made.warnings)
     monkeypatch.setattr(module, "_pairs", lambda *a: (real(*a)[0], [False, False]))
     with pytest.raises(NumericalError, match="no name's text states lie apart"):
         neurons(plan, base_pipe, cache=None, progress=Silent())
