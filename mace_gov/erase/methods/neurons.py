@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -39,6 +40,9 @@ from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.methods.base import Erasure, Stopwatch, about
 from mace_gov.erase.namesakes import namesakes
 from mace_gov.erase.preserve import prior_captions
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 WORDINGS, FEW = 10, 2
 """Templates in which a banned name stands, and in which one that must stay does."""
@@ -66,7 +70,7 @@ class _Encoder:
 
     name: str
     """Its folder."""
-    model: nn.Module
+    model: PreTrainedModel
     layer: int
     """The last that the pipeline reads."""
     padding: int | None
