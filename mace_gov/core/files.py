@@ -59,6 +59,14 @@ def open_file(path: Path) -> BufferedReader:
         raise
 
 
+def refuse_odd(path: Path) -> None:
+    """Raise OSError, see ``read_file``, where something else than a regular file lies; where nothing does, it may."""
+    try:
+        _refuse(path, path.stat().st_mode)
+    except FileNotFoundError:
+        pass
+
+
 def _refuse(path: Path, mode: int) -> None:
     if not stat.S_ISREG(mode):
         found = _KINDS.get(stat.S_IFMT(mode), "something else")
