@@ -183,7 +183,8 @@ class Words:
         if any(map(self._counts, words)):
             return True
         # words in a row; and a word that comes in two or three pieces: "chi ld"
-        rows = [row for n in range(2, max(self._longest, 3) + 1) for row in zip(*(words[i:] for i in range(n)))]
+        rows = [row for n in range(2, max(self._longest, 3) + 1)
+                for row in zip(*(words[i:] for i in range(n)), strict=False)]
         return not (self._phrases.isdisjoint(map(" ".join, rows)) and self._split_up.isdisjoint(
             "".join(row) for row in rows if len(row) < 4))
 
