@@ -26,6 +26,8 @@ from mace_gov.attest.trust import Trust, load_trust, parse_trust, read_trust_fil
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.clock import timestamp
 from mace_gov.core.errors import IntegrityError, UsageError
+from mace_gov.core.files import SMALL_BYTES, read_file
+from mace_gov.core.git import would_commit
 from mace_gov.core.hold import lock
 from mace_gov.documents.registry import Layout
 from mace_gov.documents.trust import Role, TrustedKey, TrustFile
@@ -45,7 +47,8 @@ def ensure_key_pair(registry: Path, *, passphrase: bytes | None = None) -> KeyPa
     """The registry's signing pair, made (encrypted under ``passphrase``, if any) and pinned when there is none.
 
     Raises IntegrityError for a private key that others may read, for a public one that is another's, and for one that
-    was retired or revoked; UsageError when it is encrypted and the passphrase is missing or wrong.
+    was retired or revoked; UsageError when it is encrypted and the passphrase is missing or wrong, and when git would
+    commit a new one.
     """
     with _locked(registry):
         return _ensure(registry, Role.PIPELINE, passphrase)
@@ -148,7 +151,7 @@ def _revoke(registry: Path, keyid: str, reason: str) -> TrustedKey:
     for name in SIGNERS.values():
         private = Layout(registry).keys / name
         public = public_path_of(private)
-        if public.exists() and public.read_bytes() == entry.pem.encode():
+        if public.is_file() and read_file(public, SMALL_BYTES) == entry.pem.encode():
             private.unlink(missing_ok=True)
             public.unlink()
     return entry
@@ -168,9 +171,12 @@ def _locked(registry: Path) -> Iterator[None]:
 def _ensure(registry: Path, role: Role, passphrase: bytes | None) -> KeyPair:
     folder = Layout(registry).keys
     refuse_open_folder(folder)
-    if not (folder / IGNORE_NAME).exists():
-        write_bytes(folder / IGNORE_NAME, IGNORED)
-    path, curve = folder / SIGNERS[role], role is Role.MODEL
+    ignore, path, curve = folder / IGNORE_NAME, folder / SIGNERS[role], role is Role.MODEL
+    if not ignore.exists():
+        write_bytes(ignore, IGNORED)
+    if not path.exists() and read_file(ignore, SMALL_BYTES) != IGNORED and would_commit(path):
+        raise UsageError(f"git would commit {path}: found a {ignore} that does not ignore it, expected one that does",
+                         hint=f"`rm {ignore}` has it written anew.")
     made = not path.exists() and generate_key(path, passphrase=passphrase, curve=curve)
     pair = load_key_pair(path, curve=curve, made=made, passphrase=passphrase if made else None)
     known = _entry(pinned_keys(registry), pair.public.fingerprint)

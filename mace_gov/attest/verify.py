@@ -194,6 +194,7 @@ def _verified(signed: Signed, checks: list[str], terms: _Terms, places: list[Pat
     return VerifiedEvidence(
         evidence=evidence, evidence_digest=signed.evidence_digest, keyid=signed.keyid, checks=tuple(checks),
         folder=signed.folder, verdict=summary.verdict if summary else None,
+        verdict_digest=summary.digest if summary else None,
         resource_uri=summary.resource_uri if summary else None, sign_offs=decisions.sign_offs,
         elsewhere=decisions.elsewhere, unverified=decisions.unverified,
     )

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from mace_gov.core.files import read_file
+
 FORMATS = ("PNG", "JPEG", "WEBP")
 """Of all that Pillow reads; some of the others run a program (EPS) or are no single picture (PDF, GIF)."""
 MOST_BYTES = 200_000_000
@@ -37,9 +39,7 @@ def read_picture(path: Path) -> Image.Image:
 def read_bytes(path: Path) -> bytes:
     """A picture's file as bytes. Raises ValueError when it cannot be read, or is too large to be a picture."""
     try:
-        if (size := path.stat().st_size) > MOST_BYTES:
-            raise ValueError(f"found {size} bytes, expected at most {MOST_BYTES}")
-        return path.read_bytes()
+        return read_file(path, MOST_BYTES)
     except OSError as error:
         raise ValueError(f"not readable: {error.strerror or error}") from error
 

@@ -105,14 +105,15 @@ def _rows(path: Path, needs: Sequence[str]) -> Iterator[Row]:
             if doubled := sorted({name for name in header if name and header.count(name) > 1}):
                 raise UsageError(f"{path}:1: found column {doubled[0]} twice, expected each once")
             for cells in reader:
-                named = {name: text for name, cell in zip(header, cells, strict=False)
-                         if (text := cell.strip()) and name}
-                if named or any(cell.strip() for cell in cells):
-                    odd = None if len(cells) == len(header) else (
-                        f"found {len(cells)} cells, expected {len(header)}; a cell with a comma in it needs quotes")
-                    if not all(map(str.isprintable, named.values())):
-                        odd = odd or next((f"{name}: {problem}" for name, text in named.items()
-                                           if (problem := control(text, "\n\t\r"))), None)
-                    yield Row(path, reader.line_num, named, odd)
+                texts = [*map(str.strip, cells)]
+                if not any(texts):
+                    continue
+                odd = None if len(cells) == len(header) else (
+                    f"found {len(cells)} cells, expected {len(header)}; a cell with a comma in it needs quotes")
+                named = {name: text for name, text in zip(header, texts, strict=False) if text and name}
+                if not "".join(texts).isprintable():
+                    odd = odd or next((f"{name}: {problem}" for name, text in named.items()
+                                       if (problem := control(text, "\n\t\r"))), None)
+                yield Row(path, reader.line_num, named, odd)
         except csv.Error as error:
             raise UsageError(f"{path}:{reader.line_num}: not readable as CSV: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -40,5 +41,6 @@ def sign_off(
                                "resource_uri": verified.resource_uri}))
         return
     typer.echo(f"signed  {decision} of {verified.resource_uri}, verdict {verdict}: {written}")
-    filed = "" if written.is_relative_to(registry) else "put it in the version's folder sign-offs/; "
-    typer.echo(f"next: {filed}`mace-gov report` writes the report anew with it")
+    here = written.is_relative_to(registry)
+    filed, version = ("", str(written.parents[1])) if here else ("put it in the version's folder sign-offs/; ", "VERSION")
+    typer.echo(f"next: {filed}`mace-gov report {shlex.quote(version)}` writes the report anew with it")

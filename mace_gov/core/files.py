@@ -7,6 +7,7 @@ import json
 import os
 import re
 import stat
+from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,12 @@ def open_file(path: Path) -> BufferedReader:
     except BaseException:
         os.close(handle)
         raise
+
+
+def refuse_odd(path: Path) -> None:
+    """Raise OSError, see ``read_file``, where something else than a regular file lies; where nothing does, it may."""
+    with suppress(FileNotFoundError):
+        _refuse(path, path.stat().st_mode)
 
 
 def _refuse(path: Path, mode: int) -> None:

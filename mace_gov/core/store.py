@@ -10,7 +10,7 @@ from pathlib import Path
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.digest import sha256_bytes
-from mace_gov.core.files import read_file
+from mace_gov.core.files import SMALL_BYTES, read_file
 from mace_gov.core.progress import Progress
 
 LARGEST = 4 * 2**30
@@ -48,7 +48,7 @@ class Store:
         except OSError:
             return None
         try:
-            digest = (self._folder / DIGESTS / name).read_text("ascii")
+            digest = read_file(self._folder / DIGESTS / name, SMALL_BYTES).decode("ascii")
         except (OSError, ValueError):
             digest = None
         if digest != _digest(name, data):
@@ -68,7 +68,7 @@ class Store:
     def holds(self, name: str) -> bool:
         """Whether an entry is what was kept under its name. Unlike ``get`` it leaves no mark of a use."""
         try:
-            kept = (self._folder / DIGESTS / name).read_text("ascii")
+            kept = read_file(self._folder / DIGESTS / name, SMALL_BYTES).decode("ascii")
             return kept == _digest(name, read_file(self._folder / name, LARGEST))
         except (OSError, ValueError):
             return False

@@ -182,13 +182,14 @@ def _foreign_parts(index: Mapping[str, Any], pipeline: str) -> Iterator[str]:
 
 
 def _code(folder: Path) -> list[str]:
-    """Code below the folder, in parts that are links too; hidden folders (.git, .cache) are nobody's parts."""
-    found = set()
-    for start in (folder, *(path for path in folder.iterdir() if path.is_symlink() and path.is_dir())):
-        for place, folders, files in os.walk(start):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            found |= {Path(place, name).relative_to(folder).as_posix() for name in files
-                      if Path(name).suffix.lower() in CODE}
+    """Code below the folder, behind links to folders too; hidden folders (.git, .cache) are nobody's parts."""
+    found, seen = set[str](), {os.path.realpath(folder)}
+    for place, folders, files in os.walk(folder, followlinks=True):
+        real = {name: os.path.realpath(Path(place, name)) for name in folders if not name.startswith(".")}
+        folders[:] = [name for name, target in real.items() if target not in seen]  # a link may lead back
+        seen.update(real.values())
+        found |= {Path(place, name).relative_to(folder).as_posix() for name in files
+                  if Path(name).suffix.lower() in CODE}
     return sorted(found)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mace_gov.core.errors import ModelError
+from mace_gov.core.files import read_file
 from mace_gov.core.lazy import require
 from mace_gov.documents.base import Location
 from mace_gov.documents.plan import ErasurePlan
@@ -107,7 +108,7 @@ def _phrases(policy: Policy) -> Iterator[tuple[Location, str]]:
 
 def _number(file: Path, field: str) -> int:
     try:
-        value = json.loads(file.read_bytes()).get(field)
+        value = json.loads(read_file(file)).get(field)
     except (OSError, ValueError, AttributeError):
         return 0
     return int(value) if isinstance(value, int | float) and 2 < value < BEYOND else 0

@@ -109,6 +109,8 @@ class VerifiedEvidence:
     """The folder whose envelopes were opened: a version, an audit or a report."""
     verdict: Verdict | None = None
     """The signed verdict on this evidence; absent before the gate has decided."""
+    verdict_digest: str | None = None
+    """SHA-256 of the verdict's envelope file."""
     resource_uri: str | None = None
     """What the verdict is about, as its summary says; absent without a verdict."""
     sign_offs: tuple[SignOff, ...] = ()

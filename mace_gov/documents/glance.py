@@ -33,6 +33,8 @@ class Chunk:
     """Its words, in every reading."""
     joints: tuple[str, ...]
     """Those that may be part of several in a row."""
+    begins: frozenset[str]
+    """Those with which several in a row may begin, and what its words may begin together."""
     letters: int
     """Words of one letter: three in a row may spell another."""
     numbers: str
@@ -50,6 +52,7 @@ class Glance:
         """hints: parts of words beside which the whole must be read. ages: whether ages are looked for, too."""
         self._words, self._hints, self._ages = words, tuple(hints), ages
         self._look: Callable[[str], Chunk] = lru_cache(KEPT)(self._chunk)
+        self._longer: Callable[[frozenset[str], tuple[str, ...]], frozenset[str] | None] = lru_cache(KEPT)(self._grown)
         self._quiet: Callable[[frozenset[str]], set[str]] = lru_cache(BANS)(lambda _others: set())
 
     def passes(self, text: str, others: frozenset[str] = frozenset(), *, apart: bool = False) -> bool:
@@ -63,25 +66,23 @@ class Glance:
         if quiet.issuperset(parts):
             return True
         letters, dated = 0, False
-        before: tuple[str, ...] = ()
+        begun = nothing = frozenset[str]()
         for part in parts:
-            if part in quiet:
-                letters, before = 0, before if apart else ()
+            if part in quiet and not begun:
+                letters = 0
                 continue
             chunk = self._look(part)
             if chunk.stops or (others and not others.isdisjoint(chunk.words)):
                 return False
-            joints = chunk.joints
             if not chunk.words:
                 continue
-            if not (joints or chunk.letters or chunk.dated):
+            if not (chunk.begins or chunk.letters or chunk.dated):
                 self._keep_quiet(quiet, part)
             letters = letters + chunk.letters if chunk.letters else 0
-            if apart and len(joints) > 1:
-                before += joints
-            if letters > 2 or (before and joints and self._joined(before, joints)):
+            longer = self._longer(begun, chunk.joints) if begun and chunk.joints else nothing
+            if letters > 2 or longer is None:
                 return False
-            before = before + joints if apart else joints
+            begun = chunk.begins.union(longer, begun if apart else ()) if longer or apart else chunk.begins
             dated = dated or chunk.dated
         return not (dated and says_age(" ".join(
             numbers for numbers in (self._look(part).numbers for part in parts) if numbers)))
@@ -99,18 +100,29 @@ class Glance:
     def _hinted(self, text: str) -> bool:
         return any(hint in text for hint in self._hints)
 
-    def _joined(self, ones: tuple[str, ...], twos: tuple[str, ...]) -> bool:
-        return any(self._words.joins(one, two) for one in ones for two in twos)
+    def _grown(self, begun: frozenset[str], words: tuple[str, ...]) -> frozenset[str] | None:
+        """What has begun, longer by some words of one chunk; None where it may be whole."""
+        found: set[str] = set()
+        while begun:
+            longer = self._words.goes_on(begun, words)
+            if longer is None:
+                return None
+            found |= longer
+            begun = longer if len(words) > 1 else frozenset()
+        return frozenset(found)
 
     def _chunk(self, text: str) -> Chunk:
         if len(text) > LONG_CHUNK:
-            return Chunk(True, frozenset(), (), 0, "", False, False)
+            return Chunk(True, frozenset(), (), frozenset(), 0, "", False, False)
         said = read(text)
         views = [view.split() for view in said.words]
         words = frozenset(word for view in views for word in view)
         found = self._words.found(text, said.words)
         stops = found or len(said.numbers) > 1 or (not all(views) and any(views)) or any(
             map(self._hinted, {text.lower(), *words}))
-        return Chunk(stops, words, tuple(words & self._words.joints), sum(len(word) == 1 for word in views[0]),
-                     said.numbers[0], self._ages and any(map(may_say_age, said.numbers[0].split())),
+        joints, begins = tuple(words & self._words.joints), self._words.begins(words)
+        longer = self._longer(begins, joints) if len(words) > 1 else frozenset()
+        return Chunk(stops or longer is None, words, joints, begins.union(longer or ()),
+                     sum(len(word) == 1 for word in views[0]), said.numbers[0],
+                     self._ages and any(map(may_say_age, said.numbers[0].split())),
                      found and self._words.found("", said.words[:1]))

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 
 from mace_gov.core.phrases import skeleton
 
@@ -135,11 +136,6 @@ def _pictograph(char: str) -> bool:
         " LETTER " not in f" {unicodedata.name(char, '')} "
 
 
-def _pairs(phrase: str) -> Iterator[str]:
-    words = phrase.split()
-    return map(" ".join, zip(words, words[1:], strict=False))
-
-
 class Words:
     """A list of words to look for: stems anywhere in a word, beginnings, whole words, several in a row."""
 
@@ -159,10 +155,10 @@ class Words:
         self._exact = frozenset(skeleton(word) for word in exact)
         self._harmless = re.compile("|".join([*harmless, "^$"]))
         self._split_up = frozenset(word for word in split if len(word) > 4)
-        self._rows = frozenset(pair for phrase in self._phrases for pair in _pairs(phrase))
-        # two pieces of three begin the word, or end it
-        self._pieces = frozenset(piece for word in self._split_up for n in range(2, len(word) + 1)
-                                 for piece in (word[:n], word[-n:]))
+        self._longest = max((phrase.count(" ") + 1 for phrase in self._phrases), default=0)
+        self._whole = self._split_up | self._phrases
+        self._begun = frozenset(word[:n] for word in self._split_up for n in range(1, len(word))) | frozenset(
+            begun for phrase in self._phrases for begun in accumulate(phrase.split()[:-1], "{} {}".format))
         self.joints = frozenset(word[first:last] for word in self._split_up for first in range(len(word))
                                 for last in range(first + 1, len(word) + 1)).union(*map(str.split, self._phrases))
         """Words that may be part of several in a row."""
@@ -173,17 +169,24 @@ class Words:
         return any(map(self._in_view, views)) or any(
             word in self._exact or any(stem in word for stem in self._foreign) for word in _foreign_words(text))
 
-    def joins(self, one: str, two: str) -> bool:
-        """Whether two words in a row may be part of one of them that comes in several words, or in pieces."""
-        return one + two in self._pieces or f"{one} {two}" in self._rows
+    def begins(self, words: Iterable[str]) -> frozenset[str]:
+        """Those of some words with which several in a row may begin."""
+        return self._begun.intersection(words)
+
+    def goes_on(self, begun: Iterable[str], words: Iterable[str]) -> frozenset[str] | None:
+        """What has begun, longer by one of some words; None where that is one of what comes in several words."""
+        made = {each for one in begun for two in words for each in (one + two, f"{one} {two}")}
+        return self._begun & made if self._whole.isdisjoint(made) else None
 
     def _in_view(self, view: str) -> bool:
         words = view.split()
         if any(map(self._counts, words)):
             return True
-        # two or three words in a row, and a word that comes in pieces: "chi ld"
-        rows = [*zip(words, words[1:], strict=False), *zip(words, words[1:], words[2:], strict=False)]
-        return not (self._phrases.isdisjoint(map(" ".join, rows)) and self._split_up.isdisjoint(map("".join, rows)))
+        # words in a row; and a word that comes in two or three pieces: "chi ld"
+        rows = [row for n in range(2, max(self._longest, 3) + 1)
+                for row in zip(*(words[i:] for i in range(n)), strict=False)]
+        return not (self._phrases.isdisjoint(map(" ".join, rows)) and self._split_up.isdisjoint(
+            "".join(row) for row in rows if len(row) < 4))
 
     def _word(self, word: str) -> bool:
         if word in self._words:

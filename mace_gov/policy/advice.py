@@ -15,7 +15,8 @@ def advice(policy: Policy, today: date) -> list[tuple[Location, str]]:
     found: list[tuple[Location, str]] = []
     if policy.metadata.review_by < today:
         found.append((("metadata", "reviewBy"), f"{policy.metadata.review_by} is past; the gate will ask for review"))
-    if policy.spec.model.ref.count("/") == 1 and policy.spec.model.revision is None:
+    ref = policy.spec.model.ref
+    if ref.count("/") == 1 and not ref.startswith((".", "/", "~", "registry:")) and policy.spec.model.revision is None:
         found.append((("spec", "model", "ref"), "a hub model without a revision can change under you; pin one"))
     found += doubtful_anchors(policy)
     for i, category in enumerate(policy.spec.categories):

@@ -129,6 +129,12 @@ def _message(model: type[BaseModel], detail: ErrorDetails) -> str:
         return "found nothing, expected a value: this field is required"
     if kind == "value_error":
         return str(context.get("error", detail["msg"]))
+    if kind in ("too_short", "too_long"):  # their own words count items in a text, too
+        most = kind == "too_long"
+        count = context["max_length" if most else "min_length"]
+        what = "character" if isinstance(detail["input"], str) else "item"
+        return f"found {_short(detail['input'])}, expected at {'most' if most else 'least'} {count} {what}" + (
+            "s" if count != 1 else "")
     expected = re.sub(r"^\w+ should (?:be|have) (?:a valid )?", "", detail["msg"])
     expected = expected.replace("String should match pattern", "text that matches")
     if kind == "string_type" and not isinstance(detail["input"], dict | list | None):

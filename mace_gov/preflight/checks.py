@@ -70,7 +70,8 @@ def check_plan(
     try:
         probes = build_probes(Asking(policy, lexicon_for(plan.base), plan.templates)) if asks else []
     except PolicyError as error:
-        found.append((("spec", "audit"), error.message.removeprefix("spec.audit: ")))
+        found.append((("spec", "audit"), "; ".join(
+            line.removeprefix("spec.audit: ") for line in error.message.splitlines())))
     found += too_long(plan, policy, [probe.prompt for probe in probes if probe.suite is not Suite.OBFUSCATION])
     if judges:
         found += _judge(policy, plan)

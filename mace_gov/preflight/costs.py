@@ -14,6 +14,7 @@ from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.base import Probe, seed_for
 from mace_gov.audit.probes.lexicon import lexicon_for
 from mace_gov.audit.probes.unrelated import general_prompts
+from mace_gov.core.files import read_file
 from mace_gov.documents.costs import ApplyCosts, AuditCosts, Timing
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.policy import Policy
@@ -126,7 +127,7 @@ def _seconds(plan: ErasurePlan, registry: Path) -> Iterator[float]:
     """Seconds for a picture in the last audits of this base with this sampler. Not verified: they are but a guess."""
     for path in sorted(Layout(registry).envelopes(), key=lambda path: path.stat().st_mtime, reverse=True)[:LAST]:
         try:
-            evidence: Any = json.loads(base64.b64decode(json.loads(path.read_bytes())["payload"]))["predicate"]
+            evidence: Any = json.loads(base64.b64decode(json.loads(read_file(path))["payload"]))["predicate"]
             audit = evidence["audit"]
             sampler = (audit["sampling"]["steps"], audit["sampling"]["size"])
             took = sum(float(audit["seconds"][part]) for part in ("draw", "detect"))

@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from mace_gov.core.errors import IncompleteError
+from mace_gov.core.files import refuse_odd
 from mace_gov.core.hold import hold, is_held
 from mace_gov.core.lazy import require
 from mace_gov.documents.registry import DATABASE, Layout
@@ -123,15 +124,16 @@ def _scratch(registry: Path) -> Iterator[Path]:
 
 def _state(database: Path) -> tuple[str | None, bool]:
     """The revision of a database's tables, if they have one, and whether it holds any records."""
-    if not database.exists():
-        return None, False
     try:
+        refuse_odd(database)
+        if not database.exists():
+            return None, False
         with closing(sqlite3.connect(database)) as found:
             tables = [name for (name,) in found.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
             known = found.execute("SELECT version_num FROM alembic_version") if "alembic_version" in tables else ()
             revisions = [revision for (revision,) in known]
             return revisions[0] if len(revisions) == 1 else None, any(_holds(found, table) for table in tables)
-    except sqlite3.Error as error:
+    except (OSError, sqlite3.Error) as error:
         raise IncompleteError(f"{database} cannot be read as an SQLite database: {error}",
                               hint="Restore it, or move it away: signed versions still verify by NAME/N.") from error
 

@@ -7,6 +7,7 @@ second one waits for the lock, then goes on. How the database comes to be: ``dat
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import warnings
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mace_gov.core.errors import IncompleteError, MaceGovError, UsageError
+from mace_gov.core.files import refuse_odd
 from mace_gov.core.lazy import require
 from mace_gov.documents.registry import DATABASE, Layout
 from mace_gov.record.database import EXTRA, make_ready, sqlite_uri
@@ -162,9 +164,13 @@ def _global_store(mlflow: Any, uri: str) -> Iterator[None]:
 @contextmanager
 def _one_writer(registry: Path) -> Iterator[None]:
     """Hold the registry's lock: creating and migrating the database twice at once corrupts it."""
+    place = Layout(registry).database_lock
     try:
-        lock = Layout(registry).database_lock.open("a")
-    except OSError:
+        refuse_odd(place)  # a pipe would be waited for
+        lock = place.open("a")
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            raise IncompleteError(f"{place} {error.strerror}", hint="Remove it: it is made anew.") from error
         if os.access(registry, os.W_OK):
             raise
         yield  # nothing can be written here, and what is there can be read

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from mace_gov.attest.keys import ensure_key_pair, load_public_key
-from mace_gov.core.errors import IntegrityError
+from mace_gov.core.errors import IntegrityError, UsageError
 
 
 def test_a_pair_is_made_once_with_tight_modes(tmp_path: Path) -> None:
@@ -21,6 +22,18 @@ def test_a_pair_is_made_once_with_tight_modes(tmp_path: Path) -> None:
     assert first.private_path.read_bytes().startswith(b"-----BEGIN PRIVATE KEY-----")
     assert sorted(path.name for path in first.private_path.parent.iterdir()) == [
         ".gitignore", "pipeline.pem", "pipeline.pub.pem", "trust.json"]
+
+
+def test_none_is_made_where_a_committed_gitignore_lets_it_be_committed(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    keys = tmp_path / "registry" / "keys"
+    keys.mkdir(parents=True, mode=0o700)
+    (keys / ".gitignore").write_text("!*.pem\n")
+    with pytest.raises(UsageError, match="git would commit .*pipeline.pem"):
+        ensure_key_pair(tmp_path / "registry")
+    assert not (keys / "pipeline.pem").exists()
+    (keys / ".gitignore").write_text("*\n")
+    assert ensure_key_pair(tmp_path / "registry").made
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666])

@@ -10,6 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from mace_gov.attest.keys import ensure_key_pair, revoke
+from mace_gov.audit.decoding import read_picture
+from mace_gov.core.errors import IncompleteError
+from mace_gov.core.store import Store
+from mace_gov.preflight import costs
+from mace_gov.record.store import open_store
 from tests import factories
 from tests.campaign.test_bad_input import GOOD
 
@@ -98,6 +104,35 @@ def test_a_file_of_a_version(run, tmp_path, name: str, kind: str):
     assert code == 4 and Path(name).name in err, err
     code, _, _ = run("registry", "list", "--registry", made.registry)
     assert code in (0, 4)
+
+
+@pytest.mark.parametrize("name", ["mlflow.db", ".mlflow.db.lock"])
+def test_a_pipe_for_the_registrys_database(tmp_path, name: str):
+    _put("pipe", tmp_path / name)
+    with pytest.raises(IncompleteError, match=f"{name}.* is a named pipe, expected a file"), open_store(tmp_path):
+        pass
+
+
+def test_a_pipe_for_a_public_key_keeps_nobody_from_revoking_it(tmp_path):
+    pair = ensure_key_pair(tmp_path)
+    _put("pipe", pair.public_path)
+    assert revoke(tmp_path, pair.public.fingerprint, "stolen").revoked
+
+
+def test_pipes_in_a_cache_and_among_pictures(tmp_path):
+    kept = Store(tmp_path)
+    kept.put("pictures/x.png", b"x")
+    _put("pipe", tmp_path / "digests" / "pictures" / "x.png")
+    assert kept.get("pictures/x.png") is None and not kept.holds("pictures/x.png")
+    _put("pipe", tmp_path / "y.png")
+    with pytest.raises(ValueError, match="a named pipe"):
+        read_picture(tmp_path / "y.png")
+
+
+def test_an_envelope_that_is_a_pipe_tells_no_time(tmp_path):
+    made = factories.version_folder(tmp_path)
+    _put("pipe", made.folder / "evidence.dsse.json")
+    assert list(costs._seconds(made.evidence.plan, made.registry)) == []
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device"])

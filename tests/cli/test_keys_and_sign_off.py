@@ -140,4 +140,5 @@ def test_a_sign_off_that_lies_beside_a_report_alone_says_where_it_must_go(run: R
              "--role", "safety", "--reason", "looked", "--key", made.key, "--registry")
     _, here, _ = run(*typed, made.registry)
     code, elsewhere, _ = run(*typed, tmp_path / "an auditor's")
+    assert f"`mace-gov report {made.folder}`" in here
     assert (code, "put it in" in here, "put it in the version's folder" in elsewhere) == (0, False, True)

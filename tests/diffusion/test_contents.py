@@ -115,6 +115,14 @@ def test_a_link_that_leads_in_a_circle_ends(model: Path) -> None:
     assert read_manifest(str(model)).digest == before
 
 
+def test_code_behind_a_link_to_a_folder_is_refused_however_deep_it_lies(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "far" / "off").mkdir(parents=True)
+    (tmp_path / "far" / "off" / "evil.py").write_text("")
+    (model / "unet" / "more").symlink_to(tmp_path / "far")
+    with pytest.raises(ModelError, match="unet/more/off/evil.py"):
+        read_manifest(str(model))
+
+
 def test_shards_beside_a_single_file_are_read_as_the_loaders_do(model: Path, tmp_path: Path) -> None:
     tensors = load_file(model / UNET)
     names = sorted(tensors)

@@ -8,7 +8,9 @@ from itertools import product
 import pytest
 
 from mace_gov.core.errors import UsageError
+from mace_gov.documents import minor_words as minors
 from mace_gov.documents.drawable import MINORS, NAMED_PERSON, ban_of, erase_only_rule, forbidden, never_drawn, refuse
+from mace_gov.documents.explicit_words import SEXUAL_PHRASES
 from mace_gov.documents.people import names_person
 from mace_gov.documents.policy import Kind
 from mace_gov.embedded import vocabulary
@@ -212,3 +214,9 @@ def test_what_no_model_may_draw_is_refused_by_number_and_rule_and_never_repeated
     with pytest.raises(UsageError, match=r"prompt 2 \(never-draw/minors\)") as told:
         refuse(["a ship", "a child, nudity"])
     assert "child" not in str(told.value)
+
+
+@pytest.mark.parametrize("phrase", [*SEXUAL_PHRASES, *sorted(minors.PHRASES)])
+def test_every_phrase_of_the_lists_is_found_however_many_words_it_has(phrase):
+    beside = "a boy, {}" if phrase in SEXUAL_PHRASES else "naked, {}"
+    assert forbidden(Kind.OBJECT, beside.format(phrase)) == MINORS

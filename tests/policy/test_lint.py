@@ -12,7 +12,7 @@ import yaml
 
 from mace_gov.policy.lint import lint
 from tests import factories
-from tests.policy.samples import HEAD
+from tests.policy.samples import HEAD, POLICY
 
 TODAY = date(2026, 11, 24)
 
@@ -107,3 +107,22 @@ def test_the_number_of_steps_grows_with_the_number_of_concepts_and_not_with_its_
         assert profile.runcall(lint, path, TODAY) == ([], [])
         steps.append(pstats.Stats(profile).total_calls)
     assert steps[1] < 2.2 * steps[0], "twice as many concepts, more than twice the work"
+
+
+@pytest.mark.parametrize(("old", "new", "said"), [
+    ("ref: embedded", "ref: ''", "spec.model.ref: found '', expected at least 1 character"),
+    ("detectors: [judge]", "detectors: []", "spec.categories[0].detectors: found [], expected at least 1 item"),
+])
+def test_what_is_too_short_is_counted_in_its_own_unit(tmp_path: Path, old: str, new: str, said: str) -> None:
+    found = errors(tmp_path, POLICY.replace(old, new))
+    assert [line.partition(": ")[2] for line in found] == [said]
+
+
+@pytest.mark.parametrize(("ref", "hub"), [
+    ("runwayml/some-model", True), ("registry:things/1", False), ("./model", False), ("~/model", False),
+])
+def test_only_a_hub_model_can_change_without_a_revision(tmp_path: Path, ref: str, hub: bool) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text(POLICY.replace("ref: embedded", f"ref: {ref}"))
+    _, warned = lint(path, TODAY)
+    assert any("hub model without a revision" in line for line in warned) is hub

@@ -202,3 +202,9 @@ def test_folders_that_cannot_hold_the_work_are_refused_before_it(tmp_path, monke
     with pytest.raises(UsageError, match="cannot be written"):
         checks.check_machine(None, tmp_path)
     assert not (tmp_path / "new").exists()
+
+
+def test_captions_that_the_erasure_trains_on_are_named_in_one_line(tmp_path):
+    path = written(tmp_path / "policy.yaml", spec={"audit": {"templates": ["a photo of {}"]}})
+    told = refusal(path, tmp_path)
+    assert "expected none; spec.audit.templates: 'a photo of {}'" in told and "\\u000a" not in told

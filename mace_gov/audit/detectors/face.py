@@ -25,6 +25,7 @@ from mace_gov.core.canonical import digest_of
 from mace_gov.core.digest import sha256_bytes, sha256_file
 from mace_gov.core.environment import version_of
 from mace_gov.core.errors import DetectorError, PolicyError
+from mace_gov.core.files import read_file
 from mace_gov.core.lazy import require
 from mace_gov.documents.detector import DetectorCard
 
@@ -32,6 +33,8 @@ CROPS = (1.0, 0.75, 0.5)
 """Centred squares beside the whole picture, as shares of its shorter side."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 """What a reference may be; other files of its folder are left alone."""
+LARGEST = 2 * 2**30
+"""Bytes of a network: ONNX files are no larger."""
 DETECTION, EMBEDDING = "detection.onnx", "embedding.onnx"
 """Files of a folder with both networks."""
 
@@ -163,7 +166,7 @@ def _open_reference(path: Path) -> Image.Image:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path, LARGEST)
     except OSError as error:
         raise DetectorError(f"face: the model {path} does not load: {error.strerror}",
                             hint=f"Give one ONNX file, or a folder with {DETECTION} and {EMBEDDING}.") from error

@@ -34,9 +34,8 @@ from mace_gov.documents.terms import Kind, Suite
 
 SEEDS = ("seed", "evaluation_seed", "sd_seed")
 LANGUAGE_TABLE = ("concept", "language", "phrase")
-CONCEPT = ("concept", "target")
-SEARCHED = frozenset({*CONCEPT, "category", "expected", "suite"})
-"""Columns that make a COCO row more than a caption."""
+SAID = ("category", "concept", "target", "expected", "suite")
+"""Columns that say what a row is about; in a COCO list they make it more than a caption."""
 FILES: dict[Side, str] = {"governed": "file", "base": "base_file"}
 """Columns that name a row's pictures."""
 _DIGITS = re.compile("0*[0-9]{1,10}")
@@ -152,18 +151,20 @@ class _Reader:
         }
         self._answered: dict[tuple[str, int], str] = {}
         self._answers: dict[str, tuple[tuple[str, int], str]] = {}
-        self._about = lru_cache(REMEMBERED)(self._of_concept)
-        self._kept = lru_cache(REMEMBERED)(self._survivor)
+        # A file may have a million rows, most of which differ in prompt and seed alone.
+        self._about = lru_cache(REMEMBERED)(self._subject)
+        self._asked = lru_cache(REMEMBERED)(self._question)
 
     def read(self, row: Row, coco: bool) -> None:
         """Take in one row. Raises ValueError for a malformed one."""
-        prompt = row.first("prompt")
+        cells = row.cells
+        prompt = cells.get("prompt")
         if prompt is None:
             raise ValueError("found no prompt, expected one")
         seed = _seed(row, prompt, self._asking)
-        caption = coco and not row.cells.keys() & SEARCHED
-        category, concept = self._subject(row, caption)
-        erasing = concept is not None and self._about(category.id, concept.id)[0]
+        said = tuple(map(cells.get, SAID))
+        caption = coco and not any(said)
+        category, concept, erasing = self._about(caption, *said)
         if erasing or not may_draw(category.kind, prompt, self._asking.ban):
             self.found.refused += 1
             return
@@ -172,43 +173,49 @@ class _Reader:
         if caption:
             self.found.captions.append((prompt, seed))
             return
-        expected, suite = row.first("expected"), _suite(row)
+        name, suite, expected, facet, synonyms = self._asked(category.id, concept, *said[-2:])
+        self.found.probes[Probe(category.id, name, suite, prompt, seed, expected, facet, synonyms)] = None
+
+    def _subject(
+        self, caption: bool, named: str | None, concept: str | None, target: str | None, expected: str | None,
+        suite: str | None,
+    ) -> tuple[Category, str | None, bool]:
+        """Category and concept's id that a row is about, and whether that concept is erase-only."""
+        if named is not None and named not in self._categories:
+            raise ValueError(f"found category = '{named}', expected one of: {', '.join(self._categories)}")
+        if texts := [text for text in (concept, target) if text is not None]:
+            if expected is not None:
+                raise ValueError(f"found concept = '{texts[0]}' and expected = '{expected}', expected one "
+                                 "of them: what must be absent, or what must be there")
+            category, meant = self._concepts.named(texts[0], named)
+            for text in texts[1:]:
+                other = self._concepts.find(text, named)
+                if other and meant not in [each for _, each in other]:
+                    raise ValueError(f"found concept = '{texts[0]}' and target = '{text}', which are two of the policy")
+            if named not in (None, category.id):
+                raise ValueError(f"found concept = '{texts[0]}' of {category.id} in category = '{named}'")
+            return category, meant.id, not self._asking.drawn(category, meant)
+        if named is None and len(self._categories) > 1 and expected is None and not caption:
+            raise ValueError("found neither category nor concept, expected one of them, for the policy has several")
+        return self._categories[named or next(iter(self._categories))], None, False
+
+    def _question(
+        self, category_id: str, concept_id: str | None, expected: str | None, suite_name: str | None
+    ) -> tuple[str, Suite, tuple[str, ...], Facet, tuple[str, ...]]:
+        """Name, suite, phrases to look for, facet and synonyms of a row."""
+        suite = _suite(suite_name)
         if suite is not None and (suite.banned is (expected is not None)):
             wanted = "no expected" if suite.banned else "expected"
             raise ValueError(f"found suite = '{suite}', which goes with {wanted}")
         if expected is not None:
-            facet = self._kept(category.id, expected)
-            probe = Probe(category.id, expected, suite or Suite.UNRELATED, prompt, seed, (expected,), facet)
-        else:
-            _, name, banned, facet, synonyms = self._about(category.id, concept and concept.id)
-            probe = Probe(category.id, name, suite or Suite.OUTSIDE, prompt, seed, banned, facet, synonyms)
-        self.found.probes[probe] = None
-
-    def _subject(self, row: Row, caption: bool) -> tuple[Category, Concept | None]:
-        """Category and concept that a row is about."""
-        named = row.first("category")
-        if named is not None and named not in self._categories:
-            raise ValueError(f"found category = '{named}', expected one of: {', '.join(self._categories)}")
-        if texts := [row.cells[column] for column in CONCEPT if column in row.cells]:
-            if "expected" in row.cells:
-                raise ValueError(f"found concept = '{texts[0]}' and expected = '{row.cells['expected']}', expected one "
-                                 "of them: what must be absent, or what must be there")
-            category, concept = self._concepts.named(texts[0], named)
-            for text in texts[1:]:
-                other = self._concepts.find(text, named)
-                if other and concept not in [each for _, each in other]:
-                    raise ValueError(f"found concept = '{texts[0]}' and target = '{text}', which are two of the policy")
-            if named not in (None, category.id):
-                raise ValueError(f"found concept = '{texts[0]}' of {category.id} in category = '{named}'")
-            return category, concept
-        if named is None and len(self._categories) > 1 and row.first("expected") is None and not caption:
-            raise ValueError("found neither category nor concept, expected one of them, for the policy has several")
-        return self._categories[named or next(iter(self._categories))], None
+            return expected, suite or Suite.UNRELATED, (expected,), self._survivor(category_id, expected), ()
+        name, banned, facet, synonyms = self._of_concept(category_id, concept_id)
+        return name, suite or Suite.OUTSIDE, banned, facet, synonyms
 
     def _of_concept(
         self, category_id: str, concept_id: str | None
-    ) -> tuple[bool, str, tuple[str, ...], Facet, tuple[str, ...]]:
-        """Whether it is erase-only; name, phrases, facet and synonyms of a category's concept, or of all its concepts.
+    ) -> tuple[str, tuple[str, ...], Facet, tuple[str, ...]]:
+        """Name, phrases, facet and synonyms of a category's concept, or of all its concepts.
 
         Raises ValueError when none is named and the category bans several things apart.
         """
@@ -220,9 +227,7 @@ class _Reader:
         name = asked.id if concept or len(category.concepts) == 1 else category.id
         synonyms = tuple(s for c in category.concepts if c is asked or category.kind is Kind.EXPLICIT
                          for s in c.synonyms)
-        erasing = concept is not None and not self._asking.drawn(category, concept)
-        return (erasing, name, self._asking.banned(category, asked), self._asking.facet(category, asked.target),
-                synonyms)
+        return name, self._asking.banned(category, asked), self._asking.facet(category, asked.target), synonyms
 
     def _survivor(self, category_id: str, expected: str) -> Facet:
         """The facet of what must survive. Raises ValueError when the policy bans it."""
@@ -260,13 +265,14 @@ def _seed(row: Row, prompt: str, asking: Asking) -> int:
     if text is None:
         return seed_for(asking.policy.spec.audit.seed, 0, prompt)
     # Ten digits of ASCII at most: int() refuses thousands of them, and takes those of other scripts.
+    if text.isascii() and text.isdigit() and len(text) < 10:  # most of them
+        return int(text)
     if not _DIGITS.fullmatch(text) or int(text[-10:]) >= 2**32:
         raise ValueError(f"found seed = '{text}', expected a whole number below 2^32")
     return int(text)
 
 
-def _suite(row: Row) -> Suite | None:
-    text = row.first("suite")
+def _suite(text: str | None) -> Suite | None:
     if text is None:
         return None
     if text not in list(Suite):
