@@ -47,8 +47,10 @@ def test_it_serves_until_it_is_interrupted(tmp_path: Path) -> None:
                           env={**os.environ, "PYTHONUNBUFFERED": "1"}) as process:
         try:
             lines = [process.stdout.readline() for _ in range(2)]
-            link = re.search(r"http://127\.0\.0\.1:\d+/open\?token=\S+", "".join(lines))[0]
-            with urllib.request.build_opener(urllib.request.HTTPCookieProcessor()).open(link, timeout=30) as page:
+            link = re.search(r"http://127\.0\.0\.1:\d+/[\w-]+/open\?token=\S+", "".join(lines))[0]
+            browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+            browser.open(link, timeout=30).close()
+            with browser.open(link.partition("open?")[0] + "registry", timeout=30) as page:
                 assert "nsfw/1" in page.read().decode()
             process.terminate()
             process.communicate(timeout=30)

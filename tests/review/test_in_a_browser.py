@@ -49,6 +49,7 @@ def test_a_review_from_the_link_to_a_decision_that_verifies(tab: Any, pages: Run
     tab.get_by_role("link", name="Label pictures").click()
     for n, key in enumerate("12" * (len(TRIALS) // 2), 1):
         before = tab.locator("#item").get_attribute("value")
+        tab.wait_for_selector("#labels[aria-busy=false]")
         tab.keyboard.press(key)
         tab.wait_for_function("before => document.getElementById('item')?.value !== before", arg=before)
         if n < len(TRIALS):
@@ -83,7 +84,7 @@ def test_without_script_the_buttons_do_the_same(browser: Any, pages: Running) ->
     context = browser.new_context(java_script_enabled=False)
     tab = context.new_page()
     tab.goto(pages.link)
-    tab.goto(f"{pages.origin}/queue")
+    tab.goto(pages.at("/queue"))
     tab.get_by_role("button", name="Absent").click()
     assert tab.locator("#count").text_content() == f"1 of {len(TRIALS)}"
     context.close()
@@ -93,8 +94,8 @@ def test_without_script_the_buttons_do_the_same(browser: Any, pages: Running) ->
 def elsewhere(pages: Running) -> Iterator[str]:
     """Another site on this machine, which frames the pages and sends them forms."""
     pages.come_in()
-    text = (f"<iframe src='{pages.origin}/'></iframe>"
-            f"<form method='post' action='{pages.origin}/sign'><input name='decision' value='approve'>"
+    text = (f"<a href='{pages.link}'>a link from another site</a><iframe src='{pages.at('/')}'></iframe>"
+            f"<form method='post' action='{pages.at('/sign')}'><input name='decision' value='approve'>"
             "<button>Win a prize</button></form>").encode()
 
     class Site(http.server.BaseHTTPRequestHandler):
@@ -129,8 +130,8 @@ def test_another_site_can_neither_frame_the_pages_nor_send_their_forms(
 
 
 def test_a_wrong_link_opens_nothing(tab: Any, pages: Running) -> None:
-    assert tab.goto(f"{pages.origin}/open?token=wrong").status == 403
-    assert tab.goto(f"{pages.origin}/queue").status == 401
+    assert tab.goto(pages.at("/open?token=wrong")).status == 403
+    assert tab.goto(pages.at("/queue")).status == 401
 
 
 def test_no_page_keeps_people_out_or_scrolls_sideways(
@@ -145,7 +146,7 @@ def test_no_page_keeps_people_out_or_scrolls_sideways(
         problems = {}
         for path in ("/", "/queue", "/agreement", "/report", "/decide", "/registry", "/compare?one=nsfw/1&two=nsfw/2",
                      "/nowhere"):
-            tab.goto(pages.origin + path)
+            tab.goto(pages.at(path))
             for scheme in ("light", "dark"):
                 tab.emulate_media(color_scheme=scheme)
                 problems[path, scheme] = serious(tab)
