@@ -54,8 +54,8 @@ def agreement_context(desk: Desk) -> dict[str, Any]:
             readers.append(Reader(journal.reviewer, True, against(people, other), None, None))
     return {"readers": readers, "unsure": len(desk.labels) - len(people), "labelled": len(desk.labels),
             "parted": [(items[ref], seen, found) for ref, seen, found in parted(people, together) if ref in items],
-            "measured": [card.name for card, _ in _calibrations(desk)], "corrected": list(_corrected(desk, people, items)),
-            "spoilt": spoilt}
+            "measured": [card.name for card, _ in _calibrations(desk)],
+            "corrected": list(_corrected(desk, people, items)), "spoilt": spoilt}
 
 
 def _corrected(

@@ -83,7 +83,7 @@ class Web:
     """What is served."""
 
     def add(self, path: str, handler: Handler, method: str = "GET") -> None:
-        """Serve ``path`` to open sessions. Pages link to one another by names without a slash: all lie in one folder."""
+        """Serve ``path`` to open sessions. All pages lie in one folder, and link to one another without a slash."""
 
         async def endpoint(request: Request) -> Response:
             return await self._guarded(request, handler)

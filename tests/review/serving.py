@@ -110,7 +110,8 @@ class Running:
             own |= {"Origin": self.origin, "Content-Type": "application/x-www-form-urlencoded"}
         own |= {name.replace("_", "-"): value for name, value in headers.items()}
         line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        line.putrequest(method or ("GET" if form is None else "POST"), self.placed(path), skip_host=True, skip_accept_encoding=True)
+        line.putrequest(method or ("GET" if form is None else "POST"), self.placed(path), skip_host=True,
+                        skip_accept_encoding=True)
         body = b"" if form is None else urlencode(form).encode()
         for name, value in ({**own, "Content-Length": str(len(body))} if form is not None else own).items():
             if value:
