@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from mace_gov.attest.keypair import generate_key
 from tests import factories
 from tests.review.serving import key_of, version
 
@@ -32,6 +33,20 @@ def test_it_refuses_before_it_serves(run, tmp_path: Path, monkeypatch: pytest.Mo
     picture.write_bytes(factories.png(7))
     code, _, said = run("review", "nsfw/1", "--signing-key", "keys/Ada.pem")
     assert (code, "pictures/base.png" in said) == (4, True)
+
+
+def test_the_passphrase_is_asked_for_before_anything_else(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    generate_key(tmp_path / "ada.pem", passphrase=b"open sesame")
+    code, _, said = run("review", "nowhere/1", "--signing-key", "ada.pem")
+    assert (code, "is encrypted and no passphrase was given" in said) == (2, True)
+    monkeypatch.setenv("MACE_GOV_PASSPHRASE", "close sesame")
+    code, _, said = run("review", "nowhere/1", "--signing-key", "ada.pem")
+    assert (code, "does not open" in said, "sesame" in said) == (2, True, False)
+    monkeypatch.setenv("MACE_GOV_PASSPHRASE", "open sesame")
+    assert "nowhere/1" in run("review", "nowhere/1", "--signing-key", "ada.pem")[2]
 
 
 def test_it_says_which_extra_is_missing(run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from mace_gov.attest.keys import ensure_key_pair, registry_trust
+from mace_gov.attest.keypair import generate_key, load_key_pair
+from mace_gov.attest.keys import ensure_key_pair, pin, registry_trust
 from mace_gov.attest.verify import verify
 from mace_gov.core.errors import UsageError
 from mace_gov.documents.detector import Calibration
+from mace_gov.documents.trust import Role
 from mace_gov.review.breaks import Breaks
 from mace_gov.review.desk import Desk, Reviewer, open_subject, reviewer_of
 from mace_gov.review.serve import Place, Who
@@ -156,15 +158,26 @@ def test_two_reviewers_close_what_a_critical_rule_left_open(tmp_path: Path) -> N
         assert "APPROVED, verdict REVIEW" in decide(bob)[1]
 
 
+def test_an_encrypted_key_signs_and_its_passphrase_goes_nowhere(
+    tmp_path: Path, signed: SignedVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate_key(tmp_path / "keys" / "Carla.pem", passphrase=b"open sesame")
+    monkeypatch.setenv("MACE_GOV_PASSPHRASE", "open sesame")
+    pin(signed.registry, load_key_pair(tmp_path / "keys" / "Carla.pem").public, role=Role.REVIEWER, name="Carla")
+    with running(tmp_path, signed, reviewer="Carla") as carla:
+        carla.come_in()
+        status, text = decide(carla)
+        assert status == 200 and "sesame" not in text + "".join(carla.said) + repr(carla.web.door)
+    (said,) = verify(signed.folder, key=registry_trust(signed.registry), registry=signed.registry).sign_offs
+    assert said.reviewer == "Carla"
+
+
 def test_the_author_the_owner_and_strangers_cannot_review(tmp_path: Path, signed: SignedVersion) -> None:
     subject = open_subject(signed.folder, registry=signed.registry, reports=tmp_path / "reports", key=None)
     with pytest.raises(UsageError, match="a reviewer is not the author"):
         reviewer_of(ensure_key_pair(signed.registry), subject)
     with pytest.raises(UsageError, match="not pinned as a reviewer's key"):
         reviewer_of(key_of(tmp_path / "keys", "Eve"), subject)
-    from mace_gov.attest.keys import pin
-    from mace_gov.documents.trust import Role
-
     owner = key_of(tmp_path / "keys", "owner")
     pin(signed.registry, owner.public, role=Role.REVIEWER, name="Trust and Safety")
     with pytest.raises(UsageError, match="owns the policy"):
@@ -219,6 +232,8 @@ def test_agreement_comes_after_the_labels_and_ends_them(pages: Running, signed: 
     row = re.findall(r"<tr><th scope=\"row\"><bdi>all detectors together</bdi>.*?</tr>", page, re.DOTALL)[0]
     assert re.findall(r'<td class="r">(\d+)</td>', row) == ["6", "3", "1", "2", "0"]
     assert page.count('<figure class="pair">') == 3
+    # Of the three banned pictures that are present, the judge found both of the base's and missed the governed one's.
+    assert "Rates that rest on people" in page and re.search(r"NSFW-001.*?0 of 60.*?%.*?\(", page, re.DOTALL)
     late = pages.ask("/label", {**form, "csrf": pages.fields("/agreement", "/calibrate")["csrf"],
                                 "item": next(iter(TRIALS)).image, "label": "absent"})
     assert late.status in (404, 409)
