@@ -57,6 +57,11 @@ class Trend:
     points: tuple[tuple[int, float], ...]
     """Version number and value, in order."""
 
+    @property
+    def rate(self) -> bool:
+        """Whether every value lies in 0..1; a difference of CLIP scores does not."""
+        return all(0 <= value <= 1 for _, value in self.points)
+
 
 def trends(entries: Sequence[VersionEntry]) -> list[Trend]:
     """H and retention over versions, for every name with two or more."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import http.server
 import threading
 from collections.abc import Iterator
-from functools import partial
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
