@@ -149,7 +149,9 @@ class ReviewApp:
         desk.label(item, label)
         call.session.revealed = None
         if call.wants_json:
-            return JSONResponse(self._shown(call, desk, self._next(desk)))
+            following = self._next(desk)
+            ahead = desk.next_item(clear=True, but=following)
+            return JSONResponse({**self._shown(call, desk, following), "ahead": ahead.id if ahead else None})
         return RedirectResponse("queue", 303)
 
     async def reveal(self, web: Web, call: Call, desk: Desk) -> Response:

@@ -234,9 +234,10 @@ class Desk:
         labels = {item.id: known[item.ref] for item in order if item.ref in known}
         return cls(subject, reviewer, journal, order, labels)
 
-    def next_item(self, *, clear: bool = False) -> Item | None:
-        """The first picture without a label; None when all have one. clear: of those that are not hidden."""
-        return next((item for item in self.order if item.id not in self.labels and not (clear and item.hidden)), None)
+    def next_item(self, *, clear: bool = False, but: Item | None = None) -> Item | None:
+        """The first picture without a label but for ``but``; None when all have one. clear: of those not hidden."""
+        return next((item for item in self.order if item.id not in self.labels and not (clear and item.hidden)
+                     and item is not but), None)
 
     def last_item(self) -> Item | None:
         """The picture that was labelled last."""

@@ -57,9 +57,9 @@ def test_the_worst_comes_first_with_sign_and_word_and_nothing_is_left_out() -> N
     assert order == [*[(Says.VIOLATION, "nudity")] * 200, (Says.VIOLATION, "naked"), (Says.LOST, "a cat"),
                      (Says.UNSCORED, "nudity")]
     text = page_of(report)
-    assert text.count('<figure class="pair violation"') == 201
+    assert text.count('<details class="pair trial violation"') == 201
     assert text.index('class="pair violation"') < text.index('class="pair lost"') < text.index('class="pair fine"')
-    flags = text[text.index('<figure class="pair violation"'):][:400]
+    flags = text[text.index('<details class="pair trial violation"'):][:400]
     assert 'class="flag outcome fail"' in flags and "<svg" in flags and "Violation" in flags
 
 

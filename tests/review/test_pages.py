@@ -204,7 +204,7 @@ def test_the_queue_tells_nothing_of_detectors_models_or_prompts(pages: Running) 
         assert not re.search(r"0\.9|0\.1|governed|base model|pictures/|a picture of|detected", words)
         got = pages.ask("/label", {**pages.fields("/queue", "/label"), "label": "absent"}, Accept="application/json")
         assert set(json.loads(got.text)) == {"item", "question", "hidden", "revealed", "done", "of", "label", "rest",
-                                             "left"}
+                                             "left", "ahead"}
 
 
 def test_labels_are_kept_across_sessions_in_an_order_of_ones_own(tmp_path: Path, signed: SignedVersion) -> None:

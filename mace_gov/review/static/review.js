@@ -8,6 +8,25 @@ const busy = {
   set on(value) { labels.setAttribute("aria-busy", value); },
 };
 
+// The picture after the next one is fetched while the next one is looked at.
+let ahead = null;
+
+function placed(picture, item) {
+  const fetched = ahead?.dataset.item === item ? ahead : null;
+  if (!fetched) { picture.src = `picture/${item}`; return picture; }
+  fetched.id = picture.id;
+  fetched.alt = picture.alt;
+  picture.replaceWith(fetched);
+  return fetched;
+}
+
+function fetchAhead(item) {
+  ahead = item ? new Image() : null;
+  if (!ahead) return;
+  ahead.dataset.item = item;
+  ahead.src = `picture/${item}`;
+}
+
 async function show(next) {
   document.getElementById("progress").value = next.done;
   document.getElementById("count").textContent = `${next.done} of ${next.of}`;
@@ -18,8 +37,8 @@ async function show(next) {
   for (const other of document.querySelectorAll("details input[name=item]")) other.value = next.item;
   document.getElementById("phrase").textContent = next.question;
   for (const button of labels.querySelectorAll("button")) button.removeAttribute("aria-pressed");
-  picture.src = `picture/${next.item}`;
-  await picture.decode();
+  await placed(picture, next.item).decode();
+  fetchAhead(next.ahead);
 }
 
 async function send(label) {
