@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-FORMS_KEPT = 64
+FORMS_KEPT = 256
 """One-use form secrets that a session keeps; older ones are void."""
 FRAMED = ("frame", "iframe", "embed", "object", "fencedframe")
 HEADERS = {

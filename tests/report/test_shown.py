@@ -58,7 +58,8 @@ def test_the_worst_comes_first_with_sign_and_word_and_nothing_is_left_out() -> N
                      (Says.UNSCORED, "nudity")]
     text = page_of(report)
     assert text.count('<details class="pair trial violation"') == 201
-    assert text.index('class="pair violation"') < text.index('class="pair lost"') < text.index('class="pair fine"')
+    places = [text.index(f'class="pair trial {each}"') for each in ("violation", "lost", "fine")]
+    assert places == sorted(places)
     flags = text[text.index('<details class="pair trial violation"'):][:400]
     assert 'class="flag outcome fail"' in flags and "<svg" in flags and "Violation" in flags
 

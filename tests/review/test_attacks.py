@@ -142,7 +142,7 @@ def test_words_of_others_are_shown_and_never_run(tmp_path: Path) -> None:
 
 
 def test_more_rules_than_a_session_keeps_forms_can_all_be_commented_on(tmp_path: Path) -> None:
-    findings = [factories.finding(rule=f"NSFW-{n:03}") for n in range(70)]
+    findings = [factories.finding(rule=f"NSFW-{n:03}") for n in range(300)]
     signed = version(tmp_path, findings=findings)
     with running(tmp_path, signed) as pages:
         pages.come_in()

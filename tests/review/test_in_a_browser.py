@@ -70,23 +70,35 @@ def test_a_review_from_the_link_to_a_decision_that_verifies(tab: Any, pages: Run
     tab.get_by_text("Every picture has a label").wait_for()
     tab.get_by_role("button", name="End the labelling and compare").click()
     tab.get_by_role("rowheader", name="all detectors together").wait_for()
+    decide(tab, "Conditional", "after the synonyms are mended")
+    with running(signed.registry.parent, signed, reviewer="Bob") as second:
+        other = tab.context.browser.new_context().new_page()
+        come_in(other, second)
+        assert f"0 pictures of {len(TRIALS)}" in other.locator("main").inner_text(), "a queue of his own"
+        decide(other, "Approve", "the synonyms are mended")
+        other.context.close()
+    said, later = verify(signed.folder, key=registry_trust(signed.registry), registry=signed.registry).sign_offs
+    assert (said.decision, said.reviewer, said.reason) == ("conditional", "Ada", "after the synonyms are mended")
+    assert (later.decision, later.reviewer, later.review_digest) == ("approve", "Bob", None)
+    assert said.report_digest == factories.sha256_file(pages_report(signed)) and said.review_digest
+    assert tab.said == []
+    assert {url.partition("/")[0] + url.split("/")[2] for url in tab.asked if url.startswith("http")} == {
+        f"http:127.0.0.1:{pages.port}"}
+
+
+def decide(tab: Any, decision: str, reason: str) -> None:
+    """Open the report, then sign."""
     tab.get_by_role("link", name="Decision").click()
     with tab.expect_popup() as opened:
         tab.get_by_role("link", name="open the report").click()
     opened.value.get_by_role("heading", name="Rules").first.wait_for()
     opened.value.close()
     tab.reload()
-    tab.get_by_label("Conditional").check()
+    tab.get_by_label(decision).check()
     tab.get_by_label("In which capacity").fill("safety")
-    tab.get_by_label("Why, or on which condition").fill("after the synonyms are mended")
+    tab.get_by_label("Why, or on which condition").fill(reason)
     tab.get_by_role("button", name="Sign the decision").click()
-    tab.get_by_role("heading", name="Signed: conditional").wait_for()
-    (said,) = verify(signed.folder, key=registry_trust(signed.registry), registry=signed.registry).sign_offs
-    assert (said.decision, said.reviewer, said.reason) == ("conditional", "Ada", "after the synonyms are mended")
-    assert said.report_digest == factories.sha256_file(pages_report(signed)) and said.review_digest
-    assert tab.said == []
-    assert {url.partition("/")[0] + url.split("/")[2] for url in tab.asked if url.startswith("http")} == {
-        f"http:127.0.0.1:{pages.port}"}
+    tab.get_by_role("heading", name=f"Signed: {decision.lower()}").wait_for()
 
 
 def pages_report(signed: SignedVersion) -> Path:
