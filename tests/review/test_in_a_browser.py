@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -73,6 +74,7 @@ def test_a_review_from_the_link_to_a_decision_that_verifies(tab: Any, pages: Run
     decide(tab, "Conditional", "after the synonyms are mended")
     with running(signed.registry.parent, signed, reviewer="Bob") as second:
         other = tab.context.browser.new_context().new_page()
+        other.set_default_timeout(180_000)
         come_in(other, second)
         assert f"0 pictures of {len(TRIALS)}" in other.locator("main").inner_text(), "a queue of his own"
         decide(other, "Approve", "the synonyms are mended")
@@ -94,7 +96,7 @@ def decide(tab: Any, decision: str, reason: str) -> None:
     opened.value.get_by_role("heading", name="Rules").first.wait_for()
     opened.value.close()
     tab.reload()
-    tab.get_by_label(decision).check()
+    tab.get_by_role("radio", name=re.compile(f"^{decision}")).check()
     tab.get_by_label("In which capacity").fill("safety")
     tab.get_by_label("Why, or on which condition").fill(reason)
     tab.get_by_role("button", name="Sign the decision").click()
