@@ -40,14 +40,14 @@ def decision_folder(registry: Path, governed_digest: str, verdict_digest: str) -
 
 def sign_off(
     verified: VerifiedEvidence, pair: KeyPair, *, decision: Decision, reviewer: str, role: str, reason: str,
-    out: Path | None = None, registry: Path | None = None, review_digest: str | None = None,
+    out: Path | None = None, registry: Path | None = None, review_digest: str | None = None, seen: str | None = None,
 ) -> Path:
     """Sign a decision on the verified folder's verdict. Returns the envelope, ``sign-offs/KEYID-0001.dsse.json``.
 
     ``out`` is the version's folder (the default: the folder that was verified), ``registry`` the one that is to repeat
     it, ``review_digest`` the last line of the reviewer's journal. A later decision of the same key is added under the
-    next number. Raises UsageError when the key is the pipeline's own, or a word is missing; IncompleteError when
-    another process has just signed with it.
+    next number. seen: SHA-256 that the report's envelope must have. Raises UsageError when it has another, the key is
+    the pipeline's own, or a word is missing; IncompleteError when another process has just signed with it.
     """
     folder, keyid = verified.folder, pair.public.fingerprint
     if keyid == verified.keyid:
@@ -56,6 +56,10 @@ def sign_off(
             hint="Make a key of your own: `mace-gov keys generate ~/.config/mace-gov/reviewer.pem`.",
         )
     report = folder / REPORT_NAME
+    report_digest = sha256_file(report) if report.exists() else None
+    if seen is not None and report_digest != seen:
+        raise UsageError(f"{folder} was written anew since it was looked at, expected the report of {seen}",
+                         hint="Open the new one, then decide.")
     governed, verdict = verified.evidence.audit.governed_digest, sha256_file(folder / VERDICT_NAME)
     places = [(out or folder) / SIGN_OFFS, *([decision_folder(registry, governed, verdict)] if registry else [])]
     there = sorted({path for place in (folder / SIGN_OFFS, *places) for path in place.glob(f"*{SUFFIX}")})
@@ -66,7 +70,7 @@ def sign_off(
             reviewer=reviewer, role=role, decision=decision, reason=reason,
             resource_uri=verified.resource_uri or "", governed_digest=governed,
             evidence_digest=verified.evidence_digest, verdict_digest=verdict,
-            report_digest=sha256_file(report) if report.exists() else None, review_digest=review_digest, keyid=keyid,
+            report_digest=report_digest, review_digest=review_digest, keyid=keyid,
             # A clock that was set back does not make the later decision the earlier one.
             signed=max(timestamp(), *(one.signed for one in own), ""), number=max(numbers, default=0) + 1,
             seen=sorted({sha256_file(path) for path in there}), filed=registry is not None,

@@ -92,15 +92,26 @@ def diff(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit 1 when the second policy asks less anywhere.")
     ] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write the same as a page, NAME.html.", show_default=False)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say in words what the second policy bans more, tightens and loosens."""
+    from mace_gov.core.atomic import write_text
+    from mace_gov.core.errors import UsageError
     from mace_gov.core.terminal import printable
     from mace_gov.policy.diff import diff as compare
     from mace_gov.policy.diff import headline
     from mace_gov.policy.load import load_policy
+    from mace_gov.report.policies import policies_page
 
-    changes = compare(load_policy(first).policy, load_policy(second).policy)
+    if html is not None and html.suffix.lower() != ".html":
+        raise UsageError(f"--html: found '{html}', expected a name that ends in .html")
+    before, after = load_policy(first).policy, load_policy(second).policy
+    changes = compare(before, after)
+    if html is not None:
+        write_text(html, policies_page(before, after, headline(changes), changes))
     looser = any(change.looser for change in changes)
     if as_json:
         told = [{"subject": c.subject, "effect": c.effect, "words": c.words} for c in changes]

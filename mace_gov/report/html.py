@@ -98,6 +98,7 @@ def environment() -> Environment:
         forest_row=_drawn(plots.forest_row), forest_axis=_drawn(plots.forest_axis),
         dumbbell_row=_drawn(plots.dumbbell_row), dumbbell_axis=_drawn(plots.dumbbell_axis),
         outcome_mark=_drawn(plots.outcome_mark), lineage_picture=_drawn(_lineage), untried=untried, needs=NEEDS.get,
+        trend_line=_drawn(plots.trend_line),
     )
     return made
 

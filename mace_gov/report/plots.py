@@ -7,10 +7,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from html import escape
+from itertools import pairwise
 
 from mace_gov.documents.rate import Estimate
 from mace_gov.documents.terms import Metric
-from mace_gov.report.words import limit_percent, measured, sentence
+from mace_gov.report.words import limit_percent, measured, percent, sentence
 
 Scale = Callable[[float], float]
 """Maps a rate in 0..1 to a position in 0..1."""
@@ -120,6 +121,19 @@ def forest_axis() -> str:
 def dumbbell_axis() -> str:
     """Tick labels in percent of the linear scale."""
     return _axis(linear, LINEAR_TICKS, (0.0, 0.5, 1.0))
+
+
+def trend_line(points: Sequence[tuple[int, float]]) -> str:
+    """One rate over versions, as (version, value): evenly spaced, on the linear scale from the bottom to the top."""
+    height, inset = 72, 8
+    steps = max(len(points) - 1, 1)
+    at = [(f"{MARGIN + (100 - 2 * MARGIN) * n / steps:.2f}%",
+           f"{height - inset - (height - 2 * inset) * linear(value):.1f}") for n, (_, value) in enumerate(points)]
+    body = [f'<line class="grid" x1="0" x2="100%" y1="{y}" y2="{y}"/>' for y in (inset, height / 2, height - inset)]
+    body += [f'<line class="whisker governed-line" x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}"/>'
+             for (x1, y1), (x2, y2) in pairwise(at)]
+    body += [f'<circle class="governed" cx="{x}" cy="{y}" r="4.5"/>' for x, y in at]
+    return _svg("; ".join(f"version {number}: {percent(value)}" for number, value in points), height, body)
 
 
 def outcome_mark(outcome: str) -> str:

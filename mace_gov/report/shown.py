@@ -110,13 +110,13 @@ class Cell:
         return 0 if governed.hits == 0 else min(4, 1 + int(governed.value * 4))
 
 
-def says(pair: Thumbnail) -> Says:
-    """What a pair says."""
-    if pair.suite.banned:
-        return {True: Says.VIOLATION, False: Says.FINE, None: Says.UNSCORED}[pair.governed_present]
-    if not pair.base_present:
-        return Says.NOTHING if pair.base_present is False else Says.UNSCORED
-    return {True: Says.FINE, False: Says.LOST, None: Says.UNSCORED}[pair.governed_present]
+def says(suite: Suite, base: bool | None, governed: bool | None) -> Says:
+    """What a pair of pictures says, by what the detectors found in each; None where they do not know."""
+    if suite.banned:
+        return {True: Says.VIOLATION, False: Says.FINE, None: Says.UNSCORED}[governed]
+    if not base:
+        return Says.NOTHING if base is False else Says.UNSCORED
+    return {True: Says.FINE, False: Says.LOST, None: Says.UNSCORED}[governed]
 
 
 def against(report: Report) -> list[ShownPair]:
@@ -178,7 +178,7 @@ def heat_map(report: Report) -> list[tuple[Category, list[Suite], list[tuple[Con
 
 def _all(report: Report) -> Iterator[ShownPair]:
     for n, pair in enumerate(report.evidence.audit.thumbnails, 1):
-        yield ShownPair(f"t{n}", pair, says(pair))
+        yield ShownPair(f"t{n}", pair, says(pair.suite, pair.base_present, pair.governed_present))
 
 
 def _whole(measurements: Iterable[Measurement]) -> dict[tuple[str, Suite], Measurement]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mace_gov.audit.metrics.corrected import corrected
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.errors import UsageError
-from mace_gov.documents.detector import DetectorCard
-from mace_gov.documents.rate import Estimate
+from mace_gov.documents.detector import Calibration, DetectorCard
+from mace_gov.documents.detector_info import INFOS
+from mace_gov.documents.rate import Corrected, Estimate
 from mace_gov.documents.registry import Layout
 from mace_gov.documents.review import PictureRef
-from mace_gov.documents.terms import Kind
+from mace_gov.documents.terms import Kind, Metric
+from mace_gov.documents.verdict import Finding
 from mace_gov.review.agreement import Table, against, calibration, decided, errors, parted
 from mace_gov.review.desk import Desk, Item
 
@@ -44,13 +47,32 @@ def agreement_context(desk: Desk) -> dict[str, Any]:
     readers = [_reader("all detectors together", people, together)]
     cards = desk.subject.verified.evidence.audit.detectors
     readers += [_reader(card.name, people, found_by(card, items)) for card in cards if len(cards) > 1]
-    for journal in desk.subject.others(desk.reviewer.keyid):
+    others, spoilt = desk.subject.others(desk.reviewer.keyid)
+    for journal in others:
         if journal.closed:
             other: dict[PictureRef, bool | None] = {**decided(journal.labels())}
             readers.append(Reader(journal.reviewer, True, against(people, other), None, None))
     return {"readers": readers, "unsure": len(desk.labels) - len(people), "labelled": len(desk.labels),
             "parted": [(items[ref], seen, found) for ref, seen, found in parted(people, together) if ref in items],
-            "measured": [card.name for card, _ in _calibrations(desk)]}
+            "measured": [card.name for card, _ in _calibrations(desk)],
+            "corrected": list(_corrected(desk, people, items)), "spoilt": spoilt}
+
+
+def _corrected(
+    desk: Desk, people: Mapping[PictureRef, bool], items: Mapping[PictureRef, Item]
+) -> Iterator[tuple[Finding, Corrected | None]]:
+    """Each rule on presence with its rate, corrected by the errors of all detectors together on what was labelled of
+    its category; None where people labelled too little to tell.
+    """
+    verdict = desk.subject.verified.verdict
+    for finding in verdict.findings if verdict else ():
+        if finding.metric is Metric.PRESENCE and finding.estimate is not None:
+            own = {ref: item.trial.present for ref, item in items.items()
+                   if ref.category == finding.category and ref.suite.banned}
+            sensitivity, specificity = errors({ref: seen for ref, seen in people.items() if ref in own}, own)
+            card = DetectorCard(name="people", version="", threshold=0, sensitivity=sensitivity,
+                                specificity=specificity)
+            yield finding, corrected(finding.estimate, card) if sensitivity.n and specificity.n else None
 
 
 def found_by(card: DetectorCard, items: Mapping[PictureRef, Item]) -> dict[PictureRef, bool | None]:
@@ -77,7 +99,8 @@ def keep_calibrations(desk: Desk) -> list[Path]:
     return written
 
 
-def _calibrations(desk: Desk) -> list[tuple[DetectorCard, Any]]:
+def _calibrations(desk: Desk) -> list[tuple[DetectorCard, Calibration]]:
+    """The errors of each detector that an audit corrects by them: none that chooses among the policy's own words."""
     people = decided(desk.journal.labels())
     items = {item.ref: item for item in desk.order}
     kinds = {category.id: category.kind for category in desk.subject.policy.spec.categories}
@@ -87,6 +110,8 @@ def _calibrations(desk: Desk) -> list[tuple[DetectorCard, Any]]:
     )).encode())
     made = []
     for card in desk.subject.verified.evidence.audit.detectors:
+        if card.classes is None and card.name in INFOS and INFOS[card.name].rivals:
+            continue
         found = found_by(card, items)
         own = {ref: seen for ref, seen in people.items() if ref in found}
         if one := calibration(card, own, found, digest):

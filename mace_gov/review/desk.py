@@ -111,14 +111,20 @@ class Subject:
         """The reviewer's journal on this verdict."""
         return self._open(reviewer.pair.public, reviewer.name)
 
-    def others(self, but: str) -> list[Journal]:
-        """The journals of other pinned reviewers on this verdict; those of keys that nobody pins are left out."""
-        found = []
+    def others(self, but: str) -> tuple[list[Journal], list[str]]:
+        """The journals of other pinned reviewers on this verdict, and what is wrong with those that do not hold.
+
+        One that somebody spoilt keeps nobody else from deciding. Those of keys that nobody pins are left out.
+        """
+        found, problems = [], []
         for entry, key in pinned_keys(self.key, self.registry).keys:
             path = journal_path(self.registry, self.governed_digest, self.verdict_digest, entry.keyid)
             if entry.role is Role.REVIEWER and not entry.revoked and entry.keyid != but and path.exists():
-                found.append(self._open(key, entry.name))
-        return found
+                try:
+                    found.append(self._open(key, entry.name))
+                except (IntegrityError, OSError) as error:
+                    problems.append(f"what {entry.name} did is left out: {error}")
+        return found, problems
 
     def _open(self, key: PublicKey, name: str) -> Journal:
         path = journal_path(self.registry, self.governed_digest, self.verdict_digest, key.fingerprint)
@@ -215,8 +221,8 @@ class Desk:
     """All pictures, shuffled by the key: so far as anyone gets, it is a random sample."""
     labels: dict[str, Label] = field(default_factory=dict)
     """The last label by item."""
-    busy: threading.Lock = field(default_factory=threading.Lock)
-    """Held while a decision is being signed."""
+    signing: threading.Lock = field(default_factory=threading.Lock)
+    """Held while a decision is being signed, which takes as long as hashing the model."""
 
     @classmethod
     def of(cls, subject: Subject, reviewer: Reviewer) -> Desk:
@@ -228,9 +234,10 @@ class Desk:
         labels = {item.id: known[item.ref] for item in order if item.ref in known}
         return cls(subject, reviewer, journal, order, labels)
 
-    def next_item(self, *, clear: bool = False) -> Item | None:
-        """The first picture without a label; None when all have one. clear: of those that are not hidden."""
-        return next((item for item in self.order if item.id not in self.labels and not (clear and item.hidden)), None)
+    def next_item(self, *, clear: bool = False, but: Item | None = None) -> Item | None:
+        """The first picture without a label but for ``but``; None when all have one. clear: of those not hidden."""
+        return next((item for item in self.order if item.id not in self.labels and not (clear and item.hidden)
+                     and item is not but), None)
 
     def last_item(self) -> Item | None:
         """The picture that was labelled last."""

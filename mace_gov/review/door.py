@@ -13,8 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-COOKIE = "mace_gov_review"
-FORMS_KEPT = 64
+FORMS_KEPT = 256
 """One-use form secrets that a session keeps; older ones are void."""
 FRAMED = ("frame", "iframe", "embed", "object", "fencedframe")
 HEADERS = {
@@ -90,12 +89,17 @@ class Door:
     """Of the origin that browsers see."""
     proxy: Proxy | None = None
     """None: one-time links and cookies."""
+    folder: str = "/"
+    """Address below which all pages lie, with a slash at both ends. One that nobody can guess keeps the cookie from
+    whatever else listens on this machine."""
     idle: float = 30 * 60
     """Seconds without a request after which a session ends."""
     longest: float = 8 * 3600
     """Seconds after which it ends anyhow."""
     clock: Callable[[], float] = time.monotonic
     """Tells the time."""
+    cookie: str = field(default_factory=lambda: f"mace_gov_review_{secrets.token_hex(8)}")
+    """What the cookie is called: a name of one's own, so that nothing else on this machine can set another over it."""
     _links: dict[str, str] = field(default_factory=dict, repr=False)
     _sessions: dict[str, Session] = field(default_factory=dict, repr=False)
 
@@ -117,17 +121,19 @@ class Door:
             raise Refused(403, "this link is wrong, or was used before: each opens one session")
         return self._start(self._links.pop(known))
 
-    def check(self, method: str, headers: Mapping[str, str]) -> None:
-        """What every request must be. Raises Refused."""
+    def check(self, method: str, headers: Mapping[str, str], *, opening: bool = False) -> None:
+        """What every request must be. opening: it may come from a link on another site. Raises Refused."""
         if headers.get("host", "") not in self.hosts:
             raise Refused(421, "this address is not served here")
         if headers.get("sec-fetch-dest") in FRAMED:
             raise Refused(403, "no page of this is shown in a frame")
+        if not opening and headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            raise Refused(403, "this was asked for by another page than this one's")
         if method not in ("GET", "HEAD", "POST"):
             raise Refused(405, "found a method that is not used here")
         if method == "POST":
             own = {f"{self.scheme}://{host}" for host in self.hosts}
-            if headers.get("origin") not in own or headers.get("sec-fetch-site", "same-origin") != "same-origin":
+            if headers.get("origin") not in own:
                 raise Refused(403, "this was sent from another page than this one's")
             if not headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
                 raise Refused(415, "found another kind of content than a form's")
@@ -161,9 +167,10 @@ class Door:
             return None
         if not hmac.compare_digest(headers.get("x-mace-gov-secret", "").encode(), self.proxy.secret.encode()):
             raise Refused(403, "this did not come through the proxy")
-        user = headers.get(self.proxy.user_header.lower(), "")
+        named = [value for name, value in headers.items() if name.lower() == self.proxy.user_header.lower()]
+        user = named[0] if len(named) == 1 else ""  # of two, one may be the browser's own
         if not user or len(user) > 120 or not user.isprintable():
-            raise Refused(401, "the proxy named no user")
+            raise Refused(401, f"the proxy named {len(named)} users, expected one")
         return user
 
     def _start(self, user: str) -> str:

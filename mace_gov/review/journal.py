@@ -63,9 +63,10 @@ class Journal:
     ) -> ReviewEntry:
         """Sign one entry and append it; it is on disk when this returns.
 
-        Raises IntegrityError when another process has written to the file meanwhile, pydantic's ValidationError for
-        words that are empty or too long.
+        Raises IntegrityError when another process has written to the file meanwhile, OSError when it cannot be
+        written, pydantic's ValidationError for words that are empty or too long.
         """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._writing, lock(self.path.parent):
             entry = ReviewEntry(
                 number=len(self.entries) + 1, previous=self.head, act=act, at=timestamp(), reviewer=self.reviewer,
@@ -79,8 +80,10 @@ class Journal:
             )
             line = seal(statement.canonical(), pair).canonical()
             self._refuse_changed()
-            with self.path.open("ab") as file:
+            with self.path.open("r+b" if self.path.exists() else "xb") as file:
+                file.seek(self._size)
                 file.write(line + b"\n")
+                file.truncate()
                 file.flush()
                 os.fsync(file.fileno())
                 self._size = file.tell()
@@ -99,7 +102,8 @@ class Journal:
 
     def _refuse_changed(self) -> None:
         found = self.path.stat().st_size if self.path.exists() else 0
-        if found != self._size:
+        # Half a line at the end is a write that was cut off, by a kill or a full disk: nobody was told that it counts.
+        if found < self._size or (found > self._size and b"\n" in read_file(self.path)[self._size:]):
             raise IntegrityError(f"{self.path}: has {found} bytes, expected the {self._size} that were written here",
                                  hint="Another `mace-gov review` with the same key is open: use that one.")
 
@@ -113,8 +117,8 @@ def open_journal(
     not hold, or says that one which was named is gone.
     """
     made = Journal(path, reviewer, key.fingerprint, evidence_digest, verdict_digest)
-    path.parent.mkdir(parents=True, exist_ok=True)
     data = read_file(path) if path.exists() else b""
+    data = data[:data.rfind(b"\n") + 1]  # what follows was never finished
     missing = set(named)
     for number, line in enumerate(data.splitlines(), 1):
         entry = _entry(line, f"{path}, line {number}", key)

@@ -9,10 +9,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from mace_gov.core.errors import UsageError
+from mace_gov.policy.diff import diff, headline
 from mace_gov.record.versions import find, list_versions
 from mace_gov.report.difference import differences
-from mace_gov.review.registry_view import Shown, beside, trends, versions
+from mace_gov.review.registry_view import Row, Shown, beside, trends, versions
 from mace_gov.review.web import Call, Web
+from mace_gov.workflow.checking import pinned_keys
+from mace_gov.workflow.release_check import check_entry
 
 ON_A_PAGE = 60
 """Pairs of pictures."""
@@ -35,7 +38,7 @@ class RegistryApp:
         """Add every page."""
         if self.home:
             async def first(call: Call) -> Response:
-                return RedirectResponse("/registry", 303)
+                return RedirectResponse("registry", 303)
 
             web.add("/", first)
 
@@ -61,14 +64,16 @@ class RegistryApp:
         """Two versions: what differs in words, then picture by picture, what changed first."""
         known = [entry.reference for entry in list_versions(self.registry)]
         if not (one and two):
-            return web.page(call, "compare.html.j2", known=known, one=one, two=two, changes=[], pairs=[], of=0,
-                            page=1, last=1)
+            return web.page(call, "compare.html.j2", known=known, one=one, two=two)
         before, after = Shown.of(find(self.registry, one)), Shown.of(find(self.registry, two))
+        trust = pinned_keys(self.key, self.registry)
+        stand = [Row(each.entry, check_entry(each.entry, self.registry, trust)) for each in (before, after)]
         changes = differences(before.evidence, after.evidence, before.entry.verdict(), after.entry.verdict())
         pairs = beside(before, after)
         last = max(1, -(-len(pairs) // ON_A_PAGE))
         number = min(int(page), last) if page.isdecimal() and int(page[:6]) > 0 else 1
         return web.page(call, "compare.html.j2", known=known, one=one, two=two, changes=changes, of=len(pairs),
+                        stand=stand, asks=diff(before.policy, after.policy), summary=headline,
                         pairs=pairs[(number - 1) * ON_A_PAGE:number * ON_A_PAGE], page=number, last=last)
 
     def _picture(self, name: str, number: str, digest: str) -> tuple[bytes, str]:

@@ -57,6 +57,11 @@ class Trend:
     points: tuple[tuple[int, float], ...]
     """Version number and value, in order."""
 
+    @property
+    def rate(self) -> bool:
+        """Whether every value lies in 0..1; a difference of CLIP scores does not."""
+        return all(0 <= value <= 1 for _, value in self.points)
+
 
 def trends(entries: Sequence[VersionEntry]) -> list[Trend]:
     """H and retention over versions, for every name with two or more."""
@@ -89,6 +94,8 @@ class Shown:
     """What its envelopes claim."""
     evidence: Evidence
     """The same, complete."""
+    policy: Policy
+    """The policy that was signed."""
     trials: Mapping[tuple[str, str, str, int], Trial]
     """The governed model's trials by category, concept, prompt and seed."""
     concealed: frozenset[str]
@@ -119,7 +126,7 @@ def _shown(folder: Path, evidence_digest: str, entry: VersionEntry) -> Shown:
         raise IntegrityError(f"{path}: is not the file that was signed for")
     policy = load_policy(folder / POLICY_NAME, ended=True).policy
     trials = [Trial.model_validate_json(line) for line in data.splitlines()]
-    return Shown(entry, evidence, {(t.category, t.concept, t.prompt, t.seed): t for t in trials
+    return Shown(entry, evidence, policy, {(t.category, t.concept, t.prompt, t.seed): t for t in trials
                                    if t.side == "governed"}, _concealed(evidence, policy, trials))
 
 

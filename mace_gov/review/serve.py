@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ from mace_gov.review.registry_app import RegistryApp
 from mace_gov.review.web import Web
 
 EXTRA = "review"
-PAGES = (("/", "Overview"), ("/report", "Report"), ("/queue", "Pictures"), ("/agreement", "Agreement"),
-         ("/decide", "Decision"), ("/registry", "Registry"))
+PAGES = (("./", "Overview"), ("queue", "Pictures"), ("agreement", "Agreement"), ("trials", "Trials"),
+         ("report", "Report"), ("decide", "Decision"), ("registry", "Registry"))
 LEAST_SECRET = 16
 """Letters of a proxy's secret, at least."""
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,119}")
@@ -73,7 +74,7 @@ def web_for(place: Place, port: int, title: str, user: str, say: Callable[[str],
             raise UsageError(f"--bind is {place.bind}, expected a loopback address, or a proxy that says who asks",
                              hint="See docs/review.md, behind a proxy.")
         names = (place.bind if ":" not in place.bind else f"[{place.bind}]", "localhost")
-        door = Door(frozenset(f"{name}:{port}" for name in names))
+        door = Door(frozenset(f"{name}:{port}" for name in names), folder=f"/{secrets.token_urlsafe(16)}/")
         return Web(door, user, say, f"http://{names[0]}:{port}", title, pages)
     if place.secret_file is None or place.public is None:
         raise UsageError("--user-header is given without --proxy-secret and --public-host, expected all three")
@@ -82,10 +83,12 @@ def web_for(place: Place, port: int, title: str, user: str, say: Callable[[str],
     return Web(door, None, say, f"https://{place.public}", title, pages)
 
 
-def make_app(subject: Subject | None, who: Who, place: Place, source: Source, *, port: int,
+def make_app(subject: Subject | None, pairs: Mapping[str, KeyPair], place: Place, source: Source, *, port: int,
              say: Callable[[str], None], breaks: Breaks) -> Web:
-    """All pages, ready to be served. ``subject`` is None for a registry that is only looked at."""
-    reviewers = {} if subject is None else _reviewers(subject, who, place)
+    """All pages, ready to be served. ``subject`` is None for a registry that is only looked at; ``pairs`` as
+    ``open_keys`` gives them. Raises UsageError for a key that may not review.
+    """
+    reviewers = {} if subject is None else _reviewers(subject, pairs, place)
     user = next(iter(reviewers), "reader")
     title = f"registry {source.registry.name}" if subject is None else f"{subject.policy.metadata.name}, {subject.name}"
     web = web_for(place, port, title, user, say, reviews=subject is not None)
@@ -103,10 +106,12 @@ def serve(version: Path | None, who: Who, place: Place, source: Source, *, break
     raises.
     """
     uvicorn = require("uvicorn", EXTRA)
+    # Whoever is asked for a passphrase is asked at once, not after the files were hashed.
+    pairs = {} if version is None else open_keys(who, place)
     subject = None if version is None else open_subject(
         version, registry=source.registry, reports=source.reports, key=source.key)
     with _listening(place) as listener:
-        web = make_app(subject, who, place, source, port=listener.getsockname()[1], say=say, breaks=breaks)
+        web = make_app(subject, pairs, place, source, port=listener.getsockname()[1], say=say, breaks=breaks)
         server = uvicorn.Server(uvicorn.Config(web.app(), log_level="warning", access_log=False, server_header=False,
                                                proxy_headers=False, lifespan="off"))
         if web.user is None:
@@ -131,14 +136,17 @@ def _listening(place: Place) -> socket.socket:
     return listener
 
 
-def _reviewers(subject: Subject, who: Who, place: Place) -> Mapping[str, Reviewer]:
-    """Reviewers by the name that the door knows. Raises UsageError for a key that may not review."""
+def open_keys(who: Who, place: Place) -> dict[str, KeyPair]:
+    """The reviewers' keys, by the user that a proxy names; one without a name where there is no proxy.
+
+    Encrypted ones are opened as every command does it: the environment's passphrase, or one that is asked for.
+    Raises UsageError for keys that are missing, of odd names, or that do not open.
+    """
     if place.user_header is None:
         if who.signing_key is None or who.signing_keys is not None:
             raise UsageError("no key to sign with, expected --signing-key FILE",
                              hint="Make one with `mace-gov keys generate ~/.config/mace-gov/reviewer.pem`.")
-        made = reviewer_of(_pair(who.signing_key), subject)
-        return {made.name: made}
+        return {"": _pair(who.signing_key)}
     if who.signing_keys is None or who.signing_key is not None:
         raise UsageError("no keys to sign with, expected --signing-keys FOLDER with USER.pem for each reviewer")
     files = sorted(path for path in who.signing_keys.glob("*.pem") if not path.name.endswith(".pub.pem"))
@@ -146,7 +154,13 @@ def _reviewers(subject: Subject, who: Who, place: Place) -> Mapping[str, Reviewe
         raise UsageError(f"{who.signing_keys}: found no USER.pem, expected one for each reviewer")
     if odd := [path.name for path in files if not _USER.fullmatch(path.stem)]:
         raise UsageError(f"{who.signing_keys}: {', '.join(odd)} names no user that a proxy could name")
-    return {path.stem: reviewer_of(_pair(path), subject) for path in files}
+    return {path.stem: _pair(path) for path in files}
+
+
+def _reviewers(subject: Subject, pairs: Mapping[str, KeyPair], place: Place) -> dict[str, Reviewer]:
+    """Reviewers by the name that the door knows. Raises UsageError for a key that may not review."""
+    made = {user: reviewer_of(pair, subject) for user, pair in pairs.items()}
+    return made if place.user_header else {one.name: one for one in made.values()}
 
 
 def _pair(path: Path) -> KeyPair:

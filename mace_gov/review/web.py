@@ -14,14 +14,14 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mace_gov.core.errors import IntegrityError, MaceGovError
 from mace_gov.report.html import environment as report_environment
 from mace_gov.report.html import style_sheet
-from mace_gov.review.door import COOKIE, HEADERS, Door, Refused, Session
+from mace_gov.review.door import HEADERS, Door, Refused, Session
 
 LONGEST_BODY = 64 << 10
 """Bytes of a form; the longest comment has two thousand letters."""
@@ -83,12 +83,12 @@ class Web:
     """What is served."""
 
     def add(self, path: str, handler: Handler, method: str = "GET") -> None:
-        """Serve ``path`` to open sessions."""
+        """Serve ``path`` to open sessions. All pages lie in one folder, and link to one another without a slash."""
 
         async def endpoint(request: Request) -> Response:
             return await self._guarded(request, handler)
 
-        self.routes.append(Route(path, endpoint, methods=[method]))
+        self.routes.append(Route(self.door.folder + path.removeprefix("/"), endpoint, methods=[method]))
 
     def app(self) -> ASGIApp:
         """The application: the routes, what browsers need before a session is open, and headers on everything."""
@@ -100,22 +100,27 @@ class Web:
             kind, text = files[request.url.path]
             return self._refused(request) or Response(text, media_type=kind)
 
-        fixed = [*(Route(path, file) for path in files), Route("/open", self._open)]
-        return _with_headers(Starlette(routes=[*fixed, *self.routes], exception_handlers={404: self._missing,
-                                                                                          405: self._missing}))
+        fixed = [*(Route(path, file) for path in files), Route(f"{self.door.folder}open", self._open, methods=["GET"])]
+        made = Starlette(routes=[*fixed, *self.routes], exception_handlers={404: self._missing, 405: self._missing})
+        made.router.redirect_slashes = False  # it would answer before the door does, to whatever host was named
+        return _with_headers(made)
 
     def new_link(self) -> None:
         """Print a link that opens a session."""
         if self.user is not None:
-            self.say(f"{self.address}/open?token={self.door.new_link(self.user)}")
+            self.say(f"{self.address}{self.door.folder}open?token={self.door.new_link(self.user)}")
 
     def page(self, call: Call, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
         """A page of an open session."""
-        return self._html(template, status, session=call.session, here=call.request.url.path, **context)
+        here = call.request.url.path.removeprefix(self.door.folder) or "./"
+        return self._html(template, status, session=call.session, here=here, once=call.session.new_form(), **context)
 
     def message(self, call: Call, title: str, text: str, status: int = 200) -> HTMLResponse:
         """A page that says one thing."""
         return self.page(call, "message.html.j2", status=status, heading=title, text=text)
+
+    def _undone(self, call: Call, text: str, status: int) -> HTMLResponse:
+        return self.page(call, "message.html.j2", status=status, heading="This was not done", text=text)
 
     def _html(self, template: str, status: int, **context: Any) -> HTMLResponse:
         made = environment().get_template(f"review/{template}")
@@ -124,7 +129,7 @@ class Web:
     async def _guarded(self, request: Request, handler: Handler) -> Response:
         try:
             self.door.check(request.method, request.headers)
-            cookie, session = self.door.session(request.cookies.get(COOKIE), request.headers)
+            cookie, session = self.door.session(request.cookies.get(self.door.cookie), request.headers)
             form = await _form(request) if request.method == "POST" else {}
             if request.method == "POST":
                 self.door.check_form(session, form)
@@ -132,30 +137,39 @@ class Web:
             try:
                 answer = await handler(call)
             except ValidationError as error:
-                raise Refused(400, f"{error.errors()[0]['loc'][-1]}: {error.errors()[0]['msg']}") from error
+                problem = error.errors()[0]
+                raise Refused(400, f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from error
             except MaceGovError as error:
                 if call.wants_json:
                     return JSONResponse({"problem": error.message}, 409)
                 status = 500 if isinstance(error, IntegrityError) else 409
-                answer = self.page(call, "message.html.j2", status=status, heading="This was not done",
-                                   text=f"{error.message}\n{error.hint}")
+                answer = self._undone(call, f"{error.message}\n{error.hint}", status)
+            except OSError as error:  # a full disk, a registry that may not be written
+                if call.wants_json:
+                    return JSONResponse({"problem": f"{error.filename}: {error.strerror}"}, 409)
+                answer = self._undone(call, f"{error.filename}: {error.strerror}", 409)
         except Refused as refused:
             return self._no(refused, request)
-        if request.cookies.get(COOKIE) != cookie:
+        if request.cookies.get(self.door.cookie) != cookie:
             self._keep(answer, cookie)
         return answer
 
     async def _open(self, request: Request) -> Response:
         try:
-            self.door.check(request.method, request.headers)
-            answer = RedirectResponse("/", 303)
-            self._keep(answer, self.door.open(request.query_params.get("token", "")))
+            self.door.check(request.method, request.headers, opening=True)
+            cookie = self.door.open(request.query_params.get("token", ""))
         except Refused as refused:
             return self._no(refused, request)
+        # A page that goes on by itself: on a redirect, a browser that came from another site's link leaves out the
+        # cookie that it was just given.
+        answer = self._html("open.html.j2", 200, session=None, here="")
+        self._keep(answer, cookie)
         return answer
 
     def _keep(self, answer: Response, cookie: str) -> None:
-        answer.set_cookie(COOKIE, cookie, httponly=True, samesite="strict", secure=self.door.scheme == "https")
+        # Cookies know no ports: without the path, whatever else listens on this machine would be sent it, too.
+        answer.set_cookie(self.door.cookie, cookie, path=self.door.folder, httponly=True, samesite="strict",
+                          secure=self.door.scheme == "https")
 
     def _refused(self, request: Request) -> Response | None:
         try:
@@ -185,7 +199,9 @@ async def _form(request: Request) -> dict[str, str]:
         if len(data) > LONGEST_BODY:
             raise Refused(413, "found more than a form holds")
     try:
-        return dict(parse_qsl(data.decode("ascii"), keep_blank_values=True, max_num_fields=20, errors="strict"))
+        fields = parse_qsl(data.decode("ascii"), keep_blank_values=True, max_num_fields=20, errors="strict")
+        # Browsers send a line's end as two letters, and count one.
+        return {name: text.replace("\r\n", "\n") for name, text in fields}
     except ValueError as error:  # too many fields, or no text
         raise Refused(400, "this is no form") from error
 

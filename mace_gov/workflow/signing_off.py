@@ -12,7 +12,7 @@ from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IncompleteError, UsageError
 from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.evidence import VerifiedEvidence
-from mace_gov.documents.registry import EVIDENCE_NAME, REPORT_NAME, SIGN_OFFS, Layout
+from mace_gov.documents.registry import EVIDENCE_NAME, SIGN_OFFS, Layout
 from mace_gov.documents.sign_off import Decision
 from mace_gov.record.releases import note_sign_offs
 from mace_gov.workflow.checking import pinned_keys, verify_path
@@ -44,16 +44,13 @@ def sign_off_with(
     review_digest: see ``SignOff``.
     """
     verified, _, _ = verify_path(path, key=key, registry=registry)
-    if seen is not None and sha256_file(verified.folder / REPORT_NAME) != seen:
-        raise UsageError(f"{verified.folder} was written anew since it was looked at, expected the report of {seen}",
-                         hint="Open the new one, then decide.")
     pinned = pinned_keys(key, registry).name_of(pair.public.fingerprint)
     if pinned is not None and phrase_key(pinned) != phrase_key(reviewer):
         raise UsageError(f"--reviewer is '{reviewer}', but {pair.private_path} is pinned as the key of '{pinned}', in "
                          f"whose name its decisions count", hint=f"Give --reviewer '{pinned}', or your own key.")
     held = _version_folder(verified, registry)
     written = sign_off(verified, pair, decision=decision, reviewer=reviewer, role=role,
-                       reason=reason, out=held, registry=held and registry, review_digest=review_digest)
+                       reason=reason, out=held, registry=held and registry, review_digest=review_digest, seen=seen)
     lineage = verified.evidence.lineage
     if held and lineage:
         # A third place to know it from. It is signed and filed, whether or not MLflow is here and may be written.

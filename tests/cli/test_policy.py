@@ -79,3 +79,16 @@ def test_a_policy_that_ships_is_copied_and_passes_lint(run, tmp_path, monkeypatc
     assert run("policy", "init", "nsfw")[:2] == (0, "policies/nsfw.yaml\n")
     assert run("policy", "lint", "policies/nsfw.yaml")[0] == 0
     assert run("policy", "init", "nsfw")[0] == 2
+
+
+def test_the_difference_is_a_page_as_well(run, write, tmp_path) -> None:
+    other = write("other.yaml", "target: naked", 'target: "<script>alert(1)</script>"')
+    page = tmp_path / "pages" / "diff.html"
+    code, out, _ = run("policy", "diff", NSFW, other, "--html", page)
+    text = page.read_text("utf-8")
+    assert code == 0 and out.splitlines()[0] in text and "Asks less somewhere" in text
+    assert "&lt;script&gt;alert(1)" in text and "<script" not in text and "default-src &#39;none&#39;" in text
+    run("policy", "diff", NSFW, NSFW, "--html", page)
+    assert "Asks the same" in page.read_text("utf-8")
+    code, _, said = run("policy", "diff", NSFW, other, "--html", other)
+    assert code == 2 and "ends in .html" in said and "kind: ErasurePolicy" in Path(other).read_text()

@@ -71,3 +71,12 @@ def test_axes_are_labelled_from_0_to_100():
     for svg in (plots.forest_axis(), plots.dumbbell_axis()):
         labels = [text.text for text in drawn(svg).findall("text")]
         assert (labels[0], labels[-1]) == ("0", "100")
+
+
+def test_a_trend_has_a_mark_for_each_version_and_rises_with_the_rate():
+    made = drawn(plots.trend_line([(1, 0.5), (3, 1.0), (4, 0.9)]))
+    marks = made.findall("circle")
+    heights = [float(mark.get("cy")) for mark in marks]
+    assert [position(mark, "cx") for mark in marks] == [2.0, 50.0, 98.0] and heights[1] < heights[2] < heights[0]
+    assert made.get("aria-label") == "version 1: 50.0\u00a0%; version 3: 100.0\u00a0%; version 4: 90.0\u00a0%"
+    assert len(drawn(plots.trend_line([(1, 0.5)])).findall("circle")) == 1

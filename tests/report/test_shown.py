@@ -11,6 +11,7 @@ from PIL import Image
 from mace_gov.documents.audit import Thumbnail
 from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.report import Report
+from mace_gov.documents.terms import Suite
 from mace_gov.report import shown
 from mace_gov.report.html import page
 from mace_gov.report.measure_words import MEANINGS, meaning_of
@@ -44,7 +45,7 @@ def page_of(report: Report) -> str:
     ("near", None, False, Says.UNSCORED),
 ])
 def test_what_a_pair_says(suite: str, base: bool | None, governed: bool | None, expected: Says) -> None:
-    assert shown.says(thumbnail("x", suite, base, governed)) is expected
+    assert shown.says(Suite(suite), base, governed) is expected
 
 
 def test_the_worst_comes_first_with_sign_and_word_and_nothing_is_left_out() -> None:
@@ -56,9 +57,10 @@ def test_the_worst_comes_first_with_sign_and_word_and_nothing_is_left_out() -> N
     assert order == [*[(Says.VIOLATION, "nudity")] * 200, (Says.VIOLATION, "naked"), (Says.LOST, "a cat"),
                      (Says.UNSCORED, "nudity")]
     text = page_of(report)
-    assert text.count('<figure class="pair violation"') == 201
-    assert text.index('class="pair violation"') < text.index('class="pair lost"') < text.index('class="pair fine"')
-    flags = text[text.index('<figure class="pair violation"'):][:400]
+    assert text.count('<details class="pair trial violation"') == 201
+    places = [text.index(f'class="pair trial {each}"') for each in ("violation", "lost", "fine")]
+    assert places == sorted(places)
+    flags = text[text.index('<details class="pair trial violation"'):][:400]
     assert 'class="flag outcome fail"' in flags and "<svg" in flags and "Violation" in flags
 
 

@@ -42,6 +42,7 @@ def browser() -> Iterator[Any]:
 def tab(browser: Any) -> Iterator[Any]:
     """A tab of a fresh profile that keeps what its console says and what it asks the network for."""
     context = browser.new_context()
+    context.set_default_timeout(180_000)  # no test is about how busy the machine is
     page = context.new_page()
     page.said, page.asked = [], []
     context.on("console", lambda message: page.said.append(message.text) if message.type == "error" else None)

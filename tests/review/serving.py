@@ -22,12 +22,13 @@ from mace_gov.documents.audit import Trial
 from mace_gov.documents.trust import Role
 from mace_gov.review.breaks import Breaks
 from mace_gov.review.desk import open_subject
-from mace_gov.review.serve import Place, Source, Who, make_app
+from mace_gov.review.serve import Place, Source, Who, make_app, open_keys
 from mace_gov.review.web import Web
 from mace_gov.workflow.reporting import report_again
 from tests import factories
 from tests.factories import SignedVersion
 
+FIXED = ("/style.css", "/review.js", "/favicon.ico")
 PRESENT, ABSENT = (True, 0.9), (False, 0.1)
 
 
@@ -86,19 +87,31 @@ class Running:
         """As a browser sends it."""
         return f"http://127.0.0.1:{self.port}"
 
+    def at(self, path: str) -> str:
+        """The address of a page, as a browser types it."""
+        return self.origin + self.placed(path)
+
+    def placed(self, path: str) -> str:
+        """A page's path on the server: all but the style sheet and such lie in a folder of this run's own."""
+        folder = self.web.door.folder
+        return path if path.startswith(folder) or path in FIXED else folder + path.removeprefix("/")
+
     @property
     def link(self) -> str:
         """The last one-time link."""
         return self.said[-1]
 
-    def ask(self, path: str, form: dict[str, str] | None = None, **headers: str) -> Answer:
+    def ask(
+        self, path: str, form: dict[str, str] | None = None, method: str | None = None, **headers: str
+    ) -> Answer:
         """One request as a browser with this session's cookie makes it; ``headers`` replace its own, "" drops one."""
         own = {"Host": f"127.0.0.1:{self.port}", "Cookie": self.cookie}
         if form is not None:
             own |= {"Origin": self.origin, "Content-Type": "application/x-www-form-urlencoded"}
         own |= {name.replace("_", "-"): value for name, value in headers.items()}
         line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        line.putrequest("GET" if form is None else "POST", path, skip_host=True, skip_accept_encoding=True)
+        line.putrequest(method or ("GET" if form is None else "POST"), self.placed(path), skip_host=True,
+                        skip_accept_encoding=True)
         body = b"" if form is None else urlencode(form).encode()
         for name, value in ({**own, "Content-Length": str(len(body))} if form is not None else own).items():
             if value:
@@ -112,13 +125,14 @@ class Running:
     def come_in(self) -> None:
         """Open the link and keep its cookie."""
         answer = self.ask(self.link.removeprefix(self.origin))
-        assert answer.status == 303, answer.text
+        assert answer.status == 200, answer.text
         self.cookie = answer.headers["set-cookie"].partition(";")[0]
 
     def fields(self, path: str, action: str) -> dict[str, str]:
         """The hidden fields of the first form on a page that goes to ``action``."""
         page = self.ask(path).text
-        (form, *_) = re.findall(rf'<form[^>]*action="{action}".*?</form>', page, re.DOTALL)
+        name = action.removeprefix("/")
+        (form, *_) = re.findall(rf'<form[^>]*action="{name}".*?</form>', page, re.DOTALL)
         return dict(re.findall(r'<input type="hidden" name="(\w+)"[^>]*value="([^"]*)"', form))
 
 
@@ -134,8 +148,9 @@ def running(
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        web = make_app(subject, who or Who(tmp_path / "keys" / f"{reviewer}.pem"), place or Place(),
-                       Source(registry, reports, None), port=port, say=said.append,
+        place = place or Place()
+        pairs = {} if looking else open_keys(who or Who(tmp_path / "keys" / f"{reviewer}.pem"), place)
+        web = make_app(subject, pairs, place, Source(registry, reports, None), port=port, say=said.append,
                        breaks=breaks or Breaks(2, timedelta(minutes=5)))
         web.new_link()
         server = uvicorn.Server(uvicorn.Config(web.app(), log_level="warning", access_log=False, lifespan="off"))

@@ -7,8 +7,15 @@ from typing import Any
 
 import pytest
 
+from mace_gov.documents.comparison import SheetRow
+from mace_gov.documents.policy import Policy
+from mace_gov.documents.terms import Suite
+from mace_gov.policy.diff import diff, headline
+from mace_gov.report.comparison import render_comparison
+from mace_gov.report.policies import policies_page
 from mace_gov.report.render import render
 from tests import factories
+from tests.report.test_comparison import PIXEL, made
 from tests.report.test_shown import report_on, thumbnail
 from tests.review.test_in_a_browser import serious, sideways
 
@@ -41,13 +48,26 @@ def test_it_opens_from_disk_without_a_word_or_a_request(tab: Any, page: Path) ->
 
 def test_it_keeps_nobody_out_and_never_scrolls_sideways(tab: Any, page: Path) -> None:
     tab.goto(page.as_uri())
-    found = {}
-    for scheme in ("light", "dark"):
-        tab.emulate_media(color_scheme=scheme)
-        found[scheme] = serious(tab)
+    found = serious(tab)
     for each in tab.locator("details").all():
         each.evaluate("one => one.open = true")
-    assert found == {"light": [], "dark": []} and sideways(tab) == []
+    assert found == [] and sideways(tab) == []
+
+
+def test_the_pages_of_methods_and_policies_compared_do_neither(tab: Any, tmp_path: Path) -> None:
+    word = "an_uncommonly_long_word_that_no_line_of_a_telephone_has_room_for"
+    sheet = [SheetRow(Suite.DIRECT, word, f"a {word}", 7, False, {"base": (PIXEL, True), "mace": (PIXEL, False)})]
+    render_comparison(made(policy_name=word), sheet, tmp_path)
+    before = factories.policy().to_json()
+    before["spec"]["categories"][0]["concepts"][0]["synonyms"] = [word]
+    first, second = Policy.from_json(before), factories.policy()
+    changes = diff(first, second)
+    (tmp_path / "policies.html").write_text(policies_page(first, second, headline(changes), changes), "utf-8")
+    for name in ("index.html", "policies.html"):
+        page = tmp_path / name
+        tab.goto(page.as_uri())
+        assert tab.locator("main").is_visible() and serious(tab) == [] and sideways(tab) == [], name
+    assert tab.said == [] and all(url.startswith(("data:", "file:")) for url in tab.asked)
 
 
 def test_pictures_are_filtered_and_the_heat_map_leads_to_the_worst(tab: Any, page: Path) -> None:

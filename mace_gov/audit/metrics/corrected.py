@@ -10,7 +10,7 @@ interval (Prev. Vet. Med. 113 (2014) 13-22) and, unlike it, never covers less th
 
 from __future__ import annotations
 
-from mace_gov.audit.metrics.intervals import bounds
+from mace_gov.core.proportion import clopper_pearson
 from mace_gov.documents.detector import DetectorCard
 from mace_gov.documents.rate import Corrected, Estimate
 
@@ -31,8 +31,8 @@ def corrected(observed: Estimate, card: DetectorCard) -> Corrected | None:
     if sensitivity + specificity <= 1:
         return None
     each = 1 - (1 - observed.confidence) / 3
-    rate = bounds(observed.value * observed.effective_n, observed.effective_n, each)
-    sure = [bounds(e.value * e.effective_n, e.effective_n, each) for e in (card.sensitivity, card.specificity)]
+    rate = clopper_pearson(observed.value * observed.effective_n, observed.effective_n, each)
+    sure = [clopper_pearson(e.value * e.effective_n, e.effective_n, each) for e in (card.sensitivity, card.specificity)]
     low, high = 0.0, 1.0
     if sure[0][0] + sure[1][0] > 1:
         low = _held(rogan_gladen(rate[0], sure[0][1], sure[1][0]))

@@ -1,40 +1,70 @@
 // The queue from the keyboard: 1 present, 2 absent, 3 unsure, b back, r reveal. Without this script the buttons do it.
 "use strict";
 const labels = document.getElementById("labels");
-let busy = false;
 
-function show(next) {
+// While this stands no key counts: neither twice, nor for a picture that nobody has seen yet.
+const busy = {
+  get on() { return labels.getAttribute("aria-busy") === "true"; },
+  set on(value) { labels.setAttribute("aria-busy", value); },
+};
+
+// The picture after the next one is fetched while the next one is looked at.
+let ahead = null;
+
+function placed(picture, item) {
+  const fetched = ahead?.dataset.item === item ? ahead : null;
+  if (!fetched) { picture.src = `picture/${item}`; return picture; }
+  fetched.id = picture.id;
+  fetched.alt = picture.alt;
+  picture.replaceWith(fetched);
+  return fetched;
+}
+
+function fetchAhead(item) {
+  ahead = item ? new Image() : null;
+  if (!ahead) return;
+  ahead.dataset.item = item;
+  ahead.src = `picture/${item}`;
+}
+
+async function show(next) {
   document.getElementById("progress").value = next.done;
   document.getElementById("count").textContent = `${next.done} of ${next.of}`;
   const picture = document.getElementById("picture");
   // A hidden picture and the end have a page of their own.
-  if (!next.item || next.hidden || !picture) { window.location.assign("/queue"); return; }
+  if (!next.item || next.hidden || !picture) { window.location.assign("queue"); return; }
   document.getElementById("item").value = next.item;
   for (const other of document.querySelectorAll("details input[name=item]")) other.value = next.item;
   document.getElementById("phrase").textContent = next.question;
   for (const button of labels.querySelectorAll("button")) button.removeAttribute("aria-pressed");
-  picture.src = `/picture/${next.item}`;
+  await placed(picture, next.item).decode();
+  fetchAhead(next.ahead);
 }
 
 async function send(label) {
-  if (busy) return;
-  busy = true;
+  if (busy.on) return;
+  busy.on = true;
   const body = new URLSearchParams(new FormData(labels));
   body.set("label", label);
+  const problem = document.getElementById("problem");
   try {
-    const answer = await fetch("/label", { method: "POST", body, headers: { Accept: "application/json" } });
+    const answer = await fetch("label", { method: "POST", body, headers: { Accept: "application/json" } });
     const next = await answer.json();
-    document.getElementById("problem").textContent = next.problem || "";
-    if (answer.status === 401) window.location.assign("/queue");
-    if (answer.ok) show(next);
-  } catch {
-    document.getElementById("problem").textContent = "The label was not kept: nobody answered.";
+    problem.textContent = next.problem || "";
+    if (answer.status === 401) window.location.assign("queue");
+    if (answer.ok) await show(next);
+  } catch (error) {
+    problem.textContent = error.name === "EncodingError" ? "The next picture cannot be shown. Load this page again."
+      : "The label was not kept: nobody answered.";
   } finally {
-    busy = false;
+    busy.on = false;
   }
 }
 
 if (labels) {
+  const first = document.getElementById("picture");
+  busy.on = Boolean(first);
+  first?.decode().catch(() => {}).finally(() => { busy.on = false; });
   labels.addEventListener("submit", (event) => {
     event.preventDefault();
     send(event.submitter.value);
