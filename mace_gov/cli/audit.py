@@ -15,10 +15,12 @@ from mace_gov.cli.options import (
     Device,
     Plugins,
     Precision,
+    Ray,
     Registry,
     Reports,
     Threads,
     Unmeasured,
+    Workers,
 )
 from mace_gov.documents.registry import Layout
 
@@ -97,6 +99,8 @@ def audit(
     batch: Batch = None,
     dtype: Precision = None,
     threads: Threads = None,
+    workers: Workers = None,
+    ray: Ray = None,
     as_json: AsJson = False,
 ) -> None:
     """Audit a model against a policy, side by side with its base; sign, gate and report.
@@ -109,6 +113,7 @@ def audit(
     from mace_gov.cli.output import finish
     from mace_gov.cli.progress import progress
     from mace_gov.core.resources import using
+    from mace_gov.execute import hired
 
     inputs = Inputs(prompts=tuple(prompts or ()), images=images, plugins=tuple(plugin or ()),
                     tiers=frozenset(each.value for each in tier or ()), budget=budget, searches=searches,
@@ -121,12 +126,14 @@ def audit(
         raise typer.Exit(finish(audited, as_json=as_json))
     assert policy is not None
     if shard is not None and out is not None:
-        with progress() as shown, using(batch=batch, precision=dtype, threads=threads):
+        with (progress() as shown, hired(workers, ray, threads=threads, progress=shown) as crew,
+              using(batch=batch, precision=dtype, threads=threads, workers=crew)):
             drawn = workflow.draw_shard(model, policy, out, shard, base=base, unmeasured=allow_unmeasured,
                                         registry=registry, inputs=inputs, device=device, progress=shown)
         _say(drawn, out, as_json=as_json)
         raise typer.Exit(0)
-    with progress() as shown, using(batch=batch, precision=dtype, threads=threads):
+    with (progress() as shown, hired(workers, ray, threads=threads, progress=shown) as crew,
+          using(batch=batch, precision=dtype, threads=threads, workers=crew)):
         audited = workflow.audit_model(
             model, policy, base=base, unmeasured=allow_unmeasured, registry=registry, reports=reports, inputs=inputs,
             device=device, progress=shown,

@@ -69,6 +69,15 @@ Threads = Annotated[
     typer.Option("--threads", min=1, help="CPU threads. Default: as many processors as the container may use.",
                  show_default=False),
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Processes that draw and train, here or with --ray on the cluster. Default: "
+                                          "this one; with --ray one for each graphics card.", show_default=False),
+]
+Ray = Annotated[
+    str | None,
+    typer.Option("--ray", help="Draw and train on a Ray cluster: auto, or HOST:PORT.", show_default=False),
+]
 
 
 def check_outputs(options: list[str] | None, *, as_json: bool) -> dict[str, Path]:
