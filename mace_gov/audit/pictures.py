@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from mace_gov.core.errors import IncompleteError
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.core.resources import asked
 from mace_gov.core.store import Store
-from mace_gov.core.workers import Job, Model, Place, Work, Workers
+from mace_gov.core.workers import Job, Model, Place, Unit, Work, Workers
 from mace_gov.documents.audit import Side
 from mace_gov.documents.plan import GenerationSettings, ModelManifest
 
@@ -89,24 +89,29 @@ def draw_side(
         (folder / f"{keys[want][:24]}.png").write_bytes(data)
         made[want] = Picture(name, sha256_bytes(data))
 
-    for want in unique:
-        if store is not None and (data := store.get(f"pictures/{keys[want]}.png")) is not None:
-            keep(want, data)
-    if store is not None:
-        store.tell(progress)
-    missing = [want for want in unique if want not in made]
-    if made:
-        progress.note(f"{side} model: {len(made)} of {len(unique)} pictures reused")
-    if not missing:
-        return made
-    advance = progress.start(f"drawing {side} pictures", len(missing))
-    drawn = drawer(model, [prompt for prompt, _ in missing], [seed for _, seed in missing], settings)
-    for want, image in zip(missing, drawn, strict=False):
-        data = image if isinstance(image, bytes) else png_bytes(image)
+    def missing() -> list[Wanted]:
+        for want in unique:
+            if store is not None and want not in made and (data := store.get(f"pictures/{keys[want]}.png")) is not None:
+                keep(want, data)
         if store is not None:
-            store.put(f"pictures/{keys[want]}.png", data)
-        keep(want, data)
-        advance(1)
+            store.tell(progress)
+        return [want for want in unique if want not in made]
+
+    lacking = missing()
+    with store.lease(keys.values(), progress) if store and lacking else nullcontext():
+        lacking = missing() if store and lacking else lacking  # another run may have drawn them meanwhile
+        if made:
+            progress.note(f"{side} model: {len(made)} of {len(unique)} pictures reused")
+        if not lacking:
+            return made
+        advance = progress.start(f"drawing {side} pictures", len(lacking))
+        drawn = drawer(model, [prompt for prompt, _ in lacking], [seed for _, seed in lacking], settings)
+        for want, image in zip(lacking, drawn, strict=False):
+            data = image if isinstance(image, bytes) else png_bytes(image)
+            if store is not None:
+                store.put(f"pictures/{keys[want]}.png", data)
+            keep(want, data)
+            advance(1)
     if len(made) < len(unique):
         raise IncompleteError(f"{side} model {model.ref}: found {len(made)} pictures, expected {len(unique)}")
     return made
@@ -153,11 +158,11 @@ def _drawn_by(
     """Pictures as PNG files, drawn by workers in the batches that this process would draw."""
     block = asked().batch or settings.batch
     wanted = list(zip(prompts, seeds, strict=True))
-    units = [wanted[start:start + block] for start in range(0, len(wanted), block)]
+    units = [Unit(wanted[start:start + block]) for start in range(0, len(wanted), block)]
     job = Job(f"{__name__}:open_drawing", {"model": model.to_json(), "settings": settings.to_json(), "device": device},
               models=[Model(model.path, model.files)])
     for unit, made in zip(units, workers.run(job, units), strict=True):
-        yield from (made[str(n)] for n in range(len(unit)))
+        yield from (made[str(n)] for n in range(len(unit.about)))
 
 
 @contextmanager
@@ -166,7 +171,7 @@ def open_drawing(setup: Any, _blobs: Mapping[str, bytes], place: Place) -> Itera
     model = ModelManifest.from_json(setup["model"])
     model = model.model_copy(update={"path": str(place(model.files))})
     with _drawing(model, GenerationSettings.from_json(setup["settings"]), setup["device"]) as draws:
-        yield lambda unit: {str(n): png_bytes(picture)
+        yield lambda unit, _blobs: {str(n): png_bytes(picture)
                             for n, picture in enumerate(draws([p for p, _ in unit], [seed for _, seed in unit]))}
 
 

@@ -53,7 +53,7 @@ def apply(
     from mace_gov.core.resources import using
     from mace_gov.execute import hired
 
-    with (progress() as shown, hired(workers, ray, threads=threads, progress=shown) as crew,
+    with (progress() as shown, hired(workers, ray, threads=threads, device=device, progress=shown) as crew,
           using(batch=batch, precision=dtype, threads=threads, workers=crew)):
         governed = workflow.apply(
             policy, model=model, revision=revision, unmeasured=allow_unmeasured, exact=exact, waivers=waivers or (),

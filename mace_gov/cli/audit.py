@@ -126,13 +126,13 @@ def audit(
         raise typer.Exit(finish(audited, as_json=as_json))
     assert policy is not None
     if shard is not None and out is not None:
-        with (progress() as shown, hired(workers, ray, threads=threads, progress=shown) as crew,
+        with (progress() as shown, hired(workers, ray, threads=threads, device=device, progress=shown) as crew,
               using(batch=batch, precision=dtype, threads=threads, workers=crew)):
             drawn = workflow.draw_shard(model, policy, out, shard, base=base, unmeasured=allow_unmeasured,
                                         registry=registry, inputs=inputs, device=device, progress=shown)
         _say(drawn, out, as_json=as_json)
         raise typer.Exit(0)
-    with (progress() as shown, hired(workers, ray, threads=threads, progress=shown) as crew,
+    with (progress() as shown, hired(workers, ray, threads=threads, device=device, progress=shown) as crew,
           using(batch=batch, precision=dtype, threads=threads, workers=crew)):
         audited = workflow.audit_model(
             model, policy, base=base, unmeasured=allow_unmeasured, registry=registry, reports=reports, inputs=inputs,

@@ -65,7 +65,7 @@ def compare(
     if not given or len(names) < len(given):
         found = ", ".join(sorted(set(given) - known.keys())) or "none"
         raise UsageError(f"--methods: found {found}, expected any of {', '.join(known)}")
-    with (progress() as shown, hired(workers, ray, threads=threads, progress=shown) as crew,
+    with (progress() as shown, hired(workers, ray, threads=threads, device=device, progress=shown) as crew,
           using(batch=batch, precision=dtype, threads=threads, workers=crew)):
         made, folder = comparing.compare(
             policy, names, model=model, revision=revision, unmeasured=allow_unmeasured, seeds=seeds,

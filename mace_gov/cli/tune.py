@@ -55,7 +55,7 @@ def tune(
 
     if out is not None and out.exists():
         raise UsageError(f"{out} exists already, expected a new file", hint="Give another --out.")
-    with (progress() as shown, hired(workers, ray, threads=threads, progress=shown) as crew,
+    with (progress() as shown, hired(workers, ray, threads=threads, device=device, progress=shown) as crew,
           using(batch=batch, precision=dtype, threads=threads, workers=crew)):
         made = tuning.tune(
             policy, minutes=budget, model=model, revision=revision, unmeasured=allow_unmeasured, registry=registry,

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 Made = dict[str, bytes]
 """What came of a unit: files by name."""
 
-Work = Callable[[Any], Made]
-"""Does a unit (JSON)."""
+Work = Callable[[Any, Mapping[str, bytes]], Made]
+"""Does a unit, given what it is about and its blobs."""
 
 Place = Callable[[Mapping[str, str]], Path]
 """From the digests of a model's files, by relative path, to a folder on this machine that holds those files."""
@@ -48,10 +48,23 @@ class Job:
     """Larger things that it is told."""
 
 
+@dataclass(frozen=True)
+class Unit:
+    """One piece of a job's work."""
+
+    about: Any
+    """Which, as JSON."""
+    blobs: Mapping[str, bytes] = field(default_factory=dict)
+    """What it reads beside that."""
+
+
 class Workers(Protocol):
     """Processes that do units, here or on other machines."""
 
-    def run(self, job: Job, units: Sequence[Any]) -> Iterator[Made]:
+    device: str | None
+    """What they draw and train on: cuda, mps or cpu; the best there is by default."""
+
+    def run(self, job: Job, units: Sequence[Unit]) -> Iterator[Made]:
         """What came of each unit, in their order. A unit whose worker dies is done again by another one.
 
         Raises what a unit raises, and IncompleteError when a unit ends several workers or none can be had.

@@ -12,13 +12,14 @@ from mace_gov.core.workers import Workers
 
 @contextmanager
 def hired(
-    count: int | None = None, ray: str | None = None, *, threads: int | None = None, progress: Progress
+    count: int | None = None, ray: str | None = None, *, threads: int | None = None, device: str | None = None,
+    progress: Progress,
 ) -> Iterator[Workers | None]:
     """``count`` workers for the block: processes here, or actors on the Ray cluster at ``ray`` (auto, or HOST:PORT).
 
-    threads: CPU threads of each. Without count, as many as the cluster has room for; without both, None: the caller
-    does the work itself. All have ended when the block ends, however it does. Raises UsageError for a cluster that does
-    not answer, MissingExtraError without Ray.
+    threads: CPU threads of each. device: what they draw and train on. Without count, as many as the cluster has room
+    for; without both, None: the caller does the work itself. All have ended when the block ends, however it does.
+    Raises UsageError for a cluster that does not answer, MissingExtraError without Ray.
     """
     if count is None and ray is None:
         yield None
@@ -31,7 +32,7 @@ def hired(
         from mace_gov.execute.processes import processes
 
         assert count is not None
-        pool = Pool(processes(count, threads), count, progress)
+        pool = Pool(processes(count, threads), count, progress, device)
         try:
             yield pool
         finally:
@@ -41,7 +42,7 @@ def hired(
 
     with actors(ray, count, threads) as (hire, found):
         progress.note(f"{found} workers on the Ray cluster at {ray}")
-        pool = Pool(hire, found, progress)
+        pool = Pool(hire, found, progress, device)
         try:
             yield pool
         finally:

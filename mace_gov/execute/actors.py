@@ -26,6 +26,8 @@ class Actor:
 
     def __init__(self, ray: Any, name: str, options: dict[str, Any]) -> None:
         self.name, self._ray = name, ray
+        if not ray.is_initialized():  # Ray would join a cluster by itself, even when this run is ending
+            raise WorkerLostError(f"{name} cannot be started: this run has left the cluster")
         self._actor = ray.remote(Bench).options(max_restarts=0, scheduling_strategy="SPREAD", **options).remote()
 
     def ask(self, message: Message) -> Message:

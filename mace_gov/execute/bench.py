@@ -62,8 +62,9 @@ class Bench:
                     shutil.rmtree(self._home, ignore_errors=True)
                     return {}, []
             assert self._work is not None
+            named = dict(zip(header["blobs"], blobs, strict=True))
             with using(batch=self._batch, precision=self._precision):
-                made = self._work(header["unit"])
+                made = self._work(header["unit"], named)
             return {"made": {name: sha256_bytes(data) for name, data in made.items()}}, list(made.values())
         except MaceGovError as error:
             return {"error": type(error).__name__, "message": error.message, "hint": error.hint}, []

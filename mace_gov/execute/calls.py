@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from mace_gov.core import errors
 from mace_gov.core.digest import sha256_bytes
-from mace_gov.core.workers import Job, Made
+from mace_gov.core.workers import Job, Made, Unit
 from mace_gov.execute.channel import Channel, Message, WorkerLostError
 
 CHUNK = 2**26
@@ -27,9 +27,10 @@ def open_job(channel: Channel, about: dict[str, Any], job: Job) -> None:
     _answer(channel, about, list(job.blobs.values()))
 
 
-def do(channel: Channel, unit: Any) -> Made:
+def do(channel: Channel, unit: Unit) -> Made:
     """What a worker makes of a unit. Raises WorkerLostError when other bytes arrive than it made."""
-    header, blobs = _answer(channel, {"do": "work", "unit": unit})
+    asked = {"do": "work", "unit": unit.about, "blobs": list(unit.blobs)}
+    header, blobs = _answer(channel, asked, list(unit.blobs.values()))
     made: dict[str, str] = header["made"]
     if [sha256_bytes(blob) for blob in blobs] != list(made.values()):
         raise WorkerLostError(f"{channel.name} sent other bytes than it made")

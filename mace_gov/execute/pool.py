@@ -14,7 +14,7 @@ from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.errors import IncompleteError
 from mace_gov.core.progress import Progress
 from mace_gov.core.resources import asked
-from mace_gov.core.workers import Job, Made
+from mace_gov.core.workers import Job, Made, Unit
 from mace_gov.execute import calls
 from mace_gov.execute.bench import code
 from mace_gov.execute.channel import Channel, WorkerLostError
@@ -27,6 +27,8 @@ PAUSE = 1.0
 """Seconds before a worker is started again; twice as many before the third."""
 PATIENCE = 900.0
 """Seconds without any worker: a cluster that grows takes minutes to."""
+GRACE = 10.0
+"""Seconds for a worker's thread to see that its worker was ended."""
 INTERVAL = 30.0
 """Seconds between two tables of the workers; of a long run, a twentieth of its time."""
 
@@ -36,7 +38,7 @@ class _Run:
     """One job's units, and how far they are."""
 
     job: Job
-    units: Sequence[Any]
+    units: Sequence[Unit]
     about: dict[str, Any]
     """The message that opens the job."""
     key: str
@@ -60,6 +62,8 @@ class _Slot:
 
     number: int
     channel: Channel | None = None
+    starting: Channel | None = None
+    """A worker that has not answered yet: on a cluster it may wait for room."""
     where: str = ""
     open: str | None = None
     """Key of the job that its worker has open."""
@@ -74,18 +78,21 @@ class _Slot:
 class Pool:
     """``core.workers.Workers`` over channels. One thread speaks with each worker; all else is the caller's thread."""
 
-    def __init__(self, hire: Callable[[int], Channel], count: int, progress: Progress) -> None:
+    def __init__(
+        self, hire: Callable[[int], Channel], count: int, progress: Progress, device: str | None = None
+    ) -> None:
         """hire: starts a worker for a place."""
-        self._hire, self._progress = hire, progress
+        self._hire, self._progress, self.device = hire, progress, device
         self._slots = [_Slot(number) for number in range(count)]
         self._changed = threading.Condition()
         self._run: _Run | None = None
         self._notes: list[str] = []
-        self._closed, self._begun = False, False
+        self._threads: list[threading.Thread] = []
+        self._closed = False
         self._name = secrets.token_hex(8)
         self._code = code()
 
-    def run(self, job: Job, units: Sequence[Any]) -> Iterator[Made]:
+    def run(self, job: Job, units: Sequence[Unit]) -> Iterator[Made]:
         """See ``core.workers.Workers.run``."""
         if not units:
             return
@@ -98,10 +105,10 @@ class Pool:
         with self._changed:
             self._run = run
             self._changed.notify_all()
-        if not self._begun:
-            self._begun = True
-            for slot in self._slots:
-                threading.Thread(target=self._serve, args=(slot,), daemon=True).start()
+        if not self._threads:
+            self._threads = [threading.Thread(target=self._serve, args=(slot,), daemon=True) for slot in self._slots]
+            for thread in self._threads:
+                thread.start()
         try:
             yield from self._taken(run)
         finally:
@@ -115,12 +122,14 @@ class Pool:
         with self._changed:
             self._closed = True
             idle = [slot.channel for slot in self._slots if slot.channel and slot.unit is None]
-            every = [slot.channel for slot in self._slots if slot.channel]
+            every = [each for slot in self._slots for each in (slot.channel, slot.starting) if each]
             self._changed.notify_all()
         for channel in every:
             if channel in idle and not channel.near:
                 calls.quietly(calls.forget, channel)
             calls.quietly(channel.close)
+        for thread in self._threads:
+            thread.join(GRACE)
 
     def _taken(self, run: _Run) -> Iterator[Made]:
         """The outcomes in order, as they come."""
@@ -206,13 +215,14 @@ class Pool:
         while slot.channel is None and slot.error is None and not self._closed:
             channel: Channel | None = None
             try:
-                channel = self._hire(slot.number)
+                slot.starting = channel = self._hire(slot.number)
                 seen = calls.greet(channel, self._name)
                 self._compare(seen, channel.name)
             except Exception as error:
                 if channel is not None:
                     calls.quietly(channel.close)
                 with self._changed:
+                    slot.starting = None
                     slot.failures += 1
                     if slot.failures == LIVES or not isinstance(error, WorkerLostError):
                         slot.error, slot.where = error, "given up"
@@ -221,7 +231,7 @@ class Pool:
                     self._changed.wait(PAUSE * slot.failures if slot.error is None else 0)
                 continue
             with self._changed:
-                slot.channel, slot.open, slot.failures = channel, None, 0
+                slot.channel, slot.starting, slot.open, slot.failures = channel, None, None, 0
                 slot.where = f"{seen['host']}, process {seen['pid']}"
         if self._closed and slot.channel is not None:
             calls.quietly(slot.channel.close)

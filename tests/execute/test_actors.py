@@ -15,27 +15,21 @@ from mace_gov.core.errors import UsageError
 from mace_gov.core.progress import Silent
 from mace_gov.execute import hired
 from tests.execute import units
+from tests.execute.clusters import other_node, two_nodes
 from tests.factories import Said
 
 ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'mace-gov[ray]'")
 pytestmark = [
-    pytest.mark.slow,
-    # Ray's own clients of its own test cluster leave files open
+    pytest.mark.nightly,
+    # Ray's clients of its own test cluster leave files open
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A head that does no work, and two nodes of two processors."""
-    from ray.cluster_utils import Cluster
-
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    made.nodes = [made.add_node(num_cpus=2) for _ in range(2)]
-    made.wait_for_nodes()
-    yield made
-    made.shutdown()
+def cluster() -> Iterator[Any]:
+    with two_nodes() as made:
+        yield made
 
 
 def test_actors_do_units_in_order_on_both_nodes(cluster: Any, tmp_path: Path) -> None:
@@ -44,9 +38,10 @@ def test_actors_do_units_in_order_on_both_nodes(cluster: Any, tmp_path: Path) ->
     with hired(ray=cluster.address, progress=said) as pool:
         assert signal.getsignal(signal.SIGTERM) is before
         assert said.notes == [f"4 workers on the Ray cluster at {cluster.address}"]
-        assert [each["made"] for each in pool.run(units.job(tmp_path), range(12))] == [b"ship%d" % n for n in range(12)]
+        made = [each["made"] for each in pool.run(units.job(tmp_path), units.listed(*range(12)))]
+        assert made == [b"ship%d" % n for n in range(12)]
         with pytest.raises(Exception, match="the weight is nan"):
-            list(pool.run(units.job(tmp_path), ["breaks"]))
+            list(pool.run(units.job(tmp_path), units.listed("breaks")))
         workers = {int(path.name.partition("-")[2]) for path in tmp_path.glob("opened-*")}
         assert len(workers) > 1 and os.getpid() not in workers
     assert not ray.is_initialized()
@@ -55,9 +50,9 @@ def test_actors_do_units_in_order_on_both_nodes(cluster: Any, tmp_path: Path) ->
 def test_a_dead_worker_and_a_dead_node_cost_what_they_were_doing(cluster: Any, tmp_path: Path) -> None:
     said = Said()
     with hired(4, cluster.address, progress=said) as pool:
-        outcome = pool.run(units.job(tmp_path, pause=0.5), ["kills once", *range(1, 24)])
+        outcome = pool.run(units.job(tmp_path, pause=0.5), units.listed("kills once", *range(1, 24)))
         seen = [next(outcome)["made"] for _ in range(6)]
-        cluster.remove_node(cluster.nodes[0], allow_graceful=False)
+        cluster.remove_node(other_node(cluster), allow_graceful=False)
         seen += [each["made"] for each in outcome]
     assert seen == [b"shipkills once", *(b"ship%d" % n for n in range(1, 24))]
     assert len(list(tmp_path.glob("kills once-*"))) == 2

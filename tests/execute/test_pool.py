@@ -40,7 +40,7 @@ class Inside:
 
 
 def made(pool, folder: Path, asked) -> list[bytes]:
-    return [each["made"] for each in pool.run(units.job(folder), asked)]
+    return [each["made"] for each in pool.run(units.job(folder), units.listed(*asked))]
 
 
 def test_processes_do_units_in_order_and_open_a_job_once(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_no_unit_runs_far_ahead_of_the_first_that_is_not_done(tmp_path: Path) ->
             return super().ask(message)
 
     pool = Pool(lambda slot: Holds(), 2, Silent())
-    outcome = pool.run(units.job(tmp_path), range(40))
+    outcome = pool.run(units.job(tmp_path), units.listed(*range(40)))
     threading.Timer(1.0, held.set).start()
     assert next(outcome) == {"made": b"ship0"}
     assert len([path for path in tmp_path.iterdir() if path.name[0].isdigit()]) <= 2 * AHEAD + 2
@@ -181,8 +181,8 @@ def test_a_machine_without_the_model_is_sent_it_by_content(tmp_path: Path, monke
 
     job = replace(units.job(tmp_path, files=folder_files(here)), models=[Model(str(here), folder_files(here))])
     pool = Pool(lambda slot: Far(), 1, Silent())
-    assert [each["made"] for each in pool.run(job, ["files"])] == [canonical_json(folder_files(here))]
+    assert [each["made"] for each in pool.run(job, units.listed("files"))] == [canonical_json(folder_files(here))]
     assert b"".join(sent) == b"twelve bytes and five" and max(map(len, sent)) == 5
-    assert list(pool.run(replace(job, setup={**job.setup, "again": 1}), ["files"])) and len(sent) == 6
+    assert list(pool.run(replace(job, setup={**job.setup, "again": 1}), units.listed("files"))) and len(sent) == 6
     pool.close()
     assert list(there.iterdir()) == []

@@ -13,12 +13,16 @@ from typing import Any
 from mace_gov.core.canonical import canonical_json
 from mace_gov.core.digest import folder_files
 from mace_gov.core.errors import NumericalError
-from mace_gov.core.workers import Job, Place, Work
+from mace_gov.core.workers import Job, Place, Unit, Work
 
 
 def job(folder: Path, **setup: Any) -> Job:
     """Marks of what was done go into ``folder``."""
     return Job("tests.execute.units:open_units", {"folder": str(folder), **setup}, blobs={"word": b"ship"})
+
+
+def listed(*abouts: Any) -> list[Unit]:
+    return list(map(Unit, abouts))
 
 
 @contextmanager
@@ -27,7 +31,7 @@ def open_units(setup: Any, blobs: Mapping[str, bytes], place: Place) -> Iterator
     folder = Path(setup["folder"])
     (folder / f"opened-{os.getpid()}").touch()
 
-    def work(unit: Any) -> dict[str, bytes]:
+    def work(unit: Any, _own: Mapping[str, bytes]) -> dict[str, bytes]:
         mark = folder / f"{unit}-{os.getpid()}"
         time.sleep(setup.get("pause", 0))
         with mark.open("a") as out:
