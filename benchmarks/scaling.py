@@ -108,8 +108,8 @@ def main() -> None:
     picture = start / batch + each + step * steps
     driver = runs[-1]["driver_cpu_per_unit"] / batch
     million = 1e6 * picture / 3600
-    print(f"a million pictures of {steps} steps: {million:.0f} CPU hours here, {1e6 * driver / 3600:.1f} of the driver, "
-          f"{1e6 * runs[-1]['bytes_per_picture'] / 1e9:.1f} GB of cache")
+    print(f"a million pictures of {steps} steps: {million:.0f} CPU hours here, "
+          f"{1e6 * driver / 3600:.1f} of the driver, {1e6 * runs[-1]['bytes_per_picture'] / 1e9:.1f} GB of cache")
     print(f"the driver keeps up to {picture / driver:.0f} such workers busy")
     print("10,000 concepts, 2 names x 4 prompts, both sides: "
           f"{10_000 * 2 * 4 * 2 * picture / 3600:.0f} CPU hours of drawing")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from mace_gov.execute.channel import Message, WorkerLostError
 
 SHARE = 10_000
 """Ray counts cards in so many parts."""
+REACHED = 10.0
+"""Seconds for a cluster to answer."""
 
 
 class Actor:
@@ -57,8 +60,9 @@ def actors(address: str, count: int | None, threads: int | None) -> Iterator[tup
     if joined:
         with _own_signals():
             try:
+                _reach(address)
                 ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-            except (ConnectionError, ValueError, RuntimeError) as error:
+            except (OSError, ValueError, RuntimeError) as error:
                 raise UsageError(f"--ray {address}: found no cluster that answers: {str(error).splitlines()[0]}",
                                  hint="Start one with `ray start --head`, or give its HOST:PORT.") from error
     try:
@@ -75,6 +79,13 @@ def actors(address: str, count: int | None, threads: int | None) -> Iterator[tup
     finally:
         if joined:
             ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Raises OSError or ValueError for an address at which nobody answers: Ray tries it for minutes."""
+    if address != "auto":
+        host, _, port = address.rpartition(":")
+        socket.create_connection((host.strip("[]"), int(port)), REACHED).close()
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,7 @@ def test_actors_do_units_in_order_on_both_nodes(cluster: Any, tmp_path: Path) ->
     with hired(ray=cluster.address, progress=said) as pool:
         assert signal.getsignal(signal.SIGTERM) is before
         assert said.notes == [f"4 workers on the Ray cluster at {cluster.address}"]
-        made = [each["made"] for each in pool.run(units.job(tmp_path), units.listed(*range(12)))]
+        made = [each["made"] for each in pool.run(units.job(tmp_path, pause=1), units.listed(*range(12)))]
         assert made == [b"ship%d" % n for n in range(12)]
         with pytest.raises(Exception, match="the weight is nan"):
             list(pool.run(units.job(tmp_path), units.listed("breaks")))
@@ -59,9 +58,7 @@ def test_a_dead_worker_and_a_dead_node_cost_what_they_were_doing(cluster: Any, t
     assert sum("is done again" in note for note in said.notes) >= 2, said.notes
 
 
-def test_no_cluster_is_said_before_the_work() -> None:
-    begun = time.monotonic()
-    with pytest.raises(UsageError, match="--ray 127.0.0.1:1: found no cluster"), hired(
-            ray="127.0.0.1:1", progress=Silent()):
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "", "ray:"])
+def test_no_cluster_is_said_before_the_work(address: str) -> None:
+    with pytest.raises(UsageError, match="--ray .*: found no cluster"), hired(ray=address, progress=Silent()):
         pass
-    assert time.monotonic() - begun < 120

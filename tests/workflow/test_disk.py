@@ -1,4 +1,4 @@
-"""Disks that fill up or cannot be written, files that change, a server that goes: an error in words, then `apply` again."""
+"""Disks that fill up or cannot be written, files that change: an error in words, and then `apply` succeeds."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_disk_that_is_full_is_an_error_and_the_next_apply_goes_on(
     world = World(tiny_model, small, monkeypatch)
     world.plant()
     filler = small / "filler"
-    with pytest.raises(Exception, match="space|full") as told:  # noqa: PT011
+    with pytest.raises(Exception, match="space|full") as told:
         world.apply(progress=Fills(task, filler))
     if isinstance(told.value, OSError):
         assert told.value.errno == errno.ENOSPC and str(told.value.filename).startswith(str(world.registry))

@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.nightly,
 
 
 class Here:
-    """One policy, with real pictures of tiny models; the judge reads planted ones, and sees the same in all of these."""
+    """One policy, with real pictures of tiny models, of which a judge of planted ones always says the same."""
 
     def __init__(self, folder: Path, model: Path) -> None:
         self.folder, self.model = folder, model
