@@ -17,9 +17,9 @@ def hired(
 ) -> Iterator[Workers | None]:
     """``count`` workers for the block: processes here, or actors on the Ray cluster at ``ray`` (auto, or HOST:PORT).
 
-    threads: CPU threads of each. device: what they draw and train on. Without count, as many as the cluster has room
-    for; without both, None: the caller does the work itself. All have ended when the block ends, however it does.
-    Raises UsageError for a cluster that does not answer, MissingExtraError without Ray.
+    threads: CPU threads of each, 1 by default. device: what they draw and train on. Without count, as many as the
+    cluster has room for; without both, None: the caller does the work itself. All have ended when the block ends,
+    however it does. Raises UsageError for a cluster that does not answer, MissingExtraError without Ray.
     """
     if count is None and ray is None:
         yield None
@@ -32,7 +32,7 @@ def hired(
         from mace_gov.execute.processes import processes
 
         assert count is not None
-        pool = Pool(processes(count, threads), count, progress, device)
+        pool = Pool(processes(threads), count, progress, device)
         try:
             yield pool
         finally:

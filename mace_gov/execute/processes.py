@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from mace_gov.core.threads import COUNT, usable_cpus
+from mace_gov.core.threads import COUNT
 from mace_gov.execute.channel import Message, WorkerLostError, read_frame, write_frame
 
 CARDS = "CUDA_VISIBLE_DEVICES"
@@ -68,16 +68,18 @@ class Process:
         return f"{how}: {words}" if words else how
 
 
-def processes(count: int, threads: int | None) -> Callable[[int], Process]:
-    """What starts the n-th of ``count`` workers. The machine's processors and graphics cards are shared out."""
-    each = threads or max(1, usable_cpus() // count)
+def processes(threads: int | None) -> Callable[[int], Process]:
+    """What starts the n-th worker. They take the machine's graphics cards in turn.
+
+    threads: CPU threads of each, 1 by default: results round by it, and shall not depend on how many workers there are.
+    """
     visible = os.environ.get(CARDS)
     cards = visible.split(",") if visible is not None else [
         str(n) for n, _ in enumerate(_CARDS.iterdir() if _CARDS.is_dir() else ())]
     package = str(Path(__file__).parents[2])  # a worker must run this very code
 
     def start(slot: int) -> Process:
-        environment = {**os.environ, COUNT: str(each)}
+        environment = {**os.environ, COUNT: str(threads or 1)}
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
         if cards:
             environment[CARDS] = cards[slot % len(cards)]
