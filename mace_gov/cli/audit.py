@@ -118,7 +118,7 @@ def audit(
     inputs = Inputs(prompts=tuple(prompts or ()), images=images, plugins=tuple(plugin or ()),
                     tiers=frozenset(each.value for each in tier or ()), budget=budget, searches=searches,
                     loras=tuple(lora or ()), calibrations=Layout(registry).calibrations)
-    _check(model, shards, policy, shard, out)
+    _check(model, shards, policy, shard, out, hires=workers is not None or ray is not None)
     if model == MERGE:
         with progress() as shown, using(batch=batch, threads=threads):
             audited = workflow.merge_shards(shards or (), path=policy, registry=registry, reports=reports,
@@ -141,15 +141,17 @@ def audit(
     raise typer.Exit(finish(audited, as_json=as_json))
 
 
-def _check(model: str, shards: list[Path] | None, policy: Path | None, shard: str | None, out: Path | None) -> None:
+def _check(
+    model: str, shards: list[Path] | None, policy: Path | None, shard: str | None, out: Path | None, *, hires: bool
+) -> None:
     """Raises UsageError for arguments that do not go together."""
     from mace_gov.core.errors import UsageError
 
     if model == MERGE and not shards:
         raise UsageError("merge: found no folder, expected those of all shards", hint="A model in a folder called "
                          "merge is ./merge.")
-    if model == MERGE and (shard or out):
-        raise UsageError("merge: found --shard or --out, expected neither: a merge draws nothing")
+    if model == MERGE and (shard or out or hires):
+        raise UsageError("merge: found --shard, --out, --workers or --ray, expected none: a merge draws nothing")
     if model != MERGE and shards:
         raise UsageError(f"found {shards[0]} after the model, expected nothing",
                          hint="Merge shards with `mace-gov audit merge DIR...`.")

@@ -74,7 +74,7 @@ def actors(address: str, count: int | None, threads: int | None) -> Iterator[tup
                                   hint="Wait until its nodes are up, or give --workers.")
         options: dict[str, Any] = {"num_cpus": threads or 1}
         if cards:
-            options["num_gpus"] = math.floor(min(1.0, cards / found) * SHARE) / SHARE
+            options["num_gpus"] = math.floor(SHARE / math.ceil(found / cards)) / SHARE
         yield lambda slot: Actor(ray, f"worker {slot + 1}", options), found
     finally:
         if joined:

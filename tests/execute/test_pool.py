@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from mace_gov.core.canonical import canonical_json
 from mace_gov.core.digest import folder_files
-from mace_gov.core.errors import IncompleteError, NumericalError
+from mace_gov.core.errors import IncompleteError, MissingExtraError, NumericalError, UsageError
 from mace_gov.core.progress import Silent
 from mace_gov.core.workers import Model
 from mace_gov.execute import calls, hired
+from mace_gov.execute.actors import actors
 from mace_gov.execute.bench import Bench
 from mace_gov.execute.channel import Message, WorkerLostError
 from mace_gov.execute.pool import AHEAD, Pool
@@ -186,3 +190,73 @@ def test_a_machine_without_the_model_is_sent_it_by_content(tmp_path: Path, monke
     assert list(pool.run(replace(job, setup={**job.setup, "again": 1}), units.listed("files"))) and len(sent) == 6
     pool.close()
     assert list(there.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system does not show processes below /proc")
+def test_workers_of_a_command_that_is_killed_end_in_the_middle_of_a_unit(tmp_path: Path) -> None:
+    driver = f"""
+from pathlib import Path
+from mace_gov.core.progress import Silent
+from mace_gov.execute import hired
+from tests.execute import units
+with hired(1, progress=Silent()) as pool:
+    list(pool.run(units.job(Path({str(tmp_path)!r})), units.listed("sleeps")))
+"""
+    command = subprocess.Popen([sys.executable, "-c", driver], cwd=Path(__file__).parents[2])
+    while not (marks := list(tmp_path.glob("sleeps-*"))):
+        assert command.poll() is None
+        time.sleep(0.05)
+    command.kill()
+    command.wait()
+    worker = int(marks[0].name.partition("-")[2])
+    until = time.monotonic() + 50  # a unit takes 60 s
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{worker}").exists()
+
+
+@pytest.mark.parametrize(("room", "count", "threads", "found", "asked"), [
+    ({"CPU": 64.0, "GPU": 8.0}, None, None, 8, {"num_cpus": 1, "num_gpus": 1.0}),
+    ({"CPU": 64.0, "GPU": 8.0}, 16, 2, 16, {"num_cpus": 2, "num_gpus": 0.5}),
+    ({"CPU": 64.0, "GPU": 2.0}, 3, None, 3, {"num_cpus": 1, "num_gpus": 0.5}),  # not 2/3 of one
+    ({"CPU": 64.0, "GPU": 1.0}, 3, None, 3, {"num_cpus": 1, "num_gpus": 0.3333}),
+    ({"CPU": 64.0, "GPU": 8.0}, 4, None, 4, {"num_cpus": 1, "num_gpus": 1.0}),
+    ({"CPU": 9.0}, None, 4, 2, {"num_cpus": 4}),
+])
+def test_workers_of_a_cluster_share_its_cards_evenly(
+    monkeypatch: pytest.MonkeyPatch, room: dict, count: int | None, threads: int | None, found: int, asked: dict
+) -> None:
+    options = []
+
+    class Cluster:
+        def is_initialized(self) -> bool:
+            return True
+
+        def cluster_resources(self) -> dict:
+            return room
+
+        def remote(self, _bench):
+            return self
+
+        def options(self, **given):
+            options.append(given)
+            return SimpleNamespace(remote=lambda: None)
+
+    monkeypatch.setattr("mace_gov.execute.actors.require", lambda *_: Cluster())
+    with actors("auto", count, threads) as (hire, workers):
+        hire(0)
+    assert workers == found and {name: options[0].get(name) for name in asked} == asked
+    assert ("num_gpus" in asked) == ("num_gpus" in options[0]) and options[0]["max_restarts"] == 0
+
+
+def test_a_cluster_without_room_and_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = SimpleNamespace(is_initialized=lambda: True, cluster_resources=dict)
+    with monkeypatch.context() as patch, pytest.raises(IncompleteError, match="found 0 processors"):
+        patch.setattr("mace_gov.execute.actors.require", lambda *_: empty)
+        with actors("auto", None, None):
+            pass
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match=r"mace-gov\[ray\]"), hired(ray="auto", progress=Silent()):
+        pass
+    with pytest.raises(UsageError, match="--workers: found 0"), hired(0, progress=Silent()):
+        pass
