@@ -2,11 +2,10 @@
 
     python -m benchmarks.scaling --workers 1,2 --pictures 96
 
-Draws the same pictures of the embedded model with 1, 2 ... workers of one thread each, into no cache, and reports for
-each the wall seconds of the parallel part (between the first and the last unit, without starting up), the efficiency
-against one worker, and the CPU seconds that the driver takes for a unit. On a machine that does other things wall
-seconds say little: the load is printed, and so are the CPU seconds of all workers together, which tell how much
-dearer a unit gets when two run at once.
+Draws the same pictures of the embedded model with 1, 2 ... workers of one thread each, and reports for each the wall
+seconds of the parallel part (without starting up), the efficiency against one worker by wall and by CPU seconds, and
+the CPU seconds that the driver takes for a unit. On a machine that does other things wall seconds say little: the load
+is printed. CPU seconds tell how much dearer a unit gets when two run at once.
 
 The cost model: seconds of a batch of n pictures at s steps = start + n (a + b s): fitted by least squares to some
 combinations, and held against others, on which it was not fitted.
@@ -18,12 +17,15 @@ import argparse
 import json
 import os
 import resource
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 
-from mace_gov.audit.pictures import _drawn_by
+from mace_gov.audit.pictures import diffusion_drawer, draw_side
 from mace_gov.core.progress import Silent
+from mace_gov.core.resources import using
 from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.documents.plan import GenerationSettings, ModelManifest
 from mace_gov.execute import hired
@@ -38,23 +40,36 @@ def cpu(who: int) -> float:
     return used.ru_utime + used.ru_stime
 
 
+def used(pids: list[int]) -> float:
+    """CPU seconds of processes that are alive (Linux)."""
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def prompts(count: int) -> list[str]:
     return [f"a photo of a {('cat', 'dog', 'boat', 'house')[n % 4]}" for n in range(count)]
 
 
 def scaled(model: ModelManifest, workers: int, pictures: int, settings: GenerationSettings) -> dict[str, float]:
     """One run with so many workers, after a warm-up in which each loads the model."""
-    before = cpu(resource.RUSAGE_CHILDREN)
-    with hired(workers, threads=1, device="cpu", progress=Silent()) as pool:
-        assert pool is not None
-        warm = prompts(workers * settings.batch)
-        list(_drawn_by(pool, model, warm, range(len(warm)), settings, "cpu"))
-        wall, own = time.monotonic(), cpu(resource.RUSAGE_SELF)
-        made = list(_drawn_by(pool, model, prompts(pictures), range(pictures), settings, "cpu"))
-        wall, own = time.monotonic() - wall, cpu(resource.RUSAGE_SELF) - own
+    def drawn(count: int, first: int, folder: Path) -> int:
+        wanted = [(prompt, first + n) for n, prompt in enumerate(prompts(count))]
+        made = draw_side("base", model, wanted, settings, folder, cache=folder / "kept", drawer=diffusion_drawer("cpu"))
+        return sum((folder / picture.name).stat().st_size for picture in made.values())
+
+    with (hired(workers, threads=1, device="cpu", progress=Silent()) as pool, using(workers=pool),
+          tempfile.TemporaryDirectory() as name):
+        drawn(2 * workers * settings.batch, 0, Path(name, "warm"))
+        pids = [slot.channel.pid for slot in pool._slots]
+        wall, own, theirs = time.monotonic(), cpu(resource.RUSAGE_SELF), used(pids)
+        size = drawn(pictures, 1000, Path(name, "made"))
+        wall, own, theirs = time.monotonic() - wall, cpu(resource.RUSAGE_SELF) - own, used(pids) - theirs
     units = -(-pictures // settings.batch)
-    return {"workers": workers, "wall": wall, "driver_cpu_per_unit": own / units, "bytes_per_picture":
-            sum(map(len, made)) / pictures, "workers_cpu": cpu(resource.RUSAGE_CHILDREN) - before}
+    return {"workers": workers, "wall": wall, "workers_cpu": theirs, "driver_cpu_per_unit": own / units,
+            "bytes_per_picture": size / pictures}
 
 
 def measured(model: ModelManifest, cases: list[tuple[int, int]], repeats: int) -> list[float]:
@@ -92,8 +107,9 @@ def main() -> None:
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     runs = [scaled(model, int(count), given.pictures, settings) for count in given.workers.split(",")]
     for run in runs:
-        efficiency = runs[0]["wall"] * runs[0]["workers"] / (run["wall"] * run["workers"])
-        print(json.dumps({**{k: round(v, 4) for k, v in run.items()}, "efficiency": round(efficiency, 3)}))
+        run["efficiency"] = runs[0]["wall"] * runs[0]["workers"] / (run["wall"] * run["workers"])
+        run["cpu_efficiency"] = runs[0]["workers_cpu"] / run["workers_cpu"]
+        print(", ".join(f"{name} {value:.4g}" for name, value in run.items()))
     fitted, held = measured(model, FITTED, given.repeats), measured(model, HELD_OUT, given.repeats)
     # relative errors count alike, whatever the size of the batch
     scale = 1 / np.array(fitted)
@@ -113,6 +129,8 @@ def main() -> None:
     print(f"the driver keeps up to {picture / driver:.0f} such workers busy")
     print("10,000 concepts, 2 names x 4 prompts, both sides: "
           f"{10_000 * 2 * 4 * 2 * picture / 3600:.0f} CPU hours of drawing")
+    print(json.dumps({"benchmark": "scaling", "ratio": round(runs[-1]["efficiency"], 3), "runs": runs,
+                      "seconds": [start, each, step], "errors": errors.tolist()}))
 
 
 if __name__ == "__main__":
