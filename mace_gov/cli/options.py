@@ -66,7 +66,7 @@ Precision = Annotated[
 ]
 Threads = Annotated[
     int | None,
-    typer.Option("--threads", min=1, help="CPU threads. Default: as many processors as the container may use.",
+    typer.Option("--threads", min=1, help="CPU threads. Default: as many processors as the container may use; 1 of a worker.",
                  show_default=False),
 ]
 Workers = Annotated[
