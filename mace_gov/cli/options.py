@@ -66,8 +66,8 @@ Precision = Annotated[
 ]
 Threads = Annotated[
     int | None,
-    typer.Option("--threads", min=1, help="CPU threads. Default: as many processors as the container may use; 1 of a worker.",
-                 show_default=False),
+    typer.Option("--threads", min=1, help="CPU threads. Default: as many processors as the container may use; 1 for a "
+                                          "worker.", show_default=False),
 ]
 Workers = Annotated[
     int | None,
