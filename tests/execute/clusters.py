@@ -14,7 +14,7 @@ import pytest
 def two_nodes() -> Iterator[Any]:
     """A head that does no work, and two nodes of two processors.
 
-    A node's agents have twenty seconds to come up, which is Ray's and fixed: where the machine is too busy for that, the
+    Ray gives the agents of a node twenty seconds to come up: where the machine is too busy for that, the
     test is skipped, and says so.
     """
     os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_raylet_start_wait_time_s="60")
