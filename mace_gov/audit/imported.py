@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from PIL import Image
-
 from mace_gov.audit.calibrate import inside
 from mace_gov.audit.decoding import decode, read_bytes
-from mace_gov.audit.pictures import Drawer
+from mace_gov.audit.pictures import Drawer, Drawn
 from mace_gov.audit.probes.outside import Outside
 from mace_gov.core.digest import folder_digest, sha256_bytes
 from mace_gov.core.errors import UsageError
@@ -101,7 +99,7 @@ def importing(folder: Path, outside: Outside, digests: Mapping[str, str], draw: 
 
     def drawer(
         model: ModelManifest, prompts: Sequence[str], seeds: Sequence[int], settings: GenerationSettings
-    ) -> Iterator[Image.Image]:
+    ) -> Iterator[Drawn]:
         side: Side = "governed" if model.pipeline == PICTURES else "base"
         if side not in sides:
             yield from draw(model, prompts, seeds, settings)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gc
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -19,13 +22,20 @@ from mace_gov.core.errors import IncompleteError
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.core.resources import asked
 from mace_gov.core.store import Store
+from mace_gov.core.workers import Job, Model, Place, Unit, Work, Workers
 from mace_gov.documents.audit import Side
 from mace_gov.documents.plan import GenerationSettings, ModelManifest
+
+if TYPE_CHECKING:
+    from mace_gov.diffusion.pipeline import Pipeline
 
 Wanted = tuple[str, int]
 """Prompt and seed."""
 
-Drawer = Callable[[ModelManifest, Sequence[str], Sequence[int], GenerationSettings], Iterator[Image.Image]]
+Drawn = Image.Image | bytes
+"""A picture, or its PNG file as ``png_bytes`` makes it."""
+
+Drawer = Callable[[ModelManifest, Sequence[str], Sequence[int], GenerationSettings], Iterator[Drawn]]
 """Draws one picture for each prompt and seed, in order, with one model."""
 
 DRAWING = "1"
@@ -79,24 +89,29 @@ def draw_side(
         (folder / f"{keys[want][:24]}.png").write_bytes(data)
         made[want] = Picture(name, sha256_bytes(data))
 
-    for want in unique:
-        if store is not None and (data := store.get(f"pictures/{keys[want]}.png")) is not None:
-            keep(want, data)
-    if store is not None:
-        store.tell(progress)
-    missing = [want for want in unique if want not in made]
-    if made:
-        progress.note(f"{side} model: {len(made)} of {len(unique)} pictures reused")
-    if not missing:
-        return made
-    advance = progress.start(f"drawing {side} pictures", len(missing))
-    drawn = drawer(model, [prompt for prompt, _ in missing], [seed for _, seed in missing], settings)
-    for want, image in zip(missing, drawn, strict=False):
-        data = png_bytes(image)
+    def missing() -> list[Wanted]:
+        for want in unique:
+            if store is not None and want not in made and (data := store.get(f"pictures/{keys[want]}.png")) is not None:
+                keep(want, data)
         if store is not None:
-            store.put(f"pictures/{keys[want]}.png", data)
-        keep(want, data)
-        advance(1)
+            store.tell(progress)
+        return [want for want in unique if want not in made]
+
+    lacking = missing()
+    with store.lease(keys.values(), progress) if store and lacking else nullcontext():
+        lacking = missing() if store and lacking else lacking  # another run may have drawn them meanwhile
+        if made:
+            progress.note(f"{side} model: {len(made)} of {len(unique)} pictures reused")
+        if not lacking:
+            return made
+        advance = progress.start(f"drawing {side} pictures", len(lacking))
+        drawn = drawer(model, [prompt for prompt, _ in lacking], [seed for _, seed in lacking], settings)
+        for want, image in zip(lacking, drawn, strict=False):
+            data = image if isinstance(image, bytes) else png_bytes(image)
+            if store is not None:
+                store.put(f"pictures/{keys[want]}.png", data)
+            keep(want, data)
+            advance(1)
     if len(made) < len(unique):
         raise IncompleteError(f"{side} model {model.ref}: found {len(made)} pictures, expected {len(unique)}")
     return made
@@ -115,23 +130,64 @@ def open_picture(out: Path, picture: Picture) -> Image.Image:
 
 
 def diffusion_drawer(device: str | None) -> Drawer:
-    """Load a model, draw everything with it and let it go: base and governed model are never in memory together."""
+    """Load a model, draw everything with it and let it go: base and governed model are never in memory together.
+
+    Where the run has workers they do so, a batch each in turn.
+    """
 
     def drawer(
         model: ModelManifest, prompts: Sequence[str], seeds: Sequence[int], settings: GenerationSettings
-    ) -> Iterator[Image.Image]:
-        from mace_gov.diffusion.exact import exact_files
-        from mace_gov.diffusion.generate import draw
-        from mace_gov.diffusion.load import load_pipeline
-
-        with exact_files(model) as (folder, unchanged):
-            pipe = load_pipeline(folder, device=device, draws=True)
+    ) -> Iterator[Drawn]:
+        if (workers := asked().workers) is not None:
+            yield from _drawn_by(workers, model, prompts, seeds, settings, device)
+            return
+        with _drawing(model, settings, device) as draws:
             try:
-                for picture in draw(pipe, prompts, seeds, settings):
-                    unchanged()  # weights may be read from their file as late as they are used
-                    yield picture
+                yield from draws(prompts, seeds)
             finally:
-                del pipe
+                del draws
                 gc.collect()
 
     return drawer
+
+
+def _drawn_by(
+    workers: Workers, model: ModelManifest, prompts: Sequence[str], seeds: Sequence[int], settings: GenerationSettings,
+    device: str | None,
+) -> Iterator[bytes]:
+    """Pictures as PNG files, drawn by workers in the batches that this process would draw."""
+    block = asked().batch or settings.batch
+    wanted = list(zip(prompts, seeds, strict=True))
+    units = [Unit(wanted[start:start + block]) for start in range(0, len(wanted), block)]
+    job = Job(f"{__name__}:open_drawing", {"model": model.to_json(), "settings": settings.to_json(), "device": device},
+              models=[Model(model.path, model.files)])
+    for unit, made in zip(units, workers.run(job, units), strict=True):
+        yield from (made[str(n)] for n in range(len(unit.about)))
+
+
+@contextmanager
+def open_drawing(setup: Any, _blobs: Mapping[str, bytes], place: Place) -> Iterator[Work]:
+    """What a worker opens to draw: see ``core.workers.Opener``. A unit is a list of prompts with their seeds."""
+    model = ModelManifest.from_json(setup["model"])
+    model = model.model_copy(update={"path": str(place(model.files))})
+    with _drawing(model, GenerationSettings.from_json(setup["settings"]), setup["device"]) as draws:
+        yield lambda unit, _blobs: {str(n): png_bytes(picture)
+                            for n, picture in enumerate(draws([p for p, _ in unit], [seed for _, seed in unit]))}
+
+
+@contextmanager
+def _drawing(
+    model: ModelManifest, settings: GenerationSettings, device: str | None
+) -> Iterator[Callable[[Sequence[str], Sequence[int]], Iterator[Image.Image]]]:
+    """A loaded model that draws."""
+    from mace_gov.diffusion.exact import exact_files
+    from mace_gov.diffusion.generate import draw
+    from mace_gov.diffusion.load import load_pipeline
+
+    with exact_files(model) as (folder, unchanged):
+        def draws(pipe: Pipeline, prompts: Sequence[str], seeds: Sequence[int]) -> Iterator[Image.Image]:
+            for picture in draw(pipe, prompts, seeds, settings):
+                unchanged()  # weights may be read from their file as late as they are used
+                yield picture
+
+        yield partial(draws, load_pipeline(folder, device=device, draws=True))

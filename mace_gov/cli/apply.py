@@ -16,12 +16,14 @@ from mace_gov.cli.options import (
     Plugins,
     PolicyPath,
     Precision,
+    Ray,
     Registry,
     Reports,
     Revision,
     Threads,
     Unmeasured,
     WaiverFiles,
+    Workers,
 )
 
 
@@ -40,6 +42,8 @@ def apply(
     batch: Batch = None,
     dtype: Precision = None,
     threads: Threads = None,
+    workers: Workers = None,
+    ray: Ray = None,
     as_json: AsJson = False,
 ) -> None:
     """Erase what a policy bans, audit, record, sign, gate and report. The exit code is the gate's."""
@@ -47,8 +51,10 @@ def apply(
     from mace_gov.cli.output import finish, say_not_compared
     from mace_gov.cli.progress import progress
     from mace_gov.core.resources import using
+    from mace_gov.execute import hired
 
-    with progress() as shown, using(batch=batch, precision=dtype, threads=threads):
+    with (progress() as shown, hired(workers, ray, threads=threads, device=device, progress=shown) as crew,
+          using(batch=batch, precision=dtype, threads=threads, workers=crew)):
         governed = workflow.apply(
             policy, model=model, revision=revision, unmeasured=allow_unmeasured, exact=exact, waivers=waivers or (),
             against=against, registry=registry, reports=reports, plugins=plugin or (), device=device, progress=shown,

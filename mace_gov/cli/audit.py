@@ -15,10 +15,12 @@ from mace_gov.cli.options import (
     Device,
     Plugins,
     Precision,
+    Ray,
     Registry,
     Reports,
     Threads,
     Unmeasured,
+    Workers,
 )
 from mace_gov.documents.registry import Layout
 
@@ -98,6 +100,8 @@ def audit(
     batch: Batch = None,
     dtype: Precision = None,
     threads: Threads = None,
+    workers: Workers = None,
+    ray: Ray = None,
     as_json: AsJson = False,
 ) -> None:
     """Audit a model against a policy, side by side with its base; sign, gate and report.
@@ -110,11 +114,12 @@ def audit(
     from mace_gov.cli.output import finish
     from mace_gov.cli.progress import progress
     from mace_gov.core.resources import using
+    from mace_gov.execute import hired
 
     inputs = Inputs(prompts=tuple(prompts or ()), images=images, plugins=tuple(plugin or ()),
                     tiers=frozenset(each.value for each in tier or ()), budget=budget, searches=searches,
                     loras=tuple(lora or ()), calibrations=Layout(registry).calibrations)
-    _check(model, shards, policy, shard, out)
+    _check(model, shards, policy, shard, out, hires=workers is not None or ray is not None)
     if model == MERGE:
         with progress() as shown, using(batch=batch, threads=threads):
             audited = workflow.merge_shards(shards or (), path=policy, registry=registry, reports=reports,
@@ -122,12 +127,14 @@ def audit(
         raise typer.Exit(finish(audited, as_json=as_json))
     assert policy is not None
     if shard is not None and out is not None:
-        with progress() as shown, using(batch=batch, precision=dtype, threads=threads):
+        with (progress() as shown, hired(workers, ray, threads=threads, device=device, progress=shown) as crew,
+              using(batch=batch, precision=dtype, threads=threads, workers=crew)):
             drawn = workflow.draw_shard(model, policy, out, shard, base=base, unmeasured=allow_unmeasured,
                                         registry=registry, inputs=inputs, device=device, progress=shown)
         _say(drawn, out, as_json=as_json)
         raise typer.Exit(0)
-    with progress() as shown, using(batch=batch, precision=dtype, threads=threads):
+    with (progress() as shown, hired(workers, ray, threads=threads, device=device, progress=shown) as crew,
+          using(batch=batch, precision=dtype, threads=threads, workers=crew)):
         audited = workflow.audit_model(
             model, policy, base=base, unmeasured=allow_unmeasured, registry=registry, reports=reports, inputs=inputs,
             device=device, progress=shown,
@@ -135,15 +142,17 @@ def audit(
     raise typer.Exit(finish(audited, as_json=as_json))
 
 
-def _check(model: str, shards: list[Path] | None, policy: Path | None, shard: str | None, out: Path | None) -> None:
+def _check(
+    model: str, shards: list[Path] | None, policy: Path | None, shard: str | None, out: Path | None, *, hires: bool
+) -> None:
     """Raises UsageError for arguments that do not go together."""
     from mace_gov.core.errors import UsageError
 
     if model == MERGE and not shards:
         raise UsageError("merge: found no folder, expected those of all shards", hint="A model in a folder called "
                          "merge is ./merge.")
-    if model == MERGE and (shard or out):
-        raise UsageError("merge: found --shard or --out, expected neither: a merge draws nothing")
+    if model == MERGE and (shard or out or hires):
+        raise UsageError("merge: found --shard, --out, --workers or --ray, expected none: a merge draws nothing")
     if model != MERGE and shards:
         raise UsageError(f"found {shards[0]} after the model, expected nothing",
                          hint="Merge shards with `mace-gov audit merge DIR...`.")

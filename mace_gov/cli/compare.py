@@ -16,11 +16,13 @@ from mace_gov.cli.options import (
     Plugins,
     PolicyPath,
     Precision,
+    Ray,
     Registry,
     Reports,
     Revision,
     Threads,
     Unmeasured,
+    Workers,
 )
 
 
@@ -43,6 +45,8 @@ def compare(
     batch: Batch = None,
     dtype: Precision = None,
     threads: Threads = None,
+    workers: Workers = None,
+    ray: Ray = None,
     as_json: AsJson = False,
 ) -> None:
     """Erase and audit with each method from the same base: one table with intervals, one page of pictures."""
@@ -52,6 +56,7 @@ def compare(
     from mace_gov.core.errors import UsageError
     from mace_gov.core.resources import using
     from mace_gov.documents.method import MethodName
+    from mace_gov.execute import hired
     from mace_gov.report.comparison import DOCUMENT, PAGE, show_comparison
     from mace_gov.workflow import comparing
 
@@ -61,7 +66,8 @@ def compare(
     if not given or len(names) < len(given):
         found = ", ".join(sorted(set(given) - known.keys())) or "none"
         raise UsageError(f"--methods: found {found}, expected any of {', '.join(known)}")
-    with progress() as shown, using(batch=batch, precision=dtype, threads=threads):
+    with (progress() as shown, hired(workers, ray, threads=threads, device=device, progress=shown) as crew,
+          using(batch=batch, precision=dtype, threads=threads, workers=crew)):
         made, folder = comparing.compare(
             policy, names, model=model, revision=revision, unmeasured=allow_unmeasured, seeds=seeds,
             registry=registry, reports=reports, plugins=plugin or (), device=device, progress=shown,

@@ -16,10 +16,12 @@ from mace_gov.cli.options import (
     Model,
     PolicyPath,
     Precision,
+    Ray,
     Registry,
     Revision,
     Threads,
     Unmeasured,
+    Workers,
 )
 
 
@@ -37,14 +39,18 @@ def erase(
     batch: Batch = None,
     dtype: Precision = None,
     threads: Threads = None,
+    workers: Workers = None,
+    ray: Ray = None,
     as_json: AsJson = False,
 ) -> None:
     """Erase what a policy bans and write a plain diffusers folder. Nothing is audited, signed or recorded."""
     from mace_gov import workflow
     from mace_gov.cli.progress import progress
     from mace_gov.core.resources import using
+    from mace_gov.execute import hired
 
-    with progress() as shown, using(batch=batch, precision=dtype, threads=threads):
+    with (progress() as shown, hired(workers, ray, threads=threads, device=device, progress=shown) as crew,
+          using(batch=batch, precision=dtype, threads=threads, workers=crew)):
         record, extras = workflow.erase_model(
             policy, out, model=model, revision=revision, unmeasured=allow_unmeasured, exact=exact,
             registry=registry, device=device, progress=shown,

@@ -66,8 +66,17 @@ Precision = Annotated[
 ]
 Threads = Annotated[
     int | None,
-    typer.Option("--threads", min=1, help="CPU threads. Default: as many processors as the container may use.",
-                 show_default=False),
+    typer.Option("--threads", min=1, help="CPU threads. Default: as many processors as the container may use; 1 for a "
+                                          "worker.", show_default=False),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Processes that draw and train, here or with --ray on the cluster. Default: "
+                                          "this one; with --ray one for each graphics card.", show_default=False),
+]
+Ray = Annotated[
+    str | None,
+    typer.Option("--ray", help="Draw and train on a Ray cluster: auto, or HOST:PORT.", show_default=False),
 ]
 
 

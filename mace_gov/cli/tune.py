@@ -16,10 +16,12 @@ from mace_gov.cli.options import (
     Plugins,
     PolicyPath,
     Precision,
+    Ray,
     Registry,
     Revision,
     Threads,
     Unmeasured,
+    Workers,
 )
 
 
@@ -38,6 +40,8 @@ def tune(
     batch: Batch = None,
     dtype: Precision = None,
     threads: Threads = None,
+    workers: Workers = None,
+    ray: Ray = None,
     as_json: AsJson = False,
 ) -> None:
     """Try what the fit of `apply` chooses from, with more pictures that no audit asks; write a `method` block."""
@@ -45,12 +49,14 @@ def tune(
     from mace_gov.core.atomic import write_text
     from mace_gov.core.errors import UsageError
     from mace_gov.core.resources import using
+    from mace_gov.execute import hired
     from mace_gov.report.tuning import method_block, show_tuning
     from mace_gov.workflow import tuning
 
     if out is not None and out.exists():
         raise UsageError(f"{out} exists already, expected a new file", hint="Give another --out.")
-    with progress() as shown, using(batch=batch, precision=dtype, threads=threads):
+    with (progress() as shown, hired(workers, ray, threads=threads, device=device, progress=shown) as crew,
+          using(batch=batch, precision=dtype, threads=threads, workers=crew)):
         made = tuning.tune(
             policy, minutes=budget, model=model, revision=revision, unmeasured=allow_unmeasured, registry=registry,
             plugins=plugin or (), device=device, progress=shown,

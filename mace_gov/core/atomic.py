@@ -61,5 +61,9 @@ def _complete_file(path: Path, data: bytes, mode: int) -> Iterator[Path]:
             os.fsync(out.fileno())
         Path(name).chmod(mode)
         yield Path(name)
+    except OSError as error:
+        if error.filename is None:  # a write to an open file does not know its name
+            error.filename = str(path)
+        raise
     finally:
         Path(name).unlink(missing_ok=True)

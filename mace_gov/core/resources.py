@@ -1,4 +1,4 @@
-"""Batch, precision and threads of this run. They change results by rounding alone, so they are not in the plan."""
+"""Batch, precision, threads and workers of a run. They change results by rounding alone: the plan has none of them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mace_gov.core.threads import limit_threads
+from mace_gov.core.workers import Workers
 
 
 class Dtype(StrEnum):
@@ -27,6 +28,8 @@ class Resources:
     """Pictures, or LoRAs, in one pass; halved when memory runs out all the same."""
     precision: Dtype | None = None
     """What the U-Net multiplies in."""
+    workers: Workers | None = None
+    """Processes that draw and train; without them this one does."""
 
 
 _ASKED: ContextVar[Resources | None] = ContextVar("resources", default=None)
@@ -39,12 +42,13 @@ def asked() -> Resources:
 
 @contextmanager
 def using(
-    *, batch: int | None = None, precision: Dtype | None = None, threads: int | None = None
+    *, batch: int | None = None, precision: Dtype | None = None, threads: int | None = None,
+    workers: Workers | None = None,
 ) -> Iterator[None]:
     """Within the block the work keeps to these. threads holds for the process, and beyond the block."""
     if threads is not None:
         limit_threads(threads)
-    token = _ASKED.set(Resources(batch, precision))
+    token = _ASKED.set(Resources(batch, precision, workers))
     try:
         yield
     finally:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.files import SMALL_BYTES, read_file
+from mace_gov.core.hold import hold, lock
 from mace_gov.core.progress import Progress
 
 LARGEST = 4 * 2**30
 """Bytes of an entry: far above text states and training pictures at full size."""
 DIGESTS = "digests"
 """Folder beside the entries that holds their digests, under the same names."""
-UNSTORED = ("models",)
-"""Folders beside the entries that are none: unpacked models, which are checked by their own digests."""
+LEASES = "leases"
+"""Folder beside the entries: what is being made right now."""
+UNSTORED = ("models", LEASES)
+"""Folders beside the entries that are none: unpacked models, which are checked by their own digests, and leases."""
 
 
 class Store:
@@ -89,6 +92,27 @@ class Store:
         """Keep bytes under ``name``, instead of any before."""
         write_bytes(self._folder / name, data)
         write_bytes(self._folder / DIGESTS / name, _digest(name, data).encode("ascii"))
+
+    @contextmanager
+    def lease(self, names: Iterable[str], progress: Progress) -> Iterator[None]:
+        """Held while entries are made: another process that is about to make the very same ones waits, and finds them.
+
+        A process that dies lets go of its lease. Two that wait after a third may both get it: they do work twice then,
+        never wrongly.
+        """
+        place = self._folder / LEASES / digest_of(sorted(names))
+        place.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(hold(place))
+            except BlockingIOError:
+                progress.note("another run is making the same: waiting for it")
+                stack.enter_context(lock(place))
+            try:
+                yield
+            finally:
+                with suppress(OSError):
+                    place.rmdir()
 
     def tell(self, progress: Progress) -> None:
         """Say, once, what was found spoilt since the last call."""

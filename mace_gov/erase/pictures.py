@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from safetensors.torch import load, save
 
 from mace_gov.core.progress import Progress, Silent
+from mace_gov.core.resources import asked
 from mace_gov.core.store import Store
 from mace_gov.diffusion.attention import AttentionRecord, record_attention
 from mace_gov.diffusion.batching import BatchSize, batch_size_of
@@ -50,17 +51,31 @@ def training_pictures(
             missing.append(target)
     if store is not None:
         store.tell(progress or Silent())
-    fit = batch_size_of(pipe, f"training pictures {plan.generation.size}", plan.generation.batch)
-    images = max((target.lora.images for target in missing), default=1)
-    while missing:
-        most = max(1, fit.size // images)
-        together, missing = missing[:most], missing[most:]
-        for target, pictures in zip(together, _drawn(pipe, plan, together, fit), strict=True):
+    for together, made in _groups(pipe, plan, missing):
+        for target, pictures in zip(together, made, strict=True):
             found[target.id] = pictures
             if store is not None:
                 store.put(_name(plan, target), save({"latents": pictures.latents, "heat": pictures.heat}))
         advance(len(together))
     return found
+
+
+def _groups(
+    pipe: Pipeline, plan: ErasurePlan, missing: Sequence[Target]
+) -> Iterator[tuple[Sequence[Target], list[TrainingPictures]]]:
+    """Targets that share a batch, with their pictures, drawn here or by the run's workers."""
+    fit, images = _fit(pipe, plan), max((target.lora.images for target in missing), default=1)
+    if (workers := asked().workers) is not None:
+        from mace_gov.erase.handed import pictures_by
+
+        most = max(1, fit.size // images)
+        groups = [missing[start:start + most] for start in range(0, len(missing), most)]
+        yield from zip(groups, pictures_by(workers, plan, groups), strict=True)
+        return
+    while missing:
+        most = max(1, fit.size // images)  # less, once memory ran out
+        together, missing = missing[:most], missing[most:]
+        yield together, drawn(pipe, plan, together)
 
 
 def undrawn(plan: ErasurePlan, targets: Sequence[Target], cache: Path | None) -> int:
@@ -72,7 +87,11 @@ def _name(plan: ErasurePlan, target: Target) -> str:
     return f"pictures/{pictures_key(plan, target)}.safetensors"
 
 
-def _drawn(pipe: Pipeline, plan: ErasurePlan, targets: Sequence[Target], fit: BatchSize) -> Iterator[TrainingPictures]:
+def _fit(pipe: Pipeline, plan: ErasurePlan) -> BatchSize:
+    return batch_size_of(pipe, f"training pictures {plan.generation.size}", plan.generation.batch)
+
+
+def drawn(pipe: Pipeline, plan: ErasurePlan, targets: Sequence[Target]) -> list[TrainingPictures]:
     """The pictures of each target, a batch at a time."""
     reader = TextReader.of(pipe)
     prompts, seeds = [], []
@@ -87,11 +106,11 @@ def _drawn(pipe: Pipeline, plan: ErasurePlan, targets: Sequence[Target], fit: Ba
         positions = [prompt.positions for prompt in prompts[part]]
         return _draw(pipe, plan, reader.conditions(prompts[part]), empty, seeds[part], positions)
 
-    for _, (drawn, looked) in fit.each(len(prompts), draw):
-        latents.append(drawn)
+    for _, (made, looked) in _fit(pipe, plan).each(len(prompts), draw):
+        latents.append(made)
         heat.append(looked)
     counts = [target.lora.images for target in targets]
-    yield from map(TrainingPictures, torch.cat(latents).split(counts), torch.cat(heat).split(counts))
+    return list(map(TrainingPictures, torch.cat(latents).split(counts), torch.cat(heat).split(counts)))
 
 
 def _draw(

@@ -17,6 +17,7 @@ from mace_gov.core.clock import timestamp
 from mace_gov.core.errors import IncompleteError, UsageError
 from mace_gov.core.lazy import require
 from mace_gov.core.progress import Progress, Silent, working
+from mace_gov.core.store import Store
 from mace_gov.documents.audit import AuditResult
 from mace_gov.documents.erasure import ErasureRecord
 from mace_gov.documents.evidence import Evidence, VerifiedEvidence
@@ -95,8 +96,9 @@ def apply(
     run = replace(seams or AuditRun(), cache=cache, device=device, progress=progress, inputs=inputs)
     with working(progress, "opening MLflow"):
         recorded = prepare_lineage(registry, policy.metadata.name)
-    plan = fit(policy, plan, cache=cache, device=device, progress=progress, plugins=plugins, detector=run.detector,
-               lexicon=run.lexicon)
+    with Store(cache).lease([f"fit {plan.content_digest()}"], progress):
+        plan = fit(policy, plan, cache=cache, device=device, progress=progress, plugins=plugins, detector=run.detector,
+                   lexicon=run.lexicon)
     above = _highest_taken(registry, policy.metadata.name, recorded, progress)
     with ExitStack() as undo:
         with new_version(registry, policy.metadata.name, above=above) as (number, folder):

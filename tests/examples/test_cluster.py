@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "examples/cluster"
 SCHEMA = json.loads((ROOT / "tests/schemas/kubernetes-job-subset.json").read_text())
 SHARDS, MERGE = yaml.safe_load_all((CLUSTER / "kubernetes.yaml").read_text())
+RAY = yaml.safe_load((CLUSTER / "ray.yaml").read_text())
 SBATCH = {"job-name", "array", "gpus", "cpus-per-task", "mem", "time", "requeue", "output"}
 """Options of sbatch, by its manual, that the examples use."""
 
@@ -63,6 +64,25 @@ def test_every_index_of_the_job_is_a_shard_and_the_merge_names_them_all() -> Non
     assert shares == {Share(index, count) for index in range(1, count + 1)}
     out = audit["args"][audit["args"].index("--out") + 1]
     assert merge["args"] == ["audit", "merge", *(out.replace("$(INDEX)", str(index)) for index in range(count))]
+
+
+def test_the_ray_cluster_is_what_ray_takes() -> None:
+    pytest.importorskip("ray", reason="ray is not installed: pip install 'mace-gov[ray]'")
+    import ray.autoscaler
+
+    schema = json.loads((Path(ray.autoscaler.__file__).parent / "ray-schema.json").read_text())
+    jsonschema.Draft7Validator(schema).validate(RAY)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft7Validator(schema).validate({**RAY, "max_wokers": 2})
+
+
+def test_the_ray_cluster_installs_one_commit_with_the_extra_and_its_pins() -> None:
+    commands = "\n".join(RAY["setup_commands"])
+    assert re.search(r"checkout -q [0-9a-f]{40}\b", commands)
+    assert "-c ~/mace-gov-source/constraints.txt" in commands and "[all,ray]" in commands
+    assert any("--port=6379" in command for command in RAY["head_start_ray_commands"])
+    assert "ray start --address=$RAY_HEAD_IP:6379" in RAY["worker_start_ray_commands"]
+    assert RAY["max_workers"] == len(RAY["provider"]["worker_ips"])
 
 
 @pytest.fixture

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,10 +15,12 @@ import pytest
 from mace_gov import workflow
 from mace_gov.core.digest import folder_digest, folder_files
 from mace_gov.core.errors import IncompleteError, IntegrityError, RecalledError, UsageError
+from mace_gov.core.progress import Silent
 from mace_gov.documents.verdict import Outcome
 from mace_gov.record.store import TRACKING_VARIABLE, open_store
+from tests.factories import Said
 from tests.record.tracking import postgres, postgres_programs, tracking_server
-from tests.workflow.planting import World
+from tests.workflow.planting import World, policy_file
 
 COMPLIANT = Path("models:/nsfw@compliant")
 
@@ -102,3 +107,65 @@ def test_a_server_that_is_not_there_is_named(world: World) -> None:
     world.monkeypatch.setenv(TRACKING_VARIABLE, "postgresql://mlflow@database/mlflow")
     with pytest.raises(UsageError, match="expected the http"):
         world.apply()
+
+
+class Relay:
+    """A way to a server that can be cut, at once or once so many connections more were let through."""
+
+    def __init__(self, address: str) -> None:
+        host, _, port = address.removeprefix("http://").partition(":")
+        self.target, self.left = (host, int(port)), None
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self.socket.accept()
+                if self.left is not None:
+                    self.left -= 1
+                    if self.left < 0:
+                        near.close()
+                        continue
+                far = socket.create_connection(self.target)
+                for pair in ((near, far), (far, near)):
+                    threading.Thread(target=self._copy, args=pair, daemon=True).start()
+
+    @staticmethod
+    def _copy(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError), source, target:
+            while data := source.recv(2**16):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+
+class Cuts(Silent):
+    """Cuts the relay when the recording begins."""
+
+    def __init__(self, relay: Relay, after: int) -> None:
+        self.relay, self.after = relay, after
+
+    def start(self, task: str, total: int):
+        if task == "recording in MLflow":
+            self.relay.left = self.after
+        return super().start(task, total)
+
+
+@pytest.mark.parametrize("after", [0, 1, 6])
+def test_a_server_that_goes_while_a_version_is_recorded(server, world: World, after: int) -> None:
+    relay = Relay(server[0])
+    world.monkeypatch.setenv(TRACKING_VARIABLE, relay.address)
+    world.monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    policy = policy_file(world.root, version=f"1.0.{after}")
+    with pytest.raises(IncompleteError, match="the tracking server in .* could not be used") as told:
+        world.apply(policy, progress=Cuts(relay, after))
+    assert "finished work is kept" in told.value.hint
+    relay.left, said = None, Said()
+    again = world.apply(policy, progress=said)
+    assert again.verdict.outcome is Outcome.PASS
+    assert any("pictures reused" in note for note in said.notes)
+    with open_store(world.registry) as client:
+        place = client.get_experiment_by_name("nsfw").experiment_id
+        assert {run.info.status for run in client.search_runs([place])} == {"FINISHED"}
+    relay.socket.close()

@@ -13,19 +13,22 @@ import torch
 
 from mace_gov.core.errors import NumericalError
 from mace_gov.core.progress import Progress, working
+from mace_gov.core.resources import asked
+from mace_gov.core.store import Store
 from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ErasurePlan, Target
-from mace_gov.documents.reuse import drawable, refinement_key
+from mace_gov.documents.reuse import drawable, lora_key, refinement_key
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.focal import focal_directions
 from mace_gov.erase.fuse import fuse, kept_shares, naive_sum
+from mace_gov.erase.handed import trained_by
 from mace_gov.erase.harden import harden
-from mace_gov.erase.lora import CHECKED_EVERY, train, training_batch_size
+from mace_gov.erase.lora import CHECKED_EVERY, Training, train, training_batch_size
 from mace_gov.erase.lora_file import Factors, factors
 from mace_gov.erase.methods.base import Erasure, Stopwatch, about, condition_warnings
 from mace_gov.erase.moments import target_moments
-from mace_gov.erase.pictures import training_pictures, undrawn
+from mace_gov.erase.pictures import TrainingPictures, training_pictures, undrawn
 from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.refine import Refinement, refine, refined_weights
 from mace_gov.erase.reuse import TrainedLora, finished, load_lora, store_lora
@@ -59,7 +62,10 @@ def mace(
             refined, hardening = harden(plan, pipe, reader, refined, preserve, drawn, cache=cache, progress=progress)
         trained = [target for target in plan.targets if target.lora.steps > 0 and drawable(plan, target)]
         trained = trained if fusion != "none" else []
-        loras = _loras(plan, trained, pipe, reader, refined, preserve, cache, progress, clock)
+        leased = None if cache is None or not trained else Store(cache).lease(
+            [lora_key(plan, target) for target in trained] + [refinement_key(plan)], progress)
+        with leased or nullcontext():
+            loras = _loras(plan, trained, pipe, reader, refined, preserve, cache, progress, clock)
         chosen = plan.fit is None or plan.fit.loras is None  # the policy's own choice, not the fit's
         idle = idle_loras(loras, chosen=chosen)
         loras = [lora for lora in loras if lora not in idle]
@@ -160,14 +166,30 @@ def _loras(
         with working(progress, "finding where LoRAs listen") if focal else nullcontext():
             directions = focal_directions(reader, plan, preserve, focal) if focal else {}
         advance = progress.start("training LoRAs (steps)", sum(batch[0].lora.steps * len(batch) for batch in batches))
-        for batch in batches:
-            held = directions if batch[0].lora.init == "focal" else None
-            for target, trained in zip(batch, train(pipe, plan, batch, pictures, held, advance), strict=True):
+        trainings = _trained(pipe, plan, batches, pictures, directions, refined, advance)
+        for batch, made in zip(batches, trainings, strict=True):
+            for target, trained in zip(batch, made, strict=True):
                 if found[target.id] is None:
                     lora = finished(plan, target, trained)
                     store_lora(lora, plan, target, cache)
                     found[target.id] = lora
     return [lora for lora in found.values() if lora is not None]
+
+
+def _trained(
+    pipe: Pipeline, plan: ErasurePlan, batches: Sequence[list[Target]], pictures: Mapping[str, TrainingPictures],
+    directions: Mapping[str, torch.Tensor], refined: Refinement, advance: Callable[[int], None],
+) -> Iterator[list[Training]]:
+    """What training gives for each batch, here on a U-Net that is refined, or by the run's workers on theirs."""
+    if (workers := asked().workers) is not None:
+        for batch, made in zip(batches, trained_by(workers, plan, batches, pictures, directions, refined.matrix),
+                               strict=True):
+            advance(batch[0].lora.steps * len(batch))
+            yield made
+        return
+    for batch in batches:
+        held = directions if batch[0].lora.init == "focal" else None
+        yield train(pipe, plan, batch, pictures, held, advance)
 
 
 def _batches(
