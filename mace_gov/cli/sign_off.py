@@ -42,5 +42,6 @@ def sign_off(
         return
     typer.echo(f"signed  {decision} of {verified.resource_uri}, verdict {verdict}: {written}")
     here = written.is_relative_to(registry)
-    filed, version = ("", str(written.parents[1])) if here else ("put it in the version's folder sign-offs/; ", "VERSION")
-    typer.echo(f"next: {filed}`mace-gov report {shlex.quote(version)}` writes the report anew with it")
+    filed = "" if here else "put it in the version's folder sign-offs/; "
+    version = shlex.quote(str(written.parents[1])) if here else "VERSION"
+    typer.echo(f"next: {filed}`mace-gov report {version}` writes the report anew with it")
