@@ -35,7 +35,7 @@ from mace_gov.core.errors import IncompleteError, UsageError
 from mace_gov.core.files import read_file
 from mace_gov.core.hold import hold
 from mace_gov.core.resources import asked
-from mace_gov.core.store import DIGESTS, Store
+from mace_gov.core.store import DIGESTS, LEASES, Store
 from mace_gov.documents.audit import Side
 from mace_gov.documents.plan import GenerationSettings, ModelManifest
 from mace_gov.documents.policy import Policy
@@ -237,7 +237,7 @@ def _differences(found: ShardFacts, expected: ShardFacts, place: str) -> list[st
 def _refuse_other(folder: Path, share: Share, facts: ShardFacts) -> None:
     for left in folder.glob(f"{SCRATCH}*"):  # of a try that was killed; we hold the folder
         shutil.rmtree(left)
-    if odd := sorted({path.name for path in folder.iterdir()} - {"pictures", DIGESTS, SHARD_NAME}):
+    if odd := sorted({path.name for path in folder.iterdir()} - {"pictures", DIGESTS, LEASES, SHARD_NAME}):
         raise UsageError(f"--out {folder}: found {odd[0]} in it, expected a new folder or this shard's own",
                          hint="Give each shard a folder of its own.")
     try:

@@ -28,6 +28,7 @@ from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.diffusion.text import TextReader
 from mace_gov.diffusion.variants import trained_on
+from mace_gov.documents.attack import NEEDS
 from mace_gov.documents.family_info import TIERS
 from mace_gov.workflow.planning import plan_policy
 from tests.audit import planted
@@ -176,7 +177,7 @@ def test_every_tier_runs_on_two_encoders(tmp_path, folder, monkeypatch):
     monkeypatch.setattr(derivatives, "STEPS", 1)
     monkeypatch.setattr(derivatives, "PROMPTS", 1)
     result = audited(tmp_path / "out", read_manifest(str(folder)), tiers=frozenset(TIERS), budget=1, searches=1)
-    assert {found.tier for found in result.attacks} == {"transferred", "adaptive", "embeddings", "text-free"}
+    assert {found.tier for found in result.attacks} == set(NEEDS)
     assert len(result.derivatives) == 8 and not any("can be tried on models" in each for each in result.limitations)
 
 
@@ -188,7 +189,7 @@ def joint(request, tmp_path_factory):
 def test_joint_attention_is_audited_by_questions_and_the_result_says_what_was_not_tried(tmp_path, joint):
     base = read_manifest(str(joint), unmeasured=True)
     result = audited(tmp_path / "out", base)
-    tiers = "transferred, adaptive, embeddings, text-free, deep"
+    tiers = "transferred, adaptive, embeddings, weights, text-free, deep"
     said = f"--tier {tiers}) can be tried on models of the family {base.family}"
     assert not result.attacks and any(said in each for each in result.limitations)
 
