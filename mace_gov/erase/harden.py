@@ -39,7 +39,7 @@ came .63 and .67 of the way back to a ship drew it in none of eight pictures eac
 
 MOST_HARM, FREE_HARM = 2.0, 0.05
 """How far captions that are held out may move: as a multiple of what the refinement alone does to them, and what is
-free in any case (at .042 the embedded model kept 233 of 234 objects, as many as before; docs/methods.md)."""
+free in any case (at .042 the embedded model kept 233 of 234 objects, as many as before)."""
 
 VERSION = 2
 """Raised whenever the same plan would find other words."""
