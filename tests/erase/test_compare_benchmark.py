@@ -64,7 +64,8 @@ def test_every_method_is_tried_as_often_and_a_second_run_only_reads(tiny_model, 
 
 def test_every_method_has_as_many_settings_to_try_and_all_of_them_are_valid():
     policy = load_policy(POLICIES / "objects-ten.yaml").policy
-    assert {GRIDS[name][0]["name"] for name in GRIDS} == set(METHODS)
+    # neurons has no setting to try, and changes no projection, which this benchmark puts in and out
+    assert {GRIDS[name][0]["name"] for name in GRIDS} == set(METHODS) - {"neurons"}
     for method, (_, grid) in GRIDS.items():
         assert len(grid) == 4
         for settings in ({}, *grid):
