@@ -61,8 +61,8 @@ GRIDS: dict[str, tuple[dict, list[dict]]] = {
     "esd": ({"name": "esd"}, [{"esd": {"steps": steps}} for steps in (15, 60)] + [
         {"esd": {"guidance": guidance}} for guidance in (0.5, 2.0)]),
 }
-"""By method what its policy says, and what it is tuned over beside its defaults, the likeliest first. ``neurons`` has nothing
-to tune and edits no projection: docs/methods.md has its figures."""
+"""By method what its policy says, and what it is tuned over beside its defaults, the likeliest first. ``neurons`` has
+nothing to tune and edits no projection: docs/methods.md has its figures."""
 
 
 def of_first(policy: Policy, count: int) -> Policy:
