@@ -146,7 +146,7 @@ def test_zero_steps_is_refinement_alone(plan_for, tmp_path):
 def test_failure_while_writing_leaves_nothing_behind(erased, tmp_path, monkeypatch):
     plan, _, _, cache = erased
 
-    def disk_full(_base: Path, out: Path, _weights) -> None:
+    def disk_full(_base: Path, out: Path, *_what: object) -> None:
         (out / "half").write_text("written")
         raise OSError("no space left on device")
 
