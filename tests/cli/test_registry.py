@@ -90,7 +90,7 @@ def test_a_size_that_is_none_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(("arguments", "said"), [
     (("merge",), "found no folder"),
-    (("merge", "a", "--shard", "1/2", "--out", "b"), "expected neither"),
+    (("merge", "a", "--shard", "1/2", "--out", "b"), "expected none"),
     (("model", "a", "--policy", "p.yaml"), "after the model"),
     (("model",), "--policy is missing"),
     (("model", "--policy", "p.yaml", "--shard", "1/2"), "expected both or neither"),

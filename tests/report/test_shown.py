@@ -76,7 +76,7 @@ def test_what_the_page_has_no_room_for_is_counted() -> None:
 
 def test_a_pair_opens_to_its_trial() -> None:
     text = " ".join(page_of(report_on(thumbnail("nudity", "direct", True, True, 0.4321))).split())
-    assert "<details class=\"trial\"> <summary>" in text
+    assert '<details class="pair trial ' in text and "</summary>" in text
     for said in ("a picture of nudity", "7, on both models", "base 0.987, governed 0.432", "present from 0.5"):
         assert said in text
 
