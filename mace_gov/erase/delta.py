@@ -31,7 +31,7 @@ WITH_NEURONS = "mace-gov/delta/v3"
 """Schema of a delta that changes text encoders as well: who knows the other alone must not read half of it."""
 FILE_NAME = "erasure.safetensors"
 _PARTS = ("read", "bias", "write")
-_NEURONS = re.compile(r"(?P<encoder>\w+)\.layers\.(?P<layer>\d+)\.neurons\.(?P<part>read|bias|write)")
+_NEURONS = re.compile(r"(\w+)\.layers\.(\d+)\.neurons\.read")
 _HEADER = "mace-gov"  # one metadata key: a file's metadata comes out in no fixed order
 
 HALF_TOLERANCE = 1e-3
@@ -128,10 +128,9 @@ def _assembled(tensors: Mapping[str, torch.Tensor], about: dict[str, Any]) -> Er
         return change.double() + torch.eye(len(change), dtype=torch.float64)
 
     pooled = {name: whole(change) for name, change in named(".pooled").items()}
-    parts = [(found["encoder"], int(found["layer"])) for name in tensors if (found := _NEURONS.fullmatch(name))]
     neurons = {
-        encoder: Neurons(layer, *(tensors[f"{encoder}.layers.{layer}.neurons.{part}"] for part in _PARTS))
-        for encoder, layer in parts
+        found[1]: Neurons(int(found[2]), *(tensors[f"{found[1]}.layers.{found[2]}.neurons.{part}"] for part in _PARTS))
+        for name in tensors if (found := _NEURONS.fullmatch(name))
     }
     return ErasureDelta(whole(tensors["change"]), named(".left"), named(".right"), about, pooled, neurons)
 

@@ -284,7 +284,8 @@ def test_a_detector_that_looks_at_one_side_only_says_so(tmp_path):
 
 @pytest.mark.parametrize(("family", "told"), [
     (None, "None was asked for"), ("sdxl", "None was asked for"),
-    ("sd3", "embeddings, weights, text-free, deep) can be tried on models of the family sd3"),
+    ("sd3", "(--tier transferred, adaptive, embeddings, weights, text-free, deep) can be tried on models of the family "
+            "sd3"),
 ])
 def test_it_says_where_no_attack_can_run(family, told):
     plan = factories.plan(base=factories.manifest(family=family))

@@ -1,4 +1,4 @@
-"""Neurons in the text encoder: each name is recognised as a whole, and no other text state is touched.
+"""Neurons in the text encoder: each name is recognised as a whole, and what must stay is not answered.
 
 A linear edit of keys and values answers directions. A hundred people and whoever shares a first or a last name with
 them lie in the same few, so that an edit which takes the hundred takes the others along. A neuron answers a threshold.
@@ -10,11 +10,12 @@ A pair reads s(h) = w h + c of a text state h before the layer and writes v time
 
     v (relu(k (s - t)) - relu(k (s - u))),  k = 1 / (u - t)
 
-w is Fisher's discriminant of the name against general captions and all other names, with s = 1 at the name's mean and 0
-at the captions'. t lies above the largest s of all that must stay, u below what the name itself reaches. v leads from
-the name's state after the layer to its anchor's in the same place. Nothing is trained. What must stay is what nobody
-banned: general captions, the vocabulary, concepts that the policy preserves, other banned names, and names that are
-joined anew of banned ones. Names of one concept share a pair where they are read alike.
+w is Fisher's discriminant of the name against general captions and all other names, with s = 1 at the name's mean, 0 at
+the captions' and 0 at the name's own in the other place. t lies above the largest s of all that must stay, u below what
+the name itself reaches. v leads from the name's state after the layer to its anchor's in the same place. Nothing is
+trained. What must stay is what nobody banned: general captions, the vocabulary, concepts that the policy preserves,
+other banned names, and names that are joined anew of banned ones. Names of one concept share a pair where they are read
+alike.
 
 Whoever puts back the base's text encoder, or learns a word, has the concept back: docs/methods.md.
 """
@@ -60,8 +61,8 @@ STEEP = 60.0
 LEEWAY = 0.001
 """Share of what general captions read that may lie higher, where otherwise a name would not be told from them at all:
 they hold its plural, and words that nobody listed for it."""
-NARROW = 0.05
-"""Least width of a ramp, so that the weights of half precision still resolve it."""
+NARROW = 0.01
+"""Least width of a ramp: its weights are the larger the narrower it is, and must not leave half precision's range."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ def neurons(plan: ErasurePlan, pipe: Pipeline, *, cache: Path | None, progress: 
     clock, reader = Stopwatch(), TextReader.of(pipe)
     names = {target.id: (target.target, *(target.other_names or [])) for target in plan.targets}
     every = [name for each in names.values() for name in each]
-    templates = [plan.templates[n * len(plan.templates) // WORDINGS] for n in range(min(WORDINGS, len(plan.templates)))]
+    wordings = min(WORDINGS, len(plan.templates))
+    templates = [plan.templates[n * len(plan.templates) // wordings] for n in range(wordings)]
     stay = _staying(plan, every)
     general = [reader.tokens(caption) for caption in prior_captions(plan, reader.tokenizer)]
     said = {phrase: [reader.fill(each, phrase) for each in templates[:count]]
@@ -228,24 +230,26 @@ def _solved(
 ) -> tuple[Parts, list[bool]]:
     """A pair for each group, and which of them lie apart from what stays and from one another."""
     own, kept, general = [group.at(place) for group in groups], [s.read[place] for s in stay], prior.read[place]
-    means = torch.stack([states.mean(0) for states in own])
+    elsewhere = [group.at(1 - place) for group in groups]
     middle = general.mean(0)
     spread, named = general - middle, torch.cat([*own, *kept]) - middle
     within = torch.cat([states - states.mean(0) for states in (*own, *kept)])  # what wording alone changes
     covariance = (spread.T @ spread / len(spread) + named.T @ named / len(named)) / 2 + within.T @ within / len(within)
     covariance.diagonal().add_(SHRUNK * float(covariance.diagonal().mean()))
-    read = torch.linalg.solve(covariance, (means - middle).T).T
+    at = torch.stack([torch.stack([each.mean(0) - middle for each in both])
+                      for both in zip(own, elsewhere, strict=True)])  # m and m' [n, 2, d]
+    reads = torch.linalg.solve(covariance, at.mT)  # [n, d, 2]
+    read = torch.linalg.solve(reads.mT @ at.mT, reads.mT)[:, 0]  # w with w m = 1 and w m' = 0 [n, d]
     bias = -read @ middle
-    scale = (read * means).sum(1) + bias
-    read, bias = read / scale[:, None], bias / scale  # 1 at the group's mean, 0 in the captions'
     reached = torch.stack([(states @ read[n] + bias[n]).quantile(REACHED) for n, states in enumerate(own)])
 
     def answers(states: Sequence[_States]) -> torch.Tensor:
         # a neuron reads every place of a prompt, whichever it was made for
-        return torch.cat([at @ read.T + bias for each in states for at in each.read])
+        return torch.cat([one @ read.T + bias for each in states for one in each.read])
 
     others = torch.stack([answers(group.names).amax(0) for group in groups]).fill_diagonal_(-torch.inf)
-    near = torch.cat([others, *(answers([states]).amax(0)[None] for states in stay)]).amax(0)
+    itself = torch.stack([(states @ read[n] + bias[n]).max() for n, states in enumerate(elsewhere)])
+    near = torch.cat([others, itself[None], *(answers([states]).amax(0)[None] for states in stay)]).amax(0)
     captions = answers([prior]).sort(0, descending=True).values
     few = captions[int(LEEWAY * len(captions))]
     highest = torch.maximum(near, torch.where(reached > captions[0], captions[0], few))
