@@ -27,6 +27,8 @@ class MethodInfo:
 
     erase: str
     """The ``mace_gov.erase.methods.base.EraseMethod``, as ``module:attr``."""
+    does: str
+    """What it does to a model, as the report says it; of MACE what it does besides LoRAs and fusion."""
     closed_forms: tuple[Literal["refine", "fuse"], ...] = ("refine",)
     """Stages that it solves in closed form, by their fields in a plan; each has a ridge. They preserve; with none of
     them nothing is preserved."""
@@ -36,6 +38,9 @@ class MethodInfo:
     """Whether it must draw whatever it erases, so that it refuses concepts of which no picture may be made."""
     hardens: bool = False
     """Whether rounds of search follow its closed form where the policy asks for them (``method.harden``)."""
+    undone: str = ""
+    """Who can undo it without any search, as a limitation that every report of it names; empty where nobody is known
+    who needs less than the base's own weights."""
     edits_pooled: bool = True
     """Whether the pooled text of Stable Diffusion XL is edited in closed form beside it."""
     ridge: ClosedForm | None = None
@@ -49,23 +54,32 @@ class MethodInfo:
 
 
 METHODS: dict[MethodName, MethodInfo] = {
-    "mace": MethodInfo("mace_gov.erase.methods.mace:mace", closed_forms=("refine", "fuse"), trains="loras",
-                       hardens=True),
+    "mace": MethodInfo("mace_gov.erase.methods.mace:mace", "refinement", closed_forms=("refine", "fuse"),
+                       trains="loras", hardens=True),
     # As Gandikota et al. have it: the bare name, lambda 0.1, what is preserved named and weighed one to one.
-    "uce": MethodInfo("mace_gov.erase.methods.uce:uce", published=Published(
-        ridge=ClosedForm(ridge=0.1), concept_scale=1.0, templates=("{}",))),
+    "uce": MethodInfo(
+        "mace_gov.erase.methods.uce:uce", "the concepts' outputs made their anchors'",
+        published=Published(ridge=ClosedForm(ridge=0.1), concept_scale=1.0, templates=("{}",))),
     # The ridge is larger than for the other closed forms, since within a narrow space little holds the edit back. It
     # was chosen with the leak on text states of width 256, ten characters: at a leak of a hundredth the concepts'
     # states get half as near to their anchors', and at a tenth everybody else's move a quarter further.
     "nullspace": MethodInfo(
-        "mace_gov.erase.methods.nullspace:nullspace", ridge=ClosedForm(relative_ridge=0.1), leak=0.03),
-    "oce": MethodInfo("mace_gov.erase.methods.oce:oce"),
-    "cure": MethodInfo("mace_gov.erase.methods.cure:cure", expansion=2.0),
-    "valuespace": MethodInfo("mace_gov.erase.methods.valuespace:valuespace"),
-    "neurons": MethodInfo("mace_gov.erase.methods.neurons:neurons", closed_forms=(), edits_pooled=False),
+        "mace_gov.erase.methods.nullspace:nullspace",
+        "the concepts' outputs made their anchors' within what stays leaves free",
+        ridge=ClosedForm(relative_ridge=0.1), leak=0.03),
+    "oce": MethodInfo("mace_gov.erase.methods.oce:oce", "projections turned towards the anchors"),
+    "cure": MethodInfo("mace_gov.erase.methods.cure:cure", "the concepts' spectrum taken out of the text states",
+                       expansion=2.0),
+    "valuespace": MethodInfo(
+        "mace_gov.erase.methods.valuespace:valuespace", "values without what sets the concepts apart"),
+    "neurons": MethodInfo(
+        "mace_gov.erase.methods.neurons:neurons", "neurons for the concepts' names in the text encoder",
+        closed_forms=(), edits_pooled=False,
+        undone="The erasure is in the text encoder alone, and the U-Net draws what the base draws: a learnt word, text "
+               "states that are not this encoder's, or the base's own text encoder bring the concepts back."),
     "esd": MethodInfo(
-        "mace_gov.erase.methods.esd:esd", closed_forms=(), trains="projections", draws_targets=True,
-        edits_pooled=False),
+        "mace_gov.erase.methods.esd:esd", "cross-attention fine-tuned away from the concepts", closed_forms=(),
+        trains="projections", draws_targets=True, edits_pooled=False),
 }
 """Every eraser: a new one is a name in ``documents.method.MethodName``, a row here and a module."""
 

@@ -11,7 +11,7 @@ import yaml
 from mace_gov.documents.report import Report
 from mace_gov.documents.terms import Metric
 from mace_gov.documents.verdict import Finding
-from mace_gov.report.sections import limitations
+from mace_gov.report.sections import done, limitations
 from mace_gov.report.words import NBSP, SUITES, effect, interval, meaning, observed
 
 CARD = "README.md"
@@ -71,9 +71,10 @@ def _body(report: Report) -> Iterator[str]:
     for reason in (*(report.release.reasons if report.release else ()), *verdict.reasons):
         yield f"- {_plain(reason)}"
     yield from ("", f"Base model: {_plain(base.ref)}{f', revision {_plain(base.revision)}' if base.revision else ''}. "
-                f"Erased with {evidence.plan.method}, {len(evidence.plan.targets)} concepts. The licence is that of "
-                "the base model." + (" See NOTICE of mace-gov for the art that it was trained on."
-                                     if base.embedded else ""), "", "## What is banned", "")
+                f"Erased with {evidence.plan.method} ({done(report)}), {len(evidence.plan.targets)} concepts. "
+                "The licence is that of the base model."
+                + (" See NOTICE of mace-gov for the art that it was trained on." if base.embedded else ""),
+                "", "## What is banned", "")
     for category in policy.spec.categories:
         words = ", ".join(_plain(concept.target) for concept in category.concepts)
         yield f"- {_plain(category.id)} ({category.severity}): {words}"

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from mace_gov.documents.attack import NEEDS
 from mace_gov.documents.family_info import untried
+from mace_gov.documents.method_info import method_info
 from mace_gov.documents.report import Report
 from mace_gov.documents.terms import Metric, Suite
 from mace_gov.documents.verdict import Outcome
@@ -110,6 +111,6 @@ def page(report: Report, pictures: Mapping[str, Picture]) -> str:
         "report": report, "policy": report.policy, "verdict": report.verdict, "evidence": report.evidence,
         "audit": report.evidence.audit, "plan": report.evidence.plan, "erasure": report.evidence.erasure,
         "pictures": pictures, "css": Markup(css), "script": Markup(code), "csp": content_security_policy(css, code),
-        "contents": SECTIONS,
+        "contents": SECTIONS, "method": method_info(report.evidence.plan.method),
     }
     return environment().get_template("page.html.j2").render(context)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mace_gov.documents.audit import Measurement, PowerCheck
+from mace_gov.documents.method_info import method_info
 from mace_gov.documents.plan import Target
 from mace_gov.documents.policy import Category, Concept
 from mace_gov.documents.report import Report
@@ -151,10 +152,21 @@ def corrected_rates(report: Report) -> list[Measurement]:
     return [m for m in report.evidence.audit.measurements if m.rule is not None and m.corrected is not None]
 
 
+def done(report: Report) -> str:
+    """What the erasure did to the base."""
+    record, info = report.evidence.erasure, method_info(report.evidence.plan.method)
+    if info.trains != "loras":
+        return info.does
+    loras = len(record.loras) if record else 0
+    return f"{info.does}, {loras} LoRA{'s' if loras > 1 else ''}, fusion" if loras else f"{info.does} alone"
+
+
 def limitations(report: Report) -> list[str]:
     """What the audit names, then what every report must say and the audit did not."""
     named = report.evidence.audit.limitations
-    return [*named, *(text for mark, text in STANDING_LIMITATIONS.items() if not any(mark in said for said in named))]
+    undone = method_info(report.evidence.plan.method).undone if report.evidence.erasure else ""
+    standing = (text for mark, text in STANDING_LIMITATIONS.items() if not any(mark in said for said in named))
+    return [*([undone] if undone else []), *named, *standing]
 
 
 def power_word(check: PowerCheck) -> str:
@@ -183,8 +195,7 @@ def lineage(report: Report) -> list[Step]:
              f"owner {report.policy.metadata.owner}, review by {report.policy.metadata.review_by.isoformat()}"),
     ]
     if record:
-        loras = f"{len(record.loras)} LoRAs, one for each concept" if record.loras else "refinement alone, no LoRA"
-        steps.append(Step("Erasure delta", loras, record.delta_digest,
+        steps.append(Step("Erasure delta", done(report), record.delta_digest,
                           f"plan {record.plan_digest[:12]}" + (f"; run {place.erase_run_id}" if place else "")))
     steps += [
         Step("Governed model", report.version or "made elsewhere", evidence.audit.governed_digest,

@@ -5,15 +5,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from mace_gov.documents.method_info import METHODS
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import Outcome
 from mace_gov.report import sections, words
+from mace_gov.report.card import model_card
 from mace_gov.report.html import SECTIONS, page, script, style_sheet
 from mace_gov.report.render import render
 from tests import factories
@@ -274,6 +277,22 @@ def test_same_bytes_twice_and_from_the_document_alone(tmp_path):
 def test_page_needs_no_files():
     report = factories.report(evidence=factories.evidence(audit=factories.audit_result(thumbnails=[])))
     assert "The audit kept no pictures for the report." in page(report, {})
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_it_says_what_each_method_did_and_shows_the_settings_that_it_has_alone(name):
+    plan, info = factories.plan(method=name), METHODS[name]
+    record = factories.erasure(plan=plan, **({} if info.trains == "loras" else {"loras": []}),
+                               **({} if info.closed_forms else {"systems": []}))
+    seen = factories.audit_result(thumbnails=[])
+    report = factories.report(evidence=factories.evidence(plan=plan, erasure=record, audit=seen))
+    text, card = " ".join(unescape(page(report, {})).split()), model_card(report)
+    assert f"{name.upper()} with seed 0; {info.does}" in text and f"Erased with {name} (" in card
+    assert ("<dt>Refinement</dt>" in text, "<dt>Fusion</dt>" in text) == (
+        "refine" in info.closed_forms, "fuse" in info.closed_forms)
+    assert ("Linear systems" in text) == bool(info.closed_forms)
+    said = [METHODS["neurons"].undone.partition(":")[0] in each for each in (text, card)]
+    assert said == [bool(info.undone)] * 2
 
 
 def test_a_detector_that_looks_at_one_side_only_says_so(tmp_path):
