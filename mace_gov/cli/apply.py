@@ -49,12 +49,9 @@ def apply(
     """Erase what a policy bans, audit, record, sign, gate and report. The exit code is the gate's."""
     from mace_gov import workflow
     from mace_gov.cli.output import finish, say_not_compared
-    from mace_gov.cli.progress import progress
-    from mace_gov.core.resources import using
-    from mace_gov.execute import hired
+    from mace_gov.cli.running import running
 
-    with (progress() as shown, hired(workers, ray, threads=threads, device=device, progress=shown) as crew,
-          using(batch=batch, precision=dtype, threads=threads, workers=crew)):
+    with running(batch=batch, dtype=dtype, threads=threads, workers=workers, ray=ray, device=device) as shown:
         governed = workflow.apply(
             policy, model=model, revision=revision, unmeasured=allow_unmeasured, exact=exact, waivers=waivers or (),
             against=against, registry=registry, reports=reports, plugins=plugin or (), device=device, progress=shown,

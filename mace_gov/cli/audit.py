@@ -113,8 +113,8 @@ def audit(
     from mace_gov.audit.inputs import Inputs
     from mace_gov.cli.output import finish
     from mace_gov.cli.progress import progress
+    from mace_gov.cli.running import running
     from mace_gov.core.resources import using
-    from mace_gov.execute import hired
 
     inputs = Inputs(prompts=tuple(prompts or ()), images=images, plugins=tuple(plugin or ()),
                     tiers=frozenset(each.value for each in tier or ()), budget=budget, searches=searches,
@@ -127,14 +127,12 @@ def audit(
         raise typer.Exit(finish(audited, as_json=as_json))
     assert policy is not None
     if shard is not None and out is not None:
-        with (progress() as shown, hired(workers, ray, threads=threads, device=device, progress=shown) as crew,
-              using(batch=batch, precision=dtype, threads=threads, workers=crew)):
+        with running(batch=batch, dtype=dtype, threads=threads, workers=workers, ray=ray, device=device) as shown:
             drawn = workflow.draw_shard(model, policy, out, shard, base=base, unmeasured=allow_unmeasured,
                                         registry=registry, inputs=inputs, device=device, progress=shown)
         _say(drawn, out, as_json=as_json)
         raise typer.Exit(0)
-    with (progress() as shown, hired(workers, ray, threads=threads, device=device, progress=shown) as crew,
-          using(batch=batch, precision=dtype, threads=threads, workers=crew)):
+    with running(batch=batch, dtype=dtype, threads=threads, workers=workers, ray=ray, device=device) as shown:
         audited = workflow.audit_model(
             model, policy, base=base, unmeasured=allow_unmeasured, registry=registry, reports=reports, inputs=inputs,
             device=device, progress=shown,

@@ -52,11 +52,9 @@ def compare(
     """Erase and audit with each method from the same base: one table with intervals, one page of pictures."""
     from typing import get_args
 
-    from mace_gov.cli.progress import progress
+    from mace_gov.cli.running import running
     from mace_gov.core.errors import UsageError
-    from mace_gov.core.resources import using
     from mace_gov.documents.method import MethodName
-    from mace_gov.execute import hired
     from mace_gov.report.comparison import DOCUMENT, PAGE, show_comparison
     from mace_gov.workflow import comparing
 
@@ -66,8 +64,7 @@ def compare(
     if not given or len(names) < len(given):
         found = ", ".join(sorted(set(given) - known.keys())) or "none"
         raise UsageError(f"--methods: found {found}, expected any of {', '.join(known)}")
-    with (progress() as shown, hired(workers, ray, threads=threads, device=device, progress=shown) as crew,
-          using(batch=batch, precision=dtype, threads=threads, workers=crew)):
+    with running(batch=batch, dtype=dtype, threads=threads, workers=workers, ray=ray, device=device) as shown:
         made, folder = comparing.compare(
             policy, names, model=model, revision=revision, unmeasured=allow_unmeasured, seeds=seeds,
             registry=registry, reports=reports, plugins=plugin or (), device=device, progress=shown,

@@ -45,12 +45,9 @@ def erase(
 ) -> None:
     """Erase what a policy bans and write a plain diffusers folder. Nothing is audited, signed or recorded."""
     from mace_gov import workflow
-    from mace_gov.cli.progress import progress
-    from mace_gov.core.resources import using
-    from mace_gov.execute import hired
+    from mace_gov.cli.running import running
 
-    with (progress() as shown, hired(workers, ray, threads=threads, device=device, progress=shown) as crew,
-          using(batch=batch, precision=dtype, threads=threads, workers=crew)):
+    with running(batch=batch, dtype=dtype, threads=threads, workers=workers, ray=ray, device=device) as shown:
         record, extras = workflow.erase_model(
             policy, out, model=model, revision=revision, unmeasured=allow_unmeasured, exact=exact,
             registry=registry, device=device, progress=shown,

@@ -49,6 +49,7 @@ def plan(
     """
     from mace_gov.cli.progress import progress
     from mace_gov.core.resources import using
+    from mace_gov.documents.method_info import method_info
     from mace_gov.documents.registry import Layout
     from mace_gov.plan.fitting import fitted, kept_fit, minutes, pictures, searched
     from mace_gov.plan.foresee import foresee
@@ -78,12 +79,14 @@ def plan(
                                "apply": whole and whole.to_json()}))
         return
     typer.echo(f"base      {made.base.ref}  sha256:{made.base.digest}")
-    typer.echo(f"method    {made.method}, seed {made.seed}, {len(made.templates)} templates")
-    typer.echo(f"refine    {made.refine.to_json()}")
-    typer.echo(f"fuse      {made.fuse.to_json()}")
+    info = method_info(made.method)
+    typer.echo(f"method    {made.method}, seed {made.seed}, {len(made.templates)} templates: {info.does}")
+    for stage in info.closed_forms:
+        typer.echo(f"{stage:10}{getattr(made, stage).to_json()}")
     kept = made.preserve
-    typer.echo(f"preserve  prior {kept.prior} x {kept.scale:g}, {len(kept.concepts)} concepts x {kept.concept_scale:g}"
-               f"{', beside what is erased' if kept.relative else ', sums'}")
+    if info.closed_forms:
+        typer.echo(f"preserve  prior {kept.prior} x {kept.scale:g}, {len(kept.concepts)} concepts x "
+                   f"{kept.concept_scale:g}{', beside what is erased' if kept.relative else ', sums'}")
     if settings and made.fit:
         typer.echo(f"fit       {' and '.join(settings)} were found on this model before, by {made.fit.by}")
     elif settings:
@@ -102,10 +105,9 @@ def plan(
     for target in made.targets:
         lora = target.lora
         step = f"{lora.learning_rate:g}" if lora.step_size is None else f"{lora.step_size:g} of the answer"
-        typer.echo(
-            f"target    {target.target} -> {target.anchor} ({target.kind}): rank {lora.rank}, {lora.steps} steps at "
-            f"{step}, {lora.images} images, {lora.sampling} timesteps, masks {lora.masks}"
-        )
+        training = (f": rank {lora.rank}, {lora.steps} steps at {step}, {lora.images} images, {lora.sampling} "
+                    f"timesteps, masks {lora.masks}") if info.trains == "loras" else ""
+        typer.echo(f"target    {target.target} -> {target.anchor} ({target.kind}){training}")
     if foreseen:
         reused, trained = (sum(each.lora == what for each in foreseen) for what in ("reused", "trained"))
         typer.echo(f"reuse     {reused} LoRAs reused, {trained} trained")

@@ -45,18 +45,15 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Try what the fit of `apply` chooses from, with more pictures that no audit asks; write a `method` block."""
-    from mace_gov.cli.progress import progress
+    from mace_gov.cli.running import running
     from mace_gov.core.atomic import write_text
     from mace_gov.core.errors import UsageError
-    from mace_gov.core.resources import using
-    from mace_gov.execute import hired
     from mace_gov.report.tuning import method_block, show_tuning
     from mace_gov.workflow import tuning
 
     if out is not None and out.exists():
         raise UsageError(f"{out} exists already, expected a new file", hint="Give another --out.")
-    with (progress() as shown, hired(workers, ray, threads=threads, device=device, progress=shown) as crew,
-          using(batch=batch, precision=dtype, threads=threads, workers=crew)):
+    with running(batch=batch, dtype=dtype, threads=threads, workers=workers, ray=ray, device=device) as shown:
         made = tuning.tune(
             policy, minutes=budget, model=model, revision=revision, unmeasured=allow_unmeasured, registry=registry,
             plugins=plugin or (), device=device, progress=shown,

@@ -54,8 +54,10 @@ def make_plan(
                          concept_scale=own.concept_scale, refine_concept_scale=None)
     loras = PAPER_LORAS if published else {kind: each.lora for kind, each in DEFAULT.items()}
     notes = [
-        f"preset: {'paper' if published else 'default'}, {leading} settings for refinement, fusion and preservation",
-        *(f"preset: {kind} settings for its LoRAs" for kind in sorted({c.kind for c in policy.spec.categories})),
+        *([f"preset: {'paper' if published else 'default'}, {leading} settings for refinement, fusion and preservation"]
+          if info.closed_forms else []),
+        *(f"preset: {kind} settings for its LoRAs" for kind in sorted({c.kind for c in policy.spec.categories})
+          if info.trains == "loras"),
         *(choice.note(concept) for concept, choice in sorted((chosen or {}).items())),
         *(f"warning: {message}" for _, message in doubtful_anchors(policy, anchors)),
     ]

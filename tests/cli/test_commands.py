@@ -118,3 +118,13 @@ def test_plan_says_what_would_be_reused_and_why(run, tmp_path):
     code, out, _ = run("plan", NSFW, "--registry", tmp_path, "--no-calibrate")
     assert code == 0 and "0 LoRAs reused, 4 trained" in out
     assert "nudity: trained, never trained here; its pictures are drawn first" in out
+
+
+def test_plan_shows_the_settings_that_the_method_has_and_no_others(run, tmp_path):
+    policy = tmp_path / "one.yaml"
+    text = Path(NSFW).read_text("utf-8").replace("spec:\n", "spec:\n  method: {name: neurons}\n", 1)
+    policy.write_text(text, "utf-8")
+    code, out, _ = run("plan", policy, "--registry", tmp_path, "--no-calibrate")
+    assert code == 0 and "neurons for the concepts' names" in out and "target    nudity ->" in out
+    assert not any(line.startswith(("refine", "fuse", "preserve", "reuse")) or "LoRA" in line or ": rank" in line
+                   for line in out.splitlines())
