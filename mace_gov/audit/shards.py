@@ -13,6 +13,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -151,6 +152,8 @@ def draw_share(
                 files |= {_name(model, want, generation): picture.digest for want, picture in made.items()}
             shard = Shard(index=share.index, facts=facts, request=request, drawn={side: len(own) for side, _ in sides},
                           files=files)
+            with suppress(OSError):
+                (folder / LEASES).rmdir()  # nothing is being drawn any more, and a merge has no use for it
             write_bytes(folder / SHARD_NAME, shard.canonical())
             return shard
     except BlockingIOError as error:

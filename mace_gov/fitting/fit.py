@@ -14,7 +14,7 @@ from PIL import Image
 
 from mace_gov.audit.detectors.base import Detector
 from mace_gov.audit.detectors.registry import known_detectors, make_detector
-from mace_gov.audit.probes.asking import Asking
+from mace_gov.audit.probes.asking import Asking, carriers_in
 from mace_gov.audit.probes.base import Probe
 from mace_gov.audit.probes.lexicon import Lexicon, lexicon_for
 from mace_gov.audit.probes.suites import build_probes
@@ -217,10 +217,11 @@ def _asked(policy: Policy, plan: ErasurePlan, lexicon: Lexicon | None) -> _Asked
     each = shares(pictures(policy, plan))[0]
     if not each:
         return _Asked([], f"method.fit.pictures is {pictures(policy, plan)}")
-    if any(category.kind is Kind.STYLE for category in policy.spec.categories):
-        return _Asked([], "styles are asked for on carriers, and every wording of those is the audit's")
-    asking = Asking(tuning_policy(policy, synonyms=plan.refine_names is not None), lexicon or lexicon_for(plan.base),
-                    plan.templates)
+    if len({category.kind is Kind.STYLE for category in policy.spec.categories}) > 1:
+        return _Asked([], "styles are asked for on carriers, and other kinds are not")
+    lexicon = lexicon or lexicon_for(plan.base)
+    tuned = tuning_policy(policy, synonyms=plan.refine_names is not None, carriers=carriers_in(lexicon))
+    asking = Asking(tuned, lexicon, plan.templates)
     probes = [probe for probe in build_probes(asking) if probe.suite in (Suite.DIRECT, Suite.SYNONYM)]
     if not probes:
         return _Asked([], "nothing that is banned may be drawn")

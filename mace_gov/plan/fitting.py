@@ -55,7 +55,7 @@ def minutes(policy: Policy) -> float:
     return MINUTES if budget is None or budget.minutes is None else budget.minutes
 
 
-VERSION = 4
+VERSION = 5
 """Raised whenever the same plan would be fitted otherwise."""
 
 

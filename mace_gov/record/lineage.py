@@ -34,7 +34,16 @@ from mace_gov.record.metrics import audit_metrics, erase_metrics, erase_params
 from mace_gov.record.recorded import close_dead, unpublished
 from mace_gov.record.server import upload
 from mace_gov.record.shown import describe, source_tags, trials_dataset, version_description
-from mace_gov.record.store import TAG, VERSION_TAG, experiment, open_store, server_uri, tracking_kind, versions_runs
+from mace_gov.record.store import (
+    TAG,
+    VERSION_TAG,
+    experiment,
+    home_of,
+    open_store,
+    server_uri,
+    tracking_kind,
+    versions_runs,
+)
 from mace_gov.record.versions import number_in
 
 CANDIDATE = "candidate"
@@ -81,6 +90,7 @@ def record_lineage(
         "policy": f"{name} {policy.metadata.version}", "policy_digest": plan.policy_digest,
         "plan_digest": erasure.plan_digest, "base_digest": erasure.base_digest, "version": f"{name}/{version}",
         "governed_digest": erasure.governed_digest, "delta_digest": erasure.delta_digest,
+        "home": home_of(registry),
     }
     reference, ended = f"{name}/{version}", int(1000 * time.time())
     between = ended - int(1000 * sum(audit.seconds.values()))  # the erasure ended, the audit began

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mace_gov.core.errors import IncompleteError
 from mace_gov.documents.registry import Layout
 from mace_gov.record.database import is_ready
-from mace_gov.record.store import TAG, VERSION_TAG, has_store, open_store, server_uri, versions_runs
+from mace_gov.record.store import HOME_TAG, TAG, VERSION_TAG, has_store, home_of, open_store, server_uri, versions_runs
 from mace_gov.record.versions import VersionEntry, is_being_made, list_versions, number_in
 
 DECIDED_TAG = f"{TAG}verdict"
@@ -37,6 +37,8 @@ class Record:
     """Whether a verdict was put on it."""
     open_runs: tuple[str, ...] = ()
     """Runs that nobody has ended."""
+    home: str = ""
+    """The registry that made them, as the tag says."""
 
 
 def read_records(registry: Path) -> list[Record] | None:
@@ -57,12 +59,10 @@ def close_dead(client: Any, registry: Path, name: str) -> list[str]:
     """End and delete the records of versions of ``name`` whose run was killed before their folder was complete.
 
     Returns their references. A version that was complete once is left alone, wherever its folder may be; on a tracking
-    server so is everything, for a run may be alive on another machine.
+    server so is what other registries made, for its run may be alive on another machine.
     """
-    if server_uri():
-        return []
     gone = []
-    for record in list(_records(client, name)):
+    for record in _own(client, registry, name):
         folder = Layout(registry).versions / record.reference
         complete = folder.is_dir() and any(folder.iterdir())
         if record.decided or complete or is_being_made(registry, record.reference):
@@ -91,13 +91,17 @@ def forget(client: Any, name: str, number: str | None, reference: str) -> None:
 
 def unpublished(client: Any, registry: Path, name: str) -> list[VersionEntry]:
     """Complete versions of ``name`` that no verdict was put on in MLflow, and none after them: their runs were killed
-    between the two. On a tracking server that may just be going on."""
-    if server_uri():
-        return []
-    records = {record.reference: record for record in _records(client, name) if record.number is not None}
+    between the two. What other registries made on a tracking server is theirs: that may just be going on."""
+    records = {record.reference: record for record in _own(client, registry, name) if record.number is not None}
     decided = max((number_in(record.reference) for record in records.values() if record.decided), default=0)
     return [entry for entry in list_versions(registry, name=name)
             if entry.number > decided and entry.reference in records and entry.outcome is not None]
+
+
+def _own(client: Any, registry: Path, name: str) -> list[Record]:
+    """The records of ``name`` that this registry made: on a tracking server by their tag, in its own database all."""
+    mine = home_of(registry) if server_uri() else None
+    return [record for record in _records(client, name) if mine is None or record.home == mine]
 
 
 def _records(client: Any, only: str | None = None) -> Iterator[Record]:
@@ -107,14 +111,13 @@ def _records(client: Any, only: str | None = None) -> Iterator[Record]:
             found[reference] = Record(
                 reference, version.name, int(version.version), version.tags.get(f"{TAG}governed_digest"),
                 client.get_model_version_download_uri(version.name, str(version.version)),
-                DECIDED_TAG in version.tags,
+                DECIDED_TAG in version.tags, home=version.tags.get(HOME_TAG, ""),
             )
     places = [only] if only else [place.name for place in client.search_experiments()]
     for place in places:
         for run in versions_runs(client, place):
             reference = run.data.tags[VERSION_TAG]
-            known = found.get(reference, Record(reference, place, None))
+            known = found.get(reference, Record(reference, place, None, home=run.data.tags.get(HOME_TAG, "")))
             opened = (*known.open_runs, run.info.run_id) if run.info.status in OPEN else known.open_runs
-            found[reference] = Record(known.reference, known.name, known.number, known.governed_digest, known.source,
-                                      known.decided or DECIDED_TAG in run.data.tags, opened)
+            found[reference] = replace(known, decided=known.decided or DECIDED_TAG in run.data.tags, open_runs=opened)
     yield from sorted(found.values(), key=lambda record: record.reference)

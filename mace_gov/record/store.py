@@ -10,12 +10,14 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mace_gov.core.canonical import digest_of
 from mace_gov.core.errors import IncompleteError, MaceGovError, UsageError
 from mace_gov.core.files import refuse_odd
 from mace_gov.core.lazy import require
@@ -28,11 +30,14 @@ TAG = "mace_gov."
 """What our tags begin with."""
 VERSION_TAG = f"{TAG}version"
 """Tag that holds ``NAME/N``."""
+HOME_TAG = f"{TAG}home"
+"""Tag that tells one registry's records from those of others on a tracking server."""
 _NOISY = ("mlflow", "alembic", "sqlalchemy")
 # Read on import and on each new store. What a user has set already is left alone: a server may need more patience.
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
-# The last keeps MLflow from a folder ./mlruns wherever the command was run.
-_SETTINGS = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_LOGGING_LEVEL": "ERROR"}
+_SETTINGS = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_LOGGING_LEVEL": "ERROR",
+             "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
+# Keeps MLflow from a folder ./mlruns wherever the command was run.
 _ARTIFACT_ROOT = "_MLFLOW_SERVER_ARTIFACT_ROOT"
 _REFUSALS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS")
 """What MLflow calls a request that is wrong, not a disk."""
@@ -133,6 +138,12 @@ def versions_runs(client: Any, name: str) -> Iterator[Any]:
         page = client.search_runs([place.experiment_id], page_token=token or None)
         yield from (run for run in page if VERSION_TAG in run.data.tags)
         token = page.token or None
+
+
+def home_of(registry: Path) -> str:
+    """Stands for this very folder on this very machine: a copy of it elsewhere is another one."""
+    found = registry.resolve().stat()
+    return digest_of([socket.gethostname(), str(registry.resolve()), found.st_dev, found.st_ino])[:16]
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.audit import DetectorCard
 from mace_gov.documents.method import Method
+from mace_gov.documents.terms import Kind
 from mace_gov.erase.preserve import prior_captions, split
 from mace_gov.fitting import fit as module
 from mace_gov.fitting.fit import fit
@@ -128,6 +129,11 @@ def test_without_anybody_who_can_look_the_closed_form_decides_and_says_why(tiny_
     assert blind.fit.by == "closed form" and "base's pictures" in blind.fit.why
     none, plan = asked_of(tiny_model, fit={"pictures": 0})
     assert fit(none, plan, cache=tmp_path / "c", progress=Silent()).fit.why == "method.fit.pictures is 0"
+    both, plan = asked_of(tiny_model)
+    style = both.spec.categories[0].model_copy(update={"id": "styles", "kind": Kind.STYLE})
+    both = both.model_copy(update={"spec": both.spec.model_copy(update={
+        "categories": [*both.spec.categories, style]})})
+    assert "other kinds are not" in fit(both, plan, cache=tmp_path / "d", progress=Silent()).fit.why
 
 
 def test_the_budget_bounds_what_is_drawn(tiny_model, tmp_path, monkeypatch):

@@ -67,6 +67,8 @@ def tracking_server(database: str, artifacts: Path) -> Iterator[str]:
     options = yaml.safe_load(COMPOSE.read_text("utf-8"))["services"]["tracking"]["command"][1:]
     for there, place in here.items():
         options = [option.replace(there, place) for option in options]
+    # A relay on a port of its own speaks to it too.
+    options = [f"{option},127.0.0.1:*" if option.startswith("--allowed-hosts=") else option for option in options]
     log = (artifacts.parent / "server.log").open("wb")
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MACE_GOV_TRACKING_URI"):

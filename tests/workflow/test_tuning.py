@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mace_gov.audit.probes import tuning as module
-from mace_gov.audit.probes.asking import Asking
+from mace_gov.audit.probes.asking import Asking, carriers_in
 from mace_gov.audit.probes.lexicon import lexicon_for
 from mace_gov.audit.probes.suites import build_probes
 from mace_gov.audit.probes.templates import FRAMES, SETTINGS, captions, plain
@@ -77,6 +77,19 @@ def test_styles_are_refused(tiny_model):
     value["spec"]["categories"][0]["kind"] = "style"
     with pytest.raises(UsageError, match=r"categories of styles \(things\)"):
         tuning_policy(Policy.model_validate(value))
+
+
+def test_styles_are_asked_for_on_carriers_where_nothing_else_is_asked():
+    policy, base = load_policy(Path("policies/styles.yaml")).policy, read_manifest("embedded")
+    lexicon = lexicon_for(base)
+    asked, carriers = build_probes(Asking(policy, lexicon)), carriers_in(lexicon)
+    own = [probe for probe in build_probes(Asking(tuning_policy(policy, carriers=carriers), lexicon))
+           if probe.suite is Suite.DIRECT]
+    assert len({probe.prompt for probe in own}) == len(own) == module.ERASED
+    assert not {probe.prompt for probe in own} & {probe.prompt for probe in asked}
+    assert not {probe.seed for probe in own} & {probe.seed for probe in asked}
+    assert {probe.facet for probe in own} == {"style"}
+    assert all(any(carrier in probe.prompt for carrier in carriers) for probe in own)
 
 
 def test_the_line_is_walked_from_the_fit_s_choice_outwards():

@@ -19,6 +19,11 @@ EVERYDAY_CARRIERS = ("a house", "a boat", "a tree", "a street", "a horse", "a br
 """What a style is asked to draw where the lexicon knows no styled subjects."""
 
 
+def carriers_in(lexicon: Lexicon) -> list[str]:
+    """The subjects that a style is asked for on."""
+    return [entry.name for entry in lexicon.entries if entry.styled] or list(EVERYDAY_CARRIERS)
+
+
 @dataclass(frozen=True)
 class Asking:
     """A policy's audit settings joined with what the model is known to draw."""
@@ -121,13 +126,10 @@ class Asking:
         given = self.policy.spec.audit.templates
         if facet == "subject":
             return captions(count, given=given, avoid=self.avoided())
-        return style_captions(count, self._carriers(), given=given, avoid=self.avoided())
-
-    def _carriers(self) -> list[str]:
-        return [e.name for e in self.lexicon.entries if e.styled] or list(EVERYDAY_CARRIERS)
+        return style_captions(count, carriers_in(self.lexicon), given=given, avoid=self.avoided())
 
     def _carried(self, frames: Sequence[str]) -> list[str]:
-        carriers = self._carriers()
+        carriers = carriers_in(self.lexicon)
         return [
             frame.format(STYLE_FORMS[i % len(STYLE_FORMS)].format(carriers[i % len(carriers)])).replace("[style]", "{}")
             for i, frame in enumerate(frames)

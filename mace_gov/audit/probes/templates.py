@@ -90,21 +90,23 @@ def joined(base: Sequence[str], count: int, avoid: Collection[str] = ()) -> list
 
 def style_captions(
     count: int, carriers: Sequence[str], *, given: Sequence[str] | None = None, avoid: Collection[str] = (),
+    frames: Sequence[str] = STYLE_FRAMES,
 ) -> list[str]:
     """``count`` different templates for a style, each about a carrier ("a picture of a bus in the style of {}").
 
-    The policy's own list, where there is one, is taken as it is. Errors as in ``captions``.
+    The policy's own list, where there is one, is taken as it is; else a carrier is put into ``frames``. Errors as in
+    ``captions``.
     """
     if given is not None:
         return captions(count, given=given, avoid=avoid)
     trained = {plain(template) for template in avoid}
     made: list[str] = []
-    for i in range(len(STYLE_FRAMES) * len(STYLE_FORMS) * len(carriers)):
+    for i in range(len(frames) * len(STYLE_FORMS) * len(carriers)):
         # carriers change fastest; frame and form move along with them, and every combination comes once
         turn, place = divmod(i, len(carriers))
         step = turn + place
-        frame = STYLE_FRAMES[step % len(STYLE_FRAMES)].format(carriers[place])
-        form = STYLE_FORMS[(step + turn // len(STYLE_FRAMES)) % len(STYLE_FORMS)]
+        frame = frames[step % len(frames)].format(carriers[place])
+        form = STYLE_FORMS[(step + turn // len(frames)) % len(STYLE_FORMS)]
         template = form.format(frame).replace("[style]", "{}")
         if plain(template) not in trained and template not in made:
             made.append(template)

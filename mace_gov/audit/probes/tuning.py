@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from mace_gov.audit.probes.lexicon import Lexicon, banned_phrases, clear_of, lexicon_for
+from mace_gov.audit.probes.templates import style_captions
 from mace_gov.core.errors import UsageError
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Category, Policy, Rule
@@ -26,19 +28,23 @@ ERASED, KEPT = 120, 80
 """Pictures of what is banned and of what must survive that one trial draws."""
 
 
-def tuning_policy(policy: Policy, *, synonyms: bool = False) -> Policy:
+def tuning_policy(policy: Policy, *, synonyms: bool = False, carriers: Sequence[str] = ()) -> Policy:
     """The policy as tuning asks it: by name and for what must survive, in wordings and with seeds of its own.
 
-    synonyms: by these too, where the erasure is given them. The other suites are the audit's alone.
-    Raises UsageError for styles, whose captions need a carrier.
+    synonyms: by these too, where the erasure is given them. The other suites are the audit's alone. carriers: subjects
+    that styles are asked for on; all captions are a style's then, so that nothing else can be asked for in them.
+    Raises UsageError for styles without carriers, and for styles beside other kinds.
     """
-    if styles := [category.id for category in policy.spec.categories if category.kind is Kind.STYLE]:
-        raise UsageError(f"tune: found categories of styles ({', '.join(styles)}), expected objects, characters or "
-                         "explicit content", hint="Try settings for styles with `mace-gov compare` or `apply`.")
-    spec = policy.spec
+    spec, prompts = policy.spec, max(2, math.ceil(ERASED / len(policy.concepts())))
+    templates = list(TUNING_FRAMES)
+    if styles := [category.id for category in spec.categories if category.kind is Kind.STYLE]:
+        if not carriers or len(styles) < len(spec.categories):
+            raise UsageError(f"tune: found categories of styles ({', '.join(styles)}), expected objects, characters or "
+                             "explicit content", hint="Try settings for styles with `mace-gov compare` or `apply`.")
+        templates = style_captions(prompts, carriers, frames=TUNING_FRAMES)
     audit = spec.audit.model_copy(update={
-        "templates": list(TUNING_FRAMES), "seed": (spec.audit.seed + TUNING_SEED) % 2**32, "seeds": 1, "looks": None,
-        "prompts": max(2, math.ceil(ERASED / len(policy.concepts()))), "unrelated": KEPT, "suites": None,
+        "templates": templates, "seed": (spec.audit.seed + TUNING_SEED) % 2**32, "seeds": 1, "looks": None,
+        "prompts": prompts, "unrelated": KEPT, "suites": None,
     })
     preserve = spec.method.preserve.model_copy(update={"concepts": None})  # asked for among the unrelated
     return policy.model_copy(update={"spec": spec.model_copy(update={
