@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,6 @@ from mace_gov.core.files import read_file
 from mace_gov.documents.registry import REPORT_NAME
 from mace_gov.documents.review import Act, Label
 from mace_gov.documents.sign_off import Decision
-from mace_gov.report.html import content_security_policy, script
 from mace_gov.report.render import PAGE
 from mace_gov.review.agreement_page import agreement_context, keep_calibrations
 from mace_gov.review.breaks import Breaks
@@ -26,10 +24,8 @@ from mace_gov.review.desk import Desk, Item, Reviewer, Subject, standing_now
 from mace_gov.review.door import Refused
 from mace_gov.review.journal import comments
 from mace_gov.review.trials import trial_context, trials_context
-from mace_gov.review.web import Call, Handler, Web
+from mace_gov.review.web import Call, Handler, Web, signed_page
 from mace_gov.workflow.signing_off import sign_off_with
-
-_STYLE = re.compile(rb"<style>(.*?)</style>", re.DOTALL)
 
 
 @dataclass
@@ -84,16 +80,7 @@ class ReviewApp:
             raise IntegrityError(f"{page}: was written anew since this review began",
                                  hint="Start `mace-gov review` again to look at the new one.")
         call.session.seen = self.subject.report_digest
-        return HTMLResponse(data, headers={"content-security-policy": self._report_policy(data)})
-
-    @staticmethod
-    def _report_policy(data: bytes) -> str:
-        """The author of the report is who must not decide: its page may run no script but ours, from nowhere.
-
-        In a sandbox it has an origin of its own, from which neither these pages can be read nor forms sent.
-        """
-        css = found[1].decode() if (found := _STYLE.search(data)) else ""
-        return f"{content_security_policy(css, script())}; frame-ancestors 'none'; sandbox allow-scripts"
+        return signed_page(data)
 
     async def queue(self, web: Web, call: Call, desk: Desk) -> Response:
         """The next picture, or the one that was labelled last."""

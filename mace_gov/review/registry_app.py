@@ -8,13 +8,17 @@ from pathlib import Path
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from mace_gov.core.errors import UsageError
+from mace_gov.core.digest import sha256_bytes, sha256_file
+from mace_gov.core.errors import IntegrityError, UsageError
+from mace_gov.core.files import read_file
+from mace_gov.documents.registry import SHELVES
 from mace_gov.policy.diff import diff, headline
 from mace_gov.record.versions import find, list_versions
 from mace_gov.report.difference import differences
-from mace_gov.review.registry_view import Row, Shown, beside, trends, versions
-from mace_gov.review.web import Call, Web
-from mace_gov.workflow.checking import pinned_keys
+from mace_gov.report.render import PAGE
+from mace_gov.review.registry_view import Row, Shown, beside, report_of, trends, versions
+from mace_gov.review.web import Call, Web, signed_page
+from mace_gov.workflow.checking import check, pinned_keys
 from mace_gov.workflow.release_check import check_entry
 
 ON_A_PAGE = 60
@@ -43,7 +47,7 @@ class RegistryApp:
             web.add("/", first)
 
         async def listed(call: Call) -> HTMLResponse:
-            rows = await run_in_threadpool(versions, self.registry, self.key)
+            rows = await run_in_threadpool(versions, self.registry, self.reports, self.key)
             return web.page(call, "registry.html.j2", rows=rows, trends=trends([row.entry for row in rows]))
 
         async def compared(call: Call) -> HTMLResponse:
@@ -56,25 +60,45 @@ class RegistryApp:
             data, kind = await run_in_threadpool(self._picture, path["name"], path["number"], path["digest"])
             return Response(data, media_type=kind)
 
+        async def report(call: Call) -> Response:
+            path = call.request.path_params
+            return signed_page(await run_in_threadpool(self._report, path["shelf"], path["name"], path["number"]))
+
         web.add("/registry", listed)
+        web.add("/registry/{shelf}/{name}/{number}/report", report)
         web.add("/compare", compared)
         web.add("/registry/{name}/{number}/{digest}", picture)
 
     def _compared(self, web: Web, call: Call, one: str, two: str, page: str) -> HTMLResponse:
         """Two versions: what differs in words, then picture by picture, what changed first."""
         known = [entry.reference for entry in list_versions(self.registry)]
+        newest = [*known[-2:], "", ""][:2]
+        chosen = (one or newest[0], two or newest[1])
         if not (one and two):
-            return web.page(call, "compare.html.j2", known=known, one=one, two=two)
+            return web.page(call, "compare.html.j2", known=known, chosen=chosen)
         before, after = Shown.of(find(self.registry, one)), Shown.of(find(self.registry, two))
         trust = pinned_keys(self.key, self.registry)
         stand = [Row(each.entry, check_entry(each.entry, self.registry, trust)) for each in (before, after)]
         changes = differences(before.evidence, after.evidence, before.entry.verdict(), after.entry.verdict())
         pairs = beside(before, after)
         last = max(1, -(-len(pairs) // ON_A_PAGE))
-        number = min(int(page), last) if page.isdecimal() and int(page[:6]) > 0 else 1
-        return web.page(call, "compare.html.j2", known=known, one=one, two=two, changes=changes, of=len(pairs),
-                        stand=stand, asks=diff(before.policy, after.policy), summary=headline,
+        number = min(max(1, int(page[:6])), last) if page.isdecimal() else 1
+        return web.page(call, "compare.html.j2", known=known, chosen=chosen, one=one, two=two, changes=changes,
+                        of=len(pairs), stand=stand, asks=diff(before.policy, after.policy), summary=headline,
                         pairs=pairs[(number - 1) * ON_A_PAGE:number * ON_A_PAGE], page=number, last=last)
+
+    def _report(self, shelf: str, name: str, number: str) -> bytes:
+        """The page of a report, verified with all that it stands for."""
+        known = next((each for each in SHELVES if each == shelf), None)
+        entry = find(self.registry, f"{name}/{number}", shelf=known) if known else None
+        if entry is None or (place := report_of(entry, self.reports)) is None:
+            raise UsageError(f"{name}/{number} has no report in {self.reports}",
+                             hint=f"Write it: `mace-gov report {name}/{number}`, where the pipeline's key is.")
+        data = read_file(place / PAGE)
+        check(place, key=self.key, registry=self.registry, need_verdict=True)
+        if sha256_file(place / PAGE) != sha256_bytes(data):
+            raise IntegrityError(f"{place / PAGE}: was written anew while it was read", hint="Open it again.")
+        return data
 
     def _picture(self, name: str, number: str, digest: str) -> tuple[bytes, str]:
         shown = Shown.of(find(self.registry, f"{name}/{number}"))

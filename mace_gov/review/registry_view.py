@@ -14,7 +14,7 @@ from mace_gov.documents.audit import Measurement, Trial
 from mace_gov.documents.evidence import Evidence
 from mace_gov.documents.hidden import hidden
 from mace_gov.documents.policy import Policy
-from mace_gov.documents.registry import POLICY_NAME
+from mace_gov.documents.registry import POLICY_NAME, REPORT_NAME
 from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.terms import Metric, Suite
 from mace_gov.policy.load import load_policy
@@ -23,6 +23,7 @@ from mace_gov.report.pictures import confined
 from mace_gov.review.desk import SIGNS, TRIALS_NAME
 from mace_gov.workflow.checking import pinned_keys
 from mace_gov.workflow.release_check import check_entry
+from mace_gov.workflow.reporting import report_place
 
 H = ("H_o", "H_c", "H_a")
 """Harmonic means of the literature; a version has the one of its kind."""
@@ -36,14 +37,22 @@ class Row:
     """What its envelopes claim."""
     check: ReleaseCheck
     """How it stands now; its signatures were checked."""
+    report: Path | None = None
+    """The folder of its report, where there is one."""
 
 
-def versions(registry: Path, key: Path | None) -> list[Row]:
+def versions(registry: Path, reports: Path, key: Path | None) -> list[Row]:
     """All versions, the newest of each name first, then the audits of models made elsewhere."""
     trust = pinned_keys(key, registry)
     entries = [*list_versions(registry), *list_versions(registry, shelf="audits")]
     ordered = sorted(entries, key=lambda entry: (entry.shelf != "versions", entry.name, -entry.number))
-    return [Row(entry, check_entry(entry, registry, trust)) for entry in ordered]
+    return [Row(entry, check_entry(entry, registry, trust), report_of(entry, reports)) for entry in ordered]
+
+
+def report_of(entry: VersionEntry, reports: Path) -> Path | None:
+    """The folder of a version's or an audit's report, if it is in its place."""
+    place = report_place(entry.reference if entry.shelf == "versions" else None, entry.folder, reports)
+    return place if (place / REPORT_NAME).is_file() else None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from mace_gov.attest.verify import verify
 from mace_gov.core.errors import UsageError
 from mace_gov.documents.detector import Calibration
 from mace_gov.documents.trust import Role
+from mace_gov.report.render import PAGE
 from mace_gov.review.breaks import Breaks
 from mace_gov.review.desk import Desk, Reviewer, open_subject, reviewer_of
 from mace_gov.review.serve import Place, Who
@@ -356,8 +357,18 @@ def test_the_registry_is_looked_at_without_a_key(tmp_path: Path, signed: SignedV
         page = pages.ask("/registry").text
         assert "nsfw/1" in page and "nsfw/2" in page and "98.3" in page
         assert pages.ask("/queue").status == 404
+        reports = re.findall(r'href="(registry/versions/[^"]+/report)"', page)
+        assert reports == ["registry/versions/nsfw/1/report"], "the other one has none"
+        answer, whole = pages.ask(f"/{reports[0]}"), tmp_path / "reports" / "nsfw-v1" / PAGE
+        assert answer.text.encode() == whole.read_bytes()
+        assert "sandbox allow-scripts" in answer.headers["content-security-policy"]
+        assert pages.ask("/registry/versions/nsfw/2/report").status == 409
+        assert pages.ask("/registry/keys/nsfw/1/report").status == 409
+        whole.write_bytes(b"<p>another</p>")
+        assert pages.ask(f"/{reports[0]}").status == 500
         page = pages.ask("/compare?one=nsfw/1&two=nsfw/2").text
         assert "governed model" in page and page.count('<figure class="pair">') == 2
+        assert pages.ask(f"/compare?one=nsfw/1&two=nsfw/2&page={'9' * 5000}").status == 200
         source = re.findall(r'src="(registry/nsfw/2/\w+)"', page)[0]
         assert pages.ask(source).headers["content-type"] == "image/png"
         assert pages.ask("/registry/nsfw/2/" + "0" * 64).status == 409
