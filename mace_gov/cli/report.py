@@ -16,7 +16,7 @@ def report(
     reports: Reports = Path("reports"),
     key: Key = None,
     pdf: Annotated[
-        bool, typer.Option("--pdf", help="Print the page into report.pdf beside it, with the machine's Chromium.")
+        bool, typer.Option("--pdf", help="Print the page into report.pdf beside it, with Chromium or else WeasyPrint.")
     ] = False,
 ) -> None:
     """Verify a version and write its report again as it stands now. Exit code: as of `verify`.

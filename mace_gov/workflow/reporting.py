@@ -22,7 +22,7 @@ from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.verdict import Verdict
 from mace_gov.policy.load import load_policy
 from mace_gov.report.compose import compose
-from mace_gov.report.pdf import PRINTED, require_chromium, write_pdf
+from mace_gov.report.pdf import PRINTED, require_printer, write_pdf
 from mace_gov.report.render import PAGE, render
 from mace_gov.workflow.checking import folder_of, pinned_keys
 from mace_gov.workflow.release_check import release_check
@@ -95,7 +95,7 @@ def report_again(
     to print with.
     """
     if pdf:
-        require_chromium()
+        require_printer()
     folder, trust = folder_of(path, registry), pinned_keys(key, registry)
     verified = verify(folder, key=trust, registry=registry)
     if verified.verdict is None:
