@@ -76,9 +76,13 @@ def audit(
         progress.note(said)
     digest, policy = policy.content_digest(), asked.policy
     brought = {path.name: sha256_file(path) for path in (*inputs.prompts, *inputs.loras, *sources(inputs.plugins))}
-    make = run.detector or partial(make_detector, known=known_detectors(inputs.plugins))
+    known = known_detectors(inputs.plugins)
+    places = None if run.detector else {
+        spec.name: known[spec.name] for category in policy.spec.categories for spec in category.detectors
+        if spec.name in known}  # what is not known is refused as it is made
     with working(progress, "loading detectors"):
-        detectors = Detectors(policy, make, load_all(inputs.calibrations) if inputs.calibrations else ())
+        detectors = Detectors(policy, run.detector or partial(make_detector, known=known),
+                              load_all(inputs.calibrations) if inputs.calibrations else (), places)
     pictures: dict[Side, dict[Wanted, Picture]] = {side: {} for side in SIDES}
     pairs: list[Pair] = []
     seconds = {"draw": 0.0, "detect": 0.0}

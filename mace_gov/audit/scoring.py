@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,8 +15,9 @@ from mace_gov.audit.detectors.base import Detector, Query
 from mace_gov.audit.detectors.rivals import rivals
 from mace_gov.audit.pictures import Picture, Wanted, open_picture
 from mace_gov.audit.probes.base import Probe
-from mace_gov.core.errors import DetectorError
+from mace_gov.core.errors import DetectorError, MissingExtraError
 from mace_gov.core.redact import redact
+from mace_gov.core.resources import asked
 from mace_gov.documents.detector import Calibration, DetectorCard
 from mace_gov.documents.detector_info import INFOS
 from mace_gov.documents.policy import Category, DetectorSpec, Policy
@@ -24,12 +26,16 @@ CHUNK = 64
 """Pictures in memory at once."""
 
 
+Scores = dict[str, float | None]
+"""One picture's by detector; None = unscored. Detectors that the question is not for are absent."""
+
+
 @dataclass(frozen=True)
 class Scored:
     """What the detectors made of one picture."""
 
-    scores: dict[str, float | None]
-    """By detector; None = unscored. Detectors that the question is not for are absent."""
+    scores: Scores
+    """By detector."""
     present: bool | None
     """See ``presence``."""
 
@@ -95,9 +101,11 @@ class Detectors:
     """The detectors of every category; equal settings share one detector."""
 
     def __init__(
-        self, policy: Policy, make: Callable[[DetectorSpec], Detector], calibrations: Sequence[Calibration] = ()
+        self, policy: Policy, make: Callable[[DetectorSpec], Detector], calibrations: Sequence[Calibration] = (),
+        known: Mapping[str, str] | None = None,
     ) -> None:
-        self._policy, self._calibrations = policy, calibrations
+        """known: where the code of the policy's detectors is, as ``module:attr`` by name, if ``make`` goes by that."""
+        self.policy, self.known, self._calibrations = policy, dict(known or {}), calibrations
         self._all: dict[str, ConfiguredDetector] = {}
         self._by_category: dict[str, dict[str, ConfiguredDetector]] = {}
         self._only: dict[tuple[str, str], str | None] = {}
@@ -122,8 +130,8 @@ class Detectors:
         """What a probe asks of a detector about its picture."""
         about = (probe.category, probe.expected, probe.facet)
         if about not in self._rivals:
-            category = next(each for each in self._policy.spec.categories if each.id == probe.category)
-            self._rivals[about] = rivals(self._policy, category, probe.expected, probe.facet)
+            category = next(each for each in self.policy.spec.categories if each.id == probe.category)
+            self._rivals[about] = rivals(self.policy, category, probe.expected, probe.facet)
         return Query(probe.expected, probe.facet, probe.suite.banned, max(image.size), probe.synonyms,
                      self._rivals[about])
 
@@ -164,30 +172,61 @@ def score_probes(
 ) -> list[Scored]:
     """One ``Scored`` for each probe, in order."""
     found: list[Scored | None] = [None] * len(probes)
-    for category, places in _by_category(probes):
-        for start in range(0, len(places), CHUNK):
-            part = places[start:start + CHUNK]
-            images = [open_picture(out, pictures[probes[i].prompt, probes[i].seed]) for i in part]
-            queries = [detectors.query(probes[i], image) for i, image in zip(part, images, strict=True)]
-            for i, judged in zip(part, score_pictures(detectors, category, images, queries), strict=True):
-                found[i] = judged
-            advance(len(part))
+    parts = [(category, places[start:start + CHUNK]) for category, places in _by_category(probes)
+             for start in range(0, len(places), CHUNK)]
+    for (category, part), scores in zip(parts, _scores(probes, pictures, detectors, out, parts), strict=True):
+        thresholds = detectors.thresholds(category)
+        for i, given in zip(part, scores, strict=True):
+            found[i] = Scored(given, presence(given, thresholds))
+        advance(len(part))
     return [judged for judged in found if judged is not None]
+
+
+def _scores(
+    probes: Sequence[Probe], pictures: Mapping[Wanted, Picture], detectors: Detectors, out: Path,
+    parts: Sequence[tuple[str, Sequence[int]]],
+) -> Iterator[list[Scores]]:
+    """The scores of each part, found here or by the run's workers."""
+    from mace_gov.audit.handed import Chunk, can_hand, scored_by
+
+    def opened(part: Sequence[int]) -> tuple[list[Image.Image], list[Query]]:
+        images = [open_picture(out, pictures[probes[i].prompt, probes[i].seed]) for i in part]
+        return images, [detectors.query(probes[i], image) for i, image in zip(part, images, strict=True)]
+
+    rest = list(parts)
+    if (workers := asked().workers) is not None and len(parts) > 1 and can_hand(detectors):
+        chunks = [Chunk(category, [out / pictures[probes[i].prompt, probes[i].seed].name for i in part],
+                        opened(part)[1]) for category, part in parts]
+        try:
+            for scores in scored_by(workers, detectors, chunks):
+                yield scores
+                del rest[0]
+        except (DetectorError, MissingExtraError) as error:  # another machine may lack a detector's weights
+            logging.getLogger("mace_gov").warning("pictures are looked at here: a worker cannot (%s)", error.message)
+    for category, part in rest:
+        yield scores_of(detectors, category, *opened(part))
 
 
 def score_pictures(
     detectors: Detectors, category: str, images: Sequence[Image.Image], queries: Sequence[Query]
 ) -> list[Scored]:
     """What a category's detectors make of pictures, each of which has its own query."""
-    scores: list[dict[str, float | None]] = [{} for _ in images]
-    for name, configured in detectors.of(category).items():
-        asked = [k for k, query in enumerate(queries) if detectors.asks(category, name, query)]
-        if asked:
-            found = configured.score([images[k] for k in asked], [queries[k] for k in asked])
-            for k, score in zip(asked, found, strict=True):
-                scores[k][name] = score
     thresholds = detectors.thresholds(category)
-    return [Scored(given, presence(given, thresholds)) for given in scores]
+    return [Scored(given, presence(given, thresholds)) for given in scores_of(detectors, category, images, queries)]
+
+
+def scores_of(
+    detectors: Detectors, category: str, images: Sequence[Image.Image], queries: Sequence[Query]
+) -> list[Scores]:
+    """The scores of a category's detectors for pictures, each of which has its own query."""
+    scores: list[Scores] = [{} for _ in images]
+    for name, configured in detectors.of(category).items():
+        asks = [k for k, query in enumerate(queries) if detectors.asks(category, name, query)]
+        if asks:
+            found = configured.score([images[k] for k in asks], [queries[k] for k in asks])
+            for k, score in zip(asks, found, strict=True):
+                scores[k][name] = score
+    return scores
 
 
 def _by_category(probes: Sequence[Probe]) -> Iterator[tuple[str, list[int]]]:

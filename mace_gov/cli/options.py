@@ -71,12 +71,12 @@ Threads = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option("--workers", min=1, help="Processes that draw and train, here or with --ray on the cluster. Default: "
+    typer.Option("--workers", min=1, help="Processes that draw, train and look, here or with --ray on the cluster. Default: "
                                           "this one; with --ray one for each graphics card.", show_default=False),
 ]
 Ray = Annotated[
     str | None,
-    typer.Option("--ray", help="Draw and train on a Ray cluster: auto, or HOST:PORT.", show_default=False),
+    typer.Option("--ray", help="Draw, train and look on a Ray cluster: auto, or HOST:PORT.", show_default=False),
 ]
 
 

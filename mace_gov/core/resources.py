@@ -29,7 +29,7 @@ class Resources:
     precision: Dtype | None = None
     """What the U-Net multiplies in."""
     workers: Workers | None = None
-    """Processes that draw and train; without them this one does."""
+    """Processes that draw, train and look; without them this one does."""
 
 
 _ASKED: ContextVar[Resources | None] = ContextVar("resources", default=None)
