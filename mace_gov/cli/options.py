@@ -71,8 +71,9 @@ Threads = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option("--workers", min=1, help="Processes that draw, train and look, here or with --ray on the cluster. Default: "
-                                          "this one; with --ray one for each graphics card.", show_default=False),
+    typer.Option("--workers", min=1, help="Processes that draw, train and look, here or with --ray on the cluster. "
+                                          "Default: this one; with --ray one for each graphics card.",
+                 show_default=False),
 ]
 Ray = Annotated[
     str | None,
