@@ -24,6 +24,7 @@ from mace_gov.audit.detectors.judge import JudgeDetector
 from mace_gov.audit.metrics.intervals import bounds
 from mace_gov.audit.metrics.measures import harmonic
 from mace_gov.audit.metrics.melded import harmonic_bounds
+from mace_gov.core.errors import NumericalError
 from mace_gov.diffusion.generate import draw
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.manifest import read_manifest
@@ -101,7 +102,12 @@ def main(argv: list[str] | None = None) -> list[dict]:
         plan = fit(policy, plan, cache=args.cache, device=args.device)
         fitted = time.perf_counter()
         with tempfile.TemporaryDirectory() as scratch:
-            made = erase(plan, Path(scratch), cache=args.cache, device=args.device)
+            try:
+                made = erase(plan, Path(scratch), cache=args.cache, device=args.device)
+            except NumericalError as error:  # of this count; another may be possible
+                print(json.dumps({"model": args.model, "method": args.method, "concepts": count,
+                                  "refused": error.message}), flush=True)
+                continue
             erased = time.perf_counter()
             after = asking(load_pipeline(Path(scratch) / "model", device=args.device))
         counts = {what: (sum(hits), len(hits)) for what, hits in after.items()}
