@@ -17,4 +17,4 @@ def main() -> None:
     outlive_readers()
     with guarded():
         code = end(app)
-    sys.exit(code if flushed() else INTERNAL)
+    sys.exit(code if flushed() else code or INTERNAL)

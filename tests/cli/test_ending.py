@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mace_gov.cli.signals import Interrupted
 from mace_gov.core.errors import IncompleteError
 
 WAIT = """
@@ -131,3 +132,11 @@ def test_a_tracking_address_is_never_said_whole(run, monkeypatch, tmp_path: Path
         assert code in (2, 3)
         assert "MACE_GOV_TRACKING_URI" in err
         assert "hunter2222" not in out + err
+
+
+@pytest.mark.parametrize(("error", "code"), [(Interrupted(signal.SIGTERM), 143), (OSError(28, "No space"), 2)])
+@pytest.mark.parametrize("told_by", ["finish", "_say"])
+def test_what_happens_while_an_end_is_told_makes_no_other_one(run, monkeypatch, told_by: str, error: BaseException,
+                                                              code: int) -> None:
+    monkeypatch.setattr(f"mace_gov.cli.ending.{told_by}", raising(error))
+    assert run("verify", "nowhere")[0] == code
