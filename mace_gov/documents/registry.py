@@ -140,7 +140,7 @@ def version_in(reference: str) -> tuple[str, int] | None:
 
 
 def names_version(reference: str) -> bool:
-    """Whether ``reference`` is meant for a version: there may be none, and it may be misspelt (``Nsfw/1``, ``nsfw/01``).
+    """Whether ``reference`` is meant for a version; there may be none, or it is misspelt (``Nsfw/1``, ``nsfw/01``).
 
     None of these is a hub id: whoever mistypes a governed model must not be given a stranger's.
     """
