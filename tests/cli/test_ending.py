@@ -140,3 +140,19 @@ def test_what_happens_while_an_end_is_told_makes_no_other_one(run, monkeypatch, 
                                                               code: int) -> None:
     monkeypatch.setattr(f"mace_gov.cli.ending.{told_by}", raising(error))
     assert run("verify", "nowhere")[0] == code
+
+
+def test_an_interrupt_while_the_commands_are_imported_is_told_in_a_line() -> None:
+    early = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "mace_gov.cli.app":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+from mace_gov.cli import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", early], capture_output=True, text=True)
+    assert done.returncode == 130 and done.stderr == "error: interrupted (SIGINT) before anything was done\n"
