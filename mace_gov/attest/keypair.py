@@ -163,13 +163,16 @@ def parse_public_key(data: bytes, place: str, *, curve: bool = False) -> PublicK
     """A public key from PEM bytes; ``place`` names them in errors. See ``load_public_key``."""
     if b"PRIVATE KEY" in data:
         raise IntegrityError(f"{place} holds a private key, expected a public one", hint="Give the .pub.pem file.")
+    if (count := data.count(b"-----BEGIN ")) > 1:
+        raise IntegrityError(f"{place} holds {count} keys, expected one", hint="Give each in a file of its own.")
     try:
         key = load_pem_public_key(data)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise IntegrityError(f"{place} is not a public key in PEM form", hint="Give the .pub.pem file.") from error
     kind = ec.EllipticCurvePublicKey if curve else Ed25519PublicKey
     if not isinstance(key, kind) or (isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name != "secp256r1"):
-        raise IntegrityError(f"{place} is a {type(key).__name__}, expected {NAMES[kind]} public key")
+        raise IntegrityError(f"{place} is a {type(key).__name__}, expected {NAMES[kind]} public key",
+                             hint="Make one with `mace-gov keys generate`; --role says what a key may sign.")
     if isinstance(key, Ed25519PublicKey) and (problem := point_problem(key.public_bytes_raw())):
         raise IntegrityError(f"{place} {problem}", hint="Have its owner make a key: `mace-gov keys generate`.")
     return PublicKey(key)

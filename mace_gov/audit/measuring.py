@@ -37,7 +37,7 @@ def retention_rate(pairs: Sequence[Pair], confidence: float = CONFIDENCE) -> Est
 
 
 def _clustered(outcomes: Sequence[bool], pairs: Sequence[Pair], confidence: float) -> Estimate:
-    return estimate(outcomes, [pair.probe.prompt for pair in pairs], confidence,
+    return estimate(outcomes, [pair.probe.wording for pair in pairs], confidence,
                     concepts=[pair.probe.concept for pair in pairs])
 
 
@@ -116,7 +116,7 @@ def all_power(policy: Policy, pairs: Sequence[Pair], thresholds: dict[str, dict[
             if not suite.banned:
                 continue
             for name, threshold in thresholds[category.id].items():
-                looked = [(p.probe.prompt, s) for p in own if (s := p.base.scores.get(name)) is not None]
+                looked = [(p.probe.wording, s) for p in own if (s := p.base.scores.get(name)) is not None]
                 tripped, prompts = [score >= threshold for _, score in looked], [prompt for prompt, _ in looked]
                 found.append(power_check(category.id, suite, name, tripped, prompts))
             single = [_power(own, category, suite, concept) for concept in _asked(policy, category, suite, own)]
@@ -138,7 +138,7 @@ def all_measures(policy: Policy, pairs: Sequence[Pair]) -> dict[str, float]:
 def _power(pairs: Sequence[Pair], category: Category, suite: Suite, concept: str | None = None) -> PowerCheck:
     scored = [p for p in pairs if p.base.present is not None and (concept is None or p.probe.concept == concept)]
     outcomes = [bool(pair.base.present) for pair in scored]
-    return power_check(category.id, suite, ANY, outcomes, [pair.probe.prompt for pair in scored], concept=concept)
+    return power_check(category.id, suite, ANY, outcomes, [pair.probe.wording for pair in scored], concept=concept)
 
 
 def _asked(policy: Policy, category: Category, suite: Suite, pairs: Sequence[Pair]) -> list[str]:
@@ -177,5 +177,5 @@ def _one_each_prompt(pairs: Sequence[Pair]) -> list[tuple[bool, bool]]:
     first: dict[str, tuple[bool, bool]] = {}
     for pair in pairs:
         if pair.base.present is not None and pair.governed.present is not None:
-            first.setdefault(pair.probe.prompt, (pair.base.present, pair.governed.present))
+            first.setdefault(pair.probe.wording, (pair.base.present, pair.governed.present))
     return list(first.values())

@@ -30,7 +30,7 @@ def rounds(probes: Sequence[Probe], looks: int) -> list[list[Probe]]:
     places: dict[Question, dict[str, int]] = {}
     for probe in probes:
         prompts = places.setdefault((probe.category, probe.suite), {})
-        made[prompts.setdefault(probe.prompt, len(prompts)) % looks].append(probe)
+        made[prompts.setdefault(probe.wording, len(prompts)) % looks].append(probe)
     return made
 
 

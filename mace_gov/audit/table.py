@@ -17,8 +17,8 @@ from mace_gov.core.memory import uncollected
 from mace_gov.documents.base import control
 
 Value = TypeVar("Value")
-MAX_BYTES = 100_000_000
-"""Larger files are no lists of prompts."""
+MAX_BYTES = 500_000_000
+"""Larger files are no lists of prompts: five hundred bytes for each of a million rows."""
 SHOWN = 20
 """Malformed rows that are named; the rest is counted."""
 

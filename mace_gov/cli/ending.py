@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 import traceback
+from contextlib import suppress
 from signal import SIGINT
 
 import typer
@@ -25,7 +26,10 @@ INTERRUPTED = 130
 def end(app: typer.Typer) -> int:
     """Run ``app`` on sys.argv and return the exit code. What ``--output`` asks for is written however it ends."""
     with raise_interrupted():
-        return _end(app)
+        try:
+            return _end(app)
+        except Interrupted as interrupted:  # while its end was being told
+            return interrupted.exit_code
 
 
 def _end(app: typer.Typer) -> int:
@@ -61,10 +65,12 @@ def _end(app: typer.Typer) -> int:
     message, hint = in_unicode(message), in_unicode(hint)
     outputs.fail(message, hint, code)
     observed = logs_json()
-    finish(code, message, hint)
-    if observed and "--json" not in sys.argv:
-        return code  # it was told as an event
-    return _say(message, hint, code)
+    with suppress(OSError):  # on a full disk nobody can be told, and the code stands
+        finish(code, message, hint)
+    if not observed or "--json" in sys.argv:  # else it was told as an event
+        with suppress(OSError):
+            _say(message, hint, code)
+    return code
 
 
 def _interrupted(interrupted: Interrupted) -> tuple[str, str, int]:
@@ -87,7 +93,7 @@ def _internal(error: Exception) -> tuple[str, str]:
             "Run again with MACE_GOV_DEBUG=1 to see the traceback, and report it.")
 
 
-def _say(message: str, hint: str, code: int) -> int:
+def _say(message: str, hint: str, code: int) -> None:
     message = redact(message)
     if "--json" in sys.argv:
         print(json.dumps({"error": message, "hint": hint, "exit_code": code}))
@@ -100,4 +106,3 @@ def _say(message: str, hint: str, code: int) -> int:
         console.print(Text("error: ", style="bold red") + Text(message))
         if hint:
             console.print(Text("next:  ", style="bold") + Text(hint))
-    return code

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TextIO
 
 from mace_gov.cli.metrics import metrics
 from mace_gov.core.atomic import write_text
+from mace_gov.core.files import open_to_write
 
 
 @dataclass
@@ -82,7 +83,7 @@ class Trace:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("w", encoding="utf-8")
+        self._file = open_to_write(path)
         self._lanes: dict[int, int] = {}
         self._file.write("[\n")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 HALF_WRITTEN = re.compile(r"\..+\.[a-z0-9_]{8}")
@@ -52,6 +54,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 @contextmanager
 def _complete_file(path: Path, data: bytes, mode: int) -> Iterator[Path]:
     """A temporary file beside ``path`` that holds all of ``data``, on disk; gone after the block."""
+    _refuse_device(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -67,3 +70,11 @@ def _complete_file(path: Path, data: bytes, mode: int) -> Iterator[Path]:
         raise
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def _refuse_device(path: Path) -> None:
+    """Raise OSError for what a rename would take away from the whole machine: /dev/null, or a name like /dev/stdout."""
+    with suppress(FileNotFoundError):
+        mode = path.stat().st_mode
+        if path.parent == Path("/dev") or stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+            raise OSError(errno.EINVAL, "is a device, expected a file", str(path))

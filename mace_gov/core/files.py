@@ -10,7 +10,7 @@ import stat
 from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from mace_gov.core.errors import UsageError
 
@@ -58,6 +58,20 @@ def open_file(path: Path) -> BufferedReader:
     except BaseException:
         os.close(handle)
         raise
+
+
+def open_to_write(path: Path) -> TextIO:
+    """A file, a pipe or a device, open for text. Raises OSError, also for a pipe that nobody reads: it never waits."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NONBLOCK", 0)
+    try:
+        handle = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            error.strerror = "is a named pipe that nobody reads, or a socket"
+        raise
+    if hasattr(os, "O_NONBLOCK"):
+        os.set_blocking(handle, True)
+    return os.fdopen(handle, "w", encoding="utf-8")
 
 
 def refuse_odd(path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 def would_commit(path: Path) -> bool:
     """Whether ``path`` lies in a git work tree that does not ignore it; True as well when git cannot be asked."""
-    path = path.absolute()
+    path = path.parent.resolve() / path.name  # a link may lead into one
     if not any((folder / ".git").exists() for folder in path.parents):
         return False
     folder = next(folder for folder in path.parents if folder.is_dir())

@@ -16,7 +16,7 @@ from mace_gov.diffusion.families import PIPELINES, Anatomy, anatomy, denoiser_fo
 from mace_gov.diffusion.hub import fetch
 from mace_gov.diffusion.published import write_published
 from mace_gov.documents.plan import ModelManifest, portable_ref
-from mace_gov.documents.registry import Layout, version_in
+from mace_gov.documents.registry import Layout, names_version, version_in
 
 UNPACKED = "-3"
 """Tells folders from those that an earlier release unpacked by other rules."""
@@ -123,10 +123,11 @@ def _locate(
     if path.exists():
         raise ModelError(f"model '{ref}' is a file, expected a diffusers folder with model_index.json or a "
                          ".safetensors file")
-    if version:
+    if names_version(ref):
         where = f"the registry {registry} has no such version" if registry is not None else "no registry was given"
         raise UsageError(f"'{ref}' names a governed version, and {where}",
-                         hint="See `mace-gov registry list`, or give the registry with --registry.")
+                         hint="See `mace-gov registry list`, or give the registry with --registry. Of a hub model of "
+                              "such a name give the folder that `hf download` fetches it to.")
     if not _HUB_ID.match(ref):
         raise ModelError(f"model '{ref}' does not exist: expected `embedded`, an existing folder, "
                          "registry:NAME/N or a hub id OWNER/NAME")

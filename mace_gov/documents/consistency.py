@@ -114,6 +114,10 @@ def _twice(data: Any) -> Found:
         yield from _repeated(_get(category, "neighbours"), (*at, "neighbours"))
         yield from _same_detectors(_list(_get(category, "detectors")), (*at, "detectors"))
     yield from _repeated(_kept(data), ("spec", "method", "preserve", "concepts"))
+    spec = _get(data, "spec")
+    yield from _repeated(_get(_get(spec, "audit"), "templates"), ("spec", "audit", "templates"))
+    refine = _get(_get(spec, "method"), "refine")
+    yield from _repeated(_get(refine, "templates"), ("spec", "method", "refine", "templates"))
 
 
 def _repeated(phrases: Any, at: Location) -> Found:

@@ -44,6 +44,7 @@ NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
 NUMBER = r"[1-9][0-9]{0,8}"
 """Pattern of a version's number."""
 _REFERENCE = re.compile(rf"(?:registry:)?({NAME})/v?({NUMBER})")
+_MEANT = re.compile(r"registry:.*|[^/]+/\s*(?:v?[0-9]+|latest|compliant)\s*", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,11 @@ def version_in(reference: str) -> tuple[str, int] | None:
 
 
 def names_version(reference: str) -> bool:
-    """Whether ``reference`` has the form of a version's, be there such a version or not."""
-    return reference.startswith("registry:") or version_in(reference) is not None
+    """Whether ``reference`` is meant for a version; there may be none, or it is misspelt (``Nsfw/1``, ``nsfw/01``).
+
+    None of these is a hub id: whoever mistypes a governed model must not be given a stranger's.
+    """
+    return _MEANT.fullmatch(reference) is not None
 
 
 def parse_reference(reference: str) -> tuple[str, int]:

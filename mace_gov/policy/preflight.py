@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from importlib.metadata import entry_points
 
+from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.base import Location
 from mace_gov.documents.detector_info import lacking, spec_problems
 from mace_gov.documents.drawable import ban_of, forbidden, never_drawn
@@ -65,9 +66,9 @@ def warnings(policy: Policy) -> Iterator[Problem]:
 
 
 def _templates(policy: Policy) -> Iterator[Problem]:
-    trained = {_plain(template) for template in policy.spec.method.refine.templates or []}
+    trained = {phrase_key(template) for template in policy.spec.method.refine.templates or []}
     for i, template in enumerate(policy.spec.audit.templates or []):
-        if _plain(template) in trained:
+        if phrase_key(template) in trained:
             yield ("spec", "audit", "templates", i), (f"found '{template}', which the erasure trains on, expected "
                                                       "captions that it never saw")
 
@@ -78,8 +79,4 @@ def _drawn_by_the_method(policy: Policy) -> Iterator[Problem]:
         for where, _, concept, rule in never_drawn(policy):
             yield where, (f"{method} draws what it erases, and no picture of {concept.id} may ever be made ({rule}); "
                           "expected mace")
-
-
-def _plain(template: str) -> str:
-    return " ".join(template.casefold().split())
 

@@ -12,9 +12,10 @@ from mace_gov.audit.detectors.plugin import load
 from mace_gov.audit.detectors.registry import DETECTORS, known_detectors, setting_problem
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.base import Probe
-from mace_gov.audit.probes.lexicon import lexicon_for, plain_phrase, plain_style, style_classes, subject_classes
+from mace_gov.audit.probes.lexicon import lexicon_for, plain_style, style_classes, subject_classes
 from mace_gov.audit.probes.suites import build_probes
 from mace_gov.core.errors import IncompleteError, MissingExtraError, PolicyError, UsageError
+from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.base import Location
 from mace_gov.documents.detector_info import CLIP, INFOS, SMALL_SIDE
 from mace_gov.documents.family_info import family_info, untried
@@ -162,14 +163,14 @@ def _face(policy: Policy, category: Category, spec: DetectorSpec, at: Location) 
     if not spec.references:
         return
     folder = Path(spec.references).expanduser()
-    names = {plain_phrase(path.parent.name) for path in folder.glob("*/*") if path.suffix.lower() in REFERENCE_FILES}
-    lacking = [concept.target for concept in category.concepts if plain_phrase(concept.target) not in names]
+    names = {phrase_key(path.parent.name) for path in folder.glob("*/*") if path.suffix.lower() in REFERENCE_FILES}
+    lacking = [concept.target for concept in category.concepts if phrase_key(concept.target) not in names]
     if lacking and category.kind is not Kind.STYLE:
         yield (*at, "references"), (f"found no pictures of {_some(lacking)} in {folder}, expected a folder of that "
                                     f"name with {', '.join(REFERENCE_FILES)} for every concept")
     asked = {Suite.NEAR: near_phrases(policy, category), Suite.PRESERVED: preserved_phrases(policy)}
     kept = [rule.id for rule in category.rules if rule.suite in asked
-            and names.isdisjoint(map(plain_phrase, asked[rule.suite]))]
+            and names.isdisjoint(map(phrase_key, asked[rule.suite]))]
     alone = all(each.name == "face" or each.only == "bans" for each in category.detectors)
     if kept and alone:
         yield (*at, "references"), (f"{kept[0]}: found no pictures of any neighbour in {folder}, expected some, or "
@@ -204,7 +205,7 @@ def _judge(policy: Policy, plan: ErasurePlan) -> Iterator[Problem]:
         ]
         for where, phrase, suite in asked:
             style = category.kind is Kind.STYLE and plain_style(phrase) in known_styles
-            if style or plain_phrase(phrase) in subjects:
+            if style or phrase_key(phrase) in subjects:
                 continue
             rules = [rule.id for rule in category.rules
                      if (rule.suite.banned if suite is None else rule.suite is suite)]

@@ -10,7 +10,7 @@ from mace_gov.attest.trust import Trust, load_trust
 from mace_gov.attest.verify import also_checked, verify
 from mace_gov.core.errors import IntegrityError, MaceGovError
 from mace_gov.documents.evidence import VerifiedEvidence
-from mace_gov.documents.registry import VERDICT_NAME, Layout, names_version, parse_reference
+from mace_gov.documents.registry import VERDICT_NAME, Layout, version_in
 from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.verdict import Verdict
 from mace_gov.record.releases import Registered, is_registered, resolve
@@ -74,9 +74,9 @@ def verified_base(ref: str, registry: Path) -> str | None:
 
     None for a reference of another kind, or to a version that is not there. Raises what ``check`` does.
     """
-    if not names_version(ref):
+    if (version := version_in(ref)) is None:
         return None
-    folder = Layout(registry).version(*parse_reference(ref))
+    folder = Layout(registry).version(*version)
     if not (folder / "model").is_dir():
         return None
     return check(folder, key=None, registry=registry, need_verdict=False).evidence.audit.governed_digest

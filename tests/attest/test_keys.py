@@ -79,3 +79,10 @@ def test_what_is_no_ed25519_key_is_refused_with_its_name(tmp_path: Path) -> None
         pair.private_path.write_bytes(data)
         with pytest.raises(IntegrityError, match=r"pipeline\.pem"):
             ensure_key_pair(tmp_path)
+
+
+def test_a_file_of_several_keys_pins_none_of_them(tmp_path: Path) -> None:
+    one, other = (ensure_key_pair(tmp_path / name).public.pem() for name in ("a", "b"))
+    (tmp_path / "both.pem").write_bytes(one + other)
+    with pytest.raises(IntegrityError, match="holds 2 keys, expected one"):
+        load_public_key(tmp_path / "both.pem")

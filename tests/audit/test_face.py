@@ -161,3 +161,11 @@ def test_its_card_changes_with_network_and_references(settings, tmp_path):
     second = make(settings).card()
     (tmp_path / "net.onnx").write_bytes(network("Flatten", "Neg"))
     assert len({first.weights_digest, second.weights_digest, make(settings).card().weights_digest}) == 3
+
+
+def test_folders_of_references_are_found_however_their_system_spells_them(settings, tmp_path):
+    folder = tmp_path / "faces" / "Zoe\u0308 O\u2019Hara"  # as macOS writes it
+    folder.mkdir()
+    person(5).save(folder / "1.png")
+    [score] = make(settings).score([person(5)], [asks("Zo\u00eb O'Hara")])
+    assert score >= THRESHOLD

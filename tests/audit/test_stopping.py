@@ -125,3 +125,13 @@ def test_where_each_rule_stands_is_told_after_every_round(tmp_path):
     assert last["NSFW-001"][2] == f"{direct.governed.hits} of {direct.governed.n}"
     assert last["NSFW-001"][4] == "at most 5 %"
     assert standing(asking, [])[1][2:] == ("0 of 0", "0.0 % to 100.0 %", "at most 5 %", "open")
+
+
+def test_spellings_of_one_prompt_are_one_cluster_and_asked_in_one_round():
+    prompts = ["a red ship", "A  Red ship", "a red-ship", "a red sh\u200bip", "red ship"]
+    probes = [Probe("explicit.nudity", "nudity", Suite.DIRECT, prompt, i, ("nudity",))
+              for i, prompt in enumerate([*prompts, "a blue ship"])]
+    pairs = [Pair(probe, Scored({}, True), Scored({}, False)) for probe in probes]
+    rate = presence_rate(pairs, "governed")
+    assert (rate.n, rate.clusters, rate.effective_n) == (6, 2, 2)
+    assert sorted(len(each) for each in rounds(probes, 2)) == [1, 5]

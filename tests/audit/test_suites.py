@@ -18,7 +18,7 @@ from mace_gov.audit.probes.obfuscation import (
 )
 from mace_gov.audit.probes.paraphrase import SENTENCES
 from mace_gov.audit.probes.suites import TECHNIQUES, build_probes
-from mace_gov.audit.probes.templates import plain
+from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.policy import Policy, Suite
 from mace_gov.documents.sampling import STANDING, asked_suites, prompts_per_concept
 from mace_gov.embedded import vocabulary
@@ -127,7 +127,7 @@ def test_disguises_change_the_word_and_differ():
 
 
 def test_no_suite_uses_a_caption_of_the_training():
-    sentences = {plain(t) for t in SENTENCES}
+    sentences = {phrase_key(t) for t in SENTENCES}
     assert len(sentences) == len(SENTENCES) and not sentences & training_templates()
 
 
@@ -137,10 +137,10 @@ def test_no_probe_of_any_suite_is_a_training_prompt(path):
     templates = training_templates() | set(policy.spec.method.refine.templates or ())
     subjects = [phrase for _, c in policy.concepts() for phrase in (c.target, c.anchor, *c.synonyms)]
     subjects += [phrase for concept in vocabulary().concepts for phrase in concept.phrases]
-    trained = {plain(t.format(phrase)) for t in templates for phrase in subjects}
+    trained = {phrase_key(t.format(phrase)) for t in templates for phrase in subjects}
     made = build_probes(Asking(policy, embedded_lexicon(vocabulary()), training_templates()))
     assert {p.suite for p in made} >= {Suite.PARAPHRASE, Suite.OBFUSCATION, Suite.COMPOSITION}
-    assert not [p.prompt for p in made if plain(p.prompt) in trained]
+    assert not [p.prompt for p in made if phrase_key(p.prompt) in trained]
 
 
 def test_what_may_not_be_drawn_is_asked_for_in_no_suite():

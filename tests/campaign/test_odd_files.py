@@ -154,3 +154,36 @@ def test_a_file_of_a_base_model(run, tmp_path, name: str, kind: str):
     _put(kind, folder / name)
     code, _, err = run("plan", "policy.yaml", "--model", folder)
     assert code in (2, 3), err
+
+
+def test_a_pipe_for_the_folder_of_keys(run, tmp_path):
+    _put("pipe", tmp_path / "keys")
+    code, _, err = run("keys", "init", "--registry", tmp_path)
+    assert code == 3 and "keys: Not a directory" in err
+
+
+def test_pipes_that_nobody_reads_where_something_is_written(run, tmp_path):
+    made = factories.version_folder(tmp_path)
+    _put("pipe", tmp_path / "out")
+    code, _, err = run("--trace", tmp_path / "out", "policy", "schema")
+    assert code == 2 and "named pipe that nobody reads" in err
+    code, _, err = run("gate", made.folder, "--policy", made.folder / "policy.yaml", "--registry", made.registry,
+                       "--key", made.key, "--output", f"json={tmp_path / 'out'}")
+    assert code == 3 and "named pipe that nobody reads" in err
+
+
+def test_a_pipe_that_is_read_gets_the_output(run, tmp_path):
+    made = factories.version_folder(tmp_path)
+    _put("pipe", tmp_path / "out")
+    reader = os.open(tmp_path / "out", os.O_RDONLY | os.O_NONBLOCK)
+    code, _, err = run("gate", made.folder, "--policy", made.folder / "policy.yaml", "--registry", made.registry,
+                       "--key", made.key, "--output", f"outputs={tmp_path / 'out'}")
+    assert code == 0 and os.read(reader, 8) == b"verdict=", err
+    os.close(reader)
+
+
+def test_no_device_is_replaced_by_a_file(run, tmp_path):
+    (tmp_path / "null").symlink_to("/dev/null")
+    code, _, err = run("--metrics", tmp_path / "null", "policy", "schema")
+    assert code == 2 and "is a device, expected a file" in err
+    assert (tmp_path / "null").is_symlink()

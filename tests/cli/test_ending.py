@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mace_gov.cli.signals import Interrupted
 from mace_gov.core.errors import IncompleteError
 
 WAIT = """
@@ -131,3 +132,27 @@ def test_a_tracking_address_is_never_said_whole(run, monkeypatch, tmp_path: Path
         assert code in (2, 3)
         assert "MACE_GOV_TRACKING_URI" in err
         assert "hunter2222" not in out + err
+
+
+@pytest.mark.parametrize(("error", "code"), [(Interrupted(signal.SIGTERM), 143), (OSError(28, "No space"), 2)])
+@pytest.mark.parametrize("told_by", ["finish", "_say"])
+def test_what_happens_while_an_end_is_told_makes_no_other_one(run, monkeypatch, told_by: str, error: BaseException,
+                                                              code: int) -> None:
+    monkeypatch.setattr(f"mace_gov.cli.ending.{told_by}", raising(error))
+    assert run("verify", "nowhere")[0] == code
+
+
+def test_an_interrupt_while_the_commands_are_imported_is_told_in_a_line() -> None:
+    early = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "mace_gov.cli.app":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+from mace_gov.cli import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", early], capture_output=True, text=True)
+    assert done.returncode == 130 and done.stderr == "error: interrupted (SIGINT) before anything was done\n"

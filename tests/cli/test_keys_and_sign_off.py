@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,6 +115,10 @@ def test_a_private_key_is_not_made_where_git_would_commit_it(
     key = tmp_path / "keys" / "ada.pem"
     code, _, err = run("keys", "generate", key)
     assert code == 2 and "must not be committed" in err and not key.parent.exists()
+    (tmp_path / "docs").mkdir()
+    outside = Path(tempfile.mkdtemp(dir=tmp_path.parent))
+    (outside / "link").symlink_to(tmp_path / "docs")
+    assert run("keys", "generate", outside / "link" / "ada.pem")[0] == 2 and not list((tmp_path / "docs").iterdir())
     monkeypatch.setenv("PATH", "")  # git cannot be asked
     assert run("keys", "generate", key)[0] == 2
     monkeypatch.undo()

@@ -63,3 +63,12 @@ def test_what_cannot_be_printed_is_no_pass() -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([*START, "policy", "lint", POLICY], stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 3 and "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("as_json", [False, True])
+def test_an_error_that_cannot_be_told_keeps_its_code(as_json: bool) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*START, "verify", "nowhere", *["--json"] * as_json], stdout=full if as_json else None,
+                              stderr=subprocess.PIPE if as_json else full, text=True)
+    assert done.returncode == 2 and "Traceback" not in (done.stderr or "")

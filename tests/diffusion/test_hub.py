@@ -10,6 +10,8 @@ import pytest
 
 from mace_gov.core.errors import ModelError, UsageError
 from mace_gov.diffusion.manifest import read_manifest
+from mace_gov.workflow.checking import verified_base
+from mace_gov.workflow.loading import generate_pictures
 
 
 class Unreachable:
@@ -66,3 +68,22 @@ def test_a_versions_reference_is_never_a_hub_id(tmp_path: Path, ref: str, monkey
 def test_an_empty_reference_means_nothing(ref: str) -> None:
     with pytest.raises(UsageError, match="reference is empty"):
         read_manifest(ref)
+
+
+@pytest.mark.parametrize("ref", ["Nsfw/1", "nsfw/01", "nsfw/latest", "nsfw/compliant", "nsfw/1"])
+def test_the_hub_is_never_asked_for_a_governed_model_that_was_mistyped(
+    ref: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mace_gov.diffusion.manifest.fetch", lambda *_: pytest.fail("the hub was asked"))
+    with pytest.raises(UsageError, match="names a governed version"):
+        read_manifest(ref, registry=tmp_path)
+    with pytest.raises(UsageError, match="no version|is no version"):
+        generate_pictures(ref, ["a cat"], tmp_path / "out", seed=0, revision=None, key=None, registry=tmp_path)
+
+
+def test_a_folder_may_be_called_as_a_version_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("models/latest").mkdir(parents=True)
+    assert verified_base("models/latest", tmp_path / "registry") is None
+    with pytest.raises(ModelError, match="model_index"):
+        read_manifest("models/latest", registry=tmp_path / "registry")

@@ -149,3 +149,10 @@ def test_settings_that_go_together_are_none(method: dict) -> None:
 ])
 def test_data_that_is_wrong_in_other_ways_is_no_matter(rest: Any) -> None:
     assert inconsistencies(rest) == []
+
+
+def test_a_caption_in_two_spellings_is_no_second_caption() -> None:
+    made = data()
+    made["spec"]["audit"] = {"templates": ["a drawing of {}", "A  Drawing of {}", "a drawing on which {} is"]}
+    made["spec"]["method"] = {"refine": {"templates": ["a photo of {}", "a pho\u200bto of {}"]}}
+    assert ["a second time" in message for message in found(made)] == [True, True]

@@ -32,14 +32,21 @@ def test_nobody_else_spells_a_path_a_file_or_a_versions_name(spelled):
 @pytest.mark.parametrize(("reference", "found"), [
     ("nsfw/1", ("nsfw", 1)), ("registry:nsfw/12", ("nsfw", 12)), ("nsfw/v3", ("nsfw", 3)), ("nsfw/0", None),
     ("nsfw/1\n", None), ("Nsfw/1", None), ("a/b/1", None), ("../nsfw/1", None), ("nsfw", None),
-    ("nsfw/1234567890", None),
+    ("nsfw/1234567890", None), ("nsfw/01", None), ("NSFW/V1", None), ("nsfw/latest", None), ("Registry:nsfw/1", None),
+    ("nsfw/compliant", None), ("nsfw/ 1", None), ("nsfw/1 ", None),
 ])
 def test_a_version_is_read_in_one_way(reference, found):
     assert version_in(reference) == found
-    assert names_version(reference) == (found is not None or reference.startswith("registry:"))
+    meant = reference not in ("a/b/1", "../nsfw/1", "nsfw")
+    assert names_version(reference) is meant, "what is misspelt is no hub id"
     if found is None:
         with pytest.raises(UsageError, match="expected NAME/N"):
             parse_reference(reference)
+
+
+@pytest.mark.parametrize("reference", ["runwayml/stable-diffusion-v1-5", "a/b-1", "a/1b", "a/1.5", "embedded", "a/b/1"])
+def test_other_models_are_no_versions(reference):
+    assert not names_version(reference)
 
 
 def test_places_lie_below_the_root_and_complete_versions_are_found(tmp_path):

@@ -90,7 +90,7 @@ def test_a_plugin_is_known_where_it_is_given_and_nowhere_else(tmp_path, run):
 def test_all_errors_come_at_once(tmp_path):
     path = written(
         tmp_path / "p.yaml", detectors=["nudnet", "clip", {"name": "nudenet", "threshold": 0.1}],
-        spec={"method": {"refine": {"templates": ["one {}"]}}, "audit": {"templates": ["One  {}"]}})
+        spec={"method": {"refine": {"templates": ["one {}"]}}, "audit": {"templates": ["The  One-{}"]}})
     told = refusal(path, tmp_path)
     assert told.startswith(f"{path}: 4 errors")
     for part in ("nudnet", "clip has no model", "0.25 or more", "audit.templates[0]"):

@@ -13,10 +13,11 @@ from mace_gov.audit.probes import tuning as module
 from mace_gov.audit.probes.asking import Asking, carriers_in
 from mace_gov.audit.probes.lexicon import lexicon_for
 from mace_gov.audit.probes.suites import build_probes
-from mace_gov.audit.probes.templates import FRAMES, SETTINGS, captions, plain
+from mace_gov.audit.probes.templates import FRAMES, SETTINGS, captions
 from mace_gov.audit.probes.tuning import TUNING_FRAMES, tuning_lexicon, tuning_policy
 from mace_gov.cli import main
 from mace_gov.core.errors import UsageError
+from mace_gov.core.phrases import phrase_key
 from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.documents.fit import Fit, FitPoint
 from mace_gov.documents.method import Method
@@ -50,10 +51,10 @@ def policy_file(tiny_model, tmp_path, monkeypatch):
 
 
 def test_tuning_asks_nothing_that_the_audit_asks_or_that_anything_was_trained_on():
-    audits = {plain(t) for t in captions(len(FRAMES) * (len(SETTINGS) + 1))}
-    trained = {plain(t) for kind in Kind for t in templates_for(kind)}
-    trained |= {plain(t) for t in json.loads(VOCABULARY.read_text())["templates"]}
-    own = {plain(t) for t in captions(len(TUNING_FRAMES) * (len(SETTINGS) + 1), given=TUNING_FRAMES)}
+    audits = {phrase_key(t) for t in captions(len(FRAMES) * (len(SETTINGS) + 1))}
+    trained = {phrase_key(t) for kind in Kind for t in templates_for(kind)}
+    trained |= {phrase_key(t) for t in json.loads(VOCABULARY.read_text())["templates"]}
+    own = {phrase_key(t) for t in captions(len(TUNING_FRAMES) * (len(SETTINGS) + 1), given=TUNING_FRAMES)}
     assert len(own) == len(TUNING_FRAMES) * (len(SETTINGS) + 1)
     assert not own & (audits | trained)
 

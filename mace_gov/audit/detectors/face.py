@@ -20,13 +20,13 @@ from mace_gov.audit.decoding import read_picture
 from mace_gov.audit.detectors.aligned_faces import SIDE, FaceFinder
 from mace_gov.audit.detectors.base import Query
 from mace_gov.audit.detectors.onnx_file import normalises
-from mace_gov.audit.probes.lexicon import plain_phrase
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.digest import sha256_bytes, sha256_file
 from mace_gov.core.environment import version_of
 from mace_gov.core.errors import DetectorError, PolicyError
 from mace_gov.core.files import read_file
 from mace_gov.core.lazy import require
+from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.detector import DetectorCard
 
 CROPS = (1.0, 0.75, 0.5)
@@ -75,7 +75,7 @@ class FaceDetector:
 
     def looks_for(self, query: Query) -> bool:
         """People who are banned, and those who must survive where there are references of them."""
-        known = all(plain_phrase(phrase) in self._files for phrase in query.phrases)
+        known = all(phrase_key(phrase) in self._files for phrase in query.phrases)
         return query.facet == "subject" and (query.banned or known)
 
     def score(self, images: Sequence[Image.Image], queries: Sequence[Query]) -> list[float]:
@@ -99,7 +99,7 @@ class FaceDetector:
 
     def _references(self, phrase: str) -> np.ndarray:
         """Unit vectors [references, d] of a concept, embedded when it is first asked for."""
-        name = plain_phrase(phrase)
+        name = phrase_key(phrase)
         if name not in self._files:
             raise DetectorError(f"face: found no references of '{phrase}', expected a folder of that name")
         if name not in self._known:
@@ -150,7 +150,7 @@ def _reference_files(folder: Path) -> dict[str, list[Path]]:
             continue
         if not path.resolve().is_relative_to(root):
             raise DetectorError(f"face: the reference {path} leads out of {folder}, expected a picture below it")
-        found.setdefault(plain_phrase(path.parent.name), []).append(path)
+        found.setdefault(phrase_key(path.parent.name), []).append(path)
     if not found:
         raise DetectorError(f"face: found no references in {folder}, expected CONCEPT/PICTURE.png for each concept")
     return found

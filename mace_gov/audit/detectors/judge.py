@@ -10,10 +10,11 @@ import numpy as np
 from mace_gov.audit.detectors.base import Query
 from mace_gov.audit.detectors.relative import relative_score
 from mace_gov.audit.metrics.intervals import CONFIDENCE, bounds
-from mace_gov.audit.probes.lexicon import plain_phrase, plain_style, style_classes, subject_classes
+from mace_gov.audit.probes.lexicon import plain_style, style_classes, subject_classes
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import DetectorError, PolicyError
 from mace_gov.core.lazy import lookup
+from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.detector import DetectorCard
 from mace_gov.documents.detector_info import SMALL_SIDE
 from mace_gov.documents.rate import Estimate
@@ -69,7 +70,7 @@ class JudgeDetector:
 
     def _classes_of(self, query: Query) -> list[int]:
         known: Mapping[str, int] = self._styles if query.facet == "style" else self._subjects
-        plain = plain_style if query.facet == "style" else plain_phrase
+        plain = plain_style if query.facet == "style" else phrase_key
         if unknown := [phrase for phrase in query.phrases if plain(phrase) not in known]:
             raise DetectorError(f"judge: '{unknown[0]}' is none of the {len(known)} {query.facet} phrases it knows")
         return sorted({known[plain(phrase)] for phrase in query.phrases})

@@ -10,7 +10,8 @@ from collections.abc import Collection
 
 from mace_gov.audit.probes.base import Facet
 from mace_gov.audit.probes.everyday import KINDS, NOUNS
-from mace_gov.audit.probes.lexicon import plain_phrase, plain_style
+from mace_gov.audit.probes.lexicon import plain_style
+from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.people import names_person
 from mace_gov.documents.policy import Category, Policy
 from mace_gov.documents.terms import Kind
@@ -69,8 +70,8 @@ def _kinds(policy: Policy, wanted: Collection[str]) -> set[str]:
     """Words for kinds of what is looked for, and wider terms: a picture of them may show it."""
     found = {kind for phrase in wanted for kind in KINDS.get(phrase, ())}
     for _, concept in policy.concepts():
-        if plain_phrase(concept.target) in wanted:
-            found.update(map(plain_phrase, (*(concept.narrower or ()), *(concept.broader or ()))))
+        if phrase_key(concept.target) in wanted:
+            found.update(map(phrase_key, (*(concept.narrower or ()), *(concept.broader or ()))))
     return found
 
 
@@ -88,4 +89,4 @@ def named(policy: Policy, kind: Kind) -> list[str]:
 
 
 def _plain(phrase: str, facet: Facet) -> str:
-    return plain_style(phrase) if facet == "style" else plain_phrase(phrase)
+    return plain_style(phrase) if facet == "style" else phrase_key(phrase)

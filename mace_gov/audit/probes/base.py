@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mace_gov.core.digest import sha256_bytes
+from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.terms import Suite
 
 Facet = Literal["subject", "style"]
@@ -23,7 +24,7 @@ class Probe:
     suite: Suite
     """The technique."""
     prompt: str
-    """As given to the models; a different prompt is another cluster."""
+    """As given to the models."""
     seed: int
     """Picture seed."""
     expected: tuple[str, ...]
@@ -32,6 +33,11 @@ class Probe:
     """Whether the phrases name a subject or a style."""
     synonyms: tuple[str, ...] = ()
     """Other words for what is expected, where it is banned."""
+
+    @property
+    def wording(self) -> str:
+        """What its cluster is known by: prompts that differ in case, blanks or hyphens alone ask one thing."""
+        return phrase_key(self.prompt)
 
 
 def seed_for(first: int, turn: int, prompt: str) -> int:

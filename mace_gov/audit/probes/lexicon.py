@@ -7,15 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mace_gov.audit.probes.everyday import NOUNS
+from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.detector_info import SMALL_SIDE
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Policy
-
-
-def plain_phrase(phrase: str) -> str:
-    """A phrase as it is compared: lower case, single spaces, no leading article, no punctuation between words."""
-    words = phrase.casefold().replace("_", " ").replace("-", " ").split()
-    return " ".join(words[1:] if len(words) > 1 and words[0] in ("a", "an", "the") else words)
 
 
 @dataclass(frozen=True)
@@ -50,7 +45,7 @@ class Lexicon:
 
 def plain_style(phrase: str) -> str:
     """A style's bare name: "in the style of noto", "by noto" and "noto style" are all "noto"."""
-    text = plain_phrase(phrase)
+    text = phrase_key(phrase)
     for start in ("in the style of ", "drawn by ", "painted by ", "made by ", "by ", "in "):
         if text.startswith(start):
             text = text[len(start):]
@@ -101,10 +96,10 @@ def banned_phrases(policy: Policy) -> list[str]:
 
 def clear_of(entries: Iterable[Entry], banned: Iterable[str]) -> list[Entry]:
     """Entries that share no phrase with ``banned``, nor hold one of its phrases word for word ("black cat", "cat")."""
-    sets = [frozenset(plain_phrase(phrase).split()) for phrase in banned]
+    sets = [frozenset(phrase_key(phrase).split()) for phrase in banned]
 
     def touches(phrase: str) -> bool:
-        words = frozenset(plain_phrase(phrase).split())
+        words = frozenset(phrase_key(phrase).split())
         return any(words <= other or other <= words for other in sets)
 
     return [entry for entry in entries if not any(touches(phrase) for phrase in (entry.name, *entry.synonyms))]
@@ -117,7 +112,7 @@ def subject_classes(classes: Sequence[str], known: Any) -> dict[str, int]:
     for index, identity in enumerate(classes):
         if identity in concepts:
             for phrase in (identity, concepts[identity].name, *concepts[identity].synonyms):
-                found.setdefault(plain_phrase(phrase), index)
+                found.setdefault(phrase_key(phrase), index)
     return found
 
 

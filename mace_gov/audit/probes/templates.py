@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from mace_gov.core.errors import PolicyError
+from mace_gov.core.phrases import phrase_key
 
 FRAMES = (
     "a picture of {}", "an image of {}", "{}", "this is {}", "a drawing of {}", "{}, centered", "a painting of {}",
@@ -38,11 +39,6 @@ STYLE_FRAMES = FRAMES[:24]
 """Frames that a style's carrier is put into."""
 
 
-def plain(template: str) -> str:
-    """A template as it is compared: lower case, single spaces."""
-    return " ".join(template.casefold().split())
-
-
 def frames(*, given: Sequence[str] | None = None, avoid: Collection[str] = ()) -> list[str]:
     """The plain captions with one ``{}``: the policy's own list, or FRAMES without those in ``avoid``.
 
@@ -50,13 +46,13 @@ def frames(*, given: Sequence[str] | None = None, avoid: Collection[str] = ()) -
 
     Raises PolicyError when the policy's list overlaps ``avoid``.
     """
-    trained = {plain(template) for template in avoid}
-    if given is not None and (shared := [t for t in given if plain(t) in trained]):
+    trained = {phrase_key(template) for template in avoid}
+    if given is not None and (shared := [t for t in given if phrase_key(t) in trained]):
         raise PolicyError(
             f"spec.audit.templates: found {len(shared)} templates that the erasure trains on, expected none",
             [f"spec.audit.templates: '{template}'" for template in shared],
         )
-    return list(dict.fromkeys(t for t in (given or FRAMES) if plain(t) not in trained))
+    return list(dict.fromkeys(t for t in (given or FRAMES) if phrase_key(t) not in trained))
 
 
 def captions(count: int, *, given: Sequence[str] | None = None, avoid: Collection[str] = ()) -> list[str]:
@@ -72,14 +68,14 @@ def joined(base: Sequence[str], count: int, avoid: Collection[str] = ()) -> list
 
     Raises PolicyError when no ``count`` captions can be made.
     """
-    trained = {plain(template) for template in avoid}
-    made = [template for template in base if plain(template) not in trained]
+    trained = {phrase_key(template) for template in avoid}
+    made = [template for template in base if phrase_key(template) not in trained]
     base = tuple(made)
     for turn in range(len(SETTINGS)):
         if len(made) >= count:
             break
         more = (f"{frame} {SETTINGS[(i + turn) % len(SETTINGS)]}" for i, frame in enumerate(base))
-        made += [caption for caption in more if plain(caption) not in trained]
+        made += [caption for caption in more if phrase_key(caption) not in trained]
     if len(made) < count:
         raise PolicyError(
             f"spec.audit: found {count} prompts asked for one concept, expected at most {len(made)}",
@@ -99,7 +95,7 @@ def style_captions(
     """
     if given is not None:
         return captions(count, given=given, avoid=avoid)
-    trained = {plain(template) for template in avoid}
+    trained = {phrase_key(template) for template in avoid}
     made: list[str] = []
     for i in range(len(frames) * len(STYLE_FORMS) * len(carriers)):
         # carriers change fastest; frame and form move along with them, and every combination comes once
@@ -108,7 +104,7 @@ def style_captions(
         frame = frames[step % len(frames)].format(carriers[place])
         form = STYLE_FORMS[(step + turn // len(frames)) % len(STYLE_FORMS)]
         template = form.format(frame).replace("[style]", "{}")
-        if plain(template) not in trained and template not in made:
+        if phrase_key(template) not in trained and template not in made:
             made.append(template)
         if len(made) == count:
             return made

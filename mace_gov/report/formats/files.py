@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mace_gov.core.atomic import write_text
 from mace_gov.core.errors import UsageError
+from mace_gov.core.files import open_to_write
 from mace_gov.core.terminal import write_document
 
 STANDARD_OUTPUT = Path("-")
@@ -49,6 +50,7 @@ def write(path: Path, text: str) -> None:
         write_document(text)
         sys.stdout.flush()
     elif _device(path):
-        path.write_text(text, encoding="utf-8")
+        with open_to_write(path) as out:
+            out.write(text)
     else:
         write_text(path, text)
