@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
@@ -71,11 +72,13 @@ class RegistryApp:
 
     def _compared(self, web: Web, call: Call, one: str, two: str, page: str) -> HTMLResponse:
         """Two versions: what differs in words, then picture by picture, what changed first."""
-        known = [entry.reference for entry in list_versions(self.registry)]
-        newest = [*known[-2:], "", ""][:2]
+        entries = list_versions(self.registry)
+        known = [entry.reference for entry in entries]
+        following = [pair for pair in pairwise(entries) if pair[0].name == pair[1].name] or [*pairwise(entries)]
+        newest = [each.reference for each in max(following, key=lambda pair: pair[1].created, default=())] or ["", ""]
         chosen = (one or newest[0], two or newest[1])
         if not (one and two):
-            return web.page(call, "compare.html.j2", known=known, chosen=chosen)
+            return web.page(call, "compare.html.j2", known=known, chosen=chosen, one=one, two=two)
         before, after = Shown.of(find(self.registry, one)), Shown.of(find(self.registry, two))
         trust = pinned_keys(self.key, self.registry)
         stand = [Row(each.entry, check_entry(each.entry, self.registry, trust)) for each in (before, after)]

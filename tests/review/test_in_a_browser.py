@@ -209,7 +209,7 @@ def test_no_page_keeps_people_out_or_scrolls_sideways(
         item = next(iter(open_subject(signed.folder, registry=signed.registry, reports=tmp_path / "reports",
                                       key=None).items))
         for path in ("/", "/queue", "/agreement", "/trials", f"/trial?item={item}", "/report", "/decide", "/registry",
-                     "/compare?one=nsfw/1&two=nsfw/2", "/nowhere"):
+                     "/compare", "/compare?one=nsfw/1&two=nsfw/2", "/nowhere"):
             tab.goto(pages.at(path))
             problems[path, "axe"] = serious(tab)
             problems[path, "sideways"] = sideways(tab)

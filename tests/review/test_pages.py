@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -355,7 +356,7 @@ def test_the_registry_is_looked_at_without_a_key(tmp_path: Path, signed: SignedV
         pages.come_in()
         assert pages.ask("/").headers["location"] == "registry"
         page = pages.ask("/registry").text
-        assert "nsfw/1" in page and "nsfw/2" in page and "98.3" in page
+        assert 'href="compare"' in page and "nsfw/1" in page and "nsfw/2" in page and "98.3" in page
         assert pages.ask("/queue").status == 404
         reports = re.findall(r'href="(registry/versions/[^"]+/report)"', page)
         assert reports == ["registry/versions/nsfw/1/report"], "the other one has none"
@@ -366,6 +367,9 @@ def test_the_registry_is_looked_at_without_a_key(tmp_path: Path, signed: SignedV
         assert pages.ask("/registry/keys/nsfw/1/report").status == 409
         whole.write_bytes(b"<p>another</p>")
         assert pages.ask(f"/{reports[0]}").status == 500
+        for asked in ("/compare", "/compare?one=nsfw/1", "/compare?two=nsfw/2"):
+            page = pages.ask(asked).text
+            assert re.findall(r"<option selected>(.*?)<", page) == ["nsfw/1", "nsfw/2"], asked
         page = pages.ask("/compare?one=nsfw/1&two=nsfw/2").text
         assert "governed model" in page and page.count('<figure class="pair">') == 2
         assert pages.ask(f"/compare?one=nsfw/1&two=nsfw/2&page={'9' * 5000}").status == 200
@@ -373,3 +377,24 @@ def test_the_registry_is_looked_at_without_a_key(tmp_path: Path, signed: SignedV
         assert pages.ask(source).headers["content-type"] == "image/png"
         assert pages.ask("/registry/nsfw/2/" + "0" * 64).status == 409
         assert pages.ask("/compare?one=nsfw/1&two=../../x").status == 409
+
+
+@pytest.mark.parametrize("looking", [True, False])
+def test_every_link_and_picture_on_every_page_is_there(tmp_path: Path, signed: SignedVersion, looking: bool) -> None:
+    lines = b"".join(each.canonical() + b"\n" for each in TRIALS)
+    factories.version_folder(tmp_path, number=2, weights=b"other weights", trials=lines, complete=True)
+    with running(tmp_path, signed, looking=looking) as pages:
+        pages.come_in()
+        if not looking:
+            pages.ask("/close", pages.fields("/queue", "/close"))
+        seen, left = set(), ["registry" if looking else "./", "compare?one=nsfw/1&two=nsfw/2"]
+        while left:
+            path = unescape(left.pop())
+            if path in seen:
+                continue
+            seen.add(path)
+            answer = pages.ask(path if path.startswith("/") else "/" + path.removeprefix("./"))
+            assert answer.status in (200, 303), path
+            left += [] if "report" in path else re.findall(r'(?:href|src)="([^"#]+)"', answer.text)
+        assert {"compare", "registry/versions/nsfw/1/report"} < seen and any(path.endswith("/" + TRIALS[1].image_digest)
+                                                                             for path in seen)
