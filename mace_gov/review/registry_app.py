@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -38,6 +39,8 @@ class RegistryApp:
     """Keys that were pinned from outside; None: the registry's own."""
     home: bool = False
     """Whether it is all that is served."""
+    blind: Callable[[Call], bool] = lambda call: False
+    """Whether whoever asks must not know yet what the detectors say."""
 
     def serve(self, web: Web) -> None:
         """Add every page."""
@@ -77,8 +80,9 @@ class RegistryApp:
         following = [pair for pair in pairwise(entries) if pair[0].name == pair[1].name] or [*pairwise(entries)]
         newest = [each.reference for each in max(following, key=lambda pair: pair[1].created, default=())] or ["", ""]
         chosen = (one or newest[0], two or newest[1])
-        if not (one and two):
-            return web.page(call, "compare.html.j2", known=known, chosen=chosen, one=one, two=two)
+        blind = self.blind(call)
+        if blind or not (one and two):
+            return web.page(call, "compare.html.j2", known=known, chosen=chosen, one="", two="", blind=blind)
         before, after = Shown.of(find(self.registry, one)), Shown.of(find(self.registry, two))
         trust = pinned_keys(self.key, self.registry)
         stand = [Row(each.entry, check_entry(each.entry, self.registry, trust)) for each in (before, after)]
@@ -86,9 +90,9 @@ class RegistryApp:
         pairs = beside(before, after)
         last = max(1, -(-len(pairs) // ON_A_PAGE))
         number = min(max(1, int(page[:6])), last) if page.isdecimal() else 1
-        return web.page(call, "compare.html.j2", known=known, chosen=chosen, one=one, two=two, changes=changes,
-                        of=len(pairs), stand=stand, asks=diff(before.policy, after.policy), summary=headline,
-                        pairs=pairs[(number - 1) * ON_A_PAGE:number * ON_A_PAGE], page=number, last=last)
+        return web.page(call, "compare.html.j2", known=known, chosen=chosen, one=one, two=two, blind=False,
+                        changes=changes, of=len(pairs), stand=stand, asks=diff(before.policy, after.policy),
+                        summary=headline, pairs=pairs[(number - 1) * ON_A_PAGE:number * ON_A_PAGE], page=number, last=last)
 
     def _report(self, shelf: str, name: str, number: str) -> bytes:
         """The page of a report, verified with all that it stands for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shutil
@@ -77,7 +78,10 @@ def test_no_answer_leads_to_a_host_that_was_made_up(pages: Running) -> None:
 TRAVERSALS = [
     "/picture/../../keys/pipeline.pem", "/picture/..%2f..%2fkeys%2fpipeline.pem", "/picture/%2e%2e%2f%2e%2e",
     "/picture/pictures%2Fbase.png", "/picture/", "/picture/%00", "/registry/../../keys/pipeline.pem",
-    "/registry/%2e%2e/1/" + "0" * 64, "/registry/nsfw/..%2f1/" + "0" * 64, "/registry/nsfw/1/..%2f..%2fkeys",
+    "/registry/versions/../keys/report", "/registry/versions/..%2f../1/report", "/registry/..%2fkeys/nsfw/1/report",
+    "/registry/audits/nsfw/1/report", "/registry/versions/nsfw/..%2f1/report", "/registry/versions/nsfw/%00/report",
+    "/registry/versions/nsfw/1/report/..%2f..%2fkeys", "/registry/%2e%2e/1/" + "0" * 64,
+    "/registry/nsfw/..%2f1/" + "0" * 64, "/registry/nsfw/1/..%2f..%2fkeys",
     "/registry/nsfw/1/pipeline.pem", "/compare?one=nsfw/1&two=..%2f..%2fkeys", "/compare?one=/etc/passwd&two=nsfw/1",
     "/compare?one=registry:nsfw/1&two=models:/nsfw@x", "/compare?one=nsfw/1&two=nsfw/99999999999999999999",
     "/compare?one=nsfw/1&two=%00", "/trial?item=../../keys/pipeline.pem", "/trial?item=", "/report?../keys",
@@ -86,6 +90,7 @@ TRAVERSALS = [
 
 
 def test_no_path_leads_out(pages: Running) -> None:
+    pages.ask("/close", pages.fields("/queue", "/close"))
     for path in TRAVERSALS:
         answer = pages.ask(path)
         assert answer.status in (200, 303, 400, 404, 409), (path, answer.status)
@@ -167,6 +172,27 @@ def test_a_registry_that_cannot_be_written_is_named_and_can_be_read(pages: Runni
     assert got.status == 409 and "reviews" in json.loads(got.text)["problem"]
     answer = pages.ask("/comment", {**pages.fields("/decide", "/comment"), "text": "lost"})
     assert answer.status == 409 and "This was not done" in answer.text and "Traceback" not in answer.text
+
+
+def test_a_full_disk_is_named_and_spoils_nothing(
+    pages: Running, signed: SignedVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    form = {**pages.fields("/queue", "/label"), "label": "absent"}
+    with monkeypatch.context() as disk:
+        disk.setattr("os.fsync", full)
+        got = pages.ask("/label", form, Accept="application/json")
+    assert (got.status, json.loads(got.text)["problem"]) == (409, "the registry: No space left on device")
+    assert label(pages) == 200 and journal_of(signed).read_bytes().count(b"\n") == 1
+
+
+def test_a_page_that_breaks_says_so_in_words(pages: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mace_gov.review.registry_app.trends", lambda _: 1 / 0)
+    answer = pages.ask("/registry")
+    assert answer.status == 500 and "this page broke" in answer.text and "ZeroDivision" not in answer.text
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
 
 
 def test_another_reviewer_s_spoilt_journal_keeps_nobody_from_deciding(tmp_path: Path, signed: SignedVersion) -> None:

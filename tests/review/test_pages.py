@@ -241,6 +241,14 @@ def test_agreement_comes_after_the_labels_and_ends_them(pages: Running, signed: 
     assert late.status in (404, 409)
 
 
+def test_nothing_is_compared_before_the_labels_end(pages: Running) -> None:
+    asked = "/compare?one=nsfw/1&two=nsfw/1"
+    before = pages.ask(asked).text
+    assert "once you have ended" in before and "<img" not in before and "a picture of" not in before
+    pages.ask("/close", pages.fields("/queue", "/close"))
+    assert "a picture of" in pages.ask(asked).text
+
+
 def test_people_measure_the_detector_for_later_audits(pages: Running, signed: SignedVersion) -> None:
     label_all(pages, {"naked": "absent", "a dog": "unsure"})
     assert pages.ask("/calibrate", {"csrf": "", "once": ""}).status == 403
