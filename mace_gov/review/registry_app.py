@@ -92,7 +92,8 @@ class RegistryApp:
         number = min(max(1, int(page[:6])), last) if page.isdecimal() else 1
         return web.page(call, "compare.html.j2", known=known, chosen=chosen, one=one, two=two, blind=False,
                         changes=changes, of=len(pairs), stand=stand, asks=diff(before.policy, after.policy),
-                        summary=headline, pairs=pairs[(number - 1) * ON_A_PAGE:number * ON_A_PAGE], page=number, last=last)
+                        summary=headline, pairs=pairs[(number - 1) * ON_A_PAGE:number * ON_A_PAGE], page=number,
+                        last=last)
 
     def _report(self, shelf: str, name: str, number: str) -> bytes:
         """The page of a report, verified with all that it stands for."""
