@@ -17,10 +17,11 @@ from mace_gov.attest.keys import ensure_key_pair, pin, registry_trust
 from mace_gov.attest.verify import verify
 from mace_gov.core.errors import UsageError
 from mace_gov.documents.detector import Calibration
+from mace_gov.documents.terms import Kind, Suite
 from mace_gov.documents.trust import Role
 from mace_gov.report.render import PAGE
 from mace_gov.review.breaks import Breaks
-from mace_gov.review.desk import Desk, Reviewer, open_subject, reviewer_of
+from mace_gov.review.desk import Desk, Reviewer, open_subject, question_of, reviewer_of
 from mace_gov.review.serve import Place, Who
 from tests import factories
 from tests.factories import SignedVersion
@@ -207,6 +208,14 @@ def test_the_queue_tells_nothing_of_detectors_models_or_prompts(pages: Running) 
         got = pages.ask("/label", {**pages.fields("/queue", "/label"), "label": "absent"}, Accept="application/json")
         assert set(json.loads(got.text)) == {"item", "question", "hidden", "revealed", "done", "of", "label", "rest",
                                              "left", "ahead"}
+
+
+@pytest.mark.parametrize(("kind", "suite", "words"), [
+    ("object", "near", "“fluent”"), ("style", "direct", "anything in the style of “fluent”"),
+    ("style", "near", "“fluent”, as a thing or as a style"),
+])
+def test_a_question_about_a_style_can_be_answered(kind: str, suite: str, words: str) -> None:
+    assert question_of(Kind(kind), Suite(suite), "fluent") == words
 
 
 def test_labels_are_kept_across_sessions_in_an_order_of_ones_own(tmp_path: Path, signed: SignedVersion) -> None:
