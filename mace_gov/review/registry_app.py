@@ -10,6 +10,7 @@ from pathlib import Path
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from mace_gov.attest.verify import verify
 from mace_gov.core.digest import sha256_bytes, sha256_file
 from mace_gov.core.errors import IntegrityError, UsageError
 from mace_gov.core.files import read_file
@@ -20,7 +21,7 @@ from mace_gov.report.difference import differences
 from mace_gov.report.render import PAGE
 from mace_gov.review.registry_view import Row, Shown, beside, report_of, trends, versions
 from mace_gov.review.web import Call, Web, signed_page
-from mace_gov.workflow.checking import check, pinned_keys
+from mace_gov.workflow.checking import pinned_keys
 from mace_gov.workflow.release_check import check_entry
 
 ON_A_PAGE = 60
@@ -96,14 +97,14 @@ class RegistryApp:
                         last=last)
 
     def _report(self, shelf: str, name: str, number: str) -> bytes:
-        """The page of a report, verified with all that it stands for."""
+        """The page of a report, verified with all that it stands for. That of a recalled version says that it is."""
         known = next((each for each in SHELVES if each == shelf), None)
         entry = find(self.registry, f"{name}/{number}", shelf=known) if known else None
         if entry is None or (place := report_of(entry, self.reports)) is None:
             raise UsageError(f"{name}/{number} has no report in {self.reports}",
                              hint=f"Write it: `mace-gov report {name}/{number}`, where the pipeline's key is.")
         data = read_file(place / PAGE)
-        check(place, key=self.key, registry=self.registry, need_verdict=True)
+        verify(place, key=pinned_keys(self.key, self.registry), registry=self.registry, need_verdict=True)
         if sha256_file(place / PAGE) != sha256_bytes(data):
             raise IntegrityError(f"{place / PAGE}: was written anew while it was read", hint="Open it again.")
         return data

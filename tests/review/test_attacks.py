@@ -20,9 +20,10 @@ from mace_gov.review.desk import Reviewer, open_subject
 from mace_gov.review.door import Refused
 from mace_gov.review.serve import Place, Who
 from mace_gov.workflow.release import recall
+from mace_gov.workflow.reporting import report_again
 from tests import factories
 from tests.factories import SignedVersion
-from tests.review.serving import ABSENT, PRESENT, Running, key_of, running, trial, version
+from tests.review.serving import ABSENT, PRESENT, TRIALS, Running, key_of, running, trial, version
 
 HOSTILE = "</title><script>alert(1)</script><img src=x onerror=alert(1)>\u202e\"'"
 
@@ -222,6 +223,27 @@ def test_a_version_that_is_recalled_meanwhile_cannot_be_approved(
     answer = pages.ask("/sign", form)
     assert answer.status == 409 and "it came back" in answer.text
     assert not (signed.folder / "sign-offs").exists()
+
+
+def test_the_report_of_a_recalled_version_can_still_be_looked_at(tmp_path: Path, signed: SignedVersion) -> None:
+    recall("nsfw/1", registry=signed.registry, by="the owner", reason="it came back")
+    report_again(signed.folder, registry=signed.registry, reports=tmp_path / "reports", key=None)
+    with running(tmp_path, signed, looking=True) as pages:
+        pages.come_in()
+        answer = pages.ask("/registry/versions/nsfw/1/report")
+        assert answer.status == 200 and "RECALLED" in answer.text and "it came back" in answer.text
+
+
+def test_hidden_pictures_are_not_to_be_had_past_the_review(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(factories, "manifest", partial(factories.manifest, embedded=False))
+    signed = version(tmp_path)
+    with running(tmp_path, signed) as pages:
+        pages.come_in()
+        pages.ask("/close", pages.fields("/queue", "/close"))
+        page = pages.ask("/compare?one=nsfw/1&two=nsfw/1").text
+        assert "Hidden: a review reveals it" in page and "<img" not in page
+        for digest in {one.image_digest for one in TRIALS}:
+            assert pages.ask(f"/registry/nsfw/1/{digest}").status == 409
 
 
 def test_a_report_that_its_author_changed_is_not_shown(pages: Running, tmp_path: Path) -> None:
