@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from starlette.datastructures import Headers
 
-from mace_gov.attest.keys import pin
+from mace_gov.attest.keypair import load_key_pair
+from mace_gov.attest.keys import pin, revoke
 from mace_gov.documents.trust import Role
 from mace_gov.review.desk import Reviewer, open_subject
 from mace_gov.review.door import Refused
@@ -223,6 +224,16 @@ def test_a_version_that_is_recalled_meanwhile_cannot_be_approved(
     answer = pages.ask("/sign", form)
     assert answer.status == 409 and "it came back" in answer.text
     assert not (signed.folder / "sign-offs").exists()
+
+
+def test_a_key_that_is_revoked_meanwhile_signs_nothing(pages: Running, signed: SignedVersion, tmp_path: Path) -> None:
+    pages.ask("/report")
+    form = {**pages.fields("/decide", "/sign"), "decision": "approve", "role": "safety", "reason": "looked"}
+    ada = load_key_pair(tmp_path / "keys" / "Ada.pem").public.fingerprint
+    revoke(signed.registry, ada, "laptop lost")
+    answer = pages.ask("/sign", form)
+    assert answer.status == 409 and "revoked" in answer.text
+    assert not (signed.folder / "sign-offs").exists(), "a sign-off of a revoked key keeps everybody from verifying"
 
 
 def test_the_report_of_a_recalled_version_can_still_be_looked_at(tmp_path: Path, signed: SignedVersion) -> None:
