@@ -396,6 +396,19 @@ def test_the_registry_is_looked_at_without_a_key(tmp_path: Path, signed: SignedV
         assert pages.ask("/compare?one=nsfw/1&two=../../x").status == 409
 
 
+@pytest.mark.parametrize("mean", ["H_o", "H_c", "H_s"])
+def test_the_harmonic_mean_of_every_kind_has_its_line_over_versions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mean: str
+) -> None:
+    monkeypatch.setattr(factories, "audit_result", partial(factories.audit_result, measures={"Acc_e": 0, mean: 0.75}))
+    signed = version(tmp_path)
+    factories.version_folder(tmp_path, number=2, weights=b"other weights", complete=True)
+    with running(tmp_path, signed, looking=True) as pages:
+        pages.come_in()
+        line = f"nsfw: H<sub>{mean[-1]}</sub>, the harmonic mean"
+        assert re.findall(f"{line}.*?75.0.*?75.0", pages.ask("/registry").text, re.DOTALL)
+
+
 @pytest.mark.parametrize("looking", [True, False])
 def test_every_link_and_picture_on_every_page_is_there(tmp_path: Path, signed: SignedVersion, looking: bool) -> None:
     lines = b"".join(each.canonical() + b"\n" for each in TRIALS)
