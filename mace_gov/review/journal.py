@@ -126,10 +126,10 @@ def open_journal(
     made = Journal(path, reviewer, key.fingerprint, evidence_digest, verdict_digest)
     data = read_file(path) if path.exists() else b""
     data = data[:data.rfind(b"\n") + 1]  # what follows was never finished
-    missing = set(named)
+    missing, pem = set(named), key.pem()
     for number, line in enumerate(data.splitlines(), 1):
-        entry = _entry(line, f"{path}, line {number}", key.pem())
-        expected = (number, made.head, key.fingerprint, evidence_digest, verdict_digest)
+        entry = _entry(line, f"{path}, line {number}", pem)
+        expected = (number, made.head, made.keyid, evidence_digest, verdict_digest)
         if (entry.number, entry.previous, entry.keyid, entry.evidence_digest, entry.verdict_digest) != expected:
             raise IntegrityError(f"{path}, line {number}: does not follow the line before, or is about another "
                                  "verdict: a line was changed, moved or taken out")

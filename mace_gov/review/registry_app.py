@@ -58,7 +58,7 @@ class RegistryApp:
         async def compared(call: Call) -> HTMLResponse:
             asked = call.request.query_params
             return await run_in_threadpool(self._compared, web, call, asked.get("one", ""), asked.get("two", ""),
-                                           asked.get("page", "1"))
+                                           asked.get("page", "1"), self.blind(call))
 
         async def picture(call: Call) -> Response:
             path = call.request.path_params
@@ -74,14 +74,13 @@ class RegistryApp:
         web.add("/compare", compared)
         web.add("/registry/{name}/{number}/{digest}", picture)
 
-    def _compared(self, web: Web, call: Call, one: str, two: str, page: str) -> HTMLResponse:
+    def _compared(self, web: Web, call: Call, one: str, two: str, page: str, blind: bool) -> HTMLResponse:
         """Two versions: what differs in words, then picture by picture, what changed first."""
         entries = list_versions(self.registry)
         known = [entry.reference for entry in entries]
         following = [pair for pair in pairwise(entries) if pair[0].name == pair[1].name] or [*pairwise(entries)]
         newest = [each.reference for each in max(following, key=lambda pair: pair[1].created, default=())] or ["", ""]
         chosen = (one or newest[0], two or newest[1])
-        blind = self.blind(call)
         if blind or not (one and two):
             return web.page(call, "compare.html.j2", known=known, chosen=chosen, one="", two="", blind=blind)
         before, after = Shown.of(find(self.registry, one)), Shown.of(find(self.registry, two))
