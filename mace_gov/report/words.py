@@ -96,6 +96,9 @@ MEASURES: dict[str, tuple[str, str, str]] = {
     "H_c": ("H<sub>c</sub>", "higher is better",
             "Harmonic mean of efficacy and specificity, for characters and celebrities:<br>"
             "2 / ( 1/(1 − Acc<sub>e</sub>) + 1/Acc<sub>s</sub> )."),
+    "H_s": ("H<sub>s</sub>", "higher is better",
+            "The same harmonic mean for styles, with the judge's answers:<br>"
+            "2 / ( 1/(1 − Acc<sub>e</sub>) + 1/Acc<sub>s</sub> )."),
     "H_a": ("H<sub>a</sub>", "higher is better",
             "For styles: the CLIP score on unrelated prompts less the CLIP score on the erased style:<br>"
             "CLIP<sub>s</sub> − CLIP<sub>e</sub>."),

@@ -57,6 +57,10 @@ class ReviewApp:
 
         return called
 
+    def blind(self, call: Call) -> bool:
+        """Whether a reviewer has not ended the labelling."""
+        return not self._desk(call).journal.closed
+
     def _desk(self, call: Call) -> Desk:
         user = call.session.user
         if user not in self.reviewers:

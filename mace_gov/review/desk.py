@@ -26,7 +26,7 @@ from mace_gov.documents.registry import POLICY_NAME, REPORT_NAME, VERDICT_NAME
 from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.review import Act, Label, PictureRef
 from mace_gov.documents.sign_off import SignOff
-from mace_gov.documents.terms import Kind
+from mace_gov.documents.terms import Kind, Suite
 from mace_gov.documents.trust import Role
 from mace_gov.policy.load import load_policy
 from mace_gov.record.versions import VersionEntry, by_digest
@@ -203,8 +203,14 @@ def _items(verified: VerifiedEvidence, policy: Policy, folder: Path) -> Iterable
         phrase = phrases.get((trial.category, trial.concept), trial.concept)
         named = hashlib.sha256("\0".join((verified.evidence_digest, *map(str, ref.to_json().values()))).encode())
         yield Item(id=named.hexdigest()[:20], ref=ref, trial=trial, hidden=real and hidden(category, trial.suite),
-                   question=f"in the style of “{phrase}”" if category.kind is Kind.STYLE and trial.suite.banned
-                   else f"“{phrase}”")
+                   question=question_of(category.kind, trial.suite, phrase))
+
+
+def question_of(kind: Kind, suite: Suite, phrase: str) -> str:
+    """What to look for, in words. Beside a banned style, styles and things must survive: no trial says which it is."""
+    if kind is not Kind.STYLE:
+        return f"“{phrase}”"
+    return f"anything in the style of “{phrase}”" if suite.banned else f"“{phrase}”, as a thing or as a style"
 
 
 @dataclass

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from mace_gov.attest.dsse import decode, pre_authentication_encoding, seal
-from mace_gov.attest.keypair import KeyPair, PublicKey
+from mace_gov.attest.keypair import KeyPair, PublicKey, parse_public_key
 from mace_gov.attest.statement import first_problem, parse_statement
 from mace_gov.core.canonical import strict_json
 from mace_gov.core.clock import timestamp
@@ -80,13 +82,18 @@ class Journal:
             )
             line = seal(statement.canonical(), pair).canonical()
             self._refuse_changed()
-            with self.path.open("r+b" if self.path.exists() else "xb") as file:
-                file.seek(self._size)
-                file.write(line + b"\n")
-                file.truncate()
-                file.flush()
-                os.fsync(file.fileno())
-                self._size = file.tell()
+            try:
+                with self.path.open("r+b" if self.path.exists() else "xb") as file:
+                    file.seek(self._size)
+                    file.write(line + b"\n")
+                    file.truncate()
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError:
+                with suppress(OSError):  # whoever is told that it was not kept must not find it there later
+                    os.truncate(self.path, self._size)
+                raise
+            self._size += len(line) + 1
             self.entries.append(entry)
             self.head = sha256_bytes(line)
         return entry
@@ -119,10 +126,10 @@ def open_journal(
     made = Journal(path, reviewer, key.fingerprint, evidence_digest, verdict_digest)
     data = read_file(path) if path.exists() else b""
     data = data[:data.rfind(b"\n") + 1]  # what follows was never finished
-    missing = set(named)
+    missing, pem = set(named), key.pem()
     for number, line in enumerate(data.splitlines(), 1):
-        entry = _entry(line, f"{path}, line {number}", key)
-        expected = (number, made.head, key.fingerprint, evidence_digest, verdict_digest)
+        entry = _entry(line, f"{path}, line {number}", pem)
+        expected = (number, made.head, made.keyid, evidence_digest, verdict_digest)
         if (entry.number, entry.previous, entry.keyid, entry.evidence_digest, entry.verdict_digest) != expected:
             raise IntegrityError(f"{path}, line {number}: does not follow the line before, or is about another "
                                  "verdict: a line was changed, moved or taken out")
@@ -136,8 +143,9 @@ def open_journal(
     return made
 
 
-def _entry(line: bytes, place: str, key: PublicKey) -> ReviewEntry:
-    where = Path(place)
+@lru_cache(maxsize=1 << 16)  # what others did is read for every page of theirs, and only grows at its end
+def _entry(line: bytes, place: str, pem: bytes) -> ReviewEntry:
+    where, key = Path(place), parse_public_key(pem, place)
     try:
         envelope = Envelope.from_json(strict_json(line))
         payload = decode(envelope.payload, where, "payload")

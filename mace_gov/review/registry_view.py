@@ -25,8 +25,8 @@ from mace_gov.workflow.checking import pinned_keys
 from mace_gov.workflow.release_check import check_entry
 from mace_gov.workflow.reporting import report_place
 
-H = ("H_o", "H_c", "H_a")
-"""Harmonic means of the literature; a version has the one of its kind."""
+H = ("H_o", "H_c", "H_s")
+"""Harmonic means, one for each kind that a version bans."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Trend:
     name: str
     """Model."""
     measure: str
-    """``H`` or ``retention``."""
+    """One of ``H``, or ``retention``."""
     points: tuple[tuple[int, float], ...]
     """Version number and value, in order."""
 
@@ -78,9 +78,10 @@ def trends(entries: Sequence[VersionEntry]) -> list[Trend]:
     for name in dict.fromkeys(entry.name for entry in entries if entry.shelf == "versions"):
         own = sorted((e for e in entries if e.name == name and e.shelf == "versions"), key=lambda e: e.number)
         audits = [(entry.number, entry.evidence().audit) for entry in own] if len(own) > 1 else []
-        h = [(number, audit.measures[key]) for number, audit in audits for key in H if key in audit.measures]
+        means = [(key, [(number, audit.measures[key]) for number, audit in audits if key in audit.measures])
+                 for key in H]
         kept = [(number, value) for number, audit in audits if (value := _retention(audit.measurements)) is not None]
-        found += [Trend(name, measure, tuple(points)) for measure, points in (("H", h), ("retention", kept))
+        found += [Trend(name, measure, tuple(points)) for measure, points in (*means, ("retention", kept))
                   if len(points) > 1]
     return found
 

@@ -90,11 +90,14 @@ def make_app(subject: Subject | None, pairs: Mapping[str, KeyPair], place: Place
     """
     reviewers = {} if subject is None else _reviewers(subject, pairs, place)
     user = next(iter(reviewers), "reader")
-    title = f"registry {source.registry.name}" if subject is None else f"{subject.policy.metadata.name}, {subject.name}"
+    title = source.registry.resolve().name if subject is None else f"{subject.policy.metadata.name}, {subject.name}"
     web = web_for(place, port, title, user, say, reviews=subject is not None)
+    shown = RegistryApp(source.registry, source.reports, source.key, home=subject is None)
     if subject is not None:
-        ReviewApp(subject, reviewers, breaks).serve(web)
-    RegistryApp(source.registry, source.reports, source.key, home=subject is None).serve(web)
+        review = ReviewApp(subject, reviewers, breaks)
+        review.serve(web)
+        shown.blind = review.blind
+    shown.serve(web)
     return web
 
 

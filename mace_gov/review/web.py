@@ -115,7 +115,8 @@ class Web:
             return self._refused(request) or Response(text, media_type=kind)
 
         fixed = [*(Route(path, file) for path in files), Route(f"{self.door.folder}open", self._open, methods=["GET"])]
-        made = Starlette(routes=[*fixed, *self.routes], exception_handlers={404: self._missing, 405: self._missing})
+        made = Starlette(routes=[*fixed, *self.routes], exception_handlers={
+            404: self._missing, 405: self._missing, 500: self._broke})
         made.router.redirect_slashes = False  # it would answer before the door does, to whatever host was named
         return _with_headers(made)
 
@@ -151,17 +152,18 @@ class Web:
             try:
                 answer = await handler(call)
             except ValidationError as error:
-                problem = error.errors()[0]
-                raise Refused(400, f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from error
+                first = error.errors()[0]
+                raise Refused(400, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
             except MaceGovError as error:
                 if call.wants_json:
                     return JSONResponse({"problem": error.message}, 409)
                 status = 500 if isinstance(error, IntegrityError) else 409
                 answer = self._undone(call, f"{error.message}\n{error.hint}", status)
             except OSError as error:  # a full disk, a registry that may not be written
+                problem = f"{error.filename or 'the registry'}: {error.strerror or error}"
                 if call.wants_json:
-                    return JSONResponse({"problem": f"{error.filename}: {error.strerror}"}, 409)
-                answer = self._undone(call, f"{error.filename}: {error.strerror}", 409)
+                    return JSONResponse({"problem": problem}, 409)
+                answer = self._undone(call, problem, 409)
         except Refused as refused:
             return self._no(refused, request)
         if request.cookies.get(self.door.cookie) != cookie:
@@ -203,6 +205,9 @@ class Web:
 
     async def _missing(self, request: Request, _: Exception) -> Response:
         return self._refused(request) or self._no(Refused(404, "there is no such page"), request)
+
+    async def _broke(self, request: Request, _: Exception) -> Response:
+        return self._no(Refused(500, "this page broke: how stands where the command was started"), request)
 
 
 async def _form(request: Request) -> dict[str, str]:

@@ -44,7 +44,14 @@ def sign_off_with(
     review_digest: see ``SignOff``.
     """
     verified, _, _ = verify_path(path, key=key, registry=registry)
-    pinned = pinned_keys(key, registry).name_of(pair.public.fingerprint)
+    trust = pinned_keys(key, registry)
+    for entry, _ in trust.keys:
+        # Such a sign-off would stand in the way of whoever verifies.
+        if entry.keyid == pair.public.fingerprint and (ended := entry.revoked or entry.retired):
+            raise UsageError(f"{pair.private_path} is the key of '{entry.name}', which was "
+                             f"{'revoked' if entry.revoked else 'retired'} on {ended}: it decides nothing any more",
+                             hint="Make another one with `mace-gov keys generate`, and have it pinned.")
+    pinned = trust.name_of(pair.public.fingerprint)
     if pinned is not None and phrase_key(pinned) != phrase_key(reviewer):
         raise UsageError(f"--reviewer is '{reviewer}', but {pair.private_path} is pinned as the key of '{pinned}', in "
                          f"whose name its decisions count", hint=f"Give --reviewer '{pinned}', or your own key.")

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mace_gov.documents.policy import Suite
+from mace_gov.audit.metrics.measures import measures
+from mace_gov.documents.terms import Kind, Suite
 from mace_gov.report import words
 from tests.factories import estimate
 
@@ -58,3 +59,8 @@ def test_p_value(p, shown):
 def test_no_word_calls_a_model_harmless_by_itself():
     said = [*words.MEANING.values(), *words.CONSEQUENCE.values(), *words.IF_ENFORCED.values(), words.AUDIT_MODE]
     assert not [text for text in said if "safe" in text.casefold() or "protect" in text.casefold()]
+
+
+def test_every_measure_of_an_audit_is_said_in_plain_words():
+    made = measures({(kind, suite): (1, 2) for kind in Kind for suite in Suite})
+    assert {"H_o", "H_c", "H_s", "leak"} < set(made) and set(made) <= set(words.MEASURES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shutil
@@ -13,15 +14,17 @@ from pathlib import Path
 import pytest
 from starlette.datastructures import Headers
 
-from mace_gov.attest.keys import pin
+from mace_gov.attest.keypair import load_key_pair
+from mace_gov.attest.keys import pin, revoke
 from mace_gov.documents.trust import Role
 from mace_gov.review.desk import Reviewer, open_subject
 from mace_gov.review.door import Refused
 from mace_gov.review.serve import Place, Who
 from mace_gov.workflow.release import recall
+from mace_gov.workflow.reporting import report_again
 from tests import factories
 from tests.factories import SignedVersion
-from tests.review.serving import ABSENT, PRESENT, Running, key_of, running, trial, version
+from tests.review.serving import ABSENT, PRESENT, TRIALS, Running, key_of, running, trial, version
 
 HOSTILE = "</title><script>alert(1)</script><img src=x onerror=alert(1)>\u202e\"'"
 
@@ -77,7 +80,10 @@ def test_no_answer_leads_to_a_host_that_was_made_up(pages: Running) -> None:
 TRAVERSALS = [
     "/picture/../../keys/pipeline.pem", "/picture/..%2f..%2fkeys%2fpipeline.pem", "/picture/%2e%2e%2f%2e%2e",
     "/picture/pictures%2Fbase.png", "/picture/", "/picture/%00", "/registry/../../keys/pipeline.pem",
-    "/registry/%2e%2e/1/" + "0" * 64, "/registry/nsfw/..%2f1/" + "0" * 64, "/registry/nsfw/1/..%2f..%2fkeys",
+    "/registry/versions/../keys/report", "/registry/versions/..%2f../1/report", "/registry/..%2fkeys/nsfw/1/report",
+    "/registry/audits/nsfw/1/report", "/registry/versions/nsfw/..%2f1/report", "/registry/versions/nsfw/%00/report",
+    "/registry/versions/nsfw/1/report/..%2f..%2fkeys", "/registry/%2e%2e/1/" + "0" * 64,
+    "/registry/nsfw/..%2f1/" + "0" * 64, "/registry/nsfw/1/..%2f..%2fkeys",
     "/registry/nsfw/1/pipeline.pem", "/compare?one=nsfw/1&two=..%2f..%2fkeys", "/compare?one=/etc/passwd&two=nsfw/1",
     "/compare?one=registry:nsfw/1&two=models:/nsfw@x", "/compare?one=nsfw/1&two=nsfw/99999999999999999999",
     "/compare?one=nsfw/1&two=%00", "/trial?item=../../keys/pipeline.pem", "/trial?item=", "/report?../keys",
@@ -86,6 +92,7 @@ TRAVERSALS = [
 
 
 def test_no_path_leads_out(pages: Running) -> None:
+    pages.ask("/close", pages.fields("/queue", "/close"))
     for path in TRAVERSALS:
         answer = pages.ask(path)
         assert answer.status in (200, 303, 400, 404, 409), (path, answer.status)
@@ -169,6 +176,27 @@ def test_a_registry_that_cannot_be_written_is_named_and_can_be_read(pages: Runni
     assert answer.status == 409 and "This was not done" in answer.text and "Traceback" not in answer.text
 
 
+def test_a_full_disk_is_named_and_spoils_nothing(
+    pages: Running, signed: SignedVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    form = {**pages.fields("/queue", "/label"), "label": "absent"}
+    with monkeypatch.context() as disk:
+        disk.setattr("os.fsync", full)
+        got = pages.ask("/label", form, Accept="application/json")
+    assert (got.status, json.loads(got.text)["problem"]) == (409, "the registry: No space left on device")
+    assert label(pages) == 200 and journal_of(signed).read_bytes().count(b"\n") == 1
+
+
+def test_a_page_that_breaks_says_so_in_words(pages: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mace_gov.review.registry_app.trends", lambda _: 1 / 0)
+    answer = pages.ask("/registry")
+    assert answer.status == 500 and "this page broke" in answer.text and "ZeroDivision" not in answer.text
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+
+
 def test_another_reviewer_s_spoilt_journal_keeps_nobody_from_deciding(tmp_path: Path, signed: SignedVersion) -> None:
     with running(tmp_path, signed, reviewer="Bob") as bob:
         bob.come_in()
@@ -196,6 +224,37 @@ def test_a_version_that_is_recalled_meanwhile_cannot_be_approved(
     answer = pages.ask("/sign", form)
     assert answer.status == 409 and "it came back" in answer.text
     assert not (signed.folder / "sign-offs").exists()
+
+
+def test_a_key_that_is_revoked_meanwhile_signs_nothing(pages: Running, signed: SignedVersion, tmp_path: Path) -> None:
+    pages.ask("/report")
+    form = {**pages.fields("/decide", "/sign"), "decision": "approve", "role": "safety", "reason": "looked"}
+    ada = load_key_pair(tmp_path / "keys" / "Ada.pem").public.fingerprint
+    revoke(signed.registry, ada, "laptop lost")
+    answer = pages.ask("/sign", form)
+    assert answer.status == 409 and "revoked" in answer.text
+    assert not (signed.folder / "sign-offs").exists(), "a sign-off of a revoked key keeps everybody from verifying"
+
+
+def test_the_report_of_a_recalled_version_can_still_be_looked_at(tmp_path: Path, signed: SignedVersion) -> None:
+    recall("nsfw/1", registry=signed.registry, by="the owner", reason="it came back")
+    report_again(signed.folder, registry=signed.registry, reports=tmp_path / "reports", key=None)
+    with running(tmp_path, signed, looking=True) as pages:
+        pages.come_in()
+        answer = pages.ask("/registry/versions/nsfw/1/report")
+        assert answer.status == 200 and "RECALLED" in answer.text and "it came back" in answer.text
+
+
+def test_hidden_pictures_are_not_to_be_had_past_the_review(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(factories, "manifest", partial(factories.manifest, embedded=False))
+    signed = version(tmp_path)
+    with running(tmp_path, signed) as pages:
+        pages.come_in()
+        pages.ask("/close", pages.fields("/queue", "/close"))
+        page = pages.ask("/compare?one=nsfw/1&two=nsfw/1").text
+        assert "Hidden: a review reveals it" in page and "<img" not in page
+        for digest in {one.image_digest for one in TRIALS}:
+            assert pages.ask(f"/registry/nsfw/1/{digest}").status == 409
 
 
 def test_a_report_that_its_author_changed_is_not_shown(pages: Running, tmp_path: Path) -> None:

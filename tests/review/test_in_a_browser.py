@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
-from mace_gov.attest.keys import ensure_key_pair, registry_trust
+from mace_gov.attest.keys import ensure_key_pair, pin, registry_trust
 from mace_gov.attest.sign import sign_report
 from mace_gov.attest.verify import verify
+from mace_gov.documents.trust import Role
 from mace_gov.review.desk import open_subject
 from tests import factories
 from tests.factories import SignedVersion
-from tests.review.serving import TRIALS, Running, running, version
+from tests.review.serving import TRIALS, Running, key_of, running, version
 
 WIDTHS = (320, 390, 1400)
 
@@ -37,12 +38,14 @@ def come_in(tab: Any, pages: Running) -> None:
 
 
 def serious(tab: Any) -> list[str]:
-    """What axe-core finds that keeps people out, by rule and place: in light, and of colours in dark."""
+    """What axe-core finds that keeps people out: in light, on a telephone, and of colours in dark."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
     found = []
-    for scheme, options in (("light", None), ("dark", {"runOnly": ["color-contrast"]})):
+    for scheme, width, options in (("light", 1400, None), ("light", 320, None),
+                                   ("dark", 1400, {"runOnly": ["color-contrast"]})):
         tab.emulate_media(color_scheme=scheme)
-        found += [f"{scheme}: {each['id']}: {node['target']}"
+        tab.set_viewport_size({"width": width, "height": 800})
+        found += [f"{scheme} {width}: {each['id']}: {node['target']}"
                   for each in axe.Axe().run(tab, options=options).response["violations"]
                   if each["impact"] in ("serious", "critical") for node in each["nodes"]]
     return found
@@ -203,13 +206,14 @@ def test_no_page_keeps_people_out_or_scrolls_sideways(
     signed = version(tmp_path)
     lines = b"".join(each.canonical() + b"\n" for each in TRIALS)
     factories.version_folder(tmp_path, number=2, weights=b"other weights", trials=lines, complete=True)
-    with running(tmp_path, signed) as pages:
+    pin(signed.registry, key_of(tmp_path / "keys", "Long").public, role=Role.REVIEWER, name="N" * 119)
+    with running(tmp_path, signed, reviewer="Long") as pages:
         come_in(tab, pages)
         problems = {}
         item = next(iter(open_subject(signed.folder, registry=signed.registry, reports=tmp_path / "reports",
                                       key=None).items))
         for path in ("/", "/queue", "/agreement", "/trials", f"/trial?item={item}", "/report", "/decide", "/registry",
-                     "/compare?one=nsfw/1&two=nsfw/2", "/nowhere"):
+                     "/compare", "/compare?one=nsfw/1&two=nsfw/2", "/nowhere"):
             tab.goto(pages.at(path))
             problems[path, "axe"] = serious(tab)
             problems[path, "sideways"] = sideways(tab)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,32 @@ def test_it_is_read_back_as_it_was_written_and_goes_on(journal: Journal, pair: K
     assert [entry.text for entry in comments([again])] == ["too few"]
     again.add(pair, Act.CLOSE)
     assert open_journal(journal.path, pair.public, "Ada", **ABOUT, named=[again.head]).closed
+
+
+def test_what_the_disk_did_not_take_is_not_found_there_later(
+    journal: Journal, pair: KeyPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = journal.path.read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk, pytest.raises(OSError, match="No space"):
+        disk.setattr("os.fsync", full)
+        journal.add(pair, Act.CLOSE)
+    assert journal.path.read_bytes() == before and not journal.closed
+    journal.add(pair, Act.COMMENT, rule="NSFW-001", text="there is room again")
+    assert len(open_journal(journal.path, pair.public, "Ada", **ABOUT).entries) == 5
+
+
+def test_a_line_is_checked_once_however_often_it_is_read(
+    journal: Journal, pair: KeyPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_journal(journal.path, pair.public, "Ada", **ABOUT)
+    journal.add(pair, Act.CLOSE)
+    checked: list[bytes] = []
+    monkeypatch.setattr("mace_gov.attest.keypair.PublicKey.holds", lambda *given: checked.append(given[-1]) or True)
+    assert open_journal(journal.path, pair.public, "Ada", **ABOUT).closed and len(checked) == 1
 
 
 EDITS: dict[str, Callable[[list[bytes]], list[bytes]]] = {

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,11 @@ from mace_gov.attest.keys import ensure_key_pair, pin, registry_trust
 from mace_gov.attest.verify import verify
 from mace_gov.core.errors import UsageError
 from mace_gov.documents.detector import Calibration
+from mace_gov.documents.terms import Kind, Suite
 from mace_gov.documents.trust import Role
 from mace_gov.report.render import PAGE
 from mace_gov.review.breaks import Breaks
-from mace_gov.review.desk import Desk, Reviewer, open_subject, reviewer_of
+from mace_gov.review.desk import Desk, Reviewer, open_subject, question_of, reviewer_of
 from mace_gov.review.serve import Place, Who
 from tests import factories
 from tests.factories import SignedVersion
@@ -208,6 +210,14 @@ def test_the_queue_tells_nothing_of_detectors_models_or_prompts(pages: Running) 
                                              "left", "ahead"}
 
 
+@pytest.mark.parametrize(("kind", "suite", "words"), [
+    ("object", "near", "“fluent”"), ("style", "direct", "anything in the style of “fluent”"),
+    ("style", "near", "“fluent”, as a thing or as a style"),
+])
+def test_a_question_about_a_style_can_be_answered(kind: str, suite: str, words: str) -> None:
+    assert question_of(Kind(kind), Suite(suite), "fluent") == words
+
+
 def test_labels_are_kept_across_sessions_in_an_order_of_ones_own(tmp_path: Path, signed: SignedVersion) -> None:
     with running(tmp_path, signed) as ada:
         ada.come_in()
@@ -238,6 +248,14 @@ def test_agreement_comes_after_the_labels_and_ends_them(pages: Running, signed: 
     late = pages.ask("/label", {**form, "csrf": pages.fields("/agreement", "/calibrate")["csrf"],
                                 "item": next(iter(TRIALS)).image, "label": "absent"})
     assert late.status in (404, 409)
+
+
+def test_nothing_is_compared_before_the_labels_end(pages: Running) -> None:
+    asked = "/compare?one=nsfw/1&two=nsfw/1"
+    before = pages.ask(asked).text
+    assert "once you have ended" in before and "<img" not in before and "a picture of" not in before
+    pages.ask("/close", pages.fields("/queue", "/close"))
+    assert "a picture of" in pages.ask(asked).text
 
 
 def test_people_measure_the_detector_for_later_audits(pages: Running, signed: SignedVersion) -> None:
@@ -355,7 +373,7 @@ def test_the_registry_is_looked_at_without_a_key(tmp_path: Path, signed: SignedV
         pages.come_in()
         assert pages.ask("/").headers["location"] == "registry"
         page = pages.ask("/registry").text
-        assert "nsfw/1" in page and "nsfw/2" in page and "98.3" in page
+        assert 'href="compare"' in page and "nsfw/1" in page and "nsfw/2" in page and "98.3" in page
         assert pages.ask("/queue").status == 404
         reports = re.findall(r'href="(registry/versions/[^"]+/report)"', page)
         assert reports == ["registry/versions/nsfw/1/report"], "the other one has none"
@@ -366,6 +384,9 @@ def test_the_registry_is_looked_at_without_a_key(tmp_path: Path, signed: SignedV
         assert pages.ask("/registry/keys/nsfw/1/report").status == 409
         whole.write_bytes(b"<p>another</p>")
         assert pages.ask(f"/{reports[0]}").status == 500
+        for asked in ("/compare", "/compare?one=nsfw/1", "/compare?two=nsfw/2"):
+            page = pages.ask(asked).text
+            assert re.findall(r"<option selected>(.*?)<", page) == ["nsfw/1", "nsfw/2"], asked
         page = pages.ask("/compare?one=nsfw/1&two=nsfw/2").text
         assert "governed model" in page and page.count('<figure class="pair">') == 2
         assert pages.ask(f"/compare?one=nsfw/1&two=nsfw/2&page={'9' * 5000}").status == 200
@@ -373,3 +394,37 @@ def test_the_registry_is_looked_at_without_a_key(tmp_path: Path, signed: SignedV
         assert pages.ask(source).headers["content-type"] == "image/png"
         assert pages.ask("/registry/nsfw/2/" + "0" * 64).status == 409
         assert pages.ask("/compare?one=nsfw/1&two=../../x").status == 409
+
+
+@pytest.mark.parametrize("mean", ["H_o", "H_c", "H_s"])
+def test_the_harmonic_mean_of_every_kind_has_its_line_over_versions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mean: str
+) -> None:
+    monkeypatch.setattr(factories, "audit_result", partial(factories.audit_result, measures={"Acc_e": 0, mean: 0.75}))
+    signed = version(tmp_path)
+    factories.version_folder(tmp_path, number=2, weights=b"other weights", complete=True)
+    with running(tmp_path, signed, looking=True) as pages:
+        pages.come_in()
+        line = f"nsfw: H<sub>{mean[-1]}</sub>, the harmonic mean"
+        assert re.findall(f"{line}.*?75.0.*?75.0", pages.ask("/registry").text, re.DOTALL)
+
+
+@pytest.mark.parametrize("looking", [True, False])
+def test_every_link_and_picture_on_every_page_is_there(tmp_path: Path, signed: SignedVersion, looking: bool) -> None:
+    lines = b"".join(each.canonical() + b"\n" for each in TRIALS)
+    factories.version_folder(tmp_path, number=2, weights=b"other weights", trials=lines, complete=True)
+    with running(tmp_path, signed, looking=looking) as pages:
+        pages.come_in()
+        if not looking:
+            pages.ask("/close", pages.fields("/queue", "/close"))
+        seen, left = set(), ["registry" if looking else "./", "compare?one=nsfw/1&two=nsfw/2"]
+        while left:
+            path = unescape(left.pop())
+            if path in seen:
+                continue
+            seen.add(path)
+            answer = pages.ask(path if path.startswith("/") else "/" + path.removeprefix("./"))
+            assert answer.status in (200, 303), path
+            left += [] if "report" in path else re.findall(r'(?:href|src)="([^"#]+)"', answer.text)
+        assert {"compare", "registry/versions/nsfw/1/report"} < seen and any(path.endswith("/" + TRIALS[1].image_digest)
+                                                                             for path in seen)
