@@ -50,7 +50,7 @@ def _locked(folder: Path, *, wait: bool = False) -> int | None:
         import fcntl
     except ImportError:
         return None
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # a pipe in its place would wait for a writer
+    handle = os.open(folder, os.O_RDONLY | os.O_NONBLOCK)  # a pipe in its place would wait for a writer
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BaseException:
