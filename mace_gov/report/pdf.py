@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import logging
+import importlib.util
 import os
-import re
 import shutil
 import subprocess
+import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
 from mace_gov.core.errors import IncompleteError
 
@@ -21,9 +20,6 @@ SECONDS = 300
 """Longest that printing may take; a report of 3,000 pictures takes some ten."""
 HINT = ("Install Chromium (`apt-get install chromium`), or WeasyPrint with the libraries of Pango (`pip install "
         "'mace-gov[pdf]'`, `apt-get install libpango-1.0-0 libpangoft2-1.0-0`), or print the page in a browser.")
-_STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
-_ROOT = re.compile(r":root\s*\{(.*?)\}", re.DOTALL)
-_DRAWN = re.compile(r"^\s*(?:svg|\.(?:mark|track|axis|lineage))\b[^{}@]*\{[^{}]*\}", re.MULTILINE)
 
 
 def find_chromium() -> str | None:
@@ -38,17 +34,17 @@ def require_chromium() -> str:
     return found
 
 
-def find_weasyprint() -> ModuleType | None:
-    """The package, None where it or the libraries that it needs are missing. Imported late: it takes a second."""
-    try:
-        return importlib.import_module("weasyprint")
-    except (ImportError, OSError):
-        return None
+def find_weasyprint() -> bool:
+    """Whether WeasyPrint and the libraries that it needs are there. Asked of another process, see ``print_page``."""
+    if importlib.util.find_spec("weasyprint") is None:
+        return False
+    command = [sys.executable, "-P", "-c", "import weasyprint"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def require_printer() -> None:
     """Raises IncompleteError where nothing can print a page."""
-    if find_chromium() is None and find_weasyprint() is None:
+    if find_chromium() is None and not find_weasyprint():
         raise IncompleteError("neither Chromium nor WeasyPrint was found, expected one to print the PDF with",
                               hint=HINT)
 
@@ -60,27 +56,15 @@ def write_pdf(page: Path, out: Path) -> None:
     """
     if find_chromium() is not None:
         _by_chromium(page, out)
-    elif (weasyprint := find_weasyprint()) is not None:
-        _by_weasyprint(weasyprint, page, out)
     else:
         require_printer()
+        by_weasyprint(page, out)
 
 
-def _by_weasyprint(weasyprint: ModuleType, page: Path, out: Path) -> None:
-    # It styles a drawing by the style sheets inside of it alone, and knows no variables there.
-    text = page.read_text("utf-8")
-    css = "".join(_STYLE.findall(text))
-    known = dict(re.findall(r"(--[\w-]+):\s*([^;}]+)", "".join(_ROOT.findall(css)[:1])))
-    drawn = "".join(_DRAWN.findall(css))
-    drawn = re.sub(r"var\((--[\w-]+)\)", lambda found: known.get(found[1], "currentColor"), drawn)
-    text = re.sub(r"<svg\b[^>]*>", lambda found: f"{found[0]}<style>{drawn}</style>", text)
-
-    logging.getLogger("weasyprint").setLevel(logging.CRITICAL)  # it names every property that it does not know
-    fetcher = weasyprint.urls.URLFetcher(allowed_protocols=["data"])  # the page holds all that it shows
-    try:
-        weasyprint.HTML(string=text, url_fetcher=fetcher).write_pdf(str(out), pdf_variant="pdf/ua-1")
-    except Exception as error:  # a library for arbitrary pages raises whatever it meets
-        raise IncompleteError(f"WeasyPrint did not print {page}: {error}", hint=HINT) from error
+def by_weasyprint(page: Path, out: Path) -> None:
+    """See ``write_pdf``."""
+    command = [sys.executable, "-P", "-m", "mace_gov.report.print_page", str(page.resolve()), str(out.resolve())]
+    _run("WeasyPrint", command, page, out)
 
 
 def _by_chromium(page: Path, out: Path) -> None:
@@ -94,10 +78,14 @@ def _by_chromium(page: Path, out: Path) -> None:
             *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
             f"--print-to-pdf={out.resolve()}", page.resolve().as_uri(),
         ]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise IncompleteError(f"{chromium} did not print {page}: {error}", hint=HINT) from error
+        _run(chromium, command, page, out)
+
+
+def _run(program: str, command: Sequence[str], page: Path, out: Path) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise IncompleteError(f"{program} did not print {page}: {error}", hint=HINT) from error
     if done.returncode or not out.is_file() or not out.read_bytes().startswith(b"%PDF-"):
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise IncompleteError(f"{chromium} did not print {page}: {last}", hint=HINT)
+        raise IncompleteError(f"{program} did not print {page}: {last}", hint=HINT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import zlib
 from pathlib import Path
 
@@ -11,14 +12,14 @@ import pytest
 from mace_gov.attest.keys import registry_trust
 from mace_gov.attest.verify import verify
 from mace_gov.core.errors import IncompleteError, IntegrityError
-from mace_gov.report.pdf import PRINTED, _by_weasyprint, find_chromium, find_weasyprint
+from mace_gov.report.pdf import PRINTED, by_weasyprint, find_chromium, find_weasyprint
 from mace_gov.workflow.reporting import report_again
 from tests import factories
 
 needs_chromium = pytest.mark.skipif(find_chromium() is None, reason="no Chromium on this machine")
 
 
-needs_weasyprint = pytest.mark.skipif(find_weasyprint() is None, reason="no WeasyPrint, or no Pango for it, here")
+needs_weasyprint = pytest.mark.skipif(not find_weasyprint(), reason="no WeasyPrint, or no Pango for it, here")
 
 
 def unpacked(data: bytes) -> bytes:
@@ -56,14 +57,15 @@ def test_weasyprint_draws_in_the_page_s_colours_and_fetches_nothing(tmp_path: Pa
     style = "<style>:root { --met: #102030; }\n.track .met { fill: var(--met); }</style>"
     more = f'<img src="{secret.as_uri()}" alt="x">'
     page.write_text(f'<html lang="en"><head><title>t</title>{style}</head><body>{drawing}{more}</body></html>')
-    _by_weasyprint(find_weasyprint(), page, tmp_path / "page.pdf")
+    by_weasyprint(page, tmp_path / "page.pdf")
     printed = unpacked((tmp_path / "page.pdf").read_bytes())
     assert b"0.062745 0.12549 0.188235 rg" in printed
     assert b"0.25098" not in printed
+    assert "weasyprint" not in sys.modules, "it would have Pillow read pictures that were cut off"
 
 
 def test_without_a_printer_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mace_gov.report.pdf.find_weasyprint", lambda: None)
+    monkeypatch.setattr("mace_gov.report.pdf.find_weasyprint", lambda: False)
     signed = factories.version_folder(tmp_path, complete=True)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(IncompleteError, match="neither Chromium nor WeasyPrint was found") as error:
