@@ -28,8 +28,10 @@ class Process:
         self.name = name
         # to a file: who does not read a pipe in time stops the one who writes
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
-        self._process = subprocess.Popen([sys.executable, "-m", "mace_gov.execute.worker"], stdin=subprocess.PIPE,
-                                         stdout=subprocess.PIPE, stderr=self._said, env=environment)
+        # It imports from where this process does, and not from the folder that the command happens to run in.
+        environment = {**environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        self._process = subprocess.Popen([sys.executable, "-P", "-m", "mace_gov.execute.worker"], env=environment,
+                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said)
 
     @property
     def pid(self) -> int:

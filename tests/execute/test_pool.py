@@ -56,6 +56,19 @@ def test_processes_do_units_in_order_and_open_a_job_once(tmp_path: Path) -> None
         assert made(pool, tmp_path, []) == []
 
 
+def test_a_worker_imports_nothing_from_the_folder_that_the_command_runs_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, marks = tmp_path / "here", tmp_path / "marks"
+    here.mkdir()
+    marks.mkdir()
+    (here / "json.py").write_text(f"open({str(here / 'ran')!r}, 'w')\nraise SystemExit(9)\n")
+    monkeypatch.chdir(here)
+    with hired(1, progress=Silent()) as pool:
+        assert made(pool, marks, [1]) == [b"ship1"]
+    assert not (here / "ran").exists()
+
+
 def test_a_unit_whose_worker_dies_is_done_again(tmp_path: Path) -> None:
     said = Said()
     with hired(2, progress=said) as pool:
