@@ -60,13 +60,14 @@ def _outliving(stream: TextIO | None, own: TextIO | None) -> Any:
 
 def flushed() -> bool:
     """Whether all that was printed has left the process; what has not, as on a full disk, is given up."""
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except OSError:
-        sys.stdout = _nowhere()
-        return False
-    return True
+    done = True
+    for name in ("stdout", "stderr"):
+        try:
+            getattr(sys, name).flush()
+        except OSError:
+            setattr(sys, name, _nowhere())
+            done = False
+    return done
 
 
 def _nowhere() -> TextIO:
