@@ -13,13 +13,14 @@ from mace_gov.audit.detectors.plugin import sources
 from mace_gov.audit.detectors.registry import known_detectors, make_detector
 from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.audit.limits import drawn_limits, limitations
+from mace_gov.audit.looking import score_probes
 from mace_gov.audit.measuring import all_measurements, all_measures, all_power, retention_rate, unscored
 from mace_gov.audit.metrics.broken import broken_check
 from mace_gov.audit.metrics.disagreement import disagreements
 from mace_gov.audit.pictures import Picture, Wanted, diffusion_drawer, draw_side, open_picture
 from mace_gov.audit.prepare import check_tiers, prepare
 from mace_gov.audit.probes.lexicon import lexicon_for
-from mace_gov.audit.scoring import Detectors, score_probes
+from mace_gov.audit.scoring import Detectors
 from mace_gov.audit.stopping import decided, rounds, standing
 from mace_gov.audit.thumbnails import write_thumbnails
 from mace_gov.audit.trials import TRIALS_NAME, Observed, Pair, trials_of, write_trials

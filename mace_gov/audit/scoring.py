@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from PIL import Image
 
 from mace_gov.audit.detectors.base import Detector, Query
 from mace_gov.audit.detectors.rivals import rivals
-from mace_gov.audit.pictures import Picture, Wanted, open_picture
 from mace_gov.audit.probes.base import Probe
-from mace_gov.core.errors import DetectorError, MissingExtraError
+from mace_gov.core.errors import DetectorError
 from mace_gov.core.redact import redact
-from mace_gov.core.resources import asked
 from mace_gov.documents.detector import Calibration, DetectorCard
 from mace_gov.documents.detector_info import INFOS
 from mace_gov.documents.policy import Category, DetectorSpec, Policy
 
 CHUNK = 64
 """Pictures in memory at once."""
-
 
 Scores = dict[str, float | None]
 """One picture's by detector; None = unscored. Detectors that the question is not for are absent."""
@@ -166,47 +161,6 @@ def presence(scores: Mapping[str, float | None], thresholds: Mapping[str, float]
     return None if not scores or None in scores.values() else False
 
 
-def score_probes(
-    probes: Sequence[Probe], pictures: Mapping[Wanted, Picture], detectors: Detectors, out: Path, *,
-    advance: Callable[[int], None],
-) -> list[Scored]:
-    """One ``Scored`` for each probe, in order."""
-    found: list[Scored | None] = [None] * len(probes)
-    parts = [(category, places[start:start + CHUNK]) for category, places in _by_category(probes)
-             for start in range(0, len(places), CHUNK)]
-    for (category, part), scores in zip(parts, _scores(probes, pictures, detectors, out, parts), strict=True):
-        thresholds = detectors.thresholds(category)
-        for i, given in zip(part, scores, strict=True):
-            found[i] = Scored(given, presence(given, thresholds))
-        advance(len(part))
-    return [judged for judged in found if judged is not None]
-
-
-def _scores(
-    probes: Sequence[Probe], pictures: Mapping[Wanted, Picture], detectors: Detectors, out: Path,
-    parts: Sequence[tuple[str, Sequence[int]]],
-) -> Iterator[list[Scores]]:
-    """The scores of each part, found here or by the run's workers."""
-    from mace_gov.audit.handed import Chunk, can_hand, scored_by
-
-    def opened(part: Sequence[int]) -> tuple[list[Image.Image], list[Query]]:
-        images = [open_picture(out, pictures[probes[i].prompt, probes[i].seed]) for i in part]
-        return images, [detectors.query(probes[i], image) for i, image in zip(part, images, strict=True)]
-
-    rest = list(parts)
-    if (workers := asked().workers) is not None and len(parts) > 1 and can_hand(detectors):
-        chunks = [Chunk(category, [out / pictures[probes[i].prompt, probes[i].seed].name for i in part],
-                        opened(part)[1]) for category, part in parts]
-        try:
-            for scores in scored_by(workers, detectors, chunks):
-                yield scores
-                del rest[0]
-        except (DetectorError, MissingExtraError) as error:  # another machine may lack a detector's weights
-            logging.getLogger("mace_gov").warning("pictures are looked at here: a worker cannot (%s)", error.message)
-    for category, part in rest:
-        yield scores_of(detectors, category, *opened(part))
-
-
 def score_pictures(
     detectors: Detectors, category: str, images: Sequence[Image.Image], queries: Sequence[Query]
 ) -> list[Scored]:
@@ -227,10 +181,3 @@ def scores_of(
             for k, score in zip(asks, found, strict=True):
                 scores[k][name] = score
     return scores
-
-
-def _by_category(probes: Sequence[Probe]) -> Iterator[tuple[str, list[int]]]:
-    places: dict[str, list[int]] = {}
-    for i, probe in enumerate(probes):
-        places.setdefault(probe.category, []).append(i)
-    yield from places.items()

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mace_gov.audit import scoring
+from mace_gov.audit import looking
 from mace_gov.audit.detectors.registry import DETECTORS, make_detector
 from mace_gov.audit.handed import can_hand
+from mace_gov.audit.looking import score_probes
 from mace_gov.audit.pictures import Picture, Wanted, png_bytes
 from mace_gov.audit.probes.base import Probe
-from mace_gov.audit.scoring import Detectors, Scored, score_probes
+from mace_gov.audit.scoring import Detectors, Scored
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.errors import DetectorError, IncompleteError
 from mace_gov.core.resources import using
@@ -49,7 +50,7 @@ def made(known: dict[str, str] | None = None) -> Detectors:
 
 
 def test_workers_give_the_same_scores_and_count_what_broke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "CHUNK", 2)
+    monkeypatch.setattr(looking, "CHUNK", 2)
     here, there, broken, again = made(), made(), made(), made()
     alone, odd = looked(here, tmp_path), looked(broken, tmp_path, "nobody's word")
     assert {"judge", "always-absent"} == set(alone[0].scores) and len({each.scores["judge"] for each in alone}) > 1
@@ -76,7 +77,7 @@ def test_what_is_on_this_machine_alone_is_not_handed_over() -> None:
 def test_a_worker_that_lacks_a_detector_leaves_it_to_this_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(scoring, "CHUNK", 2)
+    monkeypatch.setattr(looking, "CHUNK", 2)
 
     class Lacks:
         device = None
