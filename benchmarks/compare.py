@@ -10,8 +10,9 @@ is there already is not run again, so that a long run can be stopped at any time
 
 The judge's first choice decides. Held out is what nobody named to the erasure and no caption of its prior holds
 (suites `near` and `unrelated`), preserved is what was named; H is of what is erased, by name and by synonym, and of
-what is held out. Intervals are two-sided 95 %, clustered by prompt and concept. Every erasure starts from the base and
-trains anew. `ratio` is the H of ``--method`` over the best other's at the largest number that all were run at.
+what is held out. Intervals are two-sided 95 %, clustered by prompt and concept. A cell's erasure starts from the base
+with nothing kept, and its seconds are the processor's; attempts share their text states and LoRAs (``--cache``).
+`ratio` is the H of ``--method`` over the best other's at the largest number that all were run at.
 """
 
 from __future__ import annotations
@@ -87,13 +88,13 @@ def with_settings(policy: Policy, method: str, settings: dict) -> Policy:
 class Bench:
     """A loaded base model, and what is asked of it."""
 
-    def __init__(self, model: str, judge: Path | None, tuning: int, most: int | None) -> None:
+    def __init__(self, model: str, judge: Path | None, tuning: int, most: int | None, cache: Path | None) -> None:
         self.base = read_manifest(model)
         self.pipe = load_pipeline(self.base.path)
         self.layers = projections(self.pipe.unet)
         self.pristine = {name: layer.weight.detach().clone() for name, layer in self.layers.items()}
         self.judge = JudgeDetector(judge=load_judge(judge))
-        self.tuning, self.most = tuning, most
+        self.tuning, self.most, self.cache = tuning, most, cache
 
     def plan(self, policy: Policy) -> ErasurePlan:
         """The plan of a policy with a method in it."""
@@ -104,14 +105,17 @@ class Bench:
         probes = build_probes(Asking(tuning_policy(policy), tuning_lexicon(policy, self.base)))
         return _evenly(probes, self.tuning // 2)
 
-    def erased(self, policy: Policy, probes: Sequence[Probe], plan: ErasurePlan, *, base: bool = False) -> dict:
+    def erased(
+        self, policy: Policy, probes: Sequence[Probe], plan: ErasurePlan, *, base: bool = False,
+        cache: Path | None = None,
+    ) -> dict:
         """Rates of the erased model, or the base's own, and what it took."""
         cost = {}
         if not base:
-            start = time.perf_counter()
+            start = time.process_time()
             with peak_memory() as peak:
-                delta = compute(plan, self.pipe, cache=None).delta.rounded()
-            cost = {"seconds": round(time.perf_counter() - start, 1), "peak_mib": round(peak.bytes / 2**20)}
+                delta = compute(plan, self.pipe, cache=cache).delta.rounded()
+            cost = {"seconds": round(time.process_time() - start, 1), "peak_mib": round(peak.bytes / 2**20)}
             with tempfile.TemporaryDirectory() as folder:
                 delta.write(file := Path(folder) / "erasure.safetensors")
                 cost["delta_bytes"] = file.stat().st_size
@@ -126,7 +130,7 @@ class Bench:
 
     def attempt(self, policy: Policy, method: str, settings: dict) -> dict:
         """One choice of settings, on tuning probes."""
-        return self._tried(with_settings(policy, method, settings), self.tuning_probes(policy))
+        return self._tried(with_settings(policy, method, settings), self.tuning_probes(policy), cache=self.cache)
 
     def cell(self, policy: Policy, method: str, settings: dict) -> dict:
         """One method with its settings, or the base, on the audit's own prompts."""
@@ -135,9 +139,11 @@ class Bench:
         probes = build_probes(Asking(own, lexicon_for(self.base), templates))
         return self._tried(own, _evenly(probes, self.most or len(probes)), base=method == BASE)
 
-    def _tried(self, policy: Policy, probes: Sequence[Probe], *, base: bool = False) -> dict:
+    def _tried(
+        self, policy: Policy, probes: Sequence[Probe], *, base: bool = False, cache: Path | None = None
+    ) -> dict:
         try:
-            return self.erased(policy, probes, self.plan(policy), base=base)
+            return self.erased(policy, probes, self.plan(policy), base=base, cache=cache)
         except (NumericalError, UsageError) as error:
             return {"problem": str(error)}
 
@@ -164,13 +170,14 @@ def main(argv: list[str] | None = None) -> dict:
     parser.add_argument("--most", type=int, help="pictures of each suite of a cell, default all that the audit asks")
     parser.add_argument("--out", type=Path, default=Path("compare.jsonl"))
     parser.add_argument("--plot", type=Path, default=None, help="an .svg or .png of H by number of concepts")
+    parser.add_argument("--cache", type=Path, default=None, help="folder of what attempts share, default none")
     parser.add_argument("--model", default=None, help="base model, default the policy's own")
     parser.add_argument("--judge", type=Path, default=None, help="folder of a judge, default the one that ships")
     args = parser.parse_args(argv)
     if not 1 <= args.attempts <= 5:
         parser.error("--attempts: expected 1 to 5")
     policy = load_policy(args.policy).policy
-    bench = Bench(args.model or policy.spec.model.ref, args.judge, args.tuning, args.most)
+    bench = Bench(args.model or policy.spec.model.ref, args.judge, args.tuning, args.most, args.cache)
     found = [json.loads(line) for line in args.out.read_text("utf-8").splitlines()] if args.out.is_file() else []
     done = {_key(line): line for line in found}
 

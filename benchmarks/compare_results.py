@@ -38,7 +38,7 @@ def rates_of(probes: Sequence[Probe], present: Sequence[bool]) -> dict:
 
 def markdown(cells: list[dict]) -> str:
     """One row for each number of concepts and method: rates and H in percent with 95 % intervals, and what it took."""
-    lines = ["| concepts | method | " + " | ".join(COLUMNS.values()) + " | H | seconds | delta MB |",
+    lines = ["| concepts | method | " + " | ".join(COLUMNS.values()) + " | H | CPU seconds | delta MB |",
              "| --- " * (len(COLUMNS) + 5) + "|"]
     for cell in sorted(cells, key=lambda cell: cell["concepts"]):
         rates = cell.get("rates", {})
