@@ -5,15 +5,20 @@
 
 A search counts once: it succeeds where at least half of its pictures show the concept. Its pictures of the concept, its
 seeds and its captions are none that the erasure has seen. What must stay is asked beside it: every object of the
-embedded vocabulary that the policy does not name, on all three models. Intervals are two-sided 95 %. `ratio` is the
-seconds of the hardened erasure over those of the plain one. Interrupted, it goes on with the erasures in --cache.
+embedded vocabulary that the policy does not name, on all three models. Intervals are two-sided 95 %. Seconds are the
+processor's; `ratio` is those of the hardened erasure over those of the plain one. A line of ``--out`` is one search of
+every concept on one model, in turn, or the others once. What is there already is not run again, nor what lies in
+``--cache``, so that a long run can be stopped at any time and go on (of an erasure that went
+on, only the last part is counted).
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -23,6 +28,7 @@ from mace_gov.audit.attacks.base import drawn
 from mace_gov.audit.detectors.base import Query
 from mace_gov.audit.detectors.judge import JudgeDetector
 from mace_gov.audit.metrics.intervals import bounds
+from mace_gov.core.canonical import digest_of
 from mace_gov.diffusion.denoising import encode_pictures
 from mace_gov.diffusion.embeddings import WordVectors
 from mace_gov.diffusion.generate import draw
@@ -54,7 +60,7 @@ def main(argv: list[str] | None = None) -> list[dict]:
     parser.add_argument("--rounds", type=int, default=HARDEN.rounds)
     parser.add_argument("--cache", type=Path, default=Path("registry/cache"))
     parser.add_argument("--device")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("hardening.jsonl"))
     args = parser.parse_args(argv)
     policy = first_concepts(load_policy(args.policy).policy, args.concepts)
     base = read_manifest(policy.spec.model.ref)
@@ -72,14 +78,28 @@ def main(argv: list[str] | None = None) -> list[dict]:
         for name, layer in layers.items():
             layer.weight.data.copy_(weights[name])
 
-    weights, seconds = {"base": pristine}, {"base": 0.0}
+    kept = [json.loads(line) for line in args.out.read_text("utf-8").splitlines()] if args.out.is_file() else []
+    done = {_key(line): line for line in kept}
+
+    def once(about: dict, make: Callable[[], dict]) -> dict:
+        if _key(about) not in done:
+            start = time.process_time()
+            line = {**about, **make(), "seconds": round(time.process_time() - start, 1)}
+            done[_key(about)] = line
+            with args.out.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        return done[_key(about)]
+
+    weights, erasures = {"base": pristine}, {}
     hardened = plan.model_copy(update={"harden": HARDEN.model_copy(update={"rounds": args.rounds})})
     for name, each in (("mace", plan), ("hardened", hardened)):
-        start = time.perf_counter()
+        start = time.process_time()
         made = compute(each, pipe, cache=args.cache)
-        seconds[name] = time.perf_counter() - start
+        spent = round(time.process_time() - start, 1)
         weights[name] = made.delta.rounded().apply(pristine)
-        hardening = made.hardening
+        erasures[name] = once(
+            {"what": "erasure", "model": name, "weights": _digest(weights[name])},
+            lambda made=made, spent=spent: {"spent": spent, "hardening": [h.to_json() for h in made.hardening or []]})
     references = []
     for n, target in enumerate(plan.targets):
         prompts = [FRAMES[k % len(FRAMES)].format(target.target) for k in range(REFERENCES)]
@@ -88,35 +108,61 @@ def main(argv: list[str] | None = None) -> list[dict]:
         references.append(encode_pictures(pipe, known or pictures, settings.size))
     named = {name.casefold() for t in plan.targets for name in (t.target, *(t.other_names or []))}
     others = [c for c in vocabulary().concepts if c.kind == "object" and not named & {p.casefold() for p in c.phrases}]
-    rows = []
-    for name, own in weights.items():
-        put(own)
+
+    def ask_others() -> dict:
         prompts = [FRAMES[k % len(FRAMES)].format(c.name) for k, c in enumerate(others)]
         pictures = list(draw(pipe, prompts, [SEED + 50_000 + k for k in range(len(others))], settings))
         queries = [Query(c.phrases, "subject", True, settings.size) for c in others]
-        kept = sum(score >= judge.threshold for score in judge.score(pictures, queries))
-        row = {"model": name, "seconds": round(seconds[name], 1), "others": (kept, len(others)), "searches": {}}
-        for count in args.vectors:
-            start, won = time.perf_counter(), []
-            for turn in range(args.searches):
-                seeds = [SEED + 90_000 + 1000 * turn + n for n in range(len(references))]
-                learnt = learn_words(pipe, references, seeds, steps=args.steps, count=count).vectors
-                for target, vectors in zip(plan.targets, learnt, strict=True):
-                    [text] = word_conditions(WordVectors(pipe), vectors, [CAPTION])[1]
-                    with torch.no_grad():
-                        pictures = drawn(pipe, text, [SEED + 95_000 + 10 * turn + k for k in range(PICTURES)], settings)
-                    won.append(2 * sum(shown(pictures, target.target)) >= PICTURES)
-            row["searches"][count] = (sum(won), len(won), *bounds(sum(won), len(won), 0.975))
-            row["secondsASearch"] = round((time.perf_counter() - start) / len(won), 1)
-        if name == "hardened":
-            row["hardening"] = [each.to_json() for each in hardening or []]
-            row["ratio"] = seconds["hardened"] / max(seconds["mace"], 1e-9)
-        rows.append(row)
-        print(json.dumps(row), flush=True)
-        if args.out:
-            args.out.write_text(json.dumps(rows, indent=1))
+        scores = judge.score(pictures, queries)
+        return {"kept": int(sum(score >= judge.threshold for score in scores)), "of": len(others)}
+
+    def search(turn: int, count: int) -> dict:
+        seeds = [SEED + 90_000 + 1000 * turn + n for n in range(len(references))]
+        learnt = learn_words(pipe, references, seeds, steps=args.steps, count=count).vectors
+        drawn_of = {}
+        for target, vectors in zip(plan.targets, learnt, strict=True):
+            [text] = word_conditions(WordVectors(pipe), vectors, [CAPTION])[1]
+            with torch.no_grad():
+                pictures = drawn(pipe, text, [SEED + 95_000 + 10 * turn + k for k in range(PICTURES)], settings)
+            drawn_of[target.id] = int(sum(shown(pictures, target.target)))
+        return {"drawn": drawn_of}
+
+    found: dict[tuple[str, int], list[dict]] = {}
+    asked: dict[str, dict] = {}
+    for count in args.vectors:
+        for turn in range(args.searches):
+            for name, own in weights.items():
+                put(own)
+                about = {"model": name, "weights": _digest(own)}
+                asked[name] = once({**about, "what": "others"}, ask_others)
+                line = once({**about, "what": "search", "concepts": [t.id for t in plan.targets], "turn": turn,
+                             "vectors": count, "steps": args.steps}, lambda turn=turn, count=count: search(turn, count))
+                found.setdefault((name, count), []).append(line)
+                print(json.dumps(line), flush=True)
     put(pristine)
+    rows = []
+    for name in weights:
+        row: dict = {"model": name, "others": (asked[name]["kept"], asked[name]["of"]), "searches": {}}
+        for count in args.vectors:
+            lines = found[name, count]
+            won = [2 * shows >= PICTURES for line in lines for shows in line["drawn"].values()]
+            row["searches"][count] = (sum(won), len(won), *bounds(sum(won), len(won), 0.975))
+            row["secondsASearch"] = round(sum(line["seconds"] for line in lines) / len(won), 1)
+        rows.append(row | erasures.get(name, {}))
+        print(json.dumps(rows[-1]))
+    ratio = erasures["hardened"]["spent"] / max(erasures["mace"]["spent"], 1e-9)
+    print(json.dumps({"benchmark": "hardening", "baseline": "plain MACE", "ratio": ratio}))
     return rows
+
+
+def _digest(weights: Mapping[str, torch.Tensor]) -> str:
+    return digest_of({name: hashlib.sha256(weight.float().numpy().tobytes()).hexdigest()
+                      for name, weight in weights.items()})
+
+
+def _key(line: dict) -> str:
+    names = ("what", "model", "weights", "concepts", "turn", "vectors", "steps")
+    return json.dumps([line.get(name) for name in names])
 
 
 if __name__ == "__main__":

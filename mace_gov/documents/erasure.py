@@ -59,6 +59,8 @@ class Hardening(Document):
     that of its name on the base: 0 nothing came back, 1 as much as by name."""
     words: int
     """Found words that were erased. None of a round's are where captions that are held out would have moved too far."""
+    weights: list[float] = []
+    """What each of them counts beside a name: as much as captions that are held out allow."""
     reused: bool = False
     """Whether they came from the cache."""
 

@@ -40,7 +40,12 @@ MOST_HARM, FREE_HARM = 2.0, 0.03
 """How far captions that are held out may move: as a multiple of what the refinement alone does to them, and what is
 free in any case (up to .034 three models that nothing was tuned on kept 248 of 249 others or more; docs/methods.md)."""
 
-VERSION = 1
+WEIGHTS = (1.0, 0.5, 0.25, 0.125)
+"""What a round's words may count beside a name, prompt for prompt. The first is taken at which captions that are held
+out move no further than they may. At a quarter ten objects' words go more than half of the way to their anchors, at two
+fifths of the harm."""
+
+VERSION = 2
 """Raised whenever the same plan would find other words."""
 
 
@@ -50,6 +55,8 @@ class Words:
 
     vectors: torch.Tensor
     """Words that were erased [words, k, d] float32."""
+    weights: torch.Tensor
+    """What each counts beside a name [words]; see ``WEIGHTS``."""
     recovered: torch.Tensor
     """Of each round, what the best search brought back [rounds]; see ``documents.erasure.Hardening``."""
 
@@ -72,13 +79,13 @@ def harden(
     work = _Work(plan, pipe, reader, refined, preserve, cache, progress)
     for target in targets:
         if target.id in known:
-            work.add(target, known[target.id].vectors)
+            work.add(target, known[target.id].vectors, known[target.id].weights.tolist())
     made = _rounds(work, settings, searched, store) if searched else {}
     for target in searched:
         _keep(store, plan, settings, target, made[target.id])
     return work.refinement(), [
         Hardening(concept=target.id, recovered=[round(share, 4) for share in found.recovered.tolist()],
-                  words=len(found.vectors), reused=target.id in known)
+                  words=len(found.vectors), weights=found.weights.tolist(), reused=target.id in known)
         for target in targets for found in [known.get(target.id) or made[target.id]]
     ]
 
@@ -100,7 +107,7 @@ def _rounds(
         for target, name, anchor in zip(targets[part], *losses, strict=True):
             named[target.id], anchored[target.id] = name, anchor
     limit = max(MOST_HARM * work.harm(), FREE_HARM)
-    found: dict[str, list[torch.Tensor]] = {target.id: [] for target in targets}
+    found: dict[str, list[tuple[torch.Tensor, float]]] = {target.id: [] for target in targets}
     shares: dict[str, list[float]] = {target.id: [] for target in targets}
     advance = progress.start("searching for words that bring concepts back (steps)",
                              settings.rounds * settings.searches * settings.steps * len(targets))
@@ -115,21 +122,17 @@ def _rounds(
         for concept, share in back.items():
             shares[concept].append(share)
         returned = {concept for concept, share in back.items() if share >= BACK}
-        before = work.state()
         new = [(target, vectors) for (target, _), vectors in zip(jobs, learnt.vectors, strict=True)
                if target.id in returned]
-        for target, vectors in new:
-            work.add(target, vectors[None])
-        erased = bool(new) and work.harm() <= limit
-        if erased:
+        weight = work.add_within(new, limit) if new else 0.0
+        if weight:
             for target, vectors in new:
-                found[target.id].append(vectors)
-        else:
-            work.restore(before)
+                found[target.id].append((vectors, weight))
         targets = [target for target in targets if target.id in returned]
-        if not erased:
+        if not weight:
             break
-    return {concept: Words(torch.stack(each) if each else torch.empty(0), torch.tensor(shares[concept]))
+    return {concept: Words(torch.stack([vectors for vectors, _ in each]) if each else torch.empty(0),
+                           torch.tensor([weight for _, weight in each]), torch.tensor(shares[concept]))
             for concept, each in found.items()}
 
 
@@ -160,6 +163,10 @@ def _searched(
     return LearntWords(torch.cat(vectors), losses)
 
 
+Sums = tuple[Pairs, torch.Tensor, tuple[str, ...]]
+"""The pairs that are mapped, sum A_i [d, d], and the digests of the words among them."""
+
+
 class _Work:
     """The closed form's sums, to which found words are added."""
 
@@ -171,30 +178,42 @@ class _Work:
         self.cache, self.progress, self.first = cache, progress, refined
         self.named, total = summed(reader, plan)
         self.words = WordVectors(pipe)
-        self._sums: tuple[Pairs, torch.Tensor, tuple[str, ...]] = (self.named, total, ())
+        self._sums: Sums = (self.named, total, ())
         self._held = held_out_moment(reader, plan, cache, progress)
         self._without = preserve_term(reader, plan, cache, progress, "refine", hold_out=True)
         self._anchors: dict[str, tuple[list[Tokens], torch.Tensor]] = {}
 
-    def add(self, target: Target, found: torch.Tensor) -> None:
-        """One more pair of states for each word of ``found`` [words, k, d]."""
-        pairs, total, seen = self._sums
+    def add(self, target: Target, found: torch.Tensor, weights: Sequence[float]) -> None:
+        """One more pair of states for each word of ``found`` [words, k, d], each as often as its weight says."""
+        for vectors, weight in zip(found, weights, strict=True):
+            self._put(self._sums, [(target, vectors, self._moments(target, vectors))], weight)
+
+    def add_within(self, new: Sequence[tuple[Target, torch.Tensor]], limit: float) -> float:
+        """Add words at the first of ``WEIGHTS`` at which captions that are held out move no further than ``limit``.
+
+        Returns that weight; 0 where there is none, and then nothing is added.
+        """
+        before, made = self._sums, [(target, vectors, self._moments(target, vectors)) for target, vectors in new]
+        for weight in WEIGHTS:
+            self._put(before, made, weight)
+            if self.harm() <= limit:
+                return weight
+        self._sums = before
+        return 0.0
+
+    def _moments(self, target: Target, vectors: torch.Tensor) -> Moments:
         if target.anchor not in self._anchors:
             self._anchors[target.anchor] = self.reader.phrase(target.anchor, self.plan.templates)
-        for vectors in found:
-            prompts, states = word_states(self.words, vectors, self.plan.templates)
-            moments = Moments(**multiplied(self.reader, prompts, states, *self._anchors[target.anchor]))
-            pairs, total = pairs + moments.pairs(self.plan.refine_tokens or "context"), total + moments.every
-            seen = (*seen, digest_of([target.id, vectors.tolist()]))
+        prompts, states = word_states(self.words, vectors, self.plan.templates)
+        return Moments(**multiplied(self.reader, prompts, states, *self._anchors[target.anchor]))
+
+    def _put(self, sums: Sums, made: Sequence[tuple[Target, torch.Tensor, Moments]], weight: float) -> None:
+        pairs, total, seen = sums
+        for target, vectors, moments in made:
+            pairs = pairs + moments.pairs(self.plan.refine_tokens or "context") * weight
+            total = total + moments.every * weight
+            seen = (*seen, digest_of([target.id, vectors.tolist(), weight]))
         self._sums = (pairs, total, seen)
-
-    def state(self) -> tuple[Pairs, torch.Tensor, tuple[str, ...]]:
-        """What ``restore`` takes."""
-        return self._sums
-
-    def restore(self, state: tuple[Pairs, torch.Tensor, tuple[str, ...]]) -> None:
-        """Forget the words that were added since."""
-        self._sums = state
 
     def digest(self) -> str:
         """Of the words that were added."""
@@ -237,4 +256,4 @@ def _keep(
 ) -> None:
     if store is not None:
         store.put(f"words/{_key(plan, settings, target)}.safetensors",
-                  save({"vectors": found.vectors, "recovered": found.recovered}))
+                  save({"vectors": found.vectors, "weights": found.weights, "recovered": found.recovered}))

@@ -30,6 +30,10 @@ class Pairs:
     def __add__(self, other: Pairs) -> Pairs:
         return Pairs(self.a + other.a, self.c + other.c, self.square + other.square)
 
+    def __mul__(self, weight: float) -> Pairs:
+        """As if each pair stood in them ``weight`` times."""
+        return Pairs(self.a * weight, self.c * weight, self.square * weight)
+
     def left(self, matrix: torch.Tensor) -> float:
         """sum |M e_s - e_t|^2 / sum |e_s - e_t|^2 for M [d, d]: 0 mapped whole, 1 untouched; 0 where they are one."""
         def distance(m: torch.Tensor) -> float:

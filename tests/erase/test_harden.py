@@ -126,6 +126,21 @@ def test_what_must_stay_ends_the_rounds(pipe, plan_for, monkeypatch, tmp_path):
     assert [(len(h.recovered), h.words) for h in found] == [(1, 0)] and torch.equal(refined.matrix, harder.matrix)
 
 
+def test_words_count_as_much_as_what_must_stay_allows(pipe, plan_for, monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "BACK", -float("inf"))
+    plan = plan_for(concepts=("ship",), harden=SETTINGS)
+    monkeypatch.setattr(module, "MOST_HARM", float("inf"))
+    refined, whole, found = hardened(pipe, plan, tmp_path / "whole")
+    assert found[0].weights == [1.0, 1.0]
+    monkeypatch.setattr(module, "WEIGHTS", (1.0, 1e-6))
+    monkeypatch.setattr(module, "MOST_HARM", 1.001)
+    monkeypatch.setattr(module, "FREE_HARM", 0.0)
+    _, little, found = hardened(pipe, plan, tmp_path / "little")
+    assert found[0].weights == pytest.approx([1e-6, 1e-6])
+    far = [float((made.matrix - refined.matrix).norm()) for made in (little, whole)]
+    assert 0 < far[0] < far[1] / 10
+
+
 def test_a_concept_that_no_search_brings_back_is_left_alone(pipe, plan_for, monkeypatch, tmp_path):
     monkeypatch.setattr(module, "BACK", float("inf"))
     refined, harder, found = hardened(pipe, plan_for(concepts=("ship",), harden=SETTINGS), tmp_path)

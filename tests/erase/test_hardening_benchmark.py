@@ -1,0 +1,45 @@
+"""The benchmark of searches on hardened models: every model is searched as often, and a second run only reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from benchmarks import hardening
+from mace_gov.documents.plan import GenerationSettings
+from tests.erase.test_ablation import Blind, fast
+
+POLICIES = Path(__file__).parents[2] / "policies"
+
+
+def test_a_stopped_run_goes_on_and_asks_every_model_as_often(tiny_model, tmp_path, monkeypatch, capsys):
+    make, read, searched = hardening.make_plan, hardening.read_manifest, []
+
+    def small(policy, base):
+        plan = fast(make(policy, base), GenerationSettings(steps=2, guidance=1.0, size=16, batch=8))
+        return plan.model_copy(update={"templates": plan.templates[:2]})
+
+    def counting(*args, **more):
+        searched.append(len(args[1]))
+        return learn(*args, **more)
+
+    learn = hardening.learn_words
+    monkeypatch.setattr(hardening, "read_manifest", lambda _ref: read(str(tiny_model)))
+    monkeypatch.setattr(hardening, "make_plan", small)
+    monkeypatch.setattr(hardening, "fit", lambda _policy, plan, **_: plan)
+    monkeypatch.setattr(hardening, "JudgeDetector", Blind)
+    monkeypatch.setattr(hardening, "learn_words", counting)
+    monkeypatch.setattr(hardening, "HARDEN", hardening.HARDEN.model_copy(update={"searches": 1, "steps": 2}))
+    monkeypatch.setattr(hardening, "REFERENCES", 2)
+    monkeypatch.setattr(hardening, "PICTURES", 2)
+    out = tmp_path / "lines.jsonl"
+    arguments = [str(POLICIES / "objects-ten.yaml"), "--concepts", "2", "--searches", "2", "--steps", "2",
+                 "--rounds", "1", "--cache", str(tmp_path / "cache"), "--out", str(out)]
+    rows = hardening.main(arguments)
+    assert [(row["model"], row["searches"][1][1]) for row in rows] == [("base", 4), ("mace", 4), ("hardened", 4)]
+    assert searched == [2] * 6
+    lines = out.read_text().splitlines()
+    assert len(lines) == 2 + 3 + 6  # erasures, the others of each model, searches of each
+    out.write_text("".join(f"{line}\n" for line in lines[:-1]))
+    assert hardening.main(arguments)[2]["searches"] == rows[2]["searches"] and len(searched) == 7
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["benchmark"] == "hardening"
