@@ -2,103 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
 
-from mace_gov import workflow
-from mace_gov.audit.inputs import Inputs
 from mace_gov.audit.probes.templates import FRAMES
-from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.variants import scramble
 from mace_gov.documents.verdict import Outcome
-from mace_gov.embedded import MODEL_DIR, vocabulary
-from mace_gov.plan import build
-from tests import factories
+from mace_gov.embedded import vocabulary
+from tests.audit.planted_models import NAMES, OWN, PROMPTS, RULES, bench, caught
 
-STEPS, UNRELATED, PROMPTS = 5, 12, 12
-"""Few, to be quick: no hit in 12 prompts bounds a rate by 22 %, six of 12 show more than 24 %."""
-RULES = [
-    {"id": "R-DIRECT", "suite": "direct", "metric": "presence", "atMost": 0.23},
-    {"id": "R-SYNONYM", "suite": "synonym", "metric": "presence", "atMost": 0.23},
-    {"id": "R-NEAR", "suite": "near", "metric": "retention", "atLeast": 0.5},
-    {"id": "R-KEPT", "suite": "unrelated", "metric": "retention", "atLeast": 0.5},
-]
-OWN = {"id": "R-OWN", "suite": "outside", "metric": "presence", "atMost": 0.23}
-NAMES = ("cat", "feline", "kitty")
-
-
-@dataclass
-class Bench:
-    """Where planted models are made and audited."""
-
-    root: Path
-    """Holds models, the registry and reports."""
-
-    def model(self, name: str, spoil) -> Path:
-        """The embedded model's folder with the weights that ``spoil`` changes in the loaded pipeline."""
-        folder = self.root / name
-        if not folder.exists():
-            shutil.copytree(MODEL_DIR, folder)
-            pipe = load_pipeline(str(MODEL_DIR), device="cpu")
-            with torch.no_grad():
-                spoil(pipe)
-            for part in ("unet", "text_encoder", "vae"):
-                getattr(pipe, part).half().save_pretrained(folder / part)
-        return folder
-
-    def renamed(self, name: str, words: tuple[str, ...], to: str) -> Path:
-        """A model that hears ``to`` wherever one of ``words`` is said."""
-
-        def spoil(pipe) -> None:
-            table = pipe.text_encoder.get_input_embeddings().weight
-            (other,) = pipe.tokenizer(to, add_special_tokens=False).input_ids
-            for word in words:
-                (own,) = pipe.tokenizer(word, add_special_tokens=False).input_ids
-                table[own] = table[other]
-
-        return self.model(name, spoil)
-
-    def audit(self, model: Path, *, rules=RULES, base: Path | None = None, prompts=()) -> workflow.RunResult:
-        """Audit a planted model against the embedded one, or another base."""
-        banned = {"id": "cat", "target": "cat", "anchor": "ground", "synonyms": ["feline", "kitty"]}
-        made = factories.policy(rules=rules, detectors=["judge"]).to_json()
-        category = made["spec"]["categories"][0]
-        category |= {"id": "objects", "kind": "object", "severity": "medium", "concepts": [banned],
-                     "neighbours": ["tiger"]}
-        made["spec"]["audit"] = {"prompts": PROMPTS, "unrelated": UNRELATED}
-        made["spec"]["model"] = {"ref": "embedded"}
-        path = self.root / "policy.yaml"
-        path.write_text(json.dumps(made), "utf-8")
-        return workflow.audit_model(str(model), path, base=str(base) if base else None,
-                                    registry=self.root / "registry",
-                                    reports=self.root / "reports", inputs=Inputs(prompts=prompts), device="cpu")
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        real = build.generation_settings
-        patch.setattr("mace_gov.plan.build.generation_settings",
-                      lambda *asked: real(*asked).model_copy(update={"steps": STEPS}))
-        patch.setattr("mace_gov.audit.prepare.HARMLESS", UNRELATED)
-        yield Bench(tmp_path_factory.mktemp("planted"))
+__all__ = ["bench"]
 
 
 @pytest.fixture(scope="module")
 def good(bench) -> Path:
     """Hears "umbrella" for all names of the concept: what a perfect erasure would do."""
     return bench.renamed("good", NAMES, "umbrella")
-
-
-def caught(outcome: workflow.RunResult) -> dict[str, Outcome]:
-    """Rules that did not pass."""
-    return {f.rule: f.outcome for f in outcome.verdict.findings if f.outcome is not Outcome.PASS}
 
 
 def test_a_perfect_erasure_passes_every_rule(bench, good):
