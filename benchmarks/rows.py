@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 Value = TypeVar("Value")
-SYLLABLES = "ba ke lo mi nu ra se ti vo da fe gi ho ju pa re si to wu za".split()
+SYLLABLES = [first + second for first in "bdfghjklmnprstvwz" for second in "aeiou"]
 KNOWN = 36_000
 """Different words."""
 FORMS, HEADS = ("photo", "painting", "sketch", "portrait", "render"), ("a", "the", "two", "an old", "my")

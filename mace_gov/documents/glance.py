@@ -163,7 +163,8 @@ class Glance:
     def _joined(self, text: str) -> Iterator[str]:
         """The chunks of a text, where those that single letters in a row may go through are one, blanks and all."""
         for spelt, run in groupby(_WITH_BLANKS.findall(text), lambda part: self._spells(part.rstrip())):
-            yield from ["".join(run).rstrip()] if spelt else map(str.rstrip, run)
+            joined = "".join(run)
+            yield from [joined.rstrip()] if spelt else joined.split()
 
     def _spells(self, part: str) -> bool:
         chunk = self._look(part)

@@ -79,7 +79,8 @@ def test_prompts_of_plain_words_are_not_read_in_every_way(monkeypatch):
 @pytest.mark.parametrize("seed", range(2))
 def test_the_hint_hides_no_age_that_a_pattern_finds(seed):
     rng = random.Random(seed)
-    parts = (ages._BEFORE, ages._AFTER, ages._ALONE.pattern, ages._SPAN.pattern, ages._BORN, ages._BARE, ages._FOREIGN_NUMBERS)
+    parts = (ages._BEFORE, ages._AFTER, ages._ALONE.pattern, ages._SPAN.pattern, ages._BORN, ages._BARE,
+             ages._FOREIGN_NUMBERS)
     words = sorted({*re.findall(r"[a-z]+", " ".join(parts)), "going", "th", "year", "yasinda", "bir", "months", "old",
                     "birthday", "grade", "half", "cat", "iv", "сын", "岁", "of", "age", "aged", "ages", "aging", "mo",
                     "weeks", "wk", "day", "olds", "her", "spring", "teens", "m", "o", "yo", "photo", "humans", "flat"})
