@@ -16,7 +16,7 @@ from mace_gov.documents.policy import Policy
 
 BATCH = 4096
 """Prompts that are tokenised at once."""
-KEPT = 1 << 17
+WORDS_KEPT = 1 << 17
 """Words whose tokens are known at once."""
 GROWTH = 3
 """Bytes that one byte of a prompt may become when the tokenizer writes it in its own form; ASCII does not grow."""
@@ -104,7 +104,7 @@ def _too_many(prompts: list[str], tokenizer: Any, counts: dict[str, int], room: 
     if not prompts or not type(tokenizer).__name__.startswith("CLIPTokenizer"):
         return prompts
     parts = [prompt.split(" ") for prompt in prompts]
-    if len(counts) > KEPT:
+    if len(counts) > WORDS_KEPT:
         counts.clear()
     if new := list(set().union(*parts).difference(counts)):
         given = tokenizer(new, add_special_tokens=False, return_attention_mask=False, verbose=False)

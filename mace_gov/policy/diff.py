@@ -184,6 +184,9 @@ def _asked_no_more(first: Policy, second: Policy, category: Category, now: Categ
                      "near neighbour that was held out", category.severity, (*at, "neighbours"))
     concepts = {phrase_key(concept.target): concept for concept in now.concepts}
     bans = ban_of(first), ban_of(second)
+    worded = [suite for suite in asked_suites(first, category) if suite.info.words]
+    counts = {suite: (prompts_per_concept(first, category, suite), prompts_per_concept(second, now, suite))
+              for suite in worded}
     for old in category.concepts:
         new = concepts.get(phrase_key(old.target))
         if new is None:
@@ -191,8 +194,9 @@ def _asked_no_more(first: Policy, second: Policy, category: Category, now: Categ
         if erase_only(now, new, bans[1]) and not erase_only(category, old, bans[0]):
             yield Change(f"{category.id}.{old.id}", "loosens",
                          f"{old.target} may not be drawn any more, so nobody looks", category.severity, at)
-        for suite in asked_suites(first, category):
-            asked, ask = (_first_words(*each, suite) for each in ((first, category, old), (second, now, new)))
+        for suite in worded:
+            asked, ask = (_first_words(each, suite, count)
+                          for each, count in zip((old, new), counts[suite], strict=True))
             given = {phrase_key(word) for name in suite.info.words for word in _given(new, name)}
             if fewer := [word for key, word in asked.items() if key in given and key not in ask]:
                 yield Change(f"{category.id}.{old.id}.words", "loosens", f"{', '.join(fewer)} is no more among the "
@@ -204,10 +208,10 @@ def _given(concept: Concept, name: str) -> list[str]:
     return [*(words.values() if isinstance(words, dict) else words)]
 
 
-def _first_words(policy: Policy, category: Category, concept: Concept, suite: Suite) -> dict[str, str]:
-    """The words of a concept that a suite has prompts for, by their key."""
+def _first_words(concept: Concept, suite: Suite, count: int) -> dict[str, str]:
+    """The first words that a suite takes from a concept, by their key."""
     words = [word for name in suite.info.words for word in _given(concept, name)]
-    return {phrase_key(word): word for word in words[:prompts_per_concept(policy, category, suite)]}
+    return {phrase_key(word): word for word in words[:count]}
 
 
 def _sees_more(spec: DetectorSpec, now: DetectorSpec) -> bool:

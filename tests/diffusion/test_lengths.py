@@ -49,7 +49,7 @@ def test_a_prompt_has_as_many_tokens_as_its_words(tiny_model, monkeypatch):
              "<|endoftext|>", "'ll", "\u2028x", "a\tb", "x\x1cy", "\U0001f600", "\u03a3\u03a3", "A\u0345", "\u00a0", ""]
     prompts = [" ".join(chance.choices(words, k=chance.randint(9, 50))) for _ in range(3000)]
     monkeypatch.setattr(lengths, "BATCH", 500)
-    monkeypatch.setattr(lengths, "KEPT", 10)
+    monkeypatch.setattr(lengths, "WORDS_KEPT", 10)
     found = cut_prompts(tiny_model, prompts)
     assert 500 < len(found) < 2500
     monkeypatch.setattr(lengths, "_too_many", lambda prompts, *_others: prompts)
