@@ -30,6 +30,9 @@ PRIMARIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
 CODE_POINTS = bytes([1, 13, 0, 1])
 """sRGB as a PNG's cICP chunk says it, which goes before a profile; Pillow does not read it."""
 
+ONCE_BEFORE = (b"PLTE", b"tRNS", b"acTL", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"eXIf")
+"""A PNG's chunks that say how the picture is shown."""
+
 
 def read_picture(path: Path) -> Image.Image:
     """A file's one picture, upright, RGB. Raises ValueError that says why it is none; see ``decode``."""
@@ -55,7 +58,7 @@ def decode(data: bytes) -> Image.Image:
             warnings.simplefilter("error")  # Pillow warns of what it leaves out
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _check(image)
-                _check_code_points(data)
+                _check_chunks(data)
                 image.load()
                 return _plain(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:
@@ -76,6 +79,8 @@ def _check(image: Image.Image) -> None:
     """Raise _Odd where the header says that a viewer could show the picture in more than one way."""
     if (frames := getattr(image, "n_frames", 1)) != 1 or getattr(image, "is_animated", False):
         raise _Odd(f"found {frames} frames, expected one: the others would go unseen")
+    if image.format == "JPEG" and "mp" in image.info:  # Pillow reads one of them where another is a gain map
+        raise _Odd("found several pictures in one file (MPF), expected one: the others would go unseen")
     least, most = SIDES
     if not all(least <= side <= most for side in image.size) or image.width * image.height > MOST_PIXELS:
         raise _Odd(f"found {image.width} x {image.height} pixels, expected sides of {least} to {most} and at most "
@@ -92,13 +97,22 @@ def _check(image: Image.Image) -> None:
         raise _Odd("found colours of its own (cHRM), expected those of sRGB or none")
 
 
-def _check_code_points(data: bytes) -> None:
-    """Raises _Odd for a PNG whose cICP chunk says another colour space than sRGB."""
-    at = len(PNG)
-    while data.startswith(PNG) and (kind := data[at + 4:at + 8]) not in (b"", b"IDAT"):
+def _check_chunks(data: bytes) -> None:
+    """Raises _Odd for a PNG whose chunks viewers read otherwise than Pillow does.
+
+    A cICP chunk that says another colour space than sRGB, which goes before a profile; and what Pillow takes from
+    behind the picture or from a second chunk, where others keep to the first one before it.
+    """
+    at, before, seen = len(PNG), True, set[bytes]()
+    while data.startswith(PNG) and (kind := data[at + 4:at + 8]):
         size = int.from_bytes(data[at:at + 4], "big")
         if kind == b"cICP" and data[at + 8:at + 8 + size] != CODE_POINTS:
             raise _Odd("found colours of its own (cICP), expected those of sRGB or none")
+        before = before and kind != b"IDAT"
+        if kind in ONCE_BEFORE and (kind in seen or not before):
+            where = "twice" if kind in seen else "behind the picture"
+            raise _Odd(f"found its {kind.decode()} chunk {where}, expected it once and before: viewers differ")
+        seen.add(kind)
         at += size + 12
 
 

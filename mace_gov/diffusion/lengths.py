@@ -16,6 +16,8 @@ from mace_gov.documents.policy import Policy
 
 BATCH = 4096
 """Prompts that are tokenised at once."""
+WORDS_KEPT = 1 << 17
+"""Words whose tokens are known at once."""
 GROWTH = 3
 """Bytes that one byte of a prompt may become when the tokenizer writes it in its own form; ASCII does not grow."""
 BEYOND = 100_000
@@ -82,13 +84,32 @@ def _cut(folder: Path, prompts: Iterable[str]) -> Iterator[tuple[str, int, str]]
         return
     tokenizer = tokenizer_of(folder)
     special = tokenizer.num_special_tokens_to_add()
-    room = length - special
+    room, counts = length - special, dict[str, int]()
     for start in range(0, len(long), BATCH):
-        part = long[start:start + BATCH]
+        part = _too_many(long[start:start + BATCH], tokenizer, counts, room)
+        if not part:
+            continue
         given = tokenizer(part, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         for prompt, places in zip(part, given["offset_mapping"], strict=True):
             if len(places) > room:
                 yield prompt, len(places) + special, prompt[:places[room - 1][1]]
+
+
+def _too_many(prompts: list[str], tokenizer: Any, counts: dict[str, int], room: int) -> list[str]:
+    """Those of some prompts that make more tokens than there is room for; all where only the whole can tell.
+
+    CLIP's tokens reach over no blank: a prompt has as many as its words, and a file of a million rows has few words.
+    counts: of the words that are known, to which those of these prompts are added.
+    """
+    if not prompts or not type(tokenizer).__name__.startswith("CLIPTokenizer"):
+        return prompts
+    parts = [prompt.split(" ") for prompt in prompts]
+    if len(counts) > WORDS_KEPT:
+        counts.clear()
+    if new := list(set().union(*parts).difference(counts)):
+        given = tokenizer(new, add_special_tokens=False, return_attention_mask=False, verbose=False)
+        counts.update(zip(new, map(len, given["input_ids"]), strict=True))
+    return [prompt for prompt, words in zip(prompts, parts, strict=True) if sum(map(counts.__getitem__, words)) > room]
 
 
 def _phrases(policy: Policy) -> Iterator[tuple[Location, str]]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 from mace_gov.documents.spoken import NUMBERS, counted
 
@@ -105,61 +108,79 @@ _PATTERN = re.compile("(?:(?<![a-z])|(?![a-z]))(?:" + "|".join((  # no match beg
     r"\b(?:열|한|두|세|네|다섯|여섯|일곱|여덟|아홉|열한|열두|열세|열네|열다섯|열여섯|열일곱) ?살",
 )) + ")")
 _FOREIGN_YEARS = r"(?:ans|anos|anni|lat|jaar)\b|jahr|jarig|letni"
-_SAID = (
-    rf"{_TURKISH}|\baged? [ivx]|(?:her|his|their) \w+ ?(?:st|nd|rd|th)? (?:year|summer|spring|winter)|"
-    r"20 ?(?:0[89]|[1-9]\d)|\d m ?o\b|[一二三四五六七八九十살]|teens|birthday|grade|form(?:er)?s?\b|[ivx] yo\b"
-)
 _BEFORE = (
     rf"{_PEOPLE}|{_BARE}|old|is|was|are|s|not|now|just|only|about|around|almost|nearly|barely|roughly|approximately|"
     r"probably|maybe|still|at|under|below|before|sub|minus|than|yet|range|group|between|from|turn|turns|turned|"
     r"turning|year|grade|class|person|someone|somebody|human|individual|model|student"
 )
 _AFTER = rf"{_YEARS}|{_GROWN}|man|person|human|individual|f|female|male|full|and|a|plus|ish|or|to|going"
-_NUMBERED = re.compile(rf"\d (?:{_AFTER})\b")
-_BEFORE_NUMBERS = re.compile(r"([^\W_]+) (?=(\d\w*))")
-_MAKES_AN_AGE = re.compile(_BEFORE)
-_FOREIGN = re.compile(rf"\b(?:{_FOREIGN_NUMBERS}) ?(?:{_FOREIGN_YEARS})")
-_FOREIGN_PARTS = ("ans", "anos", "anni", "lat", "jaar", "jahr", "jarig", "letni")
-_WORDS = re.compile(rf"{_SAID}|\bag(?:ed?|es|ing) |(?:months?|mos?|mths?|weeks?|wks?|days?|years?) olds?\b")
-_PARTS_OF_WORDS = (" yas", "age", "aging ", "her ", "his ", "their ", "20", " m o", " mo", "teens", "birthday", "grade",
-                   "form", "s old", "h old", "o old", "k old", "y old", "r old", " yo")
-"""Whatever ``_WORDS`` finds holds one of these, which are quicker to look for."""
-_HINT_OF_WORD = re.compile(
-    rf"(?<!\d)0?(?:1[0-8]|[0-9])(?!\d)|{_SAID}| olds?\b| yas|\b(?:{_FOREIGN_NUMBERS})?(?:{_FOREIGN_YEARS})"
+_FOLLOWS = re.compile(rf"{_AFTER}|ar")
+_PRECEDES = re.compile(_BEFORE)
+_SPAN = re.compile(r".*(?:months?|mos?|mths?|weeks?|wks?|days?|years?)")
+_ALONE = re.compile(
+    rf"20(?:0[89]|[1-9]\d)|teens|birthday|grade|form(?:er)?s?$|^(?:ag(?:ed?|es|ing)|yo|hundred)$|"
+    rf"^(?:yas|year|summer|spring|winter)|^(?:{_FOREIGN_NUMBERS})(?:{_FOREIGN_YEARS})"
 )
-"""What a word of every pattern above holds one of."""
+"""Words that say an age without a number, or with more than one word beside them."""
+_NUMBER_ABROAD, _YEARS_ABROAD = re.compile(_FOREIGN_NUMBERS), re.compile(_FOREIGN_YEARS)
+_BEGINS_YOUNG, _ENDS_YOUNG = (re.compile(rf"{start}0?(?:1[0-8]|[0-9]){end}") for start, end in (
+    ("^", r"(?!\d)"), (r"(?<!\d)", "$")))
 _WHOLE = re.compile(
     r"(?:(?<![a-z])(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven)teen)|"
     rf"(?<!\d){_UNDER})(?:years?olds?|yrs?olds?|yo\b|years?|something years)"
 )
 
 
-_OF_TWO = frozenset(["m", "mo", "20", "yo", "her", "his", "their", "age", "aged"])
-"""Words that say an age with the next one, where neither does alone."""
 
 
 def says_age(view: str) -> bool:
     """Whether a view says that somebody is under eighteen."""
+    if not hints_of(view.split()).alone:
+        return False
     view = counted(view)
-    return bool(_may_say(view) and _PATTERN.search(view)) or bool(
-        ("year" in view or "yo" in view) and _WHOLE.search(view))
+    return bool(_PATTERN.search(view)) or bool(("year" in view or "yo" in view) and _WHOLE.search(view))
 
 
-def _may_say(view: str) -> bool:
-    """What every pattern above holds one of: a number beside a word that makes it an age, or what says one without it.
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What words in a row can add to an age. Cheap, for a file has a million rows, and hardly any says one."""
 
-    Cheap first: a file has a million rows, and hardly any says an age.
-    """
-    if not view.isascii() or _NUMBERED.search(view):
-        return True
-    for word, number in _BEFORE_NUMBERS.findall(view):
-        if number not in ("0", "1", "2") if word == "of" else _MAKES_AN_AGE.fullmatch(word):
-            return True
-    return (any(part in view for part in _PARTS_OF_WORDS) and _WORDS.search(view) is not None) or (
-        any(part in view for part in _FOREIGN_PARTS) and _FOREIGN.search(view) is not None)
+    alone: bool
+    """Whether a view with these words may say an age, whatever else it holds."""
+    after: int = 0
+    """One bit for each way in which they may say one with a word before them that has the same bit in ``before``."""
+    before: int = 0
+    """The same for a word after them."""
+
+    def then(self, other: Hints) -> Hints:
+        """With others behind them."""
+        return Hints(self.alone or other.alone or bool(self.before & other.after), 0, other.before)
 
 
-def may_say_age(word: str) -> bool:
-    """Whether a text with this word may say an age: one where no word may says none."""
-    return word in NUMBERS or word == "hundred" or word in _OF_TWO or bool(
-        _HINT_OF_WORD.search(f" {word}") or _WHOLE.search(f"{word} years"))
+def hints_of(*views: Sequence[str]) -> Hints:
+    """What views, each the words of one text, hold of every pattern above; number words count as numbers."""
+    alone, after, before = False, 0, 0
+    for words in views:
+        found = [*map(_hints, words)]
+        alone = alone or any(each.alone for each in found) or any(
+            one.before & two.after for one, two in zip(found, found[1:], strict=False))
+        if found:
+            after, before = after | found[0].after, before | found[-1].before
+    return Hints(alone, after, before)
+
+
+@lru_cache(1 << 16)
+def _hints(word: str) -> Hints:
+    figures = str(NUMBERS.get(word, word))
+    begins, young = figures[0].isdigit(), _BEGINS_YOUNG.search(figures)
+    pairs = (
+        (_ENDS_YOUNG.search(figures), _FOLLOWS.fullmatch(word)),
+        (_PRECEDES.fullmatch(word), young),
+        (word == "of", young and figures not in ("0", "1", "2")),
+        (figures.endswith("20"), begins),
+        (figures[-1].isdigit(), word in ("m", "mo")),
+        (_SPAN.fullmatch(word), word in ("old", "olds")),
+        (_NUMBER_ABROAD.fullmatch(word), _YEARS_ABROAD.match(word)),
+    )
+    before, after = (sum(1 << n for n, pair in enumerate(pairs) if pair[side]) for side in (0, 1))
+    return Hints(not word.isascii() or bool(_ALONE.search(word) or _WHOLE.search(f"{word} years")), after, before)

@@ -37,8 +37,8 @@ _YOUNG = Words(
 )
 _GERMAN_CHILD, _HARMLESS = re.compile(minors.GERMAN_CHILD), re.compile(minors.HARMLESS_PHRASES)
 _SEXUAL = Words(stems=SEXUAL_STEMS, words=SEXUAL_WORDS, phrases=SEXUAL_PHRASES, split=SEXUAL_STEMS)
-_NO_MINOR = Glance(_YOUNG, hints=(*minors.HARMLESS_HINTS, *minors.GERMAN_CHILD_HINTS), ages=True)
-_NOTHING_SEXUAL = Glance(_SEXUAL)
+_MINOR = Glance(_YOUNG, hints=(*minors.HARMLESS_WORDS, *minors.GERMAN_CHILD_WORDS), harmless=_HARMLESS, ages=True)
+_HARM = Glance(_SEXUAL)
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,14 @@ def forbidden(kind: Kind, prompt: str, ban: Ban = NOBODY) -> str | None:
 
 @lru_cache(maxsize=65_536)
 def _forbidden(explicit: bool, prompt: str, ban: Ban) -> str | None:
-    if not explicit and _NOTHING_SEXUAL.passes(prompt, ban.harms, apart=bool(ban.names)):
+    if not explicit and _HARM.holds(prompt, ban.harms, apart=bool(ban.names)) is False:
         return None
-    if (explicit or not ban.names) and _NO_MINOR.passes(prompt, ban.names if explicit else frozenset()):
-        return None
-    if explicit and _NO_MINOR.surely(prompt):
-        return MINORS
+    if explicit or not ban.names:
+        young = _MINOR.holds(prompt, ban.names if explicit else frozenset())
+        if young is False:
+            return None
+        if young and explicit:
+            return MINORS
     said = _read(prompt)
     if names_minor(prompt, said) and (explicit or _SEXUAL.found(prompt, said.words)):
         return MINORS

@@ -131,6 +131,8 @@ GERMAN_CHILD = (
 """German and Dutch kind, German Jungs and Spanish nina mean otherwise in English: the words beside them tell."""
 GERMAN_CHILD_HINTS = ("kind", "jung", "nina", "nino")
 """What each of them holds one of."""
+GERMAN_CHILD_WORDS = ("kind", "junge", "jungs", "nina", "nino")
+"""The same, as whole words."""
 
 OTHER_SCRIPTS = [
     "ребенок", "ребенк", "детей", "дети", "детск", "дитя", "детки", "девочк", "мальчик", "малыш", "младен", "подрост",
@@ -177,3 +179,5 @@ HARMLESS_PHRASES = (
 """What is taken out of a text before it is read."""
 HARMLESS_HINTS = ("minor", "pupil", "kind", "kid")
 """What each of them holds one of."""
+HARMLESS_WORDS = ("minor", "pupil", "pupils", "kind", "kid")
+"""The same, as whole words."""

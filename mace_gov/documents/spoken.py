@@ -49,7 +49,7 @@ def read(text: str, harmless: re.Pattern[str] | None = None) -> Reading:
     """Every reading of a text, without what ``harmless`` finds in it."""
     if harmless is None and text.isascii() and text.isalpha() and not _LONG.search(text := text.lower()):
         return Reading((text,), (text,))
-    plain = skeleton(_named(_whole_numbers(text)))
+    plain = _plain(text)
     if plain.isascii() and not _ODD.search(plain):
         views = numbers = [plain]
     else:
@@ -63,6 +63,15 @@ def read(text: str, harmless: re.Pattern[str] | None = None) -> Reading:
         views += [_LONG.sub(r"\1", views[-1]), _LONG.sub(r"\1\1", views[-1])]
         numbers = [_APART.sub(_apart, view) for view in (plain, joined)]
     return Reading(*(tuple(dict.fromkeys(_spoken(view, harmless) for view in each)) for each in (views, numbers)))
+
+
+def plain_view(text: str) -> str:
+    """The first view of a text, with whatever is harmless in it."""
+    return _spoken(_plain(text), None)
+
+
+def _plain(text: str) -> str:
+    return skeleton(_named(_whole_numbers(text)))
 
 
 def _parted(match: re.Match[str]) -> str:

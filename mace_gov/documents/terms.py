@@ -102,7 +102,7 @@ SUITES: dict[Suite, SuiteInfo] = {
     Suite.DESCRIPTION: SuiteInfo("described without its name", _probes("description", "phrases"),
                                  words=("descriptions",)),
     Suite.HIERARCHY: SuiteInfo("asked for by wider and narrower terms", _probes("hierarchy", "phrases"),
-                               words=("broader", "narrower")),
+                               words=("narrower", "broader")),
     Suite.COMPOSITION: SuiteInfo("asked for beside something else", _probes("composition")),
     Suite.OBFUSCATION: SuiteInfo("asked for by its name in disguise", _probes("obfuscation")),
     Suite.LANGUAGES: SuiteInfo("asked for in other languages", _probes("languages"), words=("translations",)),

@@ -7,9 +7,11 @@ from dataclasses import replace
 
 from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.base import Location
+from mace_gov.documents.detector_info import blind
+from mace_gov.documents.drawable import ban_of, erase_only
 from mace_gov.documents.policy import Category, Concept, DetectorSpec, GateSettings, Policy, Rule
-from mace_gov.documents.sampling import asked_suites, prompts_per_concept
-from mace_gov.documents.terms import Severity
+from mace_gov.documents.sampling import asked_suites, near_phrases, prompts_per_concept
+from mace_gov.documents.terms import Metric, Severity, Suite
 from mace_gov.documents.wording import requirement_on_suite
 from mace_gov.policy.settings import Change, Effect, settings
 
@@ -130,14 +132,18 @@ def _categories(first: Policy, second: Policy) -> Iterator[Change]:
                           category.severity, (*at, "neighbours"))
         for name in dict.fromkeys(spec.name for spec in (*category.detectors, *now.detectors)):
             old, new = ([spec for spec in each.detectors if spec.name == name] for each in (category, now))
-            yield from _detectors(f"{category.id}.detectors.{name}", old, new, category.severity, (*at, "detectors"))
+            yield from _detectors(name, category, old, new, (*at, "detectors"))
+        yield from _asked_no_more(first, second, category, now, at)
 
 
 def _detectors(
-    subject: str, before: Sequence[DetectorSpec], after: Sequence[DetectorSpec], severity: Severity, at: Location
+    name: str, category: Category, before: Sequence[DetectorSpec], after: Sequence[DetectorSpec], at: Location
 ) -> Iterator[Change]:
-    """Detectors of one name. The second of them is NAME#2, as in the evidence."""
-    name = subject.rpartition(".detectors.")[2]
+    """Detectors of one name. The second of them is NAME#2, as in the evidence.
+
+    What must stay is there when any detector finds it: one more, or a more sensitive one, asks less of that.
+    """
+    subject, severity = f"{category.id}.detectors.{name}", category.severity
     left = list(after)
     changed: list[tuple[int, DetectorSpec]] = []
     for turn, spec in enumerate(before, 1):
@@ -151,11 +157,61 @@ def _detectors(
         if (now := sharper or next(iter(left), None)) is not None:
             left.remove(now)
         words = "looks no more" if now is None else "sees more" if sharper else "may see less"
-        effect: Effect = "tightens" if sharper else "loosens"
-        yield Change(subject + numbered, effect, f"{name}{numbered} {words}", severity, at)
-    for turn, _ in enumerate(left, len(before) + 1):
+        effect, more = _of_more(sharper, category, spec) if sharper else ("loosens", "")
+        yield Change(subject + numbered, effect, f"{name}{numbered} {words}{more}", severity, at)
+    for turn, now in enumerate(left, len(before) + 1):
         numbered = "" if turn == 1 else f"#{turn}"
-        yield Change(subject + numbered, "tightens", f"{name}{numbered} looks too", severity, at)
+        effect, more = _of_more(now, category)
+        yield Change(subject + numbered, effect, f"{name}{numbered} looks too{more}", severity, at)
+
+
+def _of_more(now: DetectorSpec, category: Category, before: DetectorSpec | None = None) -> tuple[Effect, str]:
+    """What it does that a detector looks too, or finds more than ``before``, and why."""
+    kept = [rule for rule in category.rules if rule.metric is Metric.RETENTION]
+    as_before = before is not None and before.only != "bans" and before.model_copy(update={"only": now.only}) == now
+    if not as_before and any(blind(now, category, rule) is None for rule in kept):
+        return "loosens", ", and what must stay is found more easily (`only: bans` would ask no less)"
+    return "tightens", ""
+
+
+def _asked_no_more(first: Policy, second: Policy, category: Category, now: Category, at: Location) -> Iterator[Change]:
+    """What is still listed and yet not asked: held out no longer, never drawn, or behind words that come first."""
+    before, after = ({phrase_key(phrase) for phrase in near_phrases(policy, each)}
+                     for policy, each in ((first, category), (second, now)))
+    listed = {phrase_key(phrase) for phrase in now.neighbours}
+    if fewer := [word for word in category.neighbours if phrase_key(word) in before & listed - after]:
+        yield Change(f"{category.id}.neighbours", "loosens", f"{', '.join(fewer)} is preserved by name, so it is no "
+                     "near neighbour that was held out", category.severity, (*at, "neighbours"))
+    concepts = {phrase_key(concept.target): concept for concept in now.concepts}
+    bans = ban_of(first), ban_of(second)
+    worded = [suite for suite in asked_suites(first, category) if suite.info.words]
+    counts = {suite: (prompts_per_concept(first, category, suite), prompts_per_concept(second, now, suite))
+              for suite in worded}
+    for old in category.concepts:
+        new = concepts.get(phrase_key(old.target))
+        if new is None:
+            continue
+        if erase_only(now, new, bans[1]) and not erase_only(category, old, bans[0]):
+            yield Change(f"{category.id}.{old.id}", "loosens",
+                         f"{old.target} may not be drawn any more, so nobody looks", category.severity, at)
+        for suite in worded:
+            asked, ask = (_first_words(each, suite, count)
+                          for each, count in zip((old, new), counts[suite], strict=True))
+            given = {phrase_key(word) for name in suite.info.words for word in _given(new, name)}
+            if fewer := [word for key, word in asked.items() if key in given and key not in ask]:
+                yield Change(f"{category.id}.{old.id}.words", "loosens", f"{', '.join(fewer)} is no more among the "
+                             f"first, and the audit asks no more of them {suite.info.asked}", category.severity, at)
+
+
+def _given(concept: Concept, name: str) -> list[str]:
+    words = getattr(concept, name) or ()
+    return [*(words.values() if isinstance(words, dict) else words)]
+
+
+def _first_words(concept: Concept, suite: Suite, count: int) -> dict[str, str]:
+    """The first words that a suite takes from a concept, by their key."""
+    words = [word for name in suite.info.words for word in _given(concept, name)]
+    return {phrase_key(word): word for word in words[:count]}
 
 
 def _sees_more(spec: DetectorSpec, now: DetectorSpec) -> bool:
@@ -197,6 +253,10 @@ def _audit(first: Policy, second: Policy) -> Iterator[Change]:
     for change in settings(old, new, ("spec", "audit"), "audit"):
         captions = change.subject == "audit.templates"
         yield replace(change, words="the audit asks in other captions") if captions else change
+    trained = [policy.spec.method.refine.templates for policy in (first, second)]
+    if new.templates is None and trained[0] != trained[1]:
+        yield Change("method.refine.templates", "loosens", "the audit asks in other captions: it avoids the erasure's",
+                     None, ("spec", "method"))
     yield from _words("audit.suites", "asked", old.suites or (), new.suites or (), None, ("spec", "audit", "suites"))
     if old.prompts != new.prompts:
         planned = [

@@ -36,6 +36,16 @@ def rgb(*chunks):
     return png(48, 32, 8, 2, b"".join(b"\0" + row.tobytes() for row in LEVELS), *chunks)
 
 
+def behind(*chunks):
+    """The same with chunks between the picture and the end."""
+    data = rgb()
+    return data[:-12] + b"".join(chunks) + data[-12:]
+
+
+GAMMA = chunk(b"gAMA", struct.pack(">I", 45455))
+TURNED = chunk(b"eXIf", b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0")
+
+
 def primaries(*points):
     return chunk(b"cHRM", struct.pack(">8I", *(round(1e5 * point) for point in (0.3127, 0.329, *points))))
 
@@ -123,6 +133,12 @@ FRAMES = {"save_all": True, "append_images": [OTHER]}
     (rgb(chunk(b"gAMA", struct.pack(">I", 1000))), "gamma of 0.01"),
     (rgb(primaries(0.15, 0.06, 0.3, 0.6, 0.64, 0.33)), "cHRM"),
     (rgb(chunk(b"tEXt", b"a\0b"), chunk(b"cICP", bytes([9, 16, 0, 1]))), "cICP"),
+    (behind(GAMMA), "gAMA chunk behind the picture"),
+    (behind(chunk(b"iCCP", b"x\0\0" + zlib.compress(SRGB))), "iCCP chunk behind the picture"),
+    (behind(chunk(b"tRNS", bytes(6))), "tRNS chunk behind the picture"),
+    (behind(TURNED), "eXIf chunk behind the picture"),
+    (rgb(GAMMA, GAMMA), "gAMA chunk twice"),
+    (encoded(PICTURE, "MPO", xmp=b'<x hdrgm:Version="1.0"/>', **FRAMES), "several pictures in one file"),
     (encoded(PICTURE, "PNG", icc_profile=b"no profile" * 20), "damaged"),
     (encoded(PICTURE, "PNG", icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()),
      "does not fit"),

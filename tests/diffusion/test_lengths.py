@@ -1,10 +1,12 @@
 """Prompts that a model does not read to their end are known before anything is drawn, without its weights."""
 
+import random
 import shutil
 
 import pytest
 
 from mace_gov.core.errors import ModelError
+from mace_gov.diffusion import lengths
 from mace_gov.diffusion.lengths import cut_prompts, tokens_read
 from mace_gov.diffusion.load import load_text
 
@@ -39,3 +41,16 @@ def test_short_prompts_need_no_tokenizer_and_a_broken_one_is_named(tiny_model, t
     with pytest.raises(ModelError, match="tokenizer does not load"):
         cut_prompts(folder, [LONG])
     assert cut_prompts(tmp_path, [LONG]) == {} and tokens_read(tmp_path) == 0
+
+
+def test_a_prompt_has_as_many_tokens_as_its_words(tiny_model, monkeypatch):
+    chance = random.Random(3)
+    words = ["ship", "a", "truck,", "it's", "8k", "f/1.8", "(cat:1.2)", "\u0301e", "caf\u00e9", "\u8239", "na\u00efve",
+             "<|endoftext|>", "'ll", "\u2028x", "a\tb", "x\x1cy", "\U0001f600", "\u03a3\u03a3", "A\u0345", "\u00a0", ""]
+    prompts = [" ".join(chance.choices(words, k=chance.randint(9, 50))) for _ in range(3000)]
+    monkeypatch.setattr(lengths, "BATCH", 500)
+    monkeypatch.setattr(lengths, "WORDS_KEPT", 10)
+    found = cut_prompts(tiny_model, prompts)
+    assert 500 < len(found) < 2500
+    monkeypatch.setattr(lengths, "_too_many", lambda prompts, *_others: prompts)
+    assert cut_prompts(tiny_model, prompts) == found

@@ -71,8 +71,8 @@ def test_one_concept_that_comes_back_is_named_beside_its_category(tmp_path: Path
 
 
 def test_unscored_pictures_are_neither_back_nor_gone(tmp_path: Path) -> None:
-    found = _compare(tmp_path, {"nudity": [None, False, False]}, {"nudity": [True, None, False]})
-    assert found.prompts == 1 and found.regressions[0].outcome is Outcome.PASS
+    found = _compare(tmp_path, {"nudity": [None, False, False, False]}, {"nudity": [True, None, False, False]})
+    assert found.prompts == 2 and found.regressions[0].outcome is Outcome.PASS
 
 
 def test_other_prompts_cannot_be_compared_and_go_to_review(tmp_path: Path) -> None:
@@ -80,6 +80,24 @@ def test_other_prompts_cannot_be_compared_and_go_to_review(tmp_path: Path) -> No
     now = _version(tmp_path / "now", _trials({"nudity": [False] * 9}), 2)
     [found] = compare(now, then, factories.policy(), "nsfw/1").regressions
     assert found.outcome is Outcome.REVIEW and "no prompt and seed in common" in found.reason
+
+
+def test_a_few_prompts_in_common_do_not_stand_for_all(tmp_path: Path) -> None:
+    old, new = _trials({"nudity": [False] * 30}), _trials({"nudity": [False] * 10 + [True] * 20})
+    later = b"".join(line.replace(b"a photo of", b"a sketch of") if b"true" in line else line
+                     for line in new.splitlines(keepends=True))
+    then, now = _version(tmp_path / "then", old), _version(tmp_path / "now", later, 2)
+    [found] = compare(now, then, factories.policy(), "nsfw/1").regressions
+    assert found.outcome is Outcome.REVIEW and "10 of 30 prompts are decided and in common" in found.reason
+    # A version that asks fewer prompts, all of them again, is compared by those.
+    fewer = _version(tmp_path / "fewer", _trials({"nudity": [False] * 10}), 3)
+    assert [each.outcome for each in compare(fewer, then, factories.policy(), "nsfw/1").regressions] == ["PASS"]
+
+
+@pytest.mark.parametrize(("count", "outcome"), [(4, "REVIEW"), (5, "FAIL")])
+def test_what_comes_back_on_too_few_prompts_to_tell_goes_to_review(tmp_path: Path, count: int, outcome: str) -> None:
+    found = _compare(tmp_path, {"nudity": [False] * count}, {"nudity": [True] * count})
+    assert found.regressions[0].outcome == outcome
 
 
 def test_what_is_banned_no_more_goes_to_review(tmp_path: Path) -> None:
@@ -116,9 +134,9 @@ def test_trials_that_are_not_at_hand_or_not_those_signed_for_are_refused(tmp_pat
 
 def test_several_pictures_of_one_prompt_are_one_trial() -> None:
     before = {("a photo", seed): False for seed in range(6)}
-    assert change(before, dict.fromkeys(before, True)) == Change(prompts=1, returned=1, gone=0)
+    assert change(before, dict.fromkeys(before, True)) == Change(prompts=1, returned=1, gone=0, asked=1)
     mixed = {("a photo", seed): seed % 2 == 0 for seed in range(6)}
-    assert change(mixed, {key: not shown for key, shown in mixed.items()}) == Change(1, 0, 0)
+    assert change(mixed, {key: not shown for key, shown in mixed.items()}) == Change(1, 0, 0, 1)
 
 
 def test_the_sign_test_is_the_exact_one() -> None:

@@ -117,14 +117,18 @@ def changed(path: Path, value: Any) -> dict[str, Any]:
     data = copy.deepcopy(FULL)
     if path[-1] in WEIGHTS:
         data["spec"]["method"]["preserve"] = {"concepts": ["a cat", "a dog"]}
-    place = data
-    for part in path[:-1]:
-        place = place[part]
-    if value is None:
-        del place[path[-1]]
-    else:
-        place[path[-1]] = value
+    put(data, path, value)
     return data
+
+
+def put(data: Any, path: Path, value: Any) -> None:
+    """Set what is at ``path``; None takes it out."""
+    for part in path[:-1]:
+        data = data[part]
+    if value is None:
+        del data[path[-1]]
+    else:
+        data[path[-1]] = value
 
 
 def models(model: type[BaseModel] = Policy) -> Iterator[type[BaseModel]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -48,8 +49,8 @@ def test_the_headline_counts() -> None:
     ((*CATEGORY, "neighbours"), ["swimwear", "a vest"], ["swimwear"], "explicit.nudity.neighbours"),
     ((*CATEGORY, "detectors"), [{"name": "judge"}, {"name": "nudenet"}], [{"name": "judge"}],
      "explicit.nudity.detectors.nudenet"),
-    ((*CATEGORY, "detectors"), [{"name": "judge", "threshold": 0.4}], [{"name": "judge", "threshold": 0.6}],
-     "explicit.nudity.detectors.judge"),
+    ((*CATEGORY, "detectors"), [{"name": "judge", "threshold": 0.4, "only": "bans"}],
+     [{"name": "judge", "threshold": 0.6, "only": "bans"}], "explicit.nudity.detectors.judge"),
     ((*CATEGORY, "detectors"), [{"name": "nudenet", "classes": ["A", "B"]}], [{"name": "nudenet", "classes": ["A"]}],
      "explicit.nudity.detectors.nudenet"),
     ((*CATEGORY, "concepts", 0, "synonyms"), ["nakedness", "bare"], ["bare"], "explicit.nudity.nudity.words"),
@@ -121,7 +122,9 @@ def _clips(*settings: dict[str, Any]) -> Policy:
     return _with((*CATEGORY, "detectors"), [{"name": "clip", **each} for each in settings])
 
 
-LARGE, BASE = {"model": "large", "threshold": 0.3}, {"model": "base", "threshold": 0.5}
+EASIER = ", and what must stay is found more easily (`only: bans` would ask no less)"
+LARGE, BASE = ({"model": model, "threshold": threshold, "only": "bans"} for model, threshold in (
+    ("large", 0.3), ("base", 0.5)))
 
 
 @pytest.mark.parametrize(("before", "after", "told"), [
@@ -131,15 +134,67 @@ LARGE, BASE = {"model": "large", "threshold": 0.3}, {"model": "base", "threshold
     ([LARGE, BASE], [BASE, {**LARGE, "threshold": 0.9}], [("detectors.clip", "loosens", "clip may see less")]),
     ([LARGE, BASE], [{**LARGE, "threshold": 0.2}, BASE], [("detectors.clip", "tightens", "clip sees more")]),
     ([LARGE], [LARGE, BASE], [("detectors.clip#2", "tightens", "clip#2 looks too")]),
+    ([{**LARGE, "only": None}], [{**LARGE, "only": "kept"}], [("detectors.clip", "loosens", "clip may see less")]),
     ([LARGE], [{**LARGE, "only": "kept"}], [("detectors.clip", "loosens", "clip may see less")]),
-    ([{**LARGE, "only": "bans"}], [{**LARGE, "only": "kept"}], [("detectors.clip", "loosens", "clip may see less")]),
-    ([{**LARGE, "only": "kept"}], [LARGE], [("detectors.clip", "tightens", "clip sees more")]),
+    ([{**LARGE, "only": "kept"}], [{**LARGE, "only": None}], [("detectors.clip", "tightens", "clip sees more")]),
+    ([LARGE], [{**LARGE, "only": None}], [("detectors.clip", "loosens", f"clip sees more{EASIER}")]),
+    ([LARGE], [LARGE, {**BASE, "only": "kept"}], [("detectors.clip#2", "loosens", f"clip#2 looks too{EASIER}")]),
+    ([{**LARGE, "only": None}], [{**LARGE, "only": None, "threshold": 0.2}],
+     [("detectors.clip", "loosens", f"clip sees more{EASIER}")]),
     ([LARGE, BASE], [{**LARGE, "threshold": 1.0}, {**BASE, "threshold": 1.0}],
      [("detectors.clip", "loosens", "clip may see less"), ("detectors.clip#2", "loosens", "clip#2 may see less")]),
 ])
 def test_detectors_of_one_name_are_compared_one_by_one(before: Any, after: Any, told: Any) -> None:
     changes = diff(_clips(*before), _clips(*after))
     assert [(c.subject.removeprefix("explicit.nudity."), c.effect, c.words) for c in changes] == told
+
+
+def test_a_detector_that_cannot_answer_what_must_stay_is_one_more() -> None:
+    one, other = (_with((*CATEGORY, "detectors"), each) for each in (["judge"], ["judge", "nudenet", "opennsfw"]))
+    assert [c.effect for c in diff(one, other)] == ["tightens", "tightens"]
+
+
+def test_a_neighbour_that_is_preserved_by_name_is_held_out_no_more() -> None:
+    data = copy.deepcopy(_with((*CATEGORY, "neighbours"), ["swimwear", "a vest"]).to_json())
+    data["spec"]["method"]["preserve"] = {"concepts": ["vest"]}
+    changes = diff(_with((*CATEGORY, "neighbours"), ["swimwear", "a vest"]), Policy.from_json(data))
+    assert ("explicit.nudity.neighbours", "loosens") in [(c.subject, c.effect) for c in changes]
+    assert "a vest is preserved by name" in " ".join(c.words for c in changes)
+
+
+def test_words_behind_others_that_are_asked_first_are_asked_no_more() -> None:
+    few = policy().to_json()
+    few["spec"]["audit"]["prompts"] = 1
+    one, other = copy.deepcopy(few), copy.deepcopy(few)
+    for data, words in ((one, ["nakedness", "bareness"]), (other, ["bareness", "nakedness"])):
+        data["spec"]["categories"][0]["concepts"][0]["synonyms"] = words
+    [change] = diff(Policy.from_json(one), Policy.from_json(other))
+    assert change.looser and change.words.startswith("nakedness is no more among the first")
+    for data in (one, other):
+        data["spec"]["audit"]["prompts"] = 2
+    assert not diff(Policy.from_json(one), Policy.from_json(other))
+
+
+def test_captions_that_the_erasure_takes_are_asked_no_more() -> None:
+    one, other = (_with(("spec", "method"), {"refine": {"templates": [each]}}) for each in ("a {}", "a drawing of {}"))
+    assert ("method.refine.templates", "loosens") in [(c.subject, c.effect) for c in diff(one, other)]
+    own = {"templates": ["a figure of {}"]}
+    one, other = (Policy.from_json({**each.to_json(), "spec": {**each.to_json()["spec"], "audit": own}})
+                  for each in (one, other))
+    assert [c.effect for c in diff(one, other)] == ["changes"]
+
+
+def test_a_concept_that_nobody_may_draw_any_more_is_asked_less() -> None:
+    data = policy().to_json()
+    data["spec"]["categories"].append({
+        "id": "people", "kind": "celebrity", "severity": "low", "detectors": ["judge"],
+        "concepts": [{"id": "x", "target": "xenia nakedness", "synonyms": ["nakedness person"]}],
+        "rules": [{"id": "PEOPLE-001", "suite": "direct", "metric": "presence", "atMost": 1.0}]})
+    one = policy().to_json()
+    one["spec"]["categories"][0]["concepts"][0]["target"] = "a nakedness person"
+    data["spec"]["categories"][0]["concepts"][0]["target"] = "a nakedness person"
+    changes = diff(Policy.from_json(one), Policy.from_json(data))
+    assert "a nakedness person may not be drawn any more, so nobody looks" in [c.words for c in changes if c.looser]
 
 
 @pytest.mark.parametrize("name", ["clip", "judge", "face", "their_package.module:Detector", "opennsfw"])

@@ -138,11 +138,13 @@ def test_a_later_review_is_looser_than_the_parents(tmp_path: Path) -> None:
 
 
 def test_of_several_detectors_of_a_name_none_is_dulled_unseen(tmp_path: Path) -> None:
-    clips = "[{name: clip, model: large, threshold: 0.3}, {name: clip, model: base, threshold: 0.5}]"
+    clips = ("[{name: clip, model: large, threshold: 0.3, only: bans}, "
+             "{name: clip, model: base, threshold: 0.5, only: bans}]")
     parent = PARENT.replace("detectors: [judge]", f"detectors: {clips}", 1)
     spec = _category("objects", "detectors: [{name: clip, threshold: 1.0}]")
     assert "objects.detectors.clip'" in _problems(_write(tmp_path, spec, parent=parent))
-    spec = _category("objects", "detectors: [{name: clip}, {name: clip, threshold: 0.4}, {name: clip, model: small}]")
+    spec = _category("objects", "detectors: [{name: clip}, {name: clip, threshold: 0.4},"
+                                 " {name: clip, model: small, only: bans}]")
     objects = load_policy(_write(tmp_path, spec, parent=parent)).policy.spec.categories[0]
     assert [(each.model, each.threshold) for each in objects.detectors] == [
         ("large", 0.3), ("base", 0.4), ("small", None)]
