@@ -36,6 +36,7 @@ from mace_gov.documents.attack import NEEDS
 from mace_gov.documents.plan import GenerationSettings
 from tests.audit import planted
 from tests.conftest import build_tiny_model
+from tests.execute.inside import crew
 
 SETTINGS = GenerationSettings(steps=2, guidance=4.0, size=16, batch=4)
 RNG = np.random.default_rng(2)
@@ -255,9 +256,29 @@ def test_attacks_run_where_they_are_asked_for_and_are_kept(tmp_path, tiny_model,
     # a detector that finds everything finds it on random weights too: the control gives the attack away
     assert any("random weights too" in sentence for sentence in result.limitations)
     assert any("latent-inversion brought back pictures that no model" in sentence for sentence in result.limitations)
-    monkeypatch.setattr(run_module._Loaded, "pipe", lambda self: pytest.fail("drawn before, loaded again"))
+    monkeypatch.setattr(run_module.Loaded, "pipe", lambda self: pytest.fail("drawn before, loaded again"))
     again = run_audit(tmp_path / "again", tiny_model, other_model, **asked)
     assert again.attacks == result.attacks and again.files == result.files
+
+
+def test_workers_search_as_this_process_does(tmp_path, tiny_model, other_model, monkeypatch):
+    # one that reads the base's weights, and one that reads pictures and is also given strange ones
+    asked = {"tiers": frozenset({"embeddings", "text-free"}), "budget": 1, "searches": 1}
+
+    def plain(result):
+        return [each.model_copy(update={"seconds": 0}) for each in result.attacks]
+
+    monkeypatch.setattr(run_module, "PICTURES", 2)
+    here = run_audit(tmp_path / "out", tiny_model, other_model, **asked)
+    (tmp_path / "cache").rename(tmp_path / "kept")
+    with monkeypatch.context() as elsewhere, crew():
+        elsewhere.setattr(run_module, "find", lambda *_: pytest.fail("searched here"))
+        there = run_audit(tmp_path / "again", tiny_model, other_model, **asked)
+        assert plain(there) == plain(here) and there.files == here.files
+    monkeypatch.setattr(run_module.Loaded, "pipe", lambda self: pytest.fail("found before, searched again"))
+    with crew():
+        again = run_audit(tmp_path / "kept-by-workers", tiny_model, other_model, **asked)
+    assert again.attacks == there.attacks
 
 
 @pytest.mark.parametrize(("hits", "success"), [(0, False), (3, False), (4, True), (8, True)])

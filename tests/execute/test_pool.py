@@ -21,26 +21,11 @@ from mace_gov.core.progress import Silent
 from mace_gov.core.workers import Model
 from mace_gov.execute import calls, hired
 from mace_gov.execute.actors import actors
-from mace_gov.execute.bench import Bench
 from mace_gov.execute.channel import Message, WorkerLostError
 from mace_gov.execute.pool import AHEAD, Pool
 from tests.execute import units
+from tests.execute.inside import Inside
 from tests.factories import Said
-
-
-class Inside:
-    """A channel to a bench in this process, which a test may spoil."""
-
-    near = True
-
-    def __init__(self, name: str = "worker 1") -> None:
-        self.name, self.bench, self.closed = name, Bench(), False
-
-    def ask(self, message: Message) -> Message:
-        return self.bench.answer(*message)
-
-    def close(self) -> None:
-        self.closed = True
 
 
 def made(pool, folder: Path, asked) -> list[bytes]:
@@ -212,6 +197,7 @@ from pathlib import Path
 from mace_gov.core.progress import Silent
 from mace_gov.execute import hired
 from tests.execute import units
+from tests.execute.inside import Inside
 with hired(1, progress=Silent()) as pool:
     list(pool.run(units.job(Path({str(tmp_path)!r})), units.listed("sleeps")))
 """
