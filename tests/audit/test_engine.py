@@ -54,13 +54,14 @@ def test_the_result_reads_back_and_lists_every_file(tmp_path):
 
 
 def test_of_many_pictures_few_are_in_memory(tmp_path, monkeypatch):
-    alive, most = {}, 0
+    alive, most = set(), 0
     begin = Image.Image.__init__
 
     def counted(self):
         nonlocal most
         begin(self)
-        alive[id(self)] = weakref.ref(self, lambda _ref, key=id(self): alive.pop(key))
+        alive.add(id(self))
+        weakref.finalize(self, alive.discard, id(self))
         most = max(most, len(alive))
 
     monkeypatch.setattr(Image.Image, "__init__", counted)

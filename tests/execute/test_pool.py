@@ -69,6 +69,25 @@ def test_a_unit_that_ends_every_worker_is_named(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("kills-*"))) == 3
 
 
+def test_a_worker_without_memory_gives_way_to_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mace_gov.execute.pool.PAUSE", 0)
+    said, hired_ones = Said(), []
+
+    def hire(_slot: int) -> Inside:
+        hired_ones.append(Inside())
+        return hired_ones[-1]
+
+    pool = Pool(hire, 1, said)
+    assert made(pool, tmp_path, [0, "hungry once", 2]) == [b"ship0", b"shiphungry once", b"ship2"]
+    assert said.notes == ["worker 1 ran out of memory: Unable to allocate 4 TiB for hungry once; what it was doing is "
+                          "done again"]
+    assert [each.closed for each in hired_ones] == [True, False], "what it held is let go"
+    with pytest.raises(IncompleteError, match="ended 3 workers.*ran out of memory: Unable") as told:
+        made(pool, tmp_path, ["hungry"])
+    assert "smaller --batch" in told.value.hint
+    pool.close()
+
+
 def test_what_a_unit_raises_is_raised_here(tmp_path: Path) -> None:
     with hired(1, progress=Silent()) as pool:
         with pytest.raises(NumericalError, match="the weight is nan") as told:
