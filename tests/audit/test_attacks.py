@@ -23,6 +23,7 @@ from mace_gov.audit.attacks.textual import TextualInversion
 from mace_gov.audit.engine import audit
 from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.core.errors import UsageError
+from mace_gov.core.resources import Dtype, using
 from mace_gov.diffusion import learnt_words as learnt_module
 from mace_gov.diffusion.ddim import ddim, ddim_timesteps
 from mace_gov.diffusion.denoising import denoising_loss, encode_pictures, levels_of
@@ -259,6 +260,14 @@ def test_attacks_run_where_they_are_asked_for_and_are_kept(tmp_path, tiny_model,
     monkeypatch.setattr(run_module.Loaded, "pipe", lambda self: pytest.fail("drawn before, loaded again"))
     again = run_audit(tmp_path / "again", tiny_model, other_model, **asked)
     assert again.attacks == result.attacks and again.files == result.files
+
+
+def test_what_was_found_in_another_precision_is_searched_again(tiny_model):
+    base = read_manifest(str(tiny_model))
+    search, loaded = run_module.Search(Preimage(), TARGET, limits(1)), run_module.Loaded(base, False, "cpu")
+    with using(precision=Dtype.BFLOAT16):
+        half = run_module._key(loaded, search, base)
+    assert half != run_module._key(loaded, search, base) == run_module._key(loaded, search, base)
 
 
 def test_workers_search_as_this_process_does(tmp_path, tiny_model, other_model, monkeypatch):

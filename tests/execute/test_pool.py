@@ -41,6 +41,20 @@ def test_processes_do_units_in_order_and_open_a_job_once(tmp_path: Path) -> None
         assert made(pool, tmp_path, []) == []
 
 
+def test_who_did_a_unit_and_when_is_told(tmp_path: Path) -> None:
+    told = []
+
+    class Tells(Silent):
+        def unit(self, worker: int, name: str, begun: float, ended: float) -> None:
+            assert begun <= ended
+            told.append((worker, name))
+
+    pool = Pool(lambda _slot: Inside(), 1, Tells())
+    assert made(pool, tmp_path, [5, 6]) == [b"ship5", b"ship6"]
+    assert told == [(1, "units 1"), (1, "units 2")]
+    pool.close()
+
+
 def test_a_worker_imports_nothing_from_the_folder_that_the_command_runs_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

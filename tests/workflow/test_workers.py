@@ -150,4 +150,5 @@ def test_three_workers_search_as_one_process_does(here: Here) -> None:
                 reports=here.folder / f"{name}.reports")
         made[name] = here.signed(name, audited)
     assert made["attacks-alone"] == made["attacks-workers"]
-    assert {each["attack"] for each in made["attacks-alone"]["evidence"]["audit"]["attacks"]} == {a.name for a in ATTACKS}
+    found = made["attacks-alone"]["evidence"]["audit"]["attacks"]
+    assert {each["attack"] for each in found} == {attack.name for attack in ATTACKS}

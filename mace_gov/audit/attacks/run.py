@@ -165,7 +165,9 @@ def _found(loaded: Loaded, searches: Sequence[Search], store: Store | None, base
 def _key(loaded: Loaded, search: Search, base: ModelManifest) -> str:
     """Digest of all that a search's outcome depends on."""
     attack, target, limits = search.attack, search.target, search.limits
+    precision = {} if (given := asked().precision) is None else {"precision": str(given)}
     return digest_of({
+        **precision,
         "what": "attack/v2", "model": loaded.digest, "base": base.digest, "attack": attack.name,
         "aim": [target.category, target.concept, *target.words],
         "references": [sha256_bytes(png_bytes(image)) for image in target.references], "seeds": list(limits.seeds),

@@ -107,7 +107,8 @@ def found_by(workers: Workers, loaded: Loaded, base: ModelManifest, searches: Se
     job = Job(f"{__name__}:open_searching", {"model": loaded.manifest.to_json(), "scrambled": loaded.scrambled,
                                              "base": base.to_json(), "device": loaded.device},
               models=[Model(each.path, each.files) for each in (loaded.manifest, base)])
-    pictures = {id(each.target): _png_files(each.target.references) for each in searches}  # the searches share them
+    targets = {id(each.target): each.target for each in searches}
+    pictures = {key: _png_files(target.references) for key, target in targets.items()}  # its searches share them
     units = [Unit(_about(each), pictures[id(each.target)]) for each in searches]
     for made in workers.run(job, units):
         said = json.loads(made.pop("said"))
