@@ -139,13 +139,15 @@ def test_eight_shards_and_four_workers_sign_what_one_process_signs(here: Here) -
 
 def test_three_workers_search_as_one_process_does(here: Here) -> None:
     governed = str(build_tiny_model(here.folder / "attacked", seed=1))
+    (here.folder / "attacks").mkdir()
+    policy = policy_file(here.folder / "attacks", rules=RULES[:2], detectors=("always-present",))  # what is seen can be
     tiers = frozenset({"transferred", "adaptive", "embeddings", "weights", "text-free"})
     made = {}
     for name in ("attacks-alone", "attacks-workers"):
         with hired(3 if name == "attacks-workers" else None, threads=1, device="cpu", progress=Said()) as pool, using(
                 workers=pool):
             audited = workflow.audit_model(
-                governed, here.policy, base=str(here.model), device="cpu", seams=here.seams,
+                governed, policy, base=str(here.model), device="cpu", seams=here.seams,
                 inputs=Inputs(tiers=tiers, budget=1, searches=1), registry=here.folder / name,
                 reports=here.folder / f"{name}.reports")
         made[name] = here.signed(name, audited)

@@ -7,6 +7,7 @@ them, the attack has taught."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -24,6 +25,7 @@ from mace_gov.audit.trials import Observed
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.environment import version_of
+from mace_gov.core.progress import Progress
 from mace_gov.core.resources import asked
 from mace_gov.core.store import Store
 from mace_gov.documents.attack import AttackResult
@@ -61,7 +63,7 @@ def attack_all(observed: Observed, models: Mapping[str, ModelManifest], run: Aud
                   for target, pair in own for attack in tried[model] for turn in range(searches)]
         with Loaded(models["base" if model in ("base", "control") else "governed"], model == "control",
                     run.device) as loaded:
-            brought = _found(loaded, [search for _, _, search in wanted], store, models["base"])
+            brought = _found(loaded, [search for _, _, search in wanted], store, models["base"], progress)
             for (turn, pair, search), (drawn, text, seconds) in zip(wanted, brought, strict=True):
                 target, name = search.target, search.attack.name
                 if model == "taught":
@@ -138,7 +140,9 @@ def _limits(
     return AttackLimits(seeds, budget or attack.budget, seed_for(first, turn, f"{attack.name} search"), settings, base)
 
 
-def _found(loaded: Loaded, searches: Sequence[Search], store: Store | None, base: ModelManifest) -> Iterator[Found]:
+def _found(
+    loaded: Loaded, searches: Sequence[Search], store: Store | None, base: ModelManifest, progress: Progress
+) -> Iterator[Found]:
     """What each search found, in order: kept from before, found by the run's workers, or here."""
     keys = [_key(loaded, search, base) for search in searches]
     workers = asked().workers
@@ -146,20 +150,18 @@ def _found(loaded: Loaded, searches: Sequence[Search], store: Store | None, base
     def kept(key: str, search: Search) -> Found | None:
         return None if store is None else load_attack(store, key, len(search.limits.seeds))
 
-    handed = {} if workers is None else {
-        key: search for key, search in zip(keys, searches, strict=True) if kept(key, search) is None}
-    answers = found_by(workers, loaded, base, list(handed.values())) if workers is not None and handed else iter(())
-    for key, search in zip(keys, searches, strict=True):
-        if key in handed:
-            found = next(answers)
-        elif (stored := kept(key, search)) is not None:
-            yield stored
-            continue
-        else:
-            found = find(loaded, search)
-        if store is not None:
-            store_attack(store, key, *found)
-        yield found
+    with nullcontext() if store is None or not keys else store.lease(keys, progress):
+        handed = {} if workers is None else {
+            key: search for key, search in zip(keys, searches, strict=True) if kept(key, search) is None}
+        answers = found_by(workers, loaded, base, list(handed.values())) if workers is not None and handed else iter(())
+        for key, search in zip(keys, searches, strict=True):
+            if key not in handed and (stored := kept(key, search)) is not None:
+                yield stored
+                continue
+            found = next(answers) if key in handed else find(loaded, search)
+            if store is not None:
+                store_attack(store, key, *found)
+            yield found
 
 
 def _key(loaded: Loaded, search: Search, base: ModelManifest) -> str:
