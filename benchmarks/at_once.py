@@ -13,6 +13,7 @@ seconds, which other work on the machine does not change.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import subprocess
@@ -30,7 +31,7 @@ FINISHED = (0, 1, 5)
 
 def written(policy: dict, folder: Path, number: int) -> Path:
     """The policy of the n-th apply: every fourth has another seed, every fourth another name."""
-    made = json.loads(json.dumps(policy))
+    made = copy.deepcopy(policy)
     if number % 4 == 2:
         made["spec"].setdefault("method", {})["seed"] = 1
     if number % 4 == 3:

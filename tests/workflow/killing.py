@@ -67,8 +67,11 @@ class Driver:
 
     def __init__(self, folder: Path, model: Path) -> None:
         self.folder, self.model, self.counter = folder, model, Counter()
-        self.policy = policy_file(folder, concepts=1, method={**METHOD, "lora": {**METHOD["lora"], "steps": 1}},
-                                  rules=RULES[:2])
+        self.policy = policy_file(folder, concepts=1, rules=RULES[:2],
+                                  method={**METHOD, "lora": {**METHOD["lora"], "steps": 1, "images": 1}})
+        made = json.loads(self.policy.read_text())
+        made["spec"]["model"]["sampler"] = {"steps": 2}
+        self.policy.write_text(json.dumps(made))
         self.base = read_manifest(str(model)).digest
         self.empty = folder / "empty"
         with open_store(self.empty):
