@@ -24,7 +24,10 @@ from pathlib import Path
 
 import yaml
 
-SMALL = {"audit": {"prompts": 3, "unrelated": 12}, "method": {"fit": {"pictures": 0}, "lora": {"steps": 5}}}
+SMALL = {
+    "audit": {"prompts": 3, "unrelated": 12}, "model": {"ref": "embedded", "sampler": {"steps": 4}},
+    "method": {"fit": {"pictures": 0}, "lora": {"steps": 5}, "preserve": {"prior": "general"}},
+}
 """What makes a shipped policy a small one."""
 FINISHED = (0, 1, 5)
 
