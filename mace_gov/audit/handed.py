@@ -16,7 +16,7 @@ from mace_gov.audit.detectors.registry import make_detector
 from mace_gov.audit.probes.base import Facet
 from mace_gov.audit.scoring import Detectors, Scores, scores_of
 from mace_gov.core.errors import IncompleteError
-from mace_gov.core.workers import Job, Place, Unit, Work, Workers
+from mace_gov.core.workers import Job, Late, Place, Unit, Work, Workers
 from mace_gov.documents.policy import Policy
 
 OURS = "mace_gov."
@@ -34,22 +34,6 @@ class Chunk:
     """One each."""
 
 
-class _Files(Mapping[str, bytes]):
-    """Pictures by their place, read when they are sent: of thirty thousand no more than that is in memory."""
-
-    def __init__(self, files: Sequence[Path]) -> None:
-        self._files = files
-
-    def __getitem__(self, place: str) -> bytes:
-        return read_bytes(self._files[int(place)])
-
-    def __iter__(self) -> Iterator[str]:
-        return map(str, range(len(self._files)))
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-
 def can_hand(detectors: Detectors) -> bool:
     """Whether every detector is one that ships: a plugin's code is on this machine alone."""
     return bool(detectors.known) and all(target.startswith(OURS) for target in detectors.known.values())
@@ -62,7 +46,7 @@ def scored_by(workers: Workers, detectors: Detectors, chunks: Sequence[Chunk]) -
     """
     job = Job(f"{__name__}:open_looking", {"policy": detectors.policy.to_json(), "known": dict(detectors.known)})
     units = [Unit({"category": chunk.category, "queries": [asdict(query) for query in chunk.queries]},
-                  _Files(chunk.files)) for chunk in chunks]
+                  Late({str(n): partial(read_bytes, file) for n, file in enumerate(chunk.files)})) for chunk in chunks]
     cards = {id(each): each.detector.card() for each in detectors.all()}
     for unit, made in zip(units, workers.run(job, units), strict=True):
         said = json.loads(made["said"])

@@ -20,6 +20,8 @@ from mace_gov.core.redact import redact
 
 INTERVAL = 10.0
 """Seconds between two words about a task that goes on."""
+SHORTEST = 0.01
+"""Seconds of a task's part that a timeline shows; shorter ones are shown together."""
 REASONS = {0: "passed", 1: "violated", 2: "usage", 3: "incomplete", 4: "integrity", 5: "review"}
 """Why a run ended, by exit code; anything from 128 on is a signal."""
 
@@ -45,18 +47,25 @@ class Observer:
         with self._lock:
             number, made = len(self.run.tasks), Task(task, total, self.run.seconds)
             self.run.tasks.append(made)
-            made.told = made.begun
+            made.told = made.counted = made.begun
             self.tell({"event": "task_started", "id": number, "task": task, "total": total})
 
         def advance(steps: int) -> None:
             with self._lock:
                 made.done += steps
+                if made.ended is None and self.run.seconds - made.counted >= SHORTEST:
+                    self.unit(f"to {made.done} of {total}", made.counted, self.run.seconds, task=number)
+                    made.counted = self.run.seconds
                 if made.done >= total and made.ended is None:
                     self._end(number)
                 elif self.run.seconds - made.told >= INTERVAL:
                     self._progress(number)
 
         return advance
+
+    def unit(self, name: str, begun: float, ended: float, **whose: int) -> None:
+        """A part of the work was done, of a ``task`` or by a ``worker``, between which seconds of the run."""
+        self.tell({"event": "unit", "name": name, "begun": begun, "ended": ended, **whose})
 
     def note(self, kind: str, message: str, **more: str) -> None:
         """Something was said."""
@@ -126,6 +135,11 @@ class Observed:
         """See ``core.progress.Progress.table``."""
         self._shown.table(rows)
         self._observer.tell({"event": "table", "rows": [list(row) for row in rows]})
+
+    def unit(self, worker: int, name: str, begun: float, ended: float) -> None:
+        """See ``core.progress.Progress.unit``."""
+        since = self._observer.run.begun
+        self._observer.unit(name, begun - since, ended - since, worker=worker)
 
 
 class _Logged(logging.Handler):

@@ -125,6 +125,9 @@ class Bars:
             shown.add_row(*(Text(cell) for cell in row))
         self._live.update(Group(shown, self._bars))
 
+    def unit(self, worker: int, name: str, begun: float, ended: float) -> None:
+        """See ``core.progress.Progress.unit``."""
+
 
 class Lines:
     """``core.progress.Progress`` for a log: a line when a task starts and when it ends, and now and then between.
@@ -183,6 +186,9 @@ class Lines:
         """See ``core.progress.Progress.table``."""
         for row in rows[1:]:
             self.note("  ".join(row))
+
+    def unit(self, worker: int, name: str, begun: float, ended: float) -> None:
+        """See ``core.progress.Progress.unit``."""
 
     def _say(self, message: str) -> None:
         self._said = self._clock()

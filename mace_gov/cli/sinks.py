@@ -30,6 +30,8 @@ class Task:
     """Seconds since the run began."""
     told: float = 0.0
     """When progress was told last."""
+    counted: float = 0.0
+    """When a part of it was shown last."""
 
 
 @dataclass
@@ -70,7 +72,9 @@ class JsonLines:
         self._stream = stream
 
     def tell(self, run: Run, event: dict[str, Any]) -> None:
-        """See ``Sink``."""
+        """See ``Sink``. Units are for timelines."""
+        if event["event"] == "unit":
+            return
         at = datetime.fromtimestamp(run.started + run.seconds, UTC).isoformat(timespec="milliseconds")
         self._stream.write(json.dumps({"time": at.replace("+00:00", "Z"), **event}) + "\n")
         self._stream.flush()
@@ -79,12 +83,14 @@ class JsonLines:
 class Trace:
     """Tasks as a timeline that Perfetto and chrome://tracing open. It is written as it goes: a killed run leaves one.
 
-    Without its last bracket the file is one that they open too. Tasks that overlap lie in lanes of their own.
+    Without its last bracket the file is one that they open too. Tasks that overlap lie in lanes of their own, their
+    units below them; each worker has a lane of a second process.
     """
 
     def __init__(self, path: Path) -> None:
         self._file = open_to_write(path)
         self._lanes: dict[int, int] = {}
+        self._workers = False
         self._file.write("[\n")
 
     def tell(self, run: Run, event: dict[str, Any]) -> None:
@@ -99,6 +105,13 @@ class Trace:
             self._write({"name": task.name, "cat": "task", "ph": "X", "ts": _micro(task.begun),
                          "dur": _micro(now - task.begun), "pid": 1, "tid": self._lanes.pop(event["id"]),
                          "args": {"done": task.done, "total": task.total}})
+        elif kind == "unit":
+            process, lane = (2, event["worker"]) if "worker" in event else (1, self._lanes[event["task"]])
+            if process == 2 and not self._workers:
+                self._workers = True
+                self._write({"name": "process_name", "ph": "M", "pid": 2, "args": {"name": "workers"}})
+            self._write({"name": event["name"], "cat": "unit", "ph": "X", "ts": _micro(event["begun"]),
+                         "dur": _micro(event["ended"] - event["begun"]), "pid": process, "tid": lane})
         elif kind in ("note", "log"):
             self._write({"name": event["message"][:200], "cat": kind, "ph": "i", "s": "p", "ts": _micro(now), "pid": 1,
                          "tid": 0})
@@ -120,7 +133,8 @@ class Metrics:
 
     def tell(self, run: Run, event: dict[str, Any]) -> None:
         """See ``Sink``."""
-        write_text(self._path, metrics(run))
+        if event["event"] != "unit":
+            write_text(self._path, metrics(run))
 
 
 def _micro(seconds: float) -> int:

@@ -1,4 +1,4 @@
-"""The largest amount of memory that a piece of work held, and work that leaves no garbage."""
+"""The largest amount of memory that work held, errors that say that there is no more, work without garbage."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+SAYINGS = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
+"""How CUDA and its libraries, Apple's Metal and the CPU's allocator say that there is no more."""
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on any device."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(saying in str(error) for saying in SAYINGS))
 
 
 class Peak:

@@ -22,6 +22,10 @@ class Progress(Protocol):
         """Show where things stand; the first row names the columns. It takes the place of the table before."""
         ...
 
+    def unit(self, worker: int, name: str, begun: float, ended: float) -> None:
+        """A worker, numbered from 1, did a unit of work; between which seconds of ``time.monotonic``."""
+        ...
+
 
 class Silent:
     """Says nothing; for tests and for callers that have no terminal."""
@@ -35,6 +39,9 @@ class Silent:
 
     def table(self, rows: Sequence[Sequence[str]]) -> None:
         """See ``Progress.table``."""
+
+    def unit(self, worker: int, name: str, begun: float, ended: float) -> None:
+        """See ``Progress.unit``."""
 
 
 @contextmanager

@@ -55,7 +55,8 @@ class Store:
         except (OSError, ValueError):
             digest = None
         if digest != _digest(name, data):
-            self._spoilt.append(name)
+            if name not in self._spoilt:
+                self._spoilt.append(name)
             return None
         with suppress(OSError):  # the digest's time says when an entry was used last; the entry's own, when it was made
             os.utime(self._folder / DIGESTS / name)

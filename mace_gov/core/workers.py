@@ -58,6 +58,22 @@ class Unit:
     """What it reads beside that."""
 
 
+class Late(Mapping[str, bytes]):
+    """Blobs that are made when they are sent: of ten thousand units no more than those under way are in memory."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], bytes]]) -> None:
+        self._makers = makers
+
+    def __getitem__(self, name: str) -> bytes:
+        return self._makers[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
 class Workers(Protocol):
     """Processes that do units, here or on other machines."""
 

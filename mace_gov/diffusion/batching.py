@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 
 from mace_gov.core.errors import IncompleteError
+from mace_gov.core.memory import ran_out
 from mace_gov.core.resources import asked
 from mace_gov.diffusion.pipeline import Pipeline
 
@@ -18,15 +19,6 @@ MOST = 64
 """In one pass: beyond it nothing gets faster, and an interruption costs more."""
 SHARE = 0.8
 """Of the memory that is free: allocators leave gaps, and others may come."""
-SAYINGS = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
-"""How CUDA and its libraries, Apple's Metal and the CPU's allocator say that there is no more."""
-
-
-def ran_out(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on any device."""
-    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(saying in str(error) for saying in SAYINGS)
 
 
 class BatchSize:

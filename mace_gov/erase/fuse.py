@@ -42,20 +42,18 @@ def fuse(
     if not as_refined:
         identity = torch.eye(matrix.shape[0], dtype=matrix.dtype)
         shared = matrix + system.divide_from_right((identity - matrix) @ preserve)
-    left: dict[str, list[torch.Tensor]] = {}
-    right = _unfilled(loras, len(matrix))
+    left, right = _unfilled(loras, len(matrix))
     filled = dict.fromkeys(right, 0)
     for concept in sorted(loras):
         factors = loras[concept]
         stacked = torch.cat([a for _, a in factors.values()])  # [projections r, d], the a of all
         solved = system.divide(moment(concept) @ stacked.T).T  # [projections r, d], the c of all
         for (name, (b, _)), c in zip(factors.items(), solved.split([len(a) for _, a in factors.values()]), strict=True):
-            left.setdefault(name, []).append(b)
-            right[name][filled[name]:filled[name] + len(c)] = c
-            filled[name] += len(c)
+            rows = slice(filled[name], filled[name] + len(c))
+            left[name][:, rows], right[name][rows] = b, c
+            filled[name] = rows.stop
         advance(1)
-    delta = ErasureDelta(shared, {name: torch.cat(parts, dim=1) for name, parts in left.items()}, right)
-    return delta, system
+    return ErasureDelta(shared, left, right), system
 
 
 def kept_shares(
@@ -76,12 +74,19 @@ def kept_shares(
     return shares
 
 
-def _unfilled(loras: Mapping[str, Factors], width: int) -> dict[str, torch.Tensor]:
-    """C [k, d] by projection, to be filled: small tensors kept between large ones that go would fragment the heap."""
+def _unfilled(
+    loras: Mapping[str, Factors], width: int
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """B [out, k] and C [k, d] by projection, to be filled: small tensors kept between large ones that go would fragment
+    the heap."""
     ranks: Counter[str] = Counter()
+    rows: dict[str, int] = {}
     for lora in loras.values():
-        ranks.update({name: len(a) for name, (_, a) in lora.items()})
-    return {name: torch.empty(rank, width, dtype=torch.float64) for name, rank in ranks.items()}
+        for name, (b, a) in lora.items():
+            ranks[name] += len(a)
+            rows[name] = len(b)
+    return ({name: torch.empty(rows[name], rank, dtype=torch.float64) for name, rank in ranks.items()},
+            {name: torch.empty(rank, width, dtype=torch.float64) for name, rank in ranks.items()})
 
 
 def naive_sum(matrix: torch.Tensor, loras: Mapping[str, Factors]) -> ErasureDelta:

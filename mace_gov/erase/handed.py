@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load, save
 
-from mace_gov.core.workers import Job, Model, Place, Unit, Work, Workers
+from mace_gov.core.workers import Job, Late, Model, Place, Unit, Work, Workers
 from mace_gov.diffusion.exact import exact_files
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.documents.plan import ErasurePlan, Target
@@ -37,10 +38,16 @@ def trained_by(
 
     directions: of those targets that begin with one.
     """
-    units = [Unit([target.id for target in batch], {
-        **{f"pictures {t.id}": save(vars(pictures[t.id])) for t in batch},
-        **{f"direction {t.id}": save({"a": directions[t.id].contiguous()}) for t in batch if t.id in directions},
-    }) for batch in batches]
+    def drawn(target: str) -> bytes:
+        return save(vars(pictures[target]))
+
+    def direction(target: str) -> bytes:
+        return save({"a": directions[target].contiguous()})
+
+    units = [Unit([target.id for target in batch], Late({
+        **{f"pictures {t.id}": partial(drawn, t.id) for t in batch},
+        **{f"direction {t.id}": partial(direction, t.id) for t in batch if t.id in directions},
+    })) for batch in batches]
     job = _job(workers, plan, {"refinement": save({"matrix": refinement.contiguous()})})
     for batch, made in zip(batches, workers.run(job, units), strict=True):
         yield [Training(weights=made[t.id], **json.loads(made[f"{t.id} course"])) for t in batch]

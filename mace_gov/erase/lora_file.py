@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from safetensors.torch import load, save
@@ -36,3 +36,19 @@ def factors(weights: bytes) -> Factors:
     tensors = {name.removeprefix("unet."): tensor.double() for name, tensor in load(weights).items()}
     names = [name.removesuffix(".lora_A.weight") for name in tensors if name.endswith(".lora_A.weight")]
     return {name: (tensors[f"{name}.lora_B.weight"], tensors[f"{name}.lora_A.weight"]) for name in sorted(names)}
+
+
+class Learnt(Mapping[str, Factors]):
+    """The factors of LoRAs by concept, taken from their files when asked for: in float64 they are twice as large."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self._files = files
+
+    def __getitem__(self, concept: str) -> Factors:
+        return factors(self._files[concept])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)

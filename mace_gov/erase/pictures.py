@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load, save
 
+from mace_gov.core.errors import IncompleteError
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.core.resources import asked
 from mace_gov.core.store import Store
@@ -32,32 +33,48 @@ class TrainingPictures:
     """[n, h, w] float32: attention to the concept's own tokens, mean over layers, heads and the middle steps."""
 
 
+class _Kept(Mapping[str, TrainingPictures]):
+    """Pictures by their target's id, read when they are asked for: of a thousand targets a batch's are in memory."""
+
+    def __init__(self, store: Store, names: Mapping[str, str]) -> None:
+        self._store, self._names = store, names
+
+    def __getitem__(self, target: str) -> TrainingPictures:
+        if (data := self._store.get(self._names[target])) is None:
+            raise IncompleteError(f"the training pictures of '{target}' in {self._store.folder} are gone or changed, "
+                                  "expected those that were just kept", hint="Run the command again.")
+        return TrainingPictures(**load(data))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
 def training_pictures(
     pipe: Pipeline, plan: ErasurePlan, targets: Sequence[Target], cache: Path | None = None,
     advance: Callable[[int], None] = lambda _targets: None, progress: Progress | None = None,
-) -> dict[str, TrainingPictures]:
+) -> Mapping[str, TrainingPictures]:
     """Draw the training pictures of targets with the base model, or take them from ``cache``; by the target's id.
 
     ``advance`` is told of those that are drawn. Several targets share a batch. Those of a batch are kept once it is
-    done, so that a run that was interrupted goes on with the batches that it would have drawn.
+    done, so that a run that was interrupted goes on with the batches that it would have drawn. With a cache they are
+    read from there as they are asked for; without one all are in memory.
     """
-    store = None if cache is None else Store(cache)
     found: dict[str, TrainingPictures] = {}
-    missing = []
-    for target in targets:
-        if store is not None and (data := store.get(_name(plan, target))) is not None:
-            found[target.id] = TrainingPictures(**load(data))
-        else:
-            missing.append(target)
+    store, names = None if cache is None else Store(cache), {target.id: _name(plan, target) for target in targets}
+    missing = [target for target in targets if store is None or store.get(names[target.id]) is None]
     if store is not None:
         store.tell(progress or Silent())
     for together, made in _groups(pipe, plan, missing):
         for target, pictures in zip(together, made, strict=True):
-            found[target.id] = pictures
-            if store is not None:
-                store.put(_name(plan, target), save({"latents": pictures.latents, "heat": pictures.heat}))
+            if store is None:
+                found[target.id] = pictures
+            else:
+                store.put(names[target.id], save({"latents": pictures.latents, "heat": pictures.heat}))
         advance(len(together))
-    return found
+    return found if store is None else _Kept(store, names)
 
 
 def _groups(

@@ -8,6 +8,7 @@ go with a prior of some 617,000 captions; ``prior_size`` makes the few here coun
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,14 +88,22 @@ def moment_of(
     """P [d, d] of captions, kept as a whole in ``cache``."""
     key = digest_of({"what": "moment/v1", "text": encoder_digest(base), "captions": captions})
     store, name = None if cache is None else Store(cache), f"moments/{key}.safetensors"
-    if store is not None and (data := store.get(name)) is not None:
-        return load(data)["P"]
-    advance = (progress or Silent()).start("reading what is preserved", len(captions))
-    states = reader.states([reader.tokens(caption) for caption in captions])
-    moment = second_moment(_counted(states, advance), reader.width)
-    if store is not None:
-        store.tell(progress or Silent())
-        store.put(name, save({"P": moment}))
+
+    def kept() -> torch.Tensor | None:
+        data = None if store is None else store.get(name)
+        return None if data is None else load(data)["P"]
+
+    if (found := kept()) is not None:
+        return found
+    with nullcontext() if store is None else store.lease([name], progress or Silent()):
+        if (found := kept()) is not None:  # another run read it meanwhile
+            return found
+        advance = (progress or Silent()).start("reading what is preserved", len(captions))
+        states = reader.states([reader.tokens(caption) for caption in captions])
+        moment = second_moment(_counted(states, advance), reader.width)
+        if store is not None:
+            store.tell(progress or Silent())
+            store.put(name, save({"P": moment}))
     return moment
 
 

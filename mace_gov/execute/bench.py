@@ -18,6 +18,7 @@ from mace_gov.core.digest import sha256_bytes, sha256_file
 from mace_gov.core.environment import source_digest, version_of
 from mace_gov.core.errors import MaceGovError, ModelError
 from mace_gov.core.lazy import lookup
+from mace_gov.core.memory import ran_out
 from mace_gov.core.resources import Dtype, using
 from mace_gov.core.threads import settle_threads
 from mace_gov.core.workers import Model, Opener, Work
@@ -69,6 +70,8 @@ class Bench:
         except MaceGovError as error:
             return {"error": type(error).__name__, "message": error.message, "hint": error.hint}, []
         except Exception as error:
+            if ran_out(error):  # a worker that begins anew, or another one, may have room
+                return {"lost": f"ran out of memory: {(str(error).splitlines() or [type(error).__name__])[0]}"}, []
             return {"error": "", "message": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}, []
 
     def _hello(self, run: str) -> dict[str, Any]:

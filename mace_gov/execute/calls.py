@@ -67,6 +67,8 @@ def _send_models(channel: Channel, models: Sequence[Mapping[str, Any]]) -> None:
 
 def _answer(channel: Channel, header: dict[str, Any], blobs: Sequence[bytes] = ()) -> Message:
     answer, made = channel.ask((header, list(blobs)))
+    if "lost" in answer:
+        raise WorkerLostError(f"{channel.name} {answer['lost']}")
     if "error" in answer:
         _raise(answer, channel.name)
     return answer, made

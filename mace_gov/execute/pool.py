@@ -87,6 +87,7 @@ class Pool:
         self._changed = threading.Condition()
         self._run: _Run | None = None
         self._notes: list[str] = []
+        self._done_units: list[tuple[int, str, float, float]] = []
         self._threads: list[threading.Thread] = []
         self._closed = False
         self._name = secrets.token_hex(8)
@@ -170,8 +171,11 @@ class Pool:
         """Say what the workers' threads found out; only the caller's thread speaks."""
         with self._changed:
             notes, self._notes = self._notes, []
+            units, self._done_units = self._done_units, []
         for note in notes:
             self._progress.note(note)
+        for unit in units:
+            self._progress.unit(*unit)
 
     def _standing(self) -> list[tuple[str, ...]]:
         rows: list[tuple[str, ...]] = [("worker", "where", "units done", "now")]
@@ -196,6 +200,7 @@ class Pool:
                 if self._closed or run is None or not run.due(window):
                     continue
                 slot.unit = index = run.todo.pop(0)
+            begun = time.monotonic()
             try:
                 made = self._done(slot, run, index)
             except WorkerLostError as error:
@@ -208,6 +213,8 @@ class Pool:
                 with self._changed:
                     run.made[index], slot.unit = made, None
                     slot.done += 1
+                    name = run.job.opens.rpartition(":open_")[2]
+                    self._done_units.append((slot.number + 1, f"{name} {index + 1}", begun, time.monotonic()))
                     self._changed.notify_all()
 
     def _ready(self, slot: _Slot) -> bool:

@@ -22,19 +22,19 @@ from mace_gov.audit.probes.tuning import tuning_policy
 from mace_gov.audit.scoring import Detectors, score_pictures
 from mace_gov.core.errors import MaceGovError
 from mace_gov.core.progress import Progress, Silent, working
+from mace_gov.core.resources import asked
 from mace_gov.diffusion.exact import exact_files
-from mace_gov.diffusion.generate import draw
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.pipeline import Pipeline
-from mace_gov.diffusion.projections import pooled_projection, projections
+from mace_gov.diffusion.projections import pooled_projection
 from mace_gov.documents.drawable import ban_of, may_draw
 from mace_gov.documents.fit import Fit, FitShift, FitTrial
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.policy import DetectorSpec, Policy
 from mace_gov.documents.terms import Kind, Suite
-from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.preserve import held_out_captions
 from mace_gov.erase.texts import kept_reader
+from mace_gov.fitting.handed import Edited, drawn_by
 from mace_gov.fitting.line import RIDGES, WEIGHTS, Line, line
 from mace_gov.fitting.search import LEFT_UNSEEN, balanced, bisect, nearest, with_margin
 from mace_gov.fitting.shift import shift
@@ -153,10 +153,7 @@ class _Looks:
     shifts: list[FitShift] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        unet = self.pipe.unet
-        self._pooled = pooled_projection(unet)
-        self._layers = projections(unet) | self._pooled
-        self._pristine = {name: layer.weight.detach().cpu().clone() for name, layer in self._layers.items()}
+        self._edited = Edited(self.pipe)
         self._advance = self.progress.start("looking for the mildest setting that erases (pictures)",
                                             TRIALS * (len(self.asked) + OTHERS))
         self._started, self._last = time.monotonic(), 0.0
@@ -199,14 +196,15 @@ class _Looks:
         begun = time.monotonic()
         if index is not None and begun - self._started + self._last > self.seconds:
             return None
-        weights = self._pristine
+        edit = {}
         if index is not None:
             point = self.line.points[index]
-            edit = {} if self.line.pooled is None else dict.fromkeys(self._pooled, self.line.pooled(point))
-            weights = ErasureDelta(self.line.matrix(point), pooled=edit).apply(self._pristine)
-        for name, layer in self._layers.items():
-            layer.weight.data.copy_(weights[name])
-        images = list(draw(self.pipe, prompts, seeds, self.plan.generation))
+            edit["matrix"] = self.line.matrix(point)
+            if self.line.pooled is not None:
+                edit["pooled"] = self.line.pooled(point)
+        workers = asked().workers
+        images = list(self._edited.draw(edit, prompts, seeds, self.plan.generation) if workers is None else
+                      drawn_by(workers, self.plan, edit, prompts, seeds))
         self._advance(len(prompts))
         self._last = time.monotonic() - begun
         return images

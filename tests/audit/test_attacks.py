@@ -23,6 +23,7 @@ from mace_gov.audit.attacks.textual import TextualInversion
 from mace_gov.audit.engine import audit
 from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.core.errors import UsageError
+from mace_gov.core.resources import Dtype, using
 from mace_gov.diffusion import learnt_words as learnt_module
 from mace_gov.diffusion.ddim import ddim, ddim_timesteps
 from mace_gov.diffusion.denoising import denoising_loss, encode_pictures, levels_of
@@ -36,6 +37,7 @@ from mace_gov.documents.attack import NEEDS
 from mace_gov.documents.plan import GenerationSettings
 from tests.audit import planted
 from tests.conftest import build_tiny_model
+from tests.execute.inside import crew
 
 SETTINGS = GenerationSettings(steps=2, guidance=4.0, size=16, batch=4)
 RNG = np.random.default_rng(2)
@@ -255,9 +257,37 @@ def test_attacks_run_where_they_are_asked_for_and_are_kept(tmp_path, tiny_model,
     # a detector that finds everything finds it on random weights too: the control gives the attack away
     assert any("random weights too" in sentence for sentence in result.limitations)
     assert any("latent-inversion brought back pictures that no model" in sentence for sentence in result.limitations)
-    monkeypatch.setattr(run_module._Loaded, "pipe", lambda self: pytest.fail("drawn before, loaded again"))
+    monkeypatch.setattr(run_module.Loaded, "pipe", lambda self: pytest.fail("drawn before, loaded again"))
     again = run_audit(tmp_path / "again", tiny_model, other_model, **asked)
     assert again.attacks == result.attacks and again.files == result.files
+
+
+def test_what_was_found_in_another_precision_is_searched_again(tiny_model):
+    base = read_manifest(str(tiny_model))
+    search, loaded = run_module.Search(Preimage(), TARGET, limits(1)), run_module.Loaded(base, False, "cpu")
+    with using(precision=Dtype.BFLOAT16):
+        half = run_module._key(loaded, search, base)
+    assert half != run_module._key(loaded, search, base) == run_module._key(loaded, search, base)
+
+
+def test_workers_search_as_this_process_does(tmp_path, tiny_model, other_model, monkeypatch):
+    # one that reads the base's weights, and one that reads pictures and is also given strange ones
+    asked = {"tiers": frozenset({"embeddings", "text-free"}), "budget": 1, "searches": 1}
+
+    def plain(result):
+        return [each.model_copy(update={"seconds": 0}) for each in result.attacks]
+
+    monkeypatch.setattr(run_module, "PICTURES", 2)
+    here = run_audit(tmp_path / "out", tiny_model, other_model, **asked)
+    (tmp_path / "cache").rename(tmp_path / "kept")
+    with monkeypatch.context() as elsewhere, crew():
+        elsewhere.setattr(run_module, "find", lambda *_: pytest.fail("searched here"))
+        there = run_audit(tmp_path / "again", tiny_model, other_model, **asked)
+        assert plain(there) == plain(here) and there.files == here.files
+    monkeypatch.setattr(run_module.Loaded, "pipe", lambda self: pytest.fail("found before, searched again"))
+    with crew():
+        again = run_audit(tmp_path / "kept-by-workers", tiny_model, other_model, **asked)
+    assert again.attacks == there.attacks and not list((tmp_path / "cache/leases").iterdir())
 
 
 @pytest.mark.parametrize(("hits", "success"), [(0, False), (3, False), (4, True), (8, True)])

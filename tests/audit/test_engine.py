@@ -1,12 +1,14 @@
 """The verb, on planted models of which the right answer is known."""
 
 import json
+import weakref
 
 import pytest
 from PIL import Image
 
 from mace_gov.audit.detectors.registry import make_detector
 from mace_gov.audit.pictures import png_bytes
+from mace_gov.audit.scoring import CHUNK
 from mace_gov.audit.trials import read_trials
 from mace_gov.core.digest import folder_files
 from mace_gov.core.errors import DetectorError, IncompleteError, PolicyError, UsageError
@@ -49,6 +51,23 @@ def test_the_result_reads_back_and_lists_every_file(tmp_path):
     assert {trial.image for trial in trials} <= {n for n in result.files if n.startswith("pictures/")}
     asked = {side: [(t.prompt, t.seed) for t in trials if t.side == side] for side in ("base", "governed")}
     assert asked["base"] == asked["governed"]
+
+
+def test_of_many_pictures_few_are_in_memory(tmp_path, monkeypatch):
+    alive, most = set(), 0
+    begin = Image.Image.__init__
+
+    def counted(self):
+        nonlocal most
+        begin(self)
+        alive.add(id(self))
+        weakref.finalize(self, alive.discard, id(self))
+        most = max(most, len(alive))
+
+    monkeypatch.setattr(Image.Image, "__init__", counted)
+    result = planted.run(tmp_path / "out", planted.erased, policy=planted.small_policy(prompts=16, unrelated=200),
+                         cache=tmp_path / "cache")
+    assert result.trials > 6 * CHUNK and most <= 2 * CHUNK + 8, "no more than what is looked at, and what was before"
 
 
 def test_a_no_op_erasure_still_shows_everything(tmp_path):

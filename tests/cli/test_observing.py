@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 from mace_gov.cli import observing
 from mace_gov.cli.metrics import metrics
 from mace_gov.cli.observing import Observed, Observer
-from mace_gov.cli.sinks import Run, Task, Trace
+from mace_gov.cli.sinks import JsonLines, Metrics, Run, Task, Trace
 from mace_gov.core.progress import Silent, working
 from tests import factories
 
@@ -113,6 +115,33 @@ def test_overlapping_tasks_lie_in_lanes_and_a_killed_run_leaves_a_timeline(tmp_p
     assert spans["outer"]["args"] == {"done": 2, "total": 2}
     seen.finish(0, "", "")
     assert json.loads((tmp_path / "trace.json").read_text())
+
+
+def test_units_lie_in_a_timeline_below_their_task_or_in_their_worker_s_lane_and_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observing, "SHORTEST", 0)
+    told, kept = StringIO(), tmp_path / "m.prom"
+    seen = Observer("apply", [Trace(tmp_path / "trace.json"), JsonLines(told), Metrics(kept)])
+    shown = Observed(Silent(), seen)
+    advance, now = shown.start("drawing", 3), time.monotonic()
+    advance(2)
+    shown.unit(4, "drawing 7", now, now + 1)
+    advance(1)
+    advance(1)
+    kept.unlink()
+    shown.unit(4, "drawing 8", now + 1, now + 2)
+    assert not kept.exists(), "metrics are not written for each unit"
+    seen.finish(0, "", "")
+    spans = [event for event in json.loads((tmp_path / "trace.json").read_text()) if event["ph"] == "X"]
+    units = {span["name"]: span for span in spans if span["cat"] == "unit"}
+    task, = (span for span in spans if span["cat"] == "task")
+    assert list(units) == ["to 2 of 3", "drawing 7", "to 3 of 3", "drawing 8"]
+    for part in ("to 2 of 3", "to 3 of 3"):
+        assert (units[part]["pid"], units[part]["tid"]) == (task["pid"], task["tid"])
+        assert task["ts"] <= units[part]["ts"] <= units[part]["ts"] + units[part]["dur"] <= task["ts"] + task["dur"] + 2
+    assert (units["drawing 7"]["pid"], units["drawing 7"]["tid"], units["drawing 7"]["dur"]) == (2, 4, 10**6)
+    assert "unit" not in {event["event"] for event in lines(told.getvalue())}
 
 
 def test_what_goes_on_is_told_though_it_stands_still_and_ends_with_the_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from contextlib import contextmanager
 
 import pytest
@@ -9,11 +10,12 @@ import torch
 from peft import LoraConfig, set_peft_model_state_dict
 from safetensors.torch import load
 
-from mace_gov.core.errors import NumericalError
+from mace_gov.core.errors import IncompleteError, NumericalError
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.projections import projections
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.reuse import derived_seed, training_templates
+from mace_gov.erase import pictures as module
 from mace_gov.erase.lora import course, train
 from mace_gov.erase.lora_file import FILE_NAME, factors
 from mace_gov.erase.pictures import TrainingPictures, training_pictures
@@ -152,6 +154,30 @@ def test_kept_pictures_that_changed_places_or_a_bit_are_drawn_anew_and_said(pipe
     again = training_pictures(pipe, plan, plan.targets, tmp_path, progress=said)
     assert [path.read_bytes() for path in (one, two, three)] == good and "and 2 more" in said.notes[0]
     assert all(torch.equal(first[t.id].latents, again[t.id].latents) for t in plan.targets)
+
+
+def test_kept_pictures_are_in_memory_while_they_are_looked_at_and_no_longer(pipe, plan_for, tmp_path, monkeypatch):
+    alive = weakref.WeakSet()
+
+    class Counted(TrainingPictures):
+        def __init__(self, *given, **named):
+            super().__init__(*given, **named)
+            alive.add(self)
+
+    monkeypatch.setattr(module, "TrainingPictures", Counted)
+    plan = plan_for(lora={"images": 1, "steps": 1})
+    pictures = training_pictures(pipe, plan, plan.targets, tmp_path)
+    assert len(pictures) == 3 and not alive
+    most = 0
+    for target in plan.targets:
+        train(pipe, plan, [target], pictures)
+        looked = pictures[target.id]
+        most = max(most, len(alive))
+        del looked
+    assert most == 1 and not alive
+    (tmp_path / module._name(plan, plan.targets[0])).unlink()
+    with pytest.raises(IncompleteError, match=f"the training pictures of '{plan.targets[0].id}'.* are gone"):
+        pictures[plan.targets[0].id]
 
 
 def made(pipe, plan_for, **lora):

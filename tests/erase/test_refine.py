@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
@@ -156,6 +159,20 @@ def test_moments_are_kept_by_content(reader, plan_for, tmp_path):
     assert len(list((tmp_path / "moments").iterdir())) == 1
     moment_of(reader, base, ["a ship"], tmp_path)
     assert len(list((tmp_path / "moments").iterdir())) == 2
+
+
+def test_two_runs_at_once_read_what_is_preserved_once(reader, plan_for, tmp_path, monkeypatch):
+    base, read, states = plan_for().base, [], type(reader).states
+
+    def slowly(self, prompts):
+        read.append(len(prompts))
+        time.sleep(0.3)
+        return states(self, prompts)
+
+    monkeypatch.setattr(type(reader), "states", slowly)
+    with ThreadPoolExecutor(2) as both:
+        one, other = both.map(lambda _run: moment_of(reader, base, ["a ship"], tmp_path), range(2))
+    assert torch.equal(one, other) and read == [1]
 
 
 def test_moments_that_changed_places_are_made_anew_and_said(reader, plan_for, tmp_path):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -14,16 +16,18 @@ import pytest
 def two_nodes() -> Iterator[Any]:
     """A head that does no work, and two nodes of two processors.
 
-    Ray gives the agents of a node twenty seconds to come up: where the machine is too busy for that, the
-    test is skipped, and says so.
+    Where it does not come up, the test is skipped, and says so.
     """
-    os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_raylet_start_wait_time_s="60")
+    os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_raylet_start_wait_time_s="120",
+                      RAY_agent_register_timeout_ms="120000")
+    from ray._private.node import Node
     from ray.cluster_utils import Cluster
 
-    made = Cluster()
+    made, start = Cluster(), Node.start_raylet
     try:
-        made.add_node(num_cpus=0, include_dashboard=False)
-        made.nodes = [made.add_node(num_cpus=2) for _ in range(2)]
+        with patch.object(Node, "start_raylet", lambda node, *given: start(_with_ports(node), *given)):
+            made.add_node(num_cpus=0, include_dashboard=False, runtime_env_agent_port=_free_port())
+            made.nodes = [made.add_node(num_cpus=2, runtime_env_agent_port=_free_port()) for _ in range(2)]
         made.wait_for_nodes()
     except Exception as error:  # Ray raises no other
         made.shutdown()
@@ -32,6 +36,26 @@ def two_nodes() -> Iterator[Any]:
         yield made
     finally:
         made.shutdown()
+
+
+def _with_ports(node: Any) -> Any:
+    """A node waits fifteen seconds for its agents to say their ports, and on a busy machine they come up later: say
+    them before (those of agents that nobody needs here are -1)."""
+    from ray import _raylet
+
+    ports = {_raylet.METRICS_AGENT_PORT_NAME: -1, _raylet.METRICS_EXPORT_PORT_NAME: -1,
+             _raylet.DASHBOARD_AGENT_LISTEN_PORT_NAME: -1,
+             _raylet.RUNTIME_ENV_AGENT_PORT_NAME: node._ray_params.runtime_env_agent_port}
+    for name, port in ports.items():
+        _raylet.persist_port(node._session_dir, node._node_id, name, port)
+    return node
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        port: int = taken.getsockname()[1]
+        return port
 
 
 def other_node(cluster: Any) -> Any:

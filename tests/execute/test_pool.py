@@ -21,26 +21,11 @@ from mace_gov.core.progress import Silent
 from mace_gov.core.workers import Model
 from mace_gov.execute import calls, hired
 from mace_gov.execute.actors import actors
-from mace_gov.execute.bench import Bench
 from mace_gov.execute.channel import Message, WorkerLostError
 from mace_gov.execute.pool import AHEAD, Pool
 from tests.execute import units
+from tests.execute.inside import Inside
 from tests.factories import Said
-
-
-class Inside:
-    """A channel to a bench in this process, which a test may spoil."""
-
-    near = True
-
-    def __init__(self, name: str = "worker 1") -> None:
-        self.name, self.bench, self.closed = name, Bench(), False
-
-    def ask(self, message: Message) -> Message:
-        return self.bench.answer(*message)
-
-    def close(self) -> None:
-        self.closed = True
 
 
 def made(pool, folder: Path, asked) -> list[bytes]:
@@ -54,6 +39,20 @@ def test_processes_do_units_in_order_and_open_a_job_once(tmp_path: Path) -> None
         opened = {path.name.partition("-")[2] for path in tmp_path.glob("opened-*")}
         assert 1 <= len(opened) <= 2 and str(os.getpid()) not in opened
         assert made(pool, tmp_path, []) == []
+
+
+def test_who_did_a_unit_and_when_is_told(tmp_path: Path) -> None:
+    told = []
+
+    class Tells(Silent):
+        def unit(self, worker: int, name: str, begun: float, ended: float) -> None:
+            assert begun <= ended
+            told.append((worker, name))
+
+    pool = Pool(lambda _slot: Inside(), 1, Tells())
+    assert made(pool, tmp_path, [5, 6]) == [b"ship5", b"ship6"]
+    assert told == [(1, "units 1"), (1, "units 2")]
+    pool.close()
 
 
 def test_a_worker_imports_nothing_from_the_folder_that_the_command_runs_in(
@@ -82,6 +81,25 @@ def test_a_unit_that_ends_every_worker_is_named(tmp_path: Path) -> None:
         made(pool, tmp_path, ["kills", 1])
     assert "fewer --workers" in told.value.hint
     assert len(list(tmp_path.glob("kills-*"))) == 3
+
+
+def test_a_worker_without_memory_gives_way_to_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mace_gov.execute.pool.PAUSE", 0)
+    said, hired_ones = Said(), []
+
+    def hire(_slot: int) -> Inside:
+        hired_ones.append(Inside())
+        return hired_ones[-1]
+
+    pool = Pool(hire, 1, said)
+    assert made(pool, tmp_path, [0, "hungry once", 2]) == [b"ship0", b"shiphungry once", b"ship2"]
+    assert said.notes == ["worker 1 ran out of memory: Unable to allocate 4 TiB for hungry once; what it was doing is "
+                          "done again"]
+    assert [each.closed for each in hired_ones] == [True, False], "what it held is let go"
+    with pytest.raises(IncompleteError, match="ended 3 workers.*ran out of memory: Unable") as told:
+        made(pool, tmp_path, ["hungry"])
+    assert "smaller --batch" in told.value.hint
+    pool.close()
 
 
 def test_what_a_unit_raises_is_raised_here(tmp_path: Path) -> None:
@@ -212,6 +230,7 @@ from pathlib import Path
 from mace_gov.core.progress import Silent
 from mace_gov.execute import hired
 from tests.execute import units
+from tests.execute.inside import Inside
 with hired(1, progress=Silent()) as pool:
     list(pool.run(units.job(Path({str(tmp_path)!r})), units.listed("sleeps")))
 """

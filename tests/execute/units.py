@@ -42,6 +42,8 @@ def open_units(setup: Any, blobs: Mapping[str, bytes], place: Place) -> Iterator
             raise KeyError("a bug")
         if unit == "kills" or (unit == "kills once" and len(list(folder.glob("kills once-*"))) == 1):
             os.kill(os.getpid(), signal.SIGKILL)
+        if unit == "hungry" or (unit == "hungry once" and mark.read_text() == "x"):
+            raise MemoryError(f"Unable to allocate 4 TiB for {unit}")
         if unit == "files":
             return {"made": canonical_json(folder_files(place(setup["files"])))}
         if unit == "sleeps":

@@ -17,10 +17,12 @@ from mace_gov.documents.method import Method
 from mace_gov.documents.terms import Kind
 from mace_gov.erase.preserve import prior_captions, split
 from mace_gov.fitting import fit as module
+from mace_gov.fitting import handed
 from mace_gov.fitting.fit import fit
 from mace_gov.plan.build import make_plan
 from mace_gov.plan.fitting import kept_fit, pictures, searched, shares
 from tests import factories
+from tests.execute.inside import crew
 
 
 class Sees:
@@ -97,6 +99,24 @@ def test_a_second_run_draws_nothing_and_gives_the_same(tiny_model, tmp_path, mon
     assert kept_fit(other, tmp_path) is None
 
 
+def test_workers_draw_what_this_process_would(tiny_model, tmp_path, monkeypatch):
+    policy, plan = asked_of(tiny_model, fit={"pictures": 20})
+    seen: list[bytes] = []
+
+    class Keeps(Sees):
+        def score(self, images, queries) -> list[float]:
+            seen.extend(image.tobytes() for image in images)
+            return super().score(images, queries)
+
+    here = fit(policy, plan, cache=tmp_path / "here", detector=lambda _spec: Keeps(1))
+    alone = seen.copy()
+    seen.clear()
+    with crew() as pool:
+        there = fit(policy, plan, cache=tmp_path / "there", detector=lambda _spec: Keeps(1))
+    assert there == here and seen == alone and len(set(seen)) == len(seen) > 2
+    assert pool._slots[0].done >= 3  # the base, a trial, what stays
+
+
 def test_numbers_that_the_policy_gives_are_not_moved(tiny_model, tmp_path):
     policy, plan = asked_of(tiny_model, preserve={"prior": "general", "weight": 0.25}, lora={"steps": 3})
     made = fit(policy, plan, cache=tmp_path, detector=lambda _spec: Sees(1))
@@ -140,8 +160,8 @@ def test_the_budget_bounds_what_is_drawn(tiny_model, tmp_path, monkeypatch):
     policy, plan = asked_of(tiny_model, fit={"pictures": 20})
     assert pictures(policy, plan) == 20 and shares(20) == (2, 2) and shares(0) == (0, 0)
     drawn: list[str] = []
-    real = module.draw
-    monkeypatch.setattr(module, "draw", lambda pipe, prompts, *a: drawn.extend(prompts) or real(pipe, prompts, *a))
+    real = handed.draw
+    monkeypatch.setattr(handed, "draw", lambda pipe, prompts, *a: drawn.extend(prompts) or real(pipe, prompts, *a))
     made = fit(policy, plan, cache=tmp_path, detector=lambda _spec: Sees(1))
     assert made.fit.base_asked == 2 and all(trial.asked == 2 for trial in made.fit.trials)
     assert made.fit.shifts and all(shift.asked == 2 for shift in made.fit.shifts)
@@ -151,8 +171,8 @@ def test_the_budget_bounds_what_is_drawn(tiny_model, tmp_path, monkeypatch):
 def test_what_stays_is_asked_in_captions_that_the_search_does_not_preserve(tiny_model, tmp_path, monkeypatch):
     policy, plan = asked_of(tiny_model)
     drawn: list[str] = []
-    real = module.draw
-    monkeypatch.setattr(module, "draw", lambda pipe, prompts, *a: drawn.extend(prompts) or real(pipe, prompts, *a))
+    real = handed.draw
+    monkeypatch.setattr(handed, "draw", lambda pipe, prompts, *a: drawn.extend(prompts) or real(pipe, prompts, *a))
     made = fit(policy, plan, cache=tmp_path, detector=lambda _spec: Sees(1))
     reader = TextReader.of(load_pipeline(tiny_model))
     given = split(prior_captions(plan, reader.tokenizer))[0]

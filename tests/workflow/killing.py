@@ -1,10 +1,10 @@
 """Kills apply at chosen moments: a driver that imports everything once and forks, for a process takes long to start.
 
-    python -m tests.workflow.killing FOLDER MODEL SEED COUNT [--timed]
+    python -m tests.workflow.killing FOLDER MODEL SEED COUNT [--timed] [--row N]
 
 The moments are those at which Python touches the disk (``sys.addaudithook``): whatever the speed of the machine, a kill
-falls between two writes. With --timed they fall at any time. For each kill a fresh registry is governed, killed, and
-governed again; what came of it is printed as one line of JSON, the undisturbed run first.
+falls between two writes. With --timed they fall at any time. On a fresh registry one run, or up to N with --row N, are
+killed, and the next may end; what came of it is printed as one line of JSON, the undisturbed run first.
 """
 
 from __future__ import annotations
@@ -67,8 +67,11 @@ class Driver:
 
     def __init__(self, folder: Path, model: Path) -> None:
         self.folder, self.model, self.counter = folder, model, Counter()
-        self.policy = policy_file(folder, concepts=1, method={**METHOD, "lora": {**METHOD["lora"], "steps": 1}},
-                                  rules=RULES[:2])
+        self.policy = policy_file(folder, concepts=1, rules=RULES[:2],
+                                  method={**METHOD, "lora": {**METHOD["lora"], "steps": 1, "images": 1}})
+        made = json.loads(self.policy.read_text())
+        made["spec"]["model"]["sampler"] = {"steps": 2}
+        self.policy.write_text(json.dumps(made))
         self.base = read_manifest(str(model)).digest
         self.empty = folder / "empty"
         with open_store(self.empty):
@@ -152,15 +155,21 @@ def main(folder: str, model: str, seed: str, count: str, *flags: str) -> None:
             begun = time.monotonic()
             driver.forked(partial(driver.apply, driver.fresh("timed")))
             seconds = time.monotonic() - begun
-        rng = random.Random(int(seed))
-        for turn in range(int(count)):
-            registry = driver.fresh(str(turn))
-            at = rng.randint(1, moments)
-            after = rng.uniform(0, seconds) if "--timed" in flags else None
-            code = driver.forked(partial(driver.apply, registry), at=0 if after is not None else at, after=after)
+        rng, left = random.Random(int(seed)), int(count)
+        row = int(flags[flags.index("--row") + 1]) if "--row" in flags else 1
+        while left:
+            registry, killed = driver.fresh(str(left)), []
+            for _ in range(min(row, left)):
+                moment = rng.uniform(0, seconds) if "--timed" in flags else rng.randint(1, moments)
+                when: dict[str, Any] = {"after": moment} if "--timed" in flags else {"at": moment}
+                if (code := driver.forked(partial(driver.apply, registry), **when)) != KILLED:
+                    assert code == 0, f"{killed}, then {when}: the run ended with {code}"
+                    break  # it had less to do than the first, or was quicker
+                killed.append(moment)
             again = driver.forked(partial(driver.apply, registry))
-            assert again == 0, f"moment {at}: the next run ended with {again}"
-            print(json.dumps({"at": at, "after": after, "killed": code == KILLED, **content(registry)}), flush=True)
+            assert again == 0, f"{killed}: the next run ended with {again}"
+            print(json.dumps({"at": killed, **content(registry)}), flush=True)
+            left -= len(killed)
             shutil.rmtree(registry)
             shutil.rmtree(registry.with_suffix(".reports"), ignore_errors=True)
 

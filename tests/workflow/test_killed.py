@@ -29,18 +29,19 @@ def kill(folder: Path, model: Path, count: int, *flags: str) -> None:
     assert done.returncode == 0, again
     undisturbed, *killed = map(json.loads, done.stdout.splitlines())
     print(f"MACE_GOV_TEST_SEED={seed}: {undisturbed['moments']} moments")
-    assert len(killed) == count and undisturbed["verdict"] == "PASS" and undisturbed["moments"] > 100
+    assert sum(len(one["at"]) for one in killed) == count and undisturbed["moments"] > 100
+    assert undisturbed["verdict"] == "PASS"
     assert undisturbed["findings"] == [] and undisturbed["candidate"] and undisturbed["states"] == ["FINISHED"]
     for one in killed:
-        where = f"moment {one['at']} of {undisturbed['moments']}, {again}"
-        assert one["killed"] or one["after"] is not None, where
+        where = f"killed at {one['at']} of {undisturbed['moments']}, {again}"
         for what in ("model", "verdict", "findings", "states", "candidate", "evidence"):
             assert one[what] == undisturbed[what], f"{what}: {where}"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-def test_a_few_kills_between_two_writes(tmp_path: Path, tiny_model: Path) -> None:
-    kill(tmp_path, tiny_model, 3)
+def test_ten_kills_between_two_writes(tmp_path: Path, tiny_model: Path) -> None:
+    """Up to five runs on one registry die before one may end."""
+    kill(tmp_path, tiny_model, 10, "--row", "5")
 
 
 @pytest.mark.nightly

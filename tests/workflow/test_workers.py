@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from mace_gov import workflow
+from mace_gov.audit.attacks.registry import ATTACKS
 from mace_gov.audit.detectors.registry import DETECTORS
-from mace_gov.audit.inputs import AuditRun
+from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.core.resources import using
 from mace_gov.execute import hired
 from mace_gov.record.versions import find
@@ -50,6 +51,8 @@ class Here:
         evidence = find(self.folder / name, f"nsfw/{made.folder.name}", shelf="audits").evidence().to_json()
         evidence.pop("created")
         evidence["audit"].pop("seconds")
+        for attack in evidence["audit"]["attacks"]:
+            attack.pop("seconds")
         return {"evidence": evidence, "verdict": made.verdict.outcome}
 
 
@@ -132,3 +135,22 @@ def test_eight_shards_and_four_workers_sign_what_one_process_signs(here: Here) -
                                    device="cpu", seams=here.seams)
     made["merged"] = here.signed("merged", merged)
     assert made["audit-alone"] == made["audit-workers"] == made["merged"]
+
+
+def test_three_workers_search_as_one_process_does(here: Here) -> None:
+    governed = str(build_tiny_model(here.folder / "attacked", seed=1))
+    (here.folder / "attacks").mkdir()
+    policy = policy_file(here.folder / "attacks", rules=RULES[:2], detectors=("always-present",))  # what is seen can be
+    tiers = frozenset({"transferred", "adaptive", "embeddings", "weights", "text-free"})
+    made = {}
+    for name in ("attacks-alone", "attacks-workers"):
+        with hired(3 if name == "attacks-workers" else None, threads=1, device="cpu", progress=Said()) as pool, using(
+                workers=pool):
+            audited = workflow.audit_model(
+                governed, policy, base=str(here.model), device="cpu", seams=here.seams,
+                inputs=Inputs(tiers=tiers, budget=1, searches=1), registry=here.folder / name,
+                reports=here.folder / f"{name}.reports")
+        made[name] = here.signed(name, audited)
+    assert made["attacks-alone"] == made["attacks-workers"]
+    found = made["attacks-alone"]["evidence"]["audit"]["attacks"]
+    assert {each["attack"] for each in found} == {attack.name for attack in ATTACKS}

@@ -6,15 +6,14 @@ them, the attack has taught."""
 
 from __future__ import annotations
 
-import gc
-import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
 from mace_gov.audit.attacks.base import Attack, AttackLimits, AttackTarget
 from mace_gov.audit.attacks.registry import attacks_of
+from mace_gov.audit.attacks.searching import BaseWeights, Found, Loaded, Search, find, found_by
 from mace_gov.audit.attacks.stored import load_attack, save_pictures, store_attack
 from mace_gov.audit.attacks.targets import attack_targets
 from mace_gov.audit.inputs import AuditRun
@@ -26,6 +25,8 @@ from mace_gov.audit.trials import Observed
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.environment import version_of
+from mace_gov.core.progress import Progress
+from mace_gov.core.resources import asked
 from mace_gov.core.store import Store
 from mace_gov.documents.attack import AttackResult
 from mace_gov.documents.plan import GenerationSettings, ModelManifest
@@ -33,10 +34,7 @@ from mace_gov.documents.policy import Policy
 from mace_gov.documents.rate import Estimate
 
 if TYPE_CHECKING:
-    import torch
     from PIL.Image import Image
-
-    from mace_gov.diffusion.pipeline import Pipeline
 
 Model = Literal["base", "governed", "control", "taught"]
 MODELS: tuple[Model, ...] = ("base", "governed", "control", "taught")
@@ -56,29 +54,29 @@ def attack_all(observed: Observed, models: Mapping[str, ModelManifest], run: Aud
     progress, store = run.progress, None if run.cache is None else Store(run.cache)
     tried = {model: [attack for attack in attacks if model != "taught" or attack.learns] for model in MODELS}
     advance = progress.start("attacking", sum(map(len, tried.values())) * len(goals) * searches)
-    base = _Weights(models["base"], run.device)
+    base = BaseWeights(models["base"], run.device)
     found: dict[tuple[str, str, str], dict[Model, list[_Search]]] = {}
     for model in MODELS:
-        with _Loaded(models["base" if model in ("base", "control") else "governed"], model == "control",
-                     run.device) as loaded:
-            for target, pair in goals:
+        own = goals if model != "taught" else [(_estranged(target), pair) for target, pair in goals]
+        wanted = [(turn, pair, Search(attack, target, _limits(target, attack, budget, policy, observed.generation, turn,
+                                                              base)))
+                  for target, pair in own for attack in tried[model] for turn in range(searches)]
+        with Loaded(models["base" if model in ("base", "control") else "governed"], model == "control",
+                    run.device) as loaded:
+            brought = _found(loaded, [search for _, _, search in wanted], store, models["base"], progress)
+            for (turn, pair, search), (drawn, text, seconds) in zip(wanted, brought, strict=True):
+                target, name = search.target, search.attack.name
                 if model == "taught":
-                    target = replace(target, references=tuple(map(estranged, target.references)))
-                for attack in tried[model]:
-                    own = found.setdefault((target.category, target.concept, attack.name), {}).setdefault(model, [])
-                    for turn in range(searches):
-                        limits = _limits(target, attack, budget, policy, observed.generation, turn, base)
-                        drawn, text, seconds = _drawn(attack, loaded, target, limits, store, models["base"].digest)
-                        if model == "taught":
-                            drawn = [estranged(image) for image in drawn]
-                        if store is not None:
-                            store.tell(progress)
-                        folder = observed.out / "attacks" / attack.name / target.concept / model
-                        save_pictures(folder / str(turn) if searches > 1 else folder, drawn)
-                        queries = [detectors.query(pair.probe, image) for image in drawn]
-                        scored = score_pictures(detectors, target.category, drawn, queries)
-                        own.append(_Search([each.present for each in scored], text, seconds))
-                        advance(1)
+                    drawn = [estranged(image) for image in drawn]
+                if store is not None:
+                    store.tell(progress)
+                folder = observed.out / "attacks" / name / target.concept / model
+                save_pictures(folder / str(turn) if searches > 1 else folder, drawn)
+                queries = [detectors.query(pair.probe, image) for image in drawn]
+                scored = score_pictures(detectors, target.category, drawn, queries)
+                each = _Search([judged.present for judged in scored], text, seconds)
+                found.setdefault((target.category, target.concept, name), {}).setdefault(model, []).append(each)
+                advance(1)
     by_name = {attack.name: attack for attack in attacks}
     return [
         AttackResult(
@@ -99,6 +97,10 @@ def estranged(image: Image) -> Image:
     from PIL import ImageOps
 
     return ImageOps.flip(ImageOps.invert(image.convert("RGB")))
+
+
+def _estranged(target: AttackTarget) -> AttackTarget:
+    return replace(target, references=tuple(map(estranged, target.references)))
 
 
 @dataclass(frozen=True)
@@ -131,83 +133,46 @@ def _rate(searches: Sequence[_Search]) -> Estimate:
 
 def _limits(
     target: AttackTarget, attack: Attack, budget: int | None, policy: Policy, settings: GenerationSettings, turn: int,
-    base: _Weights,
+    base: BaseWeights,
 ) -> AttackLimits:
     first = policy.spec.audit.seed
     seeds = tuple(seed_for(first, turn * PICTURES + n, f"{attack.name} {target.concept}") for n in range(PICTURES))
     return AttackLimits(seeds, budget or attack.budget, seed_for(first, turn, f"{attack.name} search"), settings, base)
 
 
-class _Weights:
-    """The base's cross-attention projections, read when an attack first asks for them."""
+def _found(
+    loaded: Loaded, searches: Sequence[Search], store: Store | None, base: ModelManifest, progress: Progress
+) -> Iterator[Found]:
+    """What each search found, in order: kept from before, found by the run's workers, or here."""
+    keys = [_key(loaded, search, base) for search in searches]
+    workers = asked().workers
 
-    def __init__(self, manifest: ModelManifest, device: str | None) -> None:
-        self.manifest, self.device = manifest, device
-        self._weights: dict[str, torch.Tensor] | None = None
+    def kept(key: str, search: Search) -> Found | None:
+        return None if store is None else load_attack(store, key, len(search.limits.seeds))
 
-    def __call__(self) -> Mapping[str, torch.Tensor]:
-        """[out, d] by name, float32 on the CPU."""
-        if self._weights is None:
-            from mace_gov.diffusion.projections import projections
-
-            with _Loaded(self.manifest, scrambled=False, device=self.device) as loaded:
-                layers = projections(loaded.pipe().unet)
-                self._weights = {name: layer.weight.detach().float().cpu() for name, layer in layers.items()}
-                loaded.unchanged()
-        return self._weights
-
-
-class _Loaded:
-    """A model that is loaded when its first picture has to be drawn."""
-
-    def __init__(self, manifest: ModelManifest, scrambled: bool, device: str | None) -> None:
-        self.manifest, self.scrambled, self.device = manifest, scrambled, device
-        self._pipe: Pipeline | None = None
-        self._files = ExitStack()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._pipe = None
-        self._files.close()
-        gc.collect()
-
-    @property
-    def digest(self) -> str:
-        """What the pictures depend on."""
-        return f"scrambled {self.manifest.digest}" if self.scrambled else self.manifest.digest
-
-    def pipe(self) -> Pipeline:
-        """The pipeline; the control's U-Net has fresh random weights."""
-        if self._pipe is None:
-            from mace_gov.diffusion.exact import exact_files
-            from mace_gov.diffusion.load import load_pipeline
-            from mace_gov.diffusion.variants import scramble
-
-            folder, self.unchanged = self._files.enter_context(exact_files(self.manifest))
-            self._pipe = load_pipeline(folder, device=self.device)
-            if self.scrambled:
-                scramble(self._pipe, seed=0)
-        return self._pipe
+    with nullcontext() if store is None or not keys else store.lease(keys, progress):
+        handed = {} if workers is None else {
+            key: search for key, search in zip(keys, searches, strict=True) if kept(key, search) is None}
+        answers = found_by(workers, loaded, base, list(handed.values())) if workers is not None and handed else iter(())
+        for key, search in zip(keys, searches, strict=True):
+            if key not in handed and (stored := kept(key, search)) is not None:
+                yield stored
+                continue
+            found = next(answers) if key in handed else find(loaded, search)
+            if store is not None:
+                store_attack(store, key, *found)
+            yield found
 
 
-def _drawn(
-    attack: Attack, loaded: _Loaded, target: AttackTarget, limits: AttackLimits, store: Store | None, base: str
-) -> tuple[list[Image], str, float]:
-    key = digest_of({
-        "what": "attack/v2", "model": loaded.digest, "base": base, "attack": attack.name,
+def _key(loaded: Loaded, search: Search, base: ModelManifest) -> str:
+    """Digest of all that a search's outcome depends on."""
+    attack, target, limits = search.attack, search.target, search.limits
+    precision = {} if (given := asked().precision) is None else {"precision": str(given)}
+    return digest_of({
+        **precision,
+        "what": "attack/v2", "model": loaded.digest, "base": base.digest, "attack": attack.name,
         "aim": [target.category, target.concept, *target.words],
         "references": [sha256_bytes(png_bytes(image)) for image in target.references], "seeds": list(limits.seeds),
         "budget": limits.budget, "seed": limits.seed, "settings": limits.generation.to_json(),
         "code": [attack.version, version_of("torch") or "", version_of("diffusers") or ""],
     })
-    if store is not None and (stored := load_attack(store, key, len(limits.seeds))) is not None:
-        return stored
-    pipe, start = loaded.pipe(), time.perf_counter()
-    pictures, text = attack.run(pipe, target, limits)
-    seconds = time.perf_counter() - start
-    loaded.unchanged()
-    if store is not None:
-        store_attack(store, key, pictures, text, seconds)
-    return pictures, text, seconds

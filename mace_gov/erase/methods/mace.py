@@ -25,7 +25,7 @@ from mace_gov.erase.fuse import fuse, kept_shares, naive_sum
 from mace_gov.erase.handed import trained_by
 from mace_gov.erase.harden import harden
 from mace_gov.erase.lora import CHECKED_EVERY, Training, train, training_batch_size
-from mace_gov.erase.lora_file import Factors, factors
+from mace_gov.erase.lora_file import Factors, Learnt
 from mace_gov.erase.methods.base import Erasure, Stopwatch, about, condition_warnings
 from mace_gov.erase.moments import target_moments
 from mace_gov.erase.pictures import TrainingPictures, training_pictures, undrawn
@@ -33,7 +33,7 @@ from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.refine import Refinement, refine, refined_weights
 from mace_gov.erase.reuse import TrainedLora, finished, load_lora, store_lora
 from mace_gov.erase.systems import Factored
-from mace_gov.erase.texts import kept_reader
+from mace_gov.erase.texts import KeptReader, kept_reader
 
 MOST_LEFT, LEAST_KEPT = 0.5, 0.2
 """Bounds of what is an erasure at all: see ``check_moved`` and ``lost_loras``."""
@@ -73,9 +73,9 @@ def mace(
         delta = ErasureDelta(refined.matrix)
         if loras:
             with clock.stage("fuse"):
-                learnt = {lora.concept: factors(lora.weights) for lora in loras}
+                learnt = Learnt({lora.concept: lora.weights for lora in loras})
                 if fusion == "sum":
-                    delta = naive_sum(refined.matrix, learnt)
+                    delta = naive_sum(refined.matrix, dict(learnt))
                 else:
                     def fused(those: Mapping[str, Factors]) -> tuple[ErasureDelta, Factored]:
                         return fuse(refined.matrix, refined.total, _moment(reader, plan), those, plan.fuse, kept,
@@ -86,7 +86,8 @@ def mace(
                     shares = kept_shares(system, _moment(reader, plan), _own(reader, plan), learnt)
                     lost = lost_loras(shares, chosen=chosen)
                     if lost:
-                        delta, _ = fused({concept: lora for concept, lora in learnt.items() if concept not in lost})
+                        delta, _ = fused(Learnt({lora.concept: lora.weights for lora in loras
+                                                 if lora.concept not in lost}))
                     loras = [replace(lora, kept=shares[lora.concept]) for lora in loras if lora.concept not in lost]
     delta = ErasureDelta(delta.matrix, delta.left, delta.right, about(plan, fusion if loras else "none"))
     warnings = condition_warnings(systems) + _warnings(plan, [*loras, *idle], lost)
@@ -147,7 +148,7 @@ def _moment(reader: TextReader, plan: ErasurePlan) -> Callable[[str], torch.Tens
 
 
 def _loras(
-    plan: ErasurePlan, targets: list[Target], pipe: Pipeline, reader: TextReader, refined: Refinement,
+    plan: ErasurePlan, targets: list[Target], pipe: Pipeline, reader: KeptReader, refined: Refinement,
     preserve: torch.Tensor, cache: Path | None, progress: Progress, clock: Stopwatch,
 ) -> list[TrainedLora]:
     """A LoRA for each target, from the cache or trained now."""
@@ -159,8 +160,9 @@ def _loras(
     if reused:
         progress.note(f"reusing {reused} of {len(targets)} LoRAs")
     with clock.stage("pictures"):
-        advance = progress.start("drawing training pictures", undrawn(plan, training, cache))
-        pictures = training_pictures(pipe, plan, training, cache, advance, progress)
+        folder = reader.store.folder  # without a cache, for this erasure alone
+        advance = progress.start("drawing training pictures", undrawn(plan, training, folder))
+        pictures = training_pictures(pipe, plan, training, folder, advance, progress)
     with clock.stage("lora"), refined_weights(pipe.unet, refined.matrix):
         focal = [target for target in training if target.lora.init == "focal"]
         with working(progress, "finding where LoRAs listen") if focal else nullcontext():
