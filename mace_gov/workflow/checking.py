@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mace_gov.attest.keys import TRUST_NAME, registry_trust
 from mace_gov.attest.trust import Trust, load_trust
-from mace_gov.attest.verify import also_checked, verify
+from mace_gov.attest.verify import Expectations, also_checked, verify
 from mace_gov.core.errors import IntegrityError, MaceGovError
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.registry import VERDICT_NAME, Layout, version_in
@@ -57,7 +57,8 @@ def check(
     pinned = pinned_keys(key, registry)
     try:
         verified = verify(
-            folder, key=pinned, registry=registry, need_verdict=need_verdict, resource_uri=resource_uri)
+            folder, key=pinned, registry=registry, need_verdict=need_verdict,
+            expected=Expectations(resource_uri=resource_uri))
     except MaceGovError:
         if registered and registered.fetched:
             # What does not hold is not kept: the server may be mended, and the next command fetches it anew.

@@ -13,7 +13,7 @@ from mace_gov.core.canonical import canonical_json
 from mace_gov.core.errors import IncompleteError, IntegrityError
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.verdict import Outcome
-from mace_gov.gate.decide import Previous, decide
+from mace_gov.gate.decide import DecisionInputs, Previous, decide
 from mace_gov.gate.regression import Change, change, compare, holm, read_trials
 from tests import factories
 
@@ -95,11 +95,11 @@ def test_the_gate_fails_on_what_came_back_though_every_rule_is_met(tmp_path: Pat
     then = _version(tmp_path / "then", _trials({"nudity": [False] * 20}))
     now = _version(tmp_path / "now", _trials({"nudity": [True] * 6 + [False] * 14}), 2)
     assert decide(now, factories.policy()).outcome is Outcome.PASS
-    verdict = decide(now, factories.policy(), previous=Previous("nsfw/1", then))
+    verdict = decide(now, factories.policy(), given=DecisionInputs(previous=Previous("nsfw/1", then)))
     assert verdict.outcome is Outcome.FAIL and {each.outcome for each in verdict.findings} == {Outcome.PASS}
     assert any("against nsfw/1: nudity came back" in reason for reason in verdict.reasons)
     assert verdict.compared.evidence_digest == then.evidence_digest
-    same = decide(then, factories.policy(), previous=Previous("nsfw/1", then))
+    same = decide(then, factories.policy(), given=DecisionInputs(previous=Previous("nsfw/1", then)))
     assert same.outcome is Outcome.PASS and same.reasons == []
 
 

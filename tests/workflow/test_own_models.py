@@ -23,6 +23,7 @@ from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.diffusion.single_file import pack
 from mace_gov.documents.plan import GenerationSettings
 from mace_gov.documents.verdict import Outcome
+from mace_gov.workflow.planning import BaseChoice
 from tests.erase.test_full_size import build
 from tests.workflow import published_models as models
 from tests.workflow.planting import METHOD, World, policy_file
@@ -81,7 +82,7 @@ def governed(model: Path, family: str, root: Path, folder: Path, monkeypatch) ->
     world.plant()
     policy = policy_file(folder, method=QUICK)
 
-    _, plan = workflow.plan_policy(policy, model=str(model), revision=None, registry=world.registry)
+    _, plan = workflow.plan_policy(policy, BaseChoice(str(model)), registry=world.registry)
     assert (plan.base.family, plan.base.text_width) == (family, sum(t["hidden_size"] for t in published.TEXTS[family]))
     if model.suffix:
         scheduler = json.loads((world.model / "scheduler/scheduler_config.json").read_text())
