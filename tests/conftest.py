@@ -177,16 +177,17 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Long files first; cases of large campaigns that were not drawn are nightly ones."""
+    """Long files first; cases of large campaigns, and of ``sampled`` tests, that were not drawn are nightly ones."""
     items.sort(key=lambda item: LONG.isdisjoint(item.path.parts))
-    campaigns: defaultdict[str, list[pytest.Item]] = defaultdict(list)
+    whole: defaultdict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
-        if "campaign" in item.path.parts:
-            campaigns[item.nodeid.partition("[")[0]].append(item)
-    chance = random.Random(os.environ[SEED])
-    for cases in campaigns.values():
-        if len(cases) > MANY:
-            drawn = chance.sample(cases, len(cases) // SHARE)
+        if item.get_closest_marker("sampled") or "campaign" in item.path.parts:
+            whole[item.nodeid.partition("[")[0]].append(item)
+    for name, cases in whole.items():
+        sampled = cases[0].get_closest_marker("sampled")
+        count = sampled.args[0] if sampled else len(cases) // SHARE if len(cases) > MANY else len(cases)
+        if count < len(cases):
+            drawn = random.Random(f"{os.environ[SEED]} {name}").sample(cases, count)
             for case in cases if config.option.markexpr == "nightly" else set(cases) - set(drawn):
                 case.add_marker(pytest.mark.nightly)
 

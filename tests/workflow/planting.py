@@ -117,11 +117,13 @@ class World:
     def apply(
         self, policy: Path | None = None, *, model: str | None = None, progress: Progress | None = None,
         plugins: Sequence[str] = (), waivers: Sequence[Path] = (), against: str | None = None,
+        registry: Path | None = None, reports: Path | None = None,
     ) -> workflow.RunResult:
         """``workflow.apply`` on the tiny model, unless another one is given."""
         return workflow.apply(
             policy or policy_file(self.root), base=BaseChoice(model or str(self.model)),
-            asked=Exceptions(waivers, against), registry=self.registry, reports=self.reports,
+            asked=Exceptions(waivers, against), registry=registry or self.registry,
+            reports=reports or self.reports,
             run=AuditRun(device="cpu", progress=progress or Silent(), inputs=Inputs(plugins=tuple(plugins))))
 
     def two_versions(self) -> None:

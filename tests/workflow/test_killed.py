@@ -40,7 +40,7 @@ def kill(folder: Path, model: Path, count: int, *flags: str) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_a_few_kills_between_two_writes(tmp_path: Path, tiny_model: Path) -> None:
-    kill(tmp_path, tiny_model, 3)
+    kill(tmp_path, tiny_model, 2)
 
 
 @pytest.mark.nightly

@@ -60,13 +60,11 @@ def single_file(folder, family):
 
 
 EVERY = [(family, make) for family in ("sd1", "sd2", "sdxl") for make in (finetune, merge, single_file)]
-OFTEN = [("sd1", finetune), ("sd2", merge), ("sdxl", single_file)]
-"""Each family and each way once; the others take minutes."""
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("family", "make"), [
-    pytest.param(*each, id=f"{each[0]}-{each[1].__name__}", marks=[] if each in OFTEN else pytest.mark.slow)
-    for each in EVERY
+    pytest.param(*each, id=f"{each[0]}-{each[1].__name__}") for each in EVERY
 ], indirect=["family"])
 def test_an_own_model_is_planned_governed_verified_and_loaded(root, tmp_path, family, make, monkeypatch):
     governed(make(tmp_path / "own", family), family, root, tmp_path, monkeypatch)

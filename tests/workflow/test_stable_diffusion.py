@@ -74,6 +74,7 @@ def shortened(path: Path, place: Path) -> Path:
     return made
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.stem)
 def test_it_ends_with_a_verdict_and_every_rule_was_looked_at(
     path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
