@@ -166,7 +166,7 @@ SEED = "MACE_GOV_CAMPAIGN"
 """Variable of the seed by which cases are drawn; the workers have it from the process that starts them."""
 IMPORTED = pytest.StashKey[int]()
 """How many modules were there when the collector was last told to pass over what is there."""
-MANY, SHARE = 100, 6
+MANY, SHARE = 30, 6
 """Of a campaign's test with more cases than the first, one in so many is run; in the nightly run all are."""
 
 

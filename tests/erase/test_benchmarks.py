@@ -27,6 +27,7 @@ def test_closed_form_agrees_with_its_baseline(tiny_model, capsys, monkeypatch):
 
     def grown(way, _):
         # what a process of its own is asked for, and how it answers
+        capsys.readouterr()
         main([*asked, "--grow", way])
         return float(capsys.readouterr().out)
 
