@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from mace_gov.attest.agree import CLOCK_SKEW
+from mace_gov.attest.contradictions import CLOCK_SKEW
 from mace_gov.attest.dsse import decode, read_envelope, seal
 from mace_gov.attest.folder import file_names
 from mace_gov.attest.keypair import KeyPair

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from mace_gov.attest.agree import age_in_words, age_problems, evidence_problems, summary_problems
 from mace_gov.attest.companions import check_companions
+from mace_gov.attest.contradictions import age_in_words, age_problems, evidence_problems, summary_problems
 from mace_gov.attest.decisions import read_decisions
 from mace_gov.attest.folder import compare_folder
 from mace_gov.attest.keypair import PublicKey

@@ -34,7 +34,7 @@ from mace_gov.core.digest import sha256_bytes, sha256_file
 from mace_gov.core.environment import version_of
 from mace_gov.core.errors import IncompleteError, UsageError
 from mace_gov.core.files import read_file
-from mace_gov.core.hold import hold
+from mace_gov.core.locks import lock_now
 from mace_gov.core.resources import asked
 from mace_gov.core.store import DIGESTS, LEASES, Store
 from mace_gov.documents.audit import Side
@@ -139,7 +139,7 @@ def draw_share(
     share = Share(begun.index, begun.facts.count)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with hold(folder):
+        with lock_now(folder):
             _refuse_other(folder, share, begun.facts)
             prepared = prepare(policy, base, run.lexicon or lexicon_for(base), run.trained_on, run.inputs,
                                run.drawer or diffusion_drawer(run.device))

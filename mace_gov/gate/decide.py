@@ -16,10 +16,10 @@ from mace_gov.documents.terms import Severity
 from mace_gov.documents.verdict import Comparison, Finding, Outcome, Regression, Verdict
 from mace_gov.documents.waiver import Waiver
 from mace_gov.gate.changed import Gap, gaps, remeasured
-from mace_gov.gate.regression import compare
+from mace_gov.gate.regression import compare_with_previous
 from mace_gov.gate.review import review_due
 from mace_gov.gate.rules import decide_rule, worst
-from mace_gov.gate.waive import check, expired, waive
+from mace_gov.gate.waive import expired, fitting_waivers, waive
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def decide(
     if changed := digest != evidence.policy_digest:
         missing, audit = gaps(made_under, policy, audit), remeasured(audit, made_under, policy)
         compared = _under(compared, policy)
-    fitting = check(waivers, policy, audit.governed_digest)
+    fitting = fitting_waivers(waivers, policy, audit.governed_digest)
     found = [
         waive(finding, rule, category, audit, fitting[rule.id], today) if rule.id in fitting else finding
         for category in policy.spec.categories for rule in category.rules
@@ -97,7 +97,7 @@ def decide(
     overall = [*([(Outcome.FAIL, given.recalled)] if given.recalled else []), *broken_model(audit),
                *expired(waivers, policy, today), *reservations(audit, policy, today),
                *((Outcome.REVIEW, _unanswered(gap)) for gap in missing)]
-    compared = compare(verified, previous.verified, policy, previous.version) if previous else compared
+    compared = compare_with_previous(verified, previous.verified, policy, previous.version) if previous else compared
     asked = terms or Terms()
     fail_on = asked.fail_on or own.fail_on
     on_uncertain = asked.on_uncertain or own.on_uncertain

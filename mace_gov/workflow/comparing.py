@@ -21,7 +21,7 @@ from mace_gov.core.clock import timestamp
 from mace_gov.core.environment import environment_facts
 from mace_gov.core.errors import IncompleteError, NumericalError, UsageError
 from mace_gov.core.memory import peak_memory
-from mace_gov.documents.comparison import Comparison, MethodRow, Spread
+from mace_gov.documents.comparison import MethodComparison, MethodRow, Spread
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.registry import DELTA_NAME, Layout
@@ -45,7 +45,7 @@ NOT_ERASING = ("load", "save")
 def compare(
     path: Path, methods: Sequence[MethodName], *, base: BaseChoice = POLICYS_OWN, seeds: int = 1, registry: Path,
     reports: Path, run: AuditRun | None = None,
-) -> tuple[Comparison, Path]:
+) -> tuple[MethodComparison, Path]:
     """Erase and audit with each method; returns the table and the folder ``reports/compare-NAME`` of its page.
 
     Every erasure starts from the pristine base with nothing reused, so that times and memory are whole; pictures of
@@ -88,7 +88,7 @@ def compare(
         first = next(iter(trials.values()))
         p_values = differences(trials)
         rows = [row.model_copy(update={"p_values": p_values.get(row.method, {})}) for row in rows]
-        table = Comparison(
+        table = MethodComparison(
             created=timestamp(), policy_name=policy.metadata.name, policy_version=policy.metadata.version,
             policy_digest=plan.policy_digest, base_ref=plan.base.ref, base_digest=plan.base.digest,
             concepts=len(plan.targets), confidence=CONFIDENCE, base=rates(first, "base"), rows=rows,

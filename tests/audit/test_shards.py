@@ -15,7 +15,7 @@ from mace_gov.audit.pictures import draw_side
 from mace_gov.audit.shards import Share, draw_share, facts_of, merged_drawer, parse_share, read_shards
 from mace_gov.core.digest import folder_files
 from mace_gov.core.errors import IncompleteError, UsageError
-from mace_gov.core.hold import hold
+from mace_gov.core.locks import lock_now
 from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.documents.plan import GenerationSettings
 from mace_gov.documents.shard import SHARD_NAME, Shard, ShardRequest
@@ -156,7 +156,7 @@ def test_a_folder_takes_one_shard_and_nothing_else(shards: list[Path], tmp_path:
     (tmp_path / "other/thesis.tex").touch()
     with pytest.raises(UsageError, match="found thesis.tex"):
         draw(tmp_path / "other", 1, 3)
-    with hold(shards[0]), pytest.raises(UsageError, match="filled by another process"):
+    with lock_now(shards[0]), pytest.raises(UsageError, match="filled by another process"):
         draw(shards[0], 1, 3)
 
 
