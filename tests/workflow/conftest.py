@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from mace_gov.erase.captions import general_captions
+from mace_gov.plan import build
 from tests.workflow.planting import World
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[None]:
+    """A tenth of the captions and a fifth of the sampler's steps: what a tiny random model reads and draws means
+    nothing, and in these tests most of the time would go there."""
+    captions, settings = general_captions(), build.generation_settings
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mace_gov.erase.captions.general_captions", lambda: captions[::10])
+        patch.setattr(build, "generation_settings",
+                      lambda *asked: settings(*asked).model_copy(update={"steps": 4}))
+        yield
 
 
 @pytest.fixture(scope="module")
