@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import json
 import os
@@ -160,13 +161,27 @@ def mlflow_tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_commands() -> Iterator[None]:
+    """The tree of commands is made once: Typer makes it anew for each command that is typed, in a quarter of a second.
+
+    Nothing is forced to the disk either: no test's files outlive this machine's next crash.
+    """
+    import typer.main
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
 LONG = {"workflow", "erase", "audit", "diffusion", "record"}
 """Where the tests are that take long: they go first, so that no worker is left alone with them at the end."""
 SEED = "MACE_GOV_CAMPAIGN"
 """Variable of the seed by which cases are drawn; the workers have it from the process that starts them."""
 IMPORTED = pytest.StashKey[int]()
 """How many modules were there when the collector was last told to pass over what is there."""
-MANY, SHARE = 30, 6
+MANY, SHARE = 100, 6
 """Of a campaign's test with more cases than the first, one in so many is run; in the nightly run all are."""
 
 

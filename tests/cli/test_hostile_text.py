@@ -134,7 +134,6 @@ def _commands() -> list[list[str]]:
     return list(below(get_command(app), []))
 
 
-@pytest.mark.sampled(1)
 def test_every_command_s_help_is_plain_in_a_log_and_in_ascii(monkeypatch, streams):
     for path in _commands():
         code, said = _typed(monkeypatch, streams, *path, "--help")
