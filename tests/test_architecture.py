@@ -102,8 +102,8 @@ def test_modules_are_short_and_say_what_they_are(path):
 
 LONG = {
     "documents/spoken.py:__init__", "erase/fuse.py:fuse", "erase/harden.py:_searched", "erase/harden.py:harden",
-    "erase/lora.py:_attention", "erase/methods/mace.py:_loras", "fitting/fit.py:fit", "workflow/exporting.py:export_version",
-    "workflow/loading.py:generate_pictures",
+    "erase/lora.py:_attention", "erase/methods/mace.py:_loras", "fitting/fit.py:fit",
+    "workflow/exporting.py:export_version", "workflow/loading.py:generate_pictures",
 }
 """Functions with more than seven parameters; a command has one for each of its options."""
 
