@@ -204,7 +204,7 @@ def test_the_plan_names_the_networks_by_content_and_the_policy_s_mistakes_have_a
     _, plan = plan_policy(written(tmp_path / "p.yaml", spec={"method": method}), registry=tmp_path)
     assert plan.segmenter == read_segmenter(asked(folders)) and plan.segmenter.threshold == 0.3
     assert plan.targets[0].lora.masks == "segmenter"
-    code, said, _ = run("plan", tmp_path / "p.yaml", "--registry", tmp_path)
+    code, said, _ = run("plan", tmp_path / "p.yaml", "--registry", tmp_path, "--no-calibrate")
     assert code == 0 and f"sha256:{plan.segmenter.detector_digest}, score 0.3 or more" in said
     for wrong, told in (
         ({**method, "lora": {"masks": "attention"}}, "found method.segmenter beside masks: attention"),

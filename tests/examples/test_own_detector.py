@@ -33,7 +33,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_every_command_takes_it_and_none_does_without(model: Path, tmp_path: Path, run) -> None:
-    for command in (["policy", "lint"], ["plan"]):
+    for command in (["policy", "lint"], ["plan", "--no-calibrate"]):
         place = ["--model", model, "--registry", tmp_path / "registry"]
         assert run(*command, POLICY, *place, "--plugin", PLUGIN)[0] == 0
         code, _, err = run(*command, POLICY, *place)
