@@ -56,7 +56,7 @@ def test_it_decides_an_apply_and_its_evidence_holds_where_it_is_not(
         world.apply(path)
     outcome = world.apply(path, plugins=plugin)
     assert outcome.verdict.outcome is Outcome.PASS, outcome.verdict
-    assert fitted == [plugin]  # it looks where the settings are sought, too
+    assert fitted == [tuple(plugin)]  # it looks where the settings are sought, too
     digest = sha256_file(code)
     code.unlink()
     verified, verdict, _ = workflow.verify_path(outcome.folder, key=None, registry=world.registry)
