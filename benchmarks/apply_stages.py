@@ -15,8 +15,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from mace_gov.audit.inputs import AuditRun
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.workflow import apply, verify_path
+from mace_gov.workflow.planning import BaseChoice
 
 DEFAULT = [Path("policies/characters-10.yaml"), Path("policies/characters-100.yaml")]
 
@@ -26,7 +28,8 @@ def staged(policy: Path, model: str | None, progress: Progress) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         registry = Path(folder, "registry")
-        outcome = apply(policy, model=model, registry=registry, reports=Path(folder, "reports"), progress=progress)
+        outcome = apply(policy, base=BaseChoice(model), registry=registry, reports=Path(folder, "reports"),
+                        run=AuditRun(progress=progress))
         total = time.perf_counter() - start
         evidence = verify_path(outcome.folder, key=None, registry=registry)[0].evidence
     erasure = evidence.erasure.seconds if evidence.erasure else {}

@@ -23,7 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mace_gov.audit.pictures import diffusion_drawer, draw_side
+from mace_gov.audit.inputs import AuditRun
+from mace_gov.audit.pictures import draw_side
 from mace_gov.core.progress import Silent
 from mace_gov.core.resources import using
 from mace_gov.diffusion.manifest import read_manifest
@@ -57,7 +58,7 @@ def scaled(model: ModelManifest, workers: int, pictures: int, settings: Generati
     """One run with so many workers, after a warm-up in which each loads the model."""
     def drawn(count: int, first: int, folder: Path) -> int:
         wanted = [(prompt, first + n) for n, prompt in enumerate(prompts(count))]
-        made = draw_side("base", model, wanted, settings, folder, cache=folder / "kept", drawer=diffusion_drawer("cpu"))
+        made = draw_side("base", model, wanted, settings, folder, AuditRun(folder / "kept", "cpu"))
         return sum((folder / picture.name).stat().st_size for picture in made.values())
 
     with (hired(workers, threads=1, device="cpu", progress=Silent()) as pool, using(workers=pool),

@@ -45,6 +45,7 @@ def write_weights(folder: Path, gib: float) -> dict[str, str]:
 def version(root: Path, gib: float) -> tuple[Path, Path]:
     """A signed version whose model weighs ``gib``; its folder and the public key."""
     from mace_gov.attest.keys import ensure_key_pair, ensure_model_pair
+    from mace_gov.attest.provenance import Build
     from mace_gov.attest.sign import collect_files, sign_build, sign_evidence, sign_results, sign_summary
     from mace_gov.core.digest import folder_digest, sha256_file
     from tests import factories
@@ -55,8 +56,8 @@ def version(root: Path, gib: float) -> tuple[Path, Path]:
     record = factories.erasure(governed_files=files, governed_digest=digest)
     audit = factories.audit_result(governed_digest=digest)
     pair = ensure_key_pair(signed.registry)
-    sign_build(signed.folder, "nsfw/1", signed.policy, sha256_file(signed.folder / "policy.yaml"), factories.plan(),
-               record, audit, pair=pair, model_pair=ensure_model_pair(signed.registry))
+    build = Build("nsfw/1", signed.policy, sha256_file(signed.folder / "policy.yaml"), factories.plan(), record, audit)
+    sign_build(signed.folder, build, pair=pair, model_pair=ensure_model_pair(signed.registry))
     (signed.folder / "verdict.dsse.json").unlink()
     evidence = factories.evidence(erasure=record, audit=audit, lineage=factories.lineage(governed_digest=digest),
                                   files=collect_files(signed.folder))

@@ -33,11 +33,13 @@ from mace_gov.core.version import __version__
 if TYPE_CHECKING:
     import torch
 
-    from mace_gov.audit.inputs import Inputs
+    from mace_gov.audit.inputs import AuditRun, Inputs
     from mace_gov.diffusion.pipeline import Pipeline
     from mace_gov.documents.evidence import VerifiedEvidence
     from mace_gov.documents.verdict import Verdict
     from mace_gov.workflow.applying import RunResult
+    from mace_gov.workflow.deciding import Exceptions
+    from mace_gov.workflow.planning import BaseChoice
 
 __all__ = ["__version__", "apply", "audit_model", "decide", "load", "verify"]
 
@@ -60,8 +62,9 @@ def apply(
     no error: see ``verdict`` and ``check`` of what comes back.
     """
     run: Callable[..., RunResult] = lookup("mace_gov.workflow.applying:apply")
-    return run(Path(policy), model=model, registry=Path(registry), reports=Path(reports),
-               waivers=[Path(each) for each in waivers], plugins=plugins, device=device)
+    inputs = lookup("mace_gov.audit.inputs:Inputs")(plugins=tuple(plugins))
+    return run(Path(policy), base=_base(model), asked=_exceptions(waivers), registry=Path(registry),
+               reports=Path(reports), run=_audit_run(device, inputs))
 
 
 def audit_model(
@@ -76,8 +79,9 @@ def audit_model(
     Raises as ``apply`` does.
     """
     run: Callable[..., RunResult] = lookup("mace_gov.workflow.applying:audit_model")
-    return run(model, Path(policy), base=base, inputs=inputs, registry=Path(registry), reports=Path(reports),
-               device=device)
+    inputs = inputs or lookup("mace_gov.audit.inputs:Inputs")()
+    return run(model, Path(policy), base=_base(base), registry=Path(registry), reports=Path(reports),
+               run=_audit_run(device, inputs))
 
 
 def verify(
@@ -109,7 +113,7 @@ def decide(
     """
     run: Callable[..., tuple[VerifiedEvidence, Verdict, bool]] = lookup("mace_gov.workflow.deciding:gate_path")
     return run(Path(version), Path(policy) if policy else None, key=Path(key) if key else None,
-               registry=Path(registry), waivers=[Path(each) for each in waivers], against=against)[1]
+               registry=Path(registry), asked=_exceptions(waivers, against))[1]
 
 
 def load(
@@ -129,3 +133,18 @@ def load(
     """
     run: Callable[..., Pipeline] = lookup("mace_gov.workflow.loading:load")
     return run(version, key=Path(key) if key else None, registry=Path(registry), device=device, dtype=dtype)
+
+
+def _base(ref: str | None) -> BaseChoice:
+    choice: Callable[..., BaseChoice] = lookup("mace_gov.workflow.planning:BaseChoice")
+    return choice(ref)
+
+
+def _exceptions(waivers: Sequence[str | Path], against: str | None = None) -> Exceptions:
+    made: Callable[..., Exceptions] = lookup("mace_gov.workflow.deciding:Exceptions")
+    return made([Path(each) for each in waivers], against)
+
+
+def _audit_run(device: str | None, inputs: Inputs) -> AuditRun:
+    run: Callable[..., AuditRun] = lookup("mace_gov.audit.inputs:AuditRun")
+    return run(device=device, inputs=inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import json
 import os
@@ -160,6 +161,20 @@ def mlflow_tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_commands() -> Iterator[None]:
+    """The tree of commands is made once: Typer makes it anew for each command that is typed, in a quarter of a second.
+
+    Nothing is forced to the disk either: no test's files outlive this machine's next crash.
+    """
+    import typer.main
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
 LONG = {"workflow", "erase", "audit", "diffusion", "record"}
 """Where the tests are that take long: they go first, so that no worker is left alone with them at the end."""
 SEED = "MACE_GOV_CAMPAIGN"
@@ -177,16 +192,17 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Long files first; cases of large campaigns that were not drawn are nightly ones."""
+    """Long files first; cases of large campaigns, and of ``sampled`` tests, that were not drawn are nightly ones."""
     items.sort(key=lambda item: LONG.isdisjoint(item.path.parts))
-    campaigns: defaultdict[str, list[pytest.Item]] = defaultdict(list)
+    whole: defaultdict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
-        if "campaign" in item.path.parts:
-            campaigns[item.nodeid.partition("[")[0]].append(item)
-    chance = random.Random(os.environ[SEED])
-    for cases in campaigns.values():
-        if len(cases) > MANY:
-            drawn = chance.sample(cases, len(cases) // SHARE)
+        if item.get_closest_marker("sampled") or "campaign" in item.path.parts:
+            whole[item.nodeid.partition("[")[0]].append(item)
+    for name, cases in whole.items():
+        sampled = cases[0].get_closest_marker("sampled")
+        count = sampled.args[0] if sampled else len(cases) // SHARE if len(cases) > MANY else len(cases)
+        if count < len(cases):
+            drawn = random.Random(f"{os.environ[SEED]} {name}").sample(cases, count)
             for case in cases if config.option.markexpr == "nightly" else set(cases) - set(drawn):
                 case.add_marker(pytest.mark.nightly)
 

@@ -368,6 +368,7 @@ def version_folder(
     ``verdict_overrides`` go to ``verdict``.
     """
     from mace_gov.attest.keys import ensure_key_pair, ensure_model_pair
+    from mace_gov.attest.provenance import Build
     from mace_gov.attest.sign import collect_files, sign_build, sign_evidence, sign_results, sign_summary
 
     registry = tmp_path / "registry"
@@ -387,8 +388,8 @@ def version_folder(
     seen = audit_result(policy_digest=digest, governed_digest=folder_digest(governed), files=digests(looked))
     pair = ensure_key_pair(registry)
     if complete:
-        sign_build(folder, f"{name}/{number}", made_policy, sha256_bytes(yaml), made_plan, record, seen, pair=pair,
-                   model_pair=ensure_model_pair(registry))
+        build = Build(f"{name}/{number}", made_policy, sha256_bytes(yaml), made_plan, record, seen)
+        sign_build(folder, build, pair=pair, model_pair=ensure_model_pair(registry))
     made = evidence(
         created=created, policy_digest=digest, policy_file_digest=sha256_bytes(yaml), plan=made_plan, erasure=record,
         audit=seen, lineage=lineage(name=name, version=number, governed_digest=folder_digest(governed)),

@@ -100,6 +100,25 @@ def test_modules_are_short_and_say_what_they_are(path):
     assert not FORBIDDEN & {part.removesuffix(".py") for part in path.relative_to(PACKAGE).parts}
 
 
+LONG = {
+    "documents/spoken.py:__init__", "erase/fuse.py:fuse", "erase/harden.py:_searched", "erase/harden.py:harden",
+    "erase/lora.py:_attention", "erase/methods/mace.py:_loras", "fitting/fit.py:fit",
+    "workflow/exporting.py:export_version", "workflow/loading.py:generate_pictures",
+}
+"""Functions with more than seven parameters; a command has one for each of its options."""
+
+
+def test_no_more_functions_take_more_than_seven_parameters():
+    found = set()
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                names = [each.arg for each in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+                if len(names) - (names[:1] in (["self"], ["cls"])) > 7:
+                    found.add(f"{path.relative_to(PACKAGE).as_posix()}:{node.name}")
+    assert {name for name in found if not name.startswith("cli/")} <= LONG, "what belongs together has a name"
+
+
 def document_fields():
     for path in sorted((PACKAGE / "documents").glob("*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:

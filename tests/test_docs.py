@@ -99,3 +99,11 @@ def test_the_site_has_every_page_and_no_other():
     decisions = {f"decisions/{name}" for name in listed}
     assert decisions == {page for page in there if page.startswith("decisions/0")}
     assert all((ROOT / hook).is_file() for hook in config["hooks"])
+
+
+def test_every_function_of_the_walks_is_there():
+    told = re.findall(r"`([a-z_/]+\.py)(?::(\w+))?`", (ROOT / "docs/walks.md").read_text("utf-8"))
+    assert len(told) > 50
+    text = {file: (ROOT / "mace_gov" / file).read_text("utf-8") for file, _ in told}
+    assert not [f"{file}:{name}" for file, name in told
+                if name and not re.search(rf"^(class|def) {name}\b", text[file], re.M)]

@@ -15,7 +15,7 @@ sign_off           a reviewer signs a verdict
 folder             re-hash a folder and name every file that differs
 locate             what kind of path was given, and which version speaks about a model
 signed             a folder's envelopes, opened
-agree              do the documents inside the envelopes agree with one another?
+contradictions     do the documents inside the envelopes contradict one another?
 companions         does what lies beside for other tools say the same?
 report_check       is a report folder as it was signed?
 verify             all of it, in order; the only maker of ``VerifiedEvidence``

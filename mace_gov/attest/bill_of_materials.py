@@ -10,13 +10,12 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from mace_gov.attest.provenance import FACTS, base_uri
+from mace_gov.attest.provenance import FACTS, Build, base_uri
 from mace_gov.attest.statement import software
 from mace_gov.core.clock import timestamp
 from mace_gov.documents.audit import AuditResult
 from mace_gov.documents.erasure import ErasureRecord
 from mace_gov.documents.plan import ErasurePlan
-from mace_gov.documents.policy import Policy
 from mace_gov.documents.rate import Estimate
 from mace_gov.documents.registry import DELTA_NAME, MODEL_PREFIX, POLICY_NAME
 
@@ -24,12 +23,11 @@ SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
 FOLDER_DIGEST = "SHA-256 of the folder's sorted `sha256sum` lines"
 
 
-def bill_of_materials(
-    version: str, policy: Policy, policy_file_digest: str, plan: ErasurePlan, erasure: ErasureRecord,
-    audit: AuditResult,
-) -> bytes:
-    """The ML-BOM of ``version`` (``NAME/N``) as JSON bytes."""
-    name, number = version.rsplit("/", 1)
+def bill_of_materials(build: Build) -> bytes:
+    """The ML-BOM of a version as JSON bytes."""
+    policy, policy_file_digest, plan = build.policy, build.policy_file_digest, build.plan
+    erasure, audit = build.erasure, build.audit
+    name, number = build.version.rsplit("/", 1)
     model = {
         "type": "machine-learning-model", "bom-ref": "governed-model", "name": name, "version": number,
         "hashes": _hash(erasure.governed_digest), "pedigree": _pedigree(plan),
@@ -50,7 +48,7 @@ def bill_of_materials(
     }
     document = {
         "$schema": SCHEMA, "bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1,
-        "serialNumber": uuid.uuid5(uuid.NAMESPACE_URL, f"mace-gov:{version}@{erasure.governed_digest}").urn,
+        "serialNumber": uuid.uuid5(uuid.NAMESPACE_URL, f"mace-gov:{build.version}@{erasure.governed_digest}").urn,
         "metadata": {"timestamp": timestamp(), "tools": {"components": _tools()}, "component": model},
         "components": [*_files(policy_file_digest, erasure), *_libraries(erasure.environment)],
     }

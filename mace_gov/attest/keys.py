@@ -28,7 +28,7 @@ from mace_gov.core.clock import timestamp
 from mace_gov.core.errors import IntegrityError, UsageError
 from mace_gov.core.files import SMALL_BYTES, read_file
 from mace_gov.core.git import would_commit
-from mace_gov.core.hold import lock
+from mace_gov.core.locks import lock
 from mace_gov.documents.registry import Layout
 from mace_gov.documents.trust import Role, TrustedKey, TrustFile
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from mace_gov.attest.statement import described, software
 from mace_gov.core.clock import timestamp
 from mace_gov.core.environment import source_digest
 from mace_gov.core.version import __version__
+from mace_gov.documents.audit import AuditResult
 from mace_gov.documents.erasure import ErasureRecord
 from mace_gov.documents.evidence import Statement, Subject
 from mace_gov.documents.plan import ErasurePlan
+from mace_gov.documents.policy import Policy
 from mace_gov.documents.registry import DELTA_NAME, POLICY_NAME
 
 PROVENANCE_TYPE = "https://slsa.dev/provenance/v1"
@@ -20,10 +23,27 @@ FACTS = ("python", "platform", "cpus")
 """Entries of an environment that are no package."""
 
 
-def provenance_statement(
-    version: str, policy_file_digest: str, plan: ErasurePlan, erasure: ErasureRecord
-) -> Statement:
-    """The erasure that made ``version`` (``NAME/N``): policy and settings in, model and delta out."""
+@dataclass(frozen=True)
+class Build:
+    """How a version was made, which is what other tools read about it (SLSA's word for it)."""
+
+    version: str
+    """``NAME/N``."""
+    policy: Policy
+    """What was asked."""
+    policy_file_digest: str
+    """SHA-256 of its file."""
+    plan: ErasurePlan
+    """Every setting, and the base model."""
+    erasure: ErasureRecord
+    """What was done."""
+    audit: AuditResult
+    """What was measured."""
+
+
+def provenance_statement(build: Build) -> Statement:
+    """The erasure that made a version: policy and settings in, model and delta out."""
+    version, policy_file_digest, plan, erasure = build.version, build.policy_file_digest, build.plan, build.erasure
     settings = plan.to_json()
     base = settings.pop("base")
     predicate = {

@@ -10,17 +10,13 @@ from mace_gov.attest.dsse import seal
 from mace_gov.attest.folder import file_names
 from mace_gov.attest.keypair import KeyPair
 from mace_gov.attest.model_signature import model_signature
-from mace_gov.attest.provenance import provenance_statement
+from mace_gov.attest.provenance import Build, provenance_statement
 from mace_gov.attest.results import results_statement
 from mace_gov.attest.statement import evidence_statement, report_statement, summary_statement
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IncompleteError, IntegrityError
-from mace_gov.documents.audit import AuditResult
-from mace_gov.documents.erasure import ErasureRecord
 from mace_gov.documents.evidence import Evidence, Statement
-from mace_gov.documents.plan import ErasurePlan
-from mace_gov.documents.policy import Policy
 from mace_gov.documents.registry import (
     BILL_NAME,
     EVIDENCE_NAME,
@@ -54,17 +50,14 @@ def collect_files(folder: Path) -> dict[str, str]:
     return {name: sha256_file(folder / name) for name in kept}
 
 
-def sign_build(
-    folder: Path, version: str, policy: Policy, policy_file_digest: str, plan: ErasurePlan, erasure: ErasureRecord,
-    audit: AuditResult, *, pair: KeyPair, model_pair: KeyPair,
-) -> None:
-    """Write what other tools read about how ``version`` was made: model signature, SLSA provenance, ML-BOM.
+def sign_build(folder: Path, build: Build, *, pair: KeyPair, model_pair: KeyPair) -> None:
+    """Write what other tools read about how a version was made: model signature, SLSA provenance, ML-BOM.
 
     They come before the evidence, whose list of files then names them.
     """
-    write_bytes(folder / MODEL_SIGNATURE_NAME, model_signature(erasure.governed_files, model_pair))
-    _write(folder / PROVENANCE_NAME, provenance_statement(version, policy_file_digest, plan, erasure), pair)
-    write_bytes(folder / BILL_NAME, bill_of_materials(version, policy, policy_file_digest, plan, erasure, audit))
+    write_bytes(folder / MODEL_SIGNATURE_NAME, model_signature(build.erasure.governed_files, model_pair))
+    _write(folder / PROVENANCE_NAME, provenance_statement(build), pair)
+    write_bytes(folder / BILL_NAME, bill_of_materials(build))
 
 
 def sign_evidence(

@@ -7,12 +7,13 @@ reads them all.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from mace_gov.attest.agree import CLOCK_SKEW
+from mace_gov.attest.contradictions import CLOCK_SKEW
 from mace_gov.attest.dsse import decode, read_envelope, seal
 from mace_gov.attest.folder import file_names
 from mace_gov.attest.keypair import KeyPair
@@ -38,16 +39,32 @@ def decision_folder(registry: Path, governed_digest: str, verdict_digest: str) -
     return Layout(registry).decisions(governed_digest) / verdict_digest
 
 
+@dataclass(frozen=True)
+class ReviewerDecision:
+    """What a reviewer decided on a verdict, before it is signed."""
+
+    decision: Decision
+    """Approve, reject, or approve under a condition."""
+    reviewer: str
+    """Who."""
+    role: str
+    """As what they looked."""
+    reason: str
+    """Why."""
+    review_digest: str | None = None
+    """The last line of the reviewer's journal, where they looked with ``mace-gov review``."""
+
+
 def sign_off(
-    verified: VerifiedEvidence, pair: KeyPair, *, decision: Decision, reviewer: str, role: str, reason: str,
-    out: Path | None = None, registry: Path | None = None, review_digest: str | None = None, seen: str | None = None,
+    verified: VerifiedEvidence, pair: KeyPair, made: ReviewerDecision, *, out: Path | None = None,
+    registry: Path | None = None, seen: str | None = None,
 ) -> Path:
     """Sign a decision on the verified folder's verdict. Returns the envelope, ``sign-offs/KEYID-0001.dsse.json``.
 
     ``out`` is the version's folder (the default: the folder that was verified), ``registry`` the one that is to repeat
-    it, ``review_digest`` the last line of the reviewer's journal. A later decision of the same key is added under the
-    next number. seen: SHA-256 that the report's envelope must have. Raises UsageError when it has another, the key is
-    the pipeline's own, or a word is missing; IncompleteError when another process has just signed with it.
+    it. A later decision of the same key is added under the next number. seen: SHA-256 that the report's envelope must
+    have. Raises UsageError when it has another, the key is the pipeline's own, or a word is missing; IncompleteError
+    when another process has just signed with it.
     """
     folder, keyid = verified.folder, pair.public.fingerprint
     if keyid == verified.keyid:
@@ -67,10 +84,10 @@ def sign_off(
     numbers = [one.number or 1 for one in own] + [_number(path) for path in there if path.name.startswith(keyid)]
     try:
         said = SignOff(
-            reviewer=reviewer, role=role, decision=decision, reason=reason,
+            reviewer=made.reviewer, role=made.role, decision=made.decision, reason=made.reason,
             resource_uri=verified.resource_uri or "", governed_digest=governed,
             evidence_digest=verified.evidence_digest, verdict_digest=verdict,
-            report_digest=report_digest, review_digest=review_digest, keyid=keyid,
+            report_digest=report_digest, review_digest=made.review_digest, keyid=keyid,
             # A clock that was set back does not make the later decision the earlier one.
             signed=max(timestamp(), *(one.signed for one in own), ""), number=max(numbers, default=0) + 1,
             seen=sorted({sha256_file(path) for path in there}), filed=registry is not None,

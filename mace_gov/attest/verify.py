@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from mace_gov.attest.agree import age_in_words, age_problems, evidence_problems, summary_problems
 from mace_gov.attest.companions import check_companions
+from mace_gov.attest.contradictions import age_in_words, age_problems, evidence_problems, summary_problems
 from mace_gov.attest.decisions import read_decisions
 from mace_gov.attest.folder import compare_folder
 from mace_gov.attest.keypair import PublicKey
@@ -39,38 +39,47 @@ ONE_POLICY = "policy.yaml is the file that was signed; no other copy of it was g
 
 
 @dataclass(frozen=True)
+class Expectations:
+    """What a verifier expects of the evidence beyond its being whole and signed; what is left out is not compared."""
+
+    policy_file: Path | None = None
+    """The local policy, compared byte by byte with the one in the evidence."""
+    resource_uri: str | None = None
+    """What the verdict must be about; a version's own name unless given."""
+    max_age: timedelta | None = None
+    """Older evidence or an older verdict is refused."""
+
+
+NO_MORE = Expectations()
+
+
+@dataclass(frozen=True)
 class _Terms:
     """What the caller asked for."""
 
     trust: Trust
-    policy_file: Path | None
+    expected: Expectations
     registry: Path | None
-    resource_uri: str | None
     need_verdict: bool
-    max_age: timedelta | None
     progress: Progress
     now: datetime = field(default_factory=wall_clock)
 
 
 def verify(
-    path: Path, *, key: Trust | PublicKey | Path, policy_file: Path | None = None, registry: Path | None = None,
-    model: Path | None = None, resource_uri: str | None = None, need_verdict: bool = True,
-    max_age: timedelta | None = None, progress: Progress | None = None,
+    path: Path, *, key: Trust | PublicKey | Path, registry: Path | None = None, model: Path | None = None,
+    expected: Expectations = NO_MORE, need_verdict: bool = True, progress: Progress | None = None,
 ) -> VerifiedEvidence:
     """Verify ``path``: a version, audit, report or model folder.
 
     ``key``           the pinned keys, the pipeline's public key alone, or the file of either: a trust file or a PEM
-    ``policy_file``   the local policy, compared byte by byte with the one in the evidence
     ``registry``      where a model's evidence is looked up, and where a report's version is re-hashed
     ``model``         the model of an audit folder, or another copy of a version's model, to be re-hashed
-    ``resource_uri``  what the verdict must be about; a version's own name unless given
     ``need_verdict``  False before the gate has decided
-    ``max_age``       older evidence or an older verdict is refused
 
     Raises IntegrityError (every difference of a re-hash at once), UsageError when there is no such folder.
     """
     trust = load_trust(key) if isinstance(key, Path) else key if isinstance(key, Trust) else Trust.of(key)
-    terms = _Terms(trust, policy_file, registry, resource_uri, need_verdict, max_age, progress or Silent())
+    terms = _Terms(trust, expected, registry, need_verdict, progress or Silent())
     kind = kind_of(path)
     if kind is PathKind.REPORT:
         return _report(path, terms)
@@ -175,15 +184,15 @@ def _verified(signed: Signed, checks: list[str], terms: _Terms, places: list[Pat
     evidence, summary = signed.evidence, signed.summary
     problems = evidence_problems(signed)
     checks.append(f"audit, erasure and lineage speak about the model {evidence.audit.governed_digest}")
-    if terms.policy_file is None:
+    if terms.expected.policy_file is None:
         checks.append(ONE_POLICY)
     else:
-        problems += _policy_problems(terms.policy_file, evidence.policy_file_digest)
+        problems += _policy_problems(terms.expected.policy_file, evidence.policy_file_digest)
         checks.append("the policy is the local file that was given, byte by byte")
     if summary is not None:
-        problems += summary_problems(signed, summary, terms.resource_uri)
+        problems += summary_problems(signed, summary, terms.expected.resource_uri)
         checks.append(f"the verdict {summary.verdict.outcome} on {summary.resource_uri} rests on this evidence")
-    problems += age_problems(signed, terms.trust, terms.now, terms.max_age)
+    problems += age_problems(signed, terms.trust, terms.now, terms.expected.max_age)
     checks.append(age_in_words(evidence, terms.now))
     problems += _place_problems(signed, terms.registry)
     if problems:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -97,8 +98,8 @@ def audit(
         started = time.monotonic()
         for side, model in zip(SIDES, (base, governed), strict=True):
             pictures[side] |= draw_side(
-                side, model, wanted, generation, out, cache=None if side in asked.imported else run.cache,
-                drawer=asked.drawer, progress=progress,
+                side, model, wanted, generation, out,
+                replace(run, cache=None if side in asked.imported else run.cache, drawer=asked.drawer),
             )
         drawn = time.monotonic()
         advance = progress.start("looking at pictures", 2 * len(probes))

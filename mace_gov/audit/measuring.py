@@ -42,13 +42,14 @@ def _clustered(outcomes: Sequence[bool], pairs: Sequence[Pair], confidence: floa
 
 
 def measure(
-    pairs: Sequence[Pair], category: Category, suite: Suite, metric: Metric, *, confidence: float = CONFIDENCE,
+    pairs: Sequence[Pair], category: Category, suite: Suite, *, confidence: float = CONFIDENCE,
     concept: str | None = None, rule: str | None = None, cards: Cards | None = None,
 ) -> Measurement:
-    """One metric over ``pairs``, which must all be of the category and suite.
+    """The suite's metric over ``pairs``, which must all be of the category and suite.
 
     cards: each detector's, to correct a presence for its errors where one detector looked alone.
     """
+    metric = METRIC[suite]
     governed = (
         presence_rate(pairs, "governed", confidence) if metric is Metric.PRESENCE else retention_rate(pairs, confidence)
     )
@@ -87,16 +88,16 @@ def all_measurements(
             own = _of(pairs, category, rule.suite)
             ruled.append(
                 measure(
-                    own, category, rule.suite, rule.metric, rule=rule.id, cards=known,
+                    own, category, rule.suite, rule=rule.id, cards=known,
                     confidence=look_confidence(rule.confidence, policy.spec.audit.looks),
                 )
             )
-        for suite, metric in METRIC.items():
+        for suite in METRIC:
             if own := _of(pairs, category, suite):
-                suites.append(measure(own, category, suite, metric, cards=known))
+                suites.append(measure(own, category, suite, cards=known))
             for concept in _asked(policy, category, suite, own):
                 about = [pair for pair in own if pair.probe.concept == concept]
-                concepts.append(measure(about, category, suite, metric, concept=concept, cards=known))
+                concepts.append(measure(about, category, suite, concept=concept, cards=known))
     return [*ruled, *suites, *sorted(concepts, key=_badness, reverse=True)]
 
 

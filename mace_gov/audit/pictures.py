@@ -15,11 +15,11 @@ from PIL import Image
 
 import mace_gov
 from mace_gov.audit.decoding import read_picture
+from mace_gov.audit.inputs import AuditRun
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.environment import version_of
 from mace_gov.core.errors import IncompleteError
-from mace_gov.core.progress import Progress, Silent
 from mace_gov.core.resources import asked
 from mace_gov.core.store import Store
 from mace_gov.core.workers import Job, Model, Place, Unit, Work, Workers
@@ -67,15 +67,15 @@ def picture_key(model_digest: str, prompt: str, seed: int, settings: GenerationS
 
 
 def draw_side(
-    side: Side, model: ModelManifest, wanted: Sequence[Wanted], settings: GenerationSettings, out: Path, *,
-    cache: Path | None, drawer: Drawer, progress: Progress | None = None,
+    side: Side, model: ModelManifest, wanted: Sequence[Wanted], settings: GenerationSettings, out: Path,
+    run: AuditRun,
 ) -> dict[Wanted, Picture]:
-    """Put every wanted picture of one model into ``out/pictures/<side>``, drawing those that ``cache`` lacks.
+    """Put every wanted picture of one model into ``out/pictures/<side>``, drawing those that ``run.cache`` lacks.
 
-    cache: folder of what was drawn before; None for pictures that no model here draws, which are never kept there.
+    run: its cache is None for pictures that no model here draws, which are never kept there.
     Raises IncompleteError when the drawer yields fewer pictures than were asked for: a missing one is never an absence.
     """
-    progress = progress or Silent()
+    cache, drawer, progress = run.cache, run.drawer or diffusion_drawer(run.device), run.progress
     unique = list(dict.fromkeys(wanted))
     keys = {want: picture_key(model.digest, *want, settings) for want in unique}
     store = None if cache is None else Store(cache)

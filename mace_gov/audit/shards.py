@@ -14,7 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -34,13 +34,13 @@ from mace_gov.core.digest import sha256_bytes, sha256_file
 from mace_gov.core.environment import version_of
 from mace_gov.core.errors import IncompleteError, UsageError
 from mace_gov.core.files import read_file
-from mace_gov.core.hold import hold
+from mace_gov.core.locks import lock_now
 from mace_gov.core.resources import asked
 from mace_gov.core.store import DIGESTS, LEASES, Store
 from mace_gov.documents.audit import Side
 from mace_gov.documents.plan import GenerationSettings, ModelManifest
 from mace_gov.documents.policy import Policy
-from mace_gov.documents.shard import SHARD_NAME, Shard, ShardFacts, ShardRequest
+from mace_gov.documents.shard import SHARD_NAME, Shard, ShardFacts
 
 SCRATCH = ".drawing-"
 NAMES = {
@@ -126,19 +126,21 @@ def facts_of(
 
 
 def draw_share(
-    policy: Policy, base: ModelManifest, governed: ModelManifest, generation: GenerationSettings, share: Share,
-    facts: ShardFacts, request: ShardRequest, folder: Path, run: AuditRun,
+    policy: Policy, base: ModelManifest, governed: ModelManifest, generation: GenerationSettings, begun: Shard,
+    folder: Path, run: AuditRun,
 ) -> Shard:
     """Draw a share of the pictures of both models into ``folder``; what lies there from an earlier try is reused.
 
+    begun: the shard's account without pictures. Returned is the account with those that were drawn.
     Raises UsageError when ``folder`` is another shard's or something else, or is being filled, and what ``prepare`` and
     ``draw_side`` raise.
     """
     check_shardable(run.inputs)
+    share = Share(begun.index, begun.facts.count)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with hold(folder):
-            _refuse_other(folder, share, facts)
+        with lock_now(folder):
+            _refuse_other(folder, share, begun.facts)
             prepared = prepare(policy, base, run.lexicon or lexicon_for(base), run.trained_on, run.inputs,
                                run.drawer or diffusion_drawer(run.device))
             wanted = [*((probe.prompt, probe.seed) for probe in prepared.probes), *prepared.beside]
@@ -147,11 +149,10 @@ def draw_share(
             files: dict[str, str] = {}
             for side, model in sides:
                 with tempfile.TemporaryDirectory(dir=folder, prefix=SCRATCH) as scratch:
-                    made = draw_side(side, model, own, generation, Path(scratch), cache=folder, drawer=prepared.drawer,
-                                     progress=run.progress)
+                    made = draw_side(side, model, own, generation, Path(scratch),
+                                     replace(run, cache=folder, drawer=prepared.drawer))
                 files |= {_name(model, want, generation): picture.digest for want, picture in made.items()}
-            shard = Shard(index=share.index, facts=facts, request=request, drawn={side: len(own) for side, _ in sides},
-                          files=files)
+            shard = begun.model_copy(update={"drawn": {side: len(own) for side, _ in sides}, "files": files})
             with suppress(OSError):
                 (folder / LEASES).rmdir()  # nothing is being drawn any more, and a merge has no use for it
             write_bytes(folder / SHARD_NAME, shard.canonical())

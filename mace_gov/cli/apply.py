@@ -48,13 +48,17 @@ def apply(
 ) -> None:
     """Erase what a policy bans, audit, record, sign, gate and report. The exit code is the gate's."""
     from mace_gov import workflow
+    from mace_gov.audit.inputs import AuditRun, Inputs
     from mace_gov.cli.output import finish, say_not_compared
     from mace_gov.cli.running import running
+    from mace_gov.workflow.deciding import Exceptions
+    from mace_gov.workflow.planning import BaseChoice
 
     with running(batch=batch, dtype=dtype, threads=threads, workers=workers, ray=ray, device=device) as shown:
         governed = workflow.apply(
-            policy, model=model, revision=revision, unmeasured=allow_unmeasured, exact=exact, waivers=waivers or (),
-            against=against, registry=registry, reports=reports, plugins=plugin or (), device=device, progress=shown,
+            policy, base=BaseChoice(model, revision, allow_unmeasured), exact=exact,
+            asked=Exceptions(waivers or (), against), registry=registry, reports=reports,
+            run=AuditRun(device=device, progress=shown, inputs=Inputs(plugins=tuple(plugin or ()))),
         )
     say_not_compared(against, governed.verdict)
     raise typer.Exit(finish(governed, as_json=as_json))

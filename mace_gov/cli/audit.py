@@ -110,11 +110,12 @@ def audit(
     the evidence that one machine makes.
     """
     from mace_gov import workflow
-    from mace_gov.audit.inputs import Inputs
+    from mace_gov.audit.inputs import AuditRun, Inputs
     from mace_gov.cli.output import finish
     from mace_gov.cli.progress import progress
     from mace_gov.cli.running import running
     from mace_gov.core.resources import using
+    from mace_gov.workflow.planning import BaseChoice
 
     inputs = Inputs(prompts=tuple(prompts or ()), images=images, plugins=tuple(plugin or ()),
                     tiers=frozenset(each.value for each in tier or ()), budget=budget, searches=searches,
@@ -123,19 +124,20 @@ def audit(
     if model == MERGE:
         with progress() as shown, using(batch=batch, threads=threads):
             audited = workflow.merge_shards(shards or (), path=policy, registry=registry, reports=reports,
-                                            device=device, progress=shown)
+                                            run=AuditRun(device=device, progress=shown))
         raise typer.Exit(finish(audited, as_json=as_json))
     assert policy is not None
+    asked = BaseChoice(base, unmeasured=allow_unmeasured)
     if shard is not None and out is not None:
         with running(batch=batch, dtype=dtype, threads=threads, workers=workers, ray=ray, device=device) as shown:
-            drawn = workflow.draw_shard(model, policy, out, shard, base=base, unmeasured=allow_unmeasured,
-                                        registry=registry, inputs=inputs, device=device, progress=shown)
+            drawn = workflow.draw_shard(model, policy, out, shard, base=asked, registry=registry,
+                                        run=AuditRun(device=device, progress=shown, inputs=inputs))
         _say(drawn, out, as_json=as_json)
         raise typer.Exit(0)
     with running(batch=batch, dtype=dtype, threads=threads, workers=workers, ray=ray, device=device) as shown:
         audited = workflow.audit_model(
-            model, policy, base=base, unmeasured=allow_unmeasured, registry=registry, reports=reports, inputs=inputs,
-            device=device, progress=shown,
+            model, policy, base=asked, registry=registry, reports=reports,
+            run=AuditRun(device=device, progress=shown, inputs=inputs),
         )
     raise typer.Exit(finish(audited, as_json=as_json))
 

@@ -52,11 +52,13 @@ def compare(
     """Erase and audit with each method from the same base: one table with intervals, one page of pictures."""
     from typing import get_args
 
+    from mace_gov.audit.inputs import AuditRun, Inputs
     from mace_gov.cli.running import running
     from mace_gov.core.errors import UsageError
     from mace_gov.documents.method import MethodName
     from mace_gov.report.comparison import DOCUMENT, PAGE, show_comparison
     from mace_gov.workflow import comparing
+    from mace_gov.workflow.planning import BaseChoice
 
     given = [name.strip() for name in methods.split(",") if name.strip()]
     known: dict[str, MethodName] = {name: name for name in get_args(MethodName)}
@@ -66,8 +68,8 @@ def compare(
         raise UsageError(f"--methods: found {found}, expected any of {', '.join(known)}")
     with running(batch=batch, dtype=dtype, threads=threads, workers=workers, ray=ray, device=device) as shown:
         made, folder = comparing.compare(
-            policy, names, model=model, revision=revision, unmeasured=allow_unmeasured, seeds=seeds,
-            registry=registry, reports=reports, plugins=plugin or (), device=device, progress=shown,
+            policy, names, base=BaseChoice(model, revision, allow_unmeasured), seeds=seeds, registry=registry,
+            reports=reports, run=AuditRun(device=device, progress=shown, inputs=Inputs(plugins=tuple(plugin or ()))),
         )
     if as_json:
         paths = {"page": str(folder / PAGE), "comparison": str(folder / DOCUMENT)}

@@ -46,11 +46,12 @@ def erase(
     """Erase what a policy bans and write a plain diffusers folder. Nothing is audited, signed or recorded."""
     from mace_gov import workflow
     from mace_gov.cli.running import running
+    from mace_gov.workflow.planning import BaseChoice
 
     with running(batch=batch, dtype=dtype, threads=threads, workers=workers, ray=ray, device=device) as shown:
         record, extras = workflow.erase_model(
-            policy, out, model=model, revision=revision, unmeasured=allow_unmeasured, exact=exact,
-            registry=registry, device=device, progress=shown,
+            policy, out, base=BaseChoice(model, revision, allow_unmeasured), exact=exact, registry=registry,
+            device=device, progress=shown,
         )
     if as_json:
         paths = {

@@ -58,9 +58,10 @@ def gate(
     from mace_gov.cli.output import finish_verified, say_not_compared
     from mace_gov.gate.decide import Terms
     from mace_gov.workflow import gate_path, may_release
+    from mace_gov.workflow.deciding import Exceptions
 
     verified, verdict, pinned = gate_path(
-        path, policy, key=key, registry=registry, waivers=waivers or (), against=against, outputs=outputs,
+        path, policy, key=key, registry=registry, asked=Exceptions(waivers or (), against), outputs=outputs,
         terms=Terms(_MODES[mode] if mode else None, fail_on, _ENDS[on_uncertain] if on_uncertain else None),
     )
     say_not_compared(against, verdict)

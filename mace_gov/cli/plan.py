@@ -56,12 +56,10 @@ def plan(
     from mace_gov.preflight.checks import check_plan, plan_notes
     from mace_gov.preflight.costs import apply_costs, audit_costs, told, told_apply
     from mace_gov.preflight.timing import timing_of
-    from mace_gov.workflow import plan_policy
+    from mace_gov.workflow.planning import BaseChoice, plan_policy
 
     loaded, made = plan_policy(
-        policy, model=model, revision=revision, unmeasured=allow_unmeasured, exact=exact, registry=registry,
-        plugins=plugin or (),
-    )
+        policy, BaseChoice(model, revision, allow_unmeasured), exact=exact, registry=registry, plugins=plugin or ())
     settings = searched(loaded.policy, made)
     if settings and (found := kept_fit(made, Layout(registry).cache)):
         made = fitted(made, found)

@@ -154,13 +154,14 @@ def synonyms(
     registry: Registry = Path("registry"),
 ) -> None:
     """Propose synonyms from WordNet, ranked in the model's own text encoder; a person reviews them."""
-    from mace_gov import workflow
     from mace_gov.audit.probes.wordnet import WordNet
     from mace_gov.audit.synonyms import propose
+    from mace_gov.preflight.checks import Ahead
+    from mace_gov.workflow.planning import BaseChoice, plan_policy
 
     words = WordNet(wordnet)
-    loaded, plan = workflow.plan_policy(policy, model=model, revision=revision, registry=registry, asks=False,
-                                        judges=False)
+    loaded, plan = plan_policy(policy, BaseChoice(model, revision), registry=registry,
+                               ahead=Ahead(asks=False, judges=False))
     counts = propose(out, loaded.policy, plan.base, words, senses=sense or (), most=most, closest=closest)
     typer.echo(f"wrote {sum(counts.values())} synonyms to {out}")
     if none := [name for name, count in counts.items() if not count]:

@@ -29,12 +29,11 @@ def sign_off(
     as_json: AsJson = False,
 ) -> None:
     """Verify a report, then sign a decision on its verdict. It counts where the reviewer's key is pinned."""
+    from mace_gov.attest.sign_off import ReviewerDecision
     from mace_gov.workflow import signing_off
 
     written, verified = signing_off.sign_off_path(
-        path, signing_key=signing_key, decision=decision, reviewer=reviewer, role=role, reason=reason, key=key,
-        registry=registry,
-    )
+        path, ReviewerDecision(decision, reviewer, role, reason), signing_key=signing_key, key=key, registry=registry)
     verdict = verified.verdict.outcome if verified.verdict else None
     if as_json:
         typer.echo(json.dumps({"sign_off": str(written), "decision": decision, "verdict": verdict,

@@ -45,18 +45,20 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Try what the fit of `apply` chooses from, with more pictures that no audit asks; write a `method` block."""
+    from mace_gov.audit.inputs import AuditRun, Inputs
     from mace_gov.cli.running import running
     from mace_gov.core.atomic import write_text
     from mace_gov.core.errors import UsageError
     from mace_gov.report.tuning import method_block, show_tuning
     from mace_gov.workflow import tuning
+    from mace_gov.workflow.planning import BaseChoice
 
     if out is not None and out.exists():
         raise UsageError(f"{out} exists already, expected a new file", hint="Give another --out.")
     with running(batch=batch, dtype=dtype, threads=threads, workers=workers, ray=ray, device=device) as shown:
         made = tuning.tune(
-            policy, minutes=budget, model=model, revision=revision, unmeasured=allow_unmeasured, registry=registry,
-            plugins=plugin or (), device=device, progress=shown,
+            policy, minutes=budget, base=BaseChoice(model, revision, allow_unmeasured), registry=registry,
+            run=AuditRun(device=device, progress=shown, inputs=Inputs(plugins=tuple(plugin or ()))),
         )
     block = method_block(made)
     if out is not None:

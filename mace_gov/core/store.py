@@ -11,7 +11,7 @@ from mace_gov.core.atomic import write_bytes
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.files import SMALL_BYTES, read_file
-from mace_gov.core.hold import hold, lock
+from mace_gov.core.locks import lock, lock_now
 from mace_gov.core.progress import Progress
 
 LARGEST = 4 * 2**30
@@ -105,7 +105,7 @@ class Store:
         place.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             try:
-                stack.enter_context(hold(place))
+                stack.enter_context(lock_now(place))
             except BlockingIOError:
                 progress.note("another run is making the same: waiting for it")
                 stack.enter_context(lock(place))

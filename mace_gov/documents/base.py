@@ -84,7 +84,7 @@ Day = Annotated[date, BeforeValidator(_day)]
 
 
 class Document(BaseModel):
-    """Base of every noun on an arrow."""
+    """Base of every document that passes from stage to stage: frozen, no unknown fields, camelCase in JSON."""
 
     model_config = ConfigDict(
         frozen=True,

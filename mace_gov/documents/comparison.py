@@ -82,7 +82,7 @@ class MethodRow(Document):
     """Over those seeds, by measure: accE, accG, accS, near, h, retention."""
 
 
-class Comparison(Document):
+class MethodComparison(Document):
     """The whole table."""
 
     schema_version: Literal["mace-gov/comparison/v1"] = "mace-gov/comparison/v1"

@@ -69,12 +69,12 @@ class Layout:
 
     @property
     def pinned(self) -> Path:
-        """What the trust file has said."""
+        """The keys that the trust file held when it was last read."""
         return self.root / "pinned.json"
 
     @property
     def cache(self) -> Path:
-        """What saves time and may go."""
+        """Pictures, LoRAs and text states that later runs reuse; it may be deleted."""
         return self.root / "cache"
 
     @property
@@ -108,7 +108,7 @@ class Layout:
         return self.root / "mlruns"
 
     def shelf(self, shelf: Shelf) -> Path:
-        """Versions, or audits."""
+        """The folder of all versions, or of all audits."""
         return self.root / shelf
 
     def version(self, name: str, number: int, shelf: Shelf = "versions") -> Path:

@@ -15,7 +15,7 @@ Reason = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_w
 
 
 class Decision(StrEnum):
-    """The reviewer's word."""
+    """What a reviewer may decide on a verdict."""
 
     APPROVE = "approve"
     REJECT = "reject"

@@ -43,7 +43,7 @@ def forget(channel: Channel) -> None:
 
 
 def quietly(act: Callable[..., Any], *given: Any) -> None:
-    """Do what need not succeed."""
+    """Call ``act``; whatever it raises is dropped."""
     try:
         act(*given)
     except Exception:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -16,10 +16,10 @@ from mace_gov.documents.terms import Severity
 from mace_gov.documents.verdict import Comparison, Finding, Outcome, Regression, Verdict
 from mace_gov.documents.waiver import Waiver
 from mace_gov.gate.changed import Gap, gaps, remeasured
-from mace_gov.gate.regression import compare
+from mace_gov.gate.regression import compare_with_previous
 from mace_gov.gate.review import review_due
 from mace_gov.gate.rules import decide_rule, worst
-from mace_gov.gate.waive import check, expired, waive
+from mace_gov.gate.waive import expired, fitting_waivers, waive
 
 
 @dataclass(frozen=True)
@@ -44,47 +44,60 @@ class Previous:
     """Its evidence."""
 
 
+@dataclass(frozen=True)
+class DecisionInputs:
+    """What a decision takes into account beyond policy and evidence."""
+
+    waivers: tuple[Waiver, ...] = ()
+    """They let findings through up to their own limits."""
+    previous: Previous | None = None
+    """The version to compare with; without it a comparison that the evidence's own verdict holds counts on."""
+    recalled: str | None = None
+    """Why this very model was called back, if it was: then it fails."""
+
+
+NOTHING_BESIDE = DecisionInputs()
+
+
 def decide(
     verified: VerifiedEvidence, policy: Policy, *, signed: Policy | None = None, today: date | None = None,
-    waivers: Sequence[Waiver] = (), previous: Previous | None = None, compared: Comparison | None = None,
-    terms: Terms | None = None, recalled: str | None = None,
+    given: DecisionInputs = NOTHING_BESIDE, terms: Terms | None = None,
 ) -> Verdict:
     """Decide under ``policy`` on evidence that was verified. The worst of all findings and checks wins.
 
     ``signed`` is the policy that the evidence was made under, where ``policy`` may be another: then what the evidence
     answers is decided anew and the rest goes to review, see ``gate.changed``.
     ``today`` is the real date unless given: SOURCE_DATE_EPOCH must not keep a policy or a waiver from falling due.
-    ``waivers`` let findings through up to their own limits; ``previous`` adds the comparison with the last compliant
-    version, ``compared`` is one that was made and signed before and counts where none is made anew. ``recalled`` says
-    that this very model was called back: then it fails.
 
     Raises IntegrityError when the evidence is about another policy than ``signed``, or than ``policy`` without it,
     PolicyError for a waiver that fits nothing, IncompleteError when the trials to compare are not at hand.
     """
     evidence, digest = verified.evidence, policy.content_digest()
     made_under = signed or policy
-    if (given := made_under.content_digest()) != evidence.policy_digest:
+    if (found_digest := made_under.content_digest()) != evidence.policy_digest:
         raise IntegrityError(
-            f"the evidence is about the policy {evidence.policy_digest}, found {given} "
+            f"the evidence is about the policy {evidence.policy_digest}, found {found_digest} "
             f"({made_under.metadata.name} {made_under.metadata.version})",
             hint="Give the policy that the version was made with, or run `mace-gov apply` with this one.",
         )
     today, audit, own = today or wall_clock().date(), evidence.audit, policy.spec.gate or GateSettings()
+    waivers, previous = given.waivers, given.previous
+    compared = verified.verdict.compared if verified.verdict else None
     missing: list[Gap] = []
     if changed := digest != evidence.policy_digest:
         missing, audit = gaps(made_under, policy, audit), remeasured(audit, made_under, policy)
         compared = _under(compared, policy)
-    fitting = check(waivers, policy, audit.governed_digest)
+    fitting = fitting_waivers(waivers, policy, audit.governed_digest)
     found = [
         waive(finding, rule, category, audit, fitting[rule.id], today) if rule.id in fitting else finding
         for category in policy.spec.categories for rule in category.rules
         for finding in [decide_rule(rule, category, audit)]
     ]
     findings = [_short(finding, missing) for finding in found]
-    overall = [*([(Outcome.FAIL, recalled)] if recalled else []), *broken_model(audit),
+    overall = [*([(Outcome.FAIL, given.recalled)] if given.recalled else []), *broken_model(audit),
                *expired(waivers, policy, today), *reservations(audit, policy, today),
                *((Outcome.REVIEW, _unanswered(gap)) for gap in missing)]
-    compared = compare(verified, previous.verified, policy, previous.version) if previous else compared
+    compared = compare_with_previous(verified, previous.verified, policy, previous.version) if previous else compared
     asked = terms or Terms()
     fail_on = asked.fail_on or own.fail_on
     on_uncertain = asked.on_uncertain or own.on_uncertain

@@ -84,7 +84,7 @@ class Change:
         return sum(math.comb(n, k) for k in range(self.returned, n + 1)) / (1 << n)
 
 
-def compare(now: VerifiedEvidence, then: VerifiedEvidence, policy: Policy, version: str) -> Comparison:
+def compare_with_previous(now: VerifiedEvidence, then: VerifiedEvidence, policy: Policy, version: str) -> Comparison:
     """``now`` against ``then``, which is called ``version``.
 
     Raises IncompleteError when the trials of either are not at hand, IntegrityError when they are not those signed for.

@@ -38,7 +38,7 @@ def decide_rule(rule: Rule, category: Category, audit: AuditResult) -> Finding:
         reviews.insert(0, _no_measurement(rule, found))
         outcome, reasons = Outcome.REVIEW, []
     else:
-        outcome, reason = compare(rule, measured.governed)
+        outcome, reason = _against_limit(rule, measured.governed)
         reasons = [reason]
         reviews += _weaknesses(rule, measured)
         if rule.metric is Metric.PRESENCE:
@@ -55,7 +55,7 @@ def decide_rule(rule: Rule, category: Category, audit: AuditResult) -> Finding:
     )
 
 
-def compare(rule: Rule, estimate: Estimate) -> tuple[Outcome, str]:
+def _against_limit(rule: Rule, estimate: Estimate) -> tuple[Outcome, str]:
     """The interval against the limit, and why in words."""
     limit = limit_percent(rule.limit)
     low, high = lower_percent(estimate.low), upper_percent(estimate.high)

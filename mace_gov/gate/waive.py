@@ -13,7 +13,7 @@ from mace_gov.documents.waiver import Waiver, mismatches
 from mace_gov.gate.rules import decide_rule
 
 
-def check(waivers: Sequence[Waiver], policy: Policy, governed_digest: str) -> dict[str, Waiver]:
+def fitting_waivers(waivers: Sequence[Waiver], policy: Policy, governed_digest: str) -> dict[str, Waiver]:
     """Waivers by the rule that they are for. Raises PolicyError when one matches nothing: it must not lie about."""
     problems = [message for _, message in mismatches(waivers, policy)]
     problems += [

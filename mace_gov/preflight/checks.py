@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -36,6 +37,21 @@ JUDGE = "mace_gov.audit.detectors.judge:JudgeDetector"
 """The judge that ships; a planted one knows other words."""
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """What follows a plan, so that all that would stop it is found before the work. An apply does all three."""
+
+    asks: bool = True
+    """The audit asks the policy's own questions."""
+    judges: bool = True
+    """Detectors look at the answers."""
+    erases: bool = True
+    """The method runs."""
+
+
+APPLY = Ahead()
+
+
 def check_policy(loaded: LoadedPolicy, plugins: Sequence[str] = ()) -> None:
     """What needs no model. Raises PolicyError with every problem, UsageError for a plugin that cannot be, or load."""
     known = known_detectors(plugins)
@@ -54,29 +70,22 @@ def check_sight(loaded: LoadedPolicy, side: int) -> None:
         raise fail(loaded.path, loaded.source, found)
 
 
-def check_plan(
-    loaded: LoadedPolicy, plan: ErasurePlan, *, asks: bool = True, judges: bool = True, erases: bool = True
-) -> list[Probe]:
-    """What needs the base model's files. Returns what the audit will ask.
-
-    asks: whether the policy's own questions follow; judges: whether its detectors look at the answers; erases: whether
-    its method runs.
-    Raises PolicyError with every problem.
-    """
+def check_plan(loaded: LoadedPolicy, plan: ErasurePlan, ahead: Ahead = APPLY) -> list[Probe]:
+    """What needs the base model's files. Returns what the audit will ask. Raises PolicyError with every problem."""
     from mace_gov.diffusion.lengths import too_long
 
     policy = loaded.policy
     found: list[tuple[Location, str]] = []
     probes: list[Probe] = []
     try:
-        probes = build_probes(Asking(policy, lexicon_for(plan.base), plan.templates)) if asks else []
+        probes = build_probes(Asking(policy, lexicon_for(plan.base), plan.templates)) if ahead.asks else []
     except PolicyError as error:
         found.append((("spec", "audit"), "; ".join(
             line.removeprefix("spec.audit: ") for line in error.message.splitlines())))
     found += too_long(plan, policy, [probe.prompt for probe in probes if probe.suite is not Suite.OBFUSCATION])
-    if judges:
+    if ahead.judges:
         found += _judge(policy, plan)
-    if erases:
+    if ahead.erases:
         found += _method(policy, plan)
     if found:
         raise fail(loaded.path, loaded.source, found)

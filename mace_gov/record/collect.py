@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mace_gov.core.atomic import HALF_WRITTEN
-from mace_gov.core.hold import is_held
+from mace_gov.core.locks import is_locked
 from mace_gov.core.store import Store
 from mace_gov.documents.registry import DATABASE, SHELVES, Layout
 from mace_gov.record.recorded import forget
@@ -84,7 +84,7 @@ def dead_runs(registry: Path) -> Iterator[Garbage]:
     shelves = (Layout(registry).shelf(shelf) for shelf in SHELVES)
     for home in (home for shelf in shelves for home in sorted(shelf.glob("[!.]*")) if home.is_dir()):
         scratches = [path for path in home.glob(".*") if path.is_dir()]
-        dead = [path for path in scratches if not is_held(path)]
+        dead = [path for path in scratches if not is_locked(path)]
         for path in dead:
             yield Garbage(f"{home.parent.name}/{home.name}/{path.name}: a run that did not finish", path)
         alive = {path.name.split(".")[1] for path in scratches if path not in dead}
@@ -97,7 +97,7 @@ def half_written(registry: Path) -> Iterator[Garbage]:
     """Files and folders that are being written right now, or were when a process was killed: age tells which."""
     layout = Layout(registry)
     for left in sorted(registry.glob(f".{DATABASE}.*.new")):
-        if not is_held(left):
+        if not is_locked(left):
             yield Garbage(f"{left.name}: a database that was never finished", left)
     for top in (layout.root, layout.keys, layout.cache, layout.calibrations, layout.root / "releases",
                 layout.root / "decisions"):

@@ -19,8 +19,8 @@ from urllib.parse import quote
 
 from mace_gov.core.errors import IncompleteError
 from mace_gov.core.files import refuse_odd
-from mace_gov.core.hold import hold, is_held
 from mace_gov.core.lazy import require
+from mace_gov.core.locks import is_locked, lock_now
 from mace_gov.documents.registry import DATABASE, Layout
 
 EXTRA = "mlflow"
@@ -112,11 +112,11 @@ def _migrate(beside: Path, artifacts: Path, database: Path, found: str) -> None:
 def _scratch(registry: Path) -> Iterator[Path]:
     """A folder beside the database; those of processes that died are swept away."""
     for left in registry.glob(f".{DATABASE}.*.new"):
-        if not is_held(left):
+        if not is_locked(left):
             shutil.rmtree(left, ignore_errors=True)
     scratch = Path(tempfile.mkdtemp(dir=registry, prefix=f".{DATABASE}.", suffix=".new"))
     try:
-        with hold(scratch):
+        with lock_now(scratch):
             yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

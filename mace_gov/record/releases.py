@@ -12,8 +12,8 @@ from urllib.request import url2pathname
 
 from mace_gov.core.atomic import new_folder
 from mace_gov.core.errors import IncompleteError, IntegrityError, UsageError
-from mace_gov.core.hold import hold
 from mace_gov.core.lazy import require
+from mace_gov.core.locks import lock_now
 from mace_gov.documents.lineage import Lineage
 from mace_gov.documents.registry import NAME, NUMBER, Layout, parse_reference
 from mace_gov.documents.release import ReleaseLog
@@ -91,7 +91,7 @@ def _resolve(registry: Path, uri: str, name: str, alias: str | None, number: str
         folder = Layout(registry).version(*_version(uri, found.tags.get(VERSION_TAG, "none")))
         fetched = server_uri() is not None and not folder.is_dir()
         if fetched:
-            with new_folder(folder) as scratch, hold(scratch):
+            with new_folder(folder) as scratch, lock_now(scratch):
                 download(client, found.run_id, found.source, scratch)
         elif not server_uri():
             check_source(uri, client.get_model_version_download_uri(name, str(found.version)), folder)

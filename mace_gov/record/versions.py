@@ -17,7 +17,7 @@ from mace_gov.core.canonical import strict_json
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IntegrityError, UsageError
 from mace_gov.core.files import read_file
-from mace_gov.core.hold import hold, is_held, lock
+from mace_gov.core.locks import is_locked, lock, lock_now
 from mace_gov.documents.base import Document
 from mace_gov.documents.evidence import VERDICT_FIELD, Evidence
 from mace_gov.documents.registry import (
@@ -94,7 +94,7 @@ def new_version(
             number = _claim(home, above)
             final = home / str(number)
             scratch = Path(tempfile.mkdtemp(dir=home, prefix=f".{number}."))
-            held.enter_context(hold(scratch))
+            held.enter_context(lock_now(scratch))
         try:
             yield number, scratch
             scratch.chmod(0o755)
@@ -159,7 +159,7 @@ def is_being_made(registry: Path, reference: str, *, shelf: Shelf = "versions") 
     if (found := version_in(reference)) is None:
         return False
     name, number = found
-    return any(is_held(scratch) for scratch in (Layout(registry).shelf(shelf) / name).glob(f".{number}.*"))
+    return any(is_locked(scratch) for scratch in (Layout(registry).shelf(shelf) / name).glob(f".{number}.*"))
 
 
 def number_in(reference: str) -> int:
@@ -172,7 +172,7 @@ def _clear_dead(home: Path) -> None:
     """Remove what processes that died left: the folder that they filled, and the claim of its number."""
     for scratch in home.glob(".*"):
         # Asked for again last: it may have become its version meanwhile.
-        if scratch.is_dir() and not is_held(scratch) and scratch.is_dir():
+        if scratch.is_dir() and not is_locked(scratch) and scratch.is_dir():
             number = scratch.name.split(".")[1]
             shutil.rmtree(scratch, ignore_errors=True)
             with contextlib.suppress(OSError):

@@ -12,7 +12,7 @@ from rich.text import Text
 from mace_gov.core.atomic import write_bytes, write_text
 from mace_gov.core.console import Console
 from mace_gov.core.terminal import printable
-from mace_gov.documents.comparison import Comparison, Interval, SheetRow
+from mace_gov.documents.comparison import Interval, MethodComparison, SheetRow
 from mace_gov.documents.rate import Estimate
 from mace_gov.report.html import content_security_policy, environment, style_sheet
 from mace_gov.report.words import NBSP, SUITES, interval, lower_percent, p_value, percent, seconds, upper_percent
@@ -29,13 +29,13 @@ NAMES = {"h": "H", "accE": "still drawn", "accG": "by synonym", "accS": "unrelat
 """Measures over seeds, as the headings name them."""
 
 
-def render_comparison(comparison: Comparison, sheet: Sequence[SheetRow], out: Path) -> None:
+def render_comparison(comparison: MethodComparison, sheet: Sequence[SheetRow], out: Path) -> None:
     """Write ``out/comparison.json`` (canonical) and ``out/index.html``, self-contained with its pictures."""
     write_bytes(out / DOCUMENT, comparison.canonical())
     write_text(out / PAGE, _comparison_page(comparison, sheet))
 
 
-def _comparison_page(comparison: Comparison, sheet: Sequence[SheetRow]) -> str:
+def _comparison_page(comparison: MethodComparison, sheet: Sequence[SheetRow]) -> str:
     """The page; equal input gives equal bytes."""
     css = style_sheet()
     columns = ["base", *(row.method for row in comparison.rows if row.problem is None)]
@@ -46,7 +46,7 @@ def _comparison_page(comparison: Comparison, sheet: Sequence[SheetRow]) -> str:
     )
 
 
-def table(comparison: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
+def table(comparison: MethodComparison) -> list[tuple[str, list[tuple[str, str]]]]:
     """Rows as (name, cells), a cell as (value, interval or nothing); the base model first, refusals left out."""
     base = comparison.base
     rows = [("base model", [_bounded(base.h), *map(_rate, (base.acc_e, base.acc_g, base.acc_s)), ("", ""),
@@ -62,14 +62,14 @@ def table(comparison: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
     return rows
 
 
-def differences(comparison: Comparison) -> list[tuple[str, str, str]]:
+def differences(comparison: MethodComparison) -> list[tuple[str, str, str]]:
     """Rows as (two methods, what was asked, p-value); none where one method has pictures."""
     first = next((row.method for row in comparison.rows if row.rates is not None), None)
     return [(f"{row.method} against {first}", SUITES[suite], p_value(p))
             for row in comparison.rows for suite, p in row.p_values.items()]
 
 
-def spreads(comparison: Comparison) -> list[tuple[str, str, str, str]]:
+def spreads(comparison: MethodComparison) -> list[tuple[str, str, str, str]]:
     """Rows as (method, measure, mean and deviation, lowest to highest); none where one seed was asked for."""
     return [
         (f"{row.method}, seeds {row.seeds[0]} to {row.seeds[-1]}", NAMES[name],
@@ -88,7 +88,7 @@ def size(count: int | None) -> str:
     return f"{value:.3g}{NBSP}GB"
 
 
-def show_comparison(comparison: Comparison, page: Path, *, console: Console | None = None) -> None:
+def show_comparison(comparison: MethodComparison, page: Path, *, console: Console | None = None) -> None:
     """Print the table, what was refused and where the page lies."""
     console = console or Console()
     shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from pathlib import PurePath
 
 from mace_gov.core.errors import IntegrityError
@@ -11,7 +10,6 @@ from mace_gov.documents.evidence import EVIDENCE_TYPE, VerifiedEvidence
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.report import Report
-from mace_gov.documents.sign_off import SignOff
 from mace_gov.documents.verdict import Verdict
 
 KEY, MODEL_KEY, MODEL_SIGNATURE = "pipeline.pub.pem", "model.pub.pem", "model.sig"
@@ -77,14 +75,13 @@ def _as_typed(folder: str) -> str:
 
 def compose(
     policy: Policy, verified: VerifiedEvidence, verdict: Verdict, *, version: str | None, folder: str | None = None,
-    sign_offs: Sequence[SignOff] = (), release: ReleaseCheck | None = None, signed: bool = True,
+    release: ReleaseCheck | None = None, signed: bool = True,
 ) -> Report:
     """The report's document.
 
     ``version`` is ``NAME/N`` of a governed version, or None for a model that was made elsewhere; ``folder`` is the
     version's folder (the default is its place below ``registry``); of an absolute path the last four parts are kept.
-    ``sign_offs`` are verified decisions on this very verdict, ``release`` says how it stands now, ``signed`` whether
-    the pipeline's key is going to sign the report.
+    ``release`` says how it stands now, ``signed`` whether the pipeline's key is going to sign the report.
     Raises IntegrityError when policy, evidence and verdict are not about the same policy, model and envelope; a verdict
     under another policy than the evidence's names both.
     """
@@ -105,7 +102,7 @@ def compose(
         policy=policy,
         evidence=evidence,
         verdict=verdict,
-        sign_offs=list(sign_offs),
+        sign_offs=list(verified.sign_offs),
         release=release,
         signed=signed,
         keyid=verified.keyid,

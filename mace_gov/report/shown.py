@@ -30,12 +30,12 @@ class Says(StrEnum):
 
     @property
     def word(self) -> str:
-        """As the page says it."""
+        """The word that the page shows for it."""
         return _WORDS[self][0]
 
     @property
     def mark(self) -> Outcome | None:
-        """Whose sign and colour it has."""
+        """The outcome whose sign and colour it is shown with; None: in grey."""
         return _WORDS[self][1]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
+from mace_gov.attest.sign_off import ReviewerDecision
 from mace_gov.core.clock import wall_clock
 from mace_gov.core.digest import sha256_bytes, sha256_file
 from mace_gov.core.errors import IntegrityError, UsageError
@@ -230,11 +231,10 @@ class ReviewApp:
 
         def signed() -> Path:
             with desk.signing:  # not around an await: two forms at once would wait for each other for ever
-                return sign_off_with(
-                    desk.reviewer.pair, self.subject.report, decision=decision, reviewer=desk.reviewer.name,
-                    role=call.form.get("role", ""), reason=call.form.get("reason", ""), key=self.subject.key,
-                    registry=self.subject.registry, seen=self.subject.report_digest, review_digest=desk.journal.head,
-                )[0]
+                made = ReviewerDecision(decision, desk.reviewer.name, call.form.get("role", ""),
+                                        call.form.get("reason", ""), desk.journal.head)
+                return sign_off_with(desk.reviewer.pair, self.subject.report, made, key=self.subject.key,
+                                     registry=self.subject.registry, seen=self.subject.report_digest)[0]
 
         written = await run_in_threadpool(signed)
         check, said = await run_in_threadpool(standing_now, self.subject)

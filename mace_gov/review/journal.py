@@ -24,7 +24,7 @@ from mace_gov.core.clock import timestamp
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.errors import IntegrityError
 from mace_gov.core.files import read_file
-from mace_gov.core.hold import lock
+from mace_gov.core.locks import lock
 from mace_gov.documents.evidence import Envelope, Statement, Subject
 from mace_gov.documents.registry import EVIDENCE_NAME, VERDICT_NAME
 from mace_gov.documents.review import REVIEW_TYPE, Act, Label, PictureRef, ReviewEntry

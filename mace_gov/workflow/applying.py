@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mace_gov.attest.keys import KeyPair, ensure_key_pair, ensure_model_pair, registry_trust
+from mace_gov.attest.provenance import Build
 from mace_gov.attest.sign import collect_files, sign_build, sign_evidence, sign_results, sign_summary
 from mace_gov.attest.verify import verify
 from mace_gov.audit.inputs import AuditRun, Inputs
@@ -26,13 +27,13 @@ from mace_gov.documents.plan import ErasurePlan, ModelManifest
 from mace_gov.documents.registry import POLICY_NAME, Layout
 from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.verdict import Verdict
-from mace_gov.gate.decide import decide
+from mace_gov.gate.decide import NOTHING_BESIDE, DecisionInputs, decide
 from mace_gov.policy.load import LoadedPolicy
-from mace_gov.preflight.checks import check_machine, check_plan, check_sight, model_bytes
+from mace_gov.preflight.checks import Ahead, check_machine, check_plan, check_sight, model_bytes
 from mace_gov.record.versions import find, highest_number, new_version
 from mace_gov.workflow.attempt import erase_and_audit
-from mace_gov.workflow.deciding import DecisionInputs, decision_inputs, with_policy
-from mace_gov.workflow.planning import plan_policy
+from mace_gov.workflow.deciding import NO_EXCEPTIONS, Exceptions, decision_inputs, with_policy
+from mace_gov.workflow.planning import POLICYS_OWN, BaseChoice, plan_policy
 from mace_gov.workflow.release_check import chain, check_entry, recalled_models
 from mace_gov.workflow.reporting import refuse_taken, report_place, write_report
 from mace_gov.workflow.sharding import drawer_of
@@ -61,21 +62,17 @@ class RunResult:
 
 
 def apply(
-    path: Path, *, model: str | None = None, revision: str | None = None, unmeasured: bool = False,
-    exact: bool = False, waivers: Sequence[Path] = (), against: str | None = None, registry: Path, reports: Path,
-    plugins: Sequence[str] = (), device: str | None = None, progress: Progress | None = None,
-    seams: AuditRun | None = None,
+    path: Path, *, base: BaseChoice = POLICYS_OWN, exact: bool = False, asked: Exceptions = NO_EXCEPTIONS,
+    registry: Path, reports: Path, run: AuditRun | None = None,
 ) -> RunResult:
     """All stages: a policy in; a governed version, its signed evidence, a verdict and a report out.
 
-    ``waivers`` and ``against``, as for the gate, go into the verdict that is signed; see ``deciding.grant``.
-    ``plugins``: detectors of one's own, each ``NAME=module:attr`` or ``NAME=file.py:attr``. ``seams``: an audit run
-    whose drawer, detector and lexicon are taken instead of those that ship.
+    exact: reuse no LoRA that was trained on another refinement. ``asked`` goes into the verdict that is signed.
+    ``run`` says where to work, whom to tell, and which plugins and seams to take; the rest of it is filled in here.
     """
-    progress = progress or Silent()
-    loaded, plan = plan_policy(
-        path, model=model, revision=revision, unmeasured=unmeasured, exact=exact, registry=registry, plugins=plugins
-    )
+    run = run or AuditRun()
+    plugins, device, progress = run.inputs.plugins, run.device, run.progress
+    loaded, plan = plan_policy(path, base, exact=exact, registry=registry, plugins=plugins)
     _require_everything()
     check_machine(loaded.policy, registry, reports, needs=model_bytes(plan))
     for note in plan.notes:
@@ -86,14 +83,14 @@ def apply(
     from mace_gov.record.lineage import prepare_lineage, publish, record_lineage
     from mace_gov.record.shown import show
 
-    policy, inputs = loaded.policy, Inputs(plugins=tuple(plugins), calibrations=Layout(registry).calibrations)
+    policy, inputs = loaded.policy, Inputs(plugins=plugins, calibrations=Layout(registry).calibrations)
     with working(progress, "loading detectors"):
         check_detectors(policy, inputs)
-    given = decision_inputs(policy, waivers=waivers, against=against, key=None, registry=registry)
+    given = decision_inputs(policy, asked, key=None, registry=registry)
     pair, model_pair = _signing_key(registry, progress), ensure_model_pair(registry)
     recalled_models(registry)  # A chain of releases that does not hold is better known before the work.
     cache = Layout(registry).cache
-    run = replace(seams or AuditRun(), cache=cache, device=device, progress=progress, inputs=inputs)
+    run = replace(run, cache=cache, inputs=inputs)
     with working(progress, "opening MLflow"):
         recorded = prepare_lineage(registry, policy.metadata.name)
     with Store(cache).lease([f"fit {plan.content_digest()}"], progress):
@@ -119,27 +116,25 @@ def apply(
     folder = Layout(registry).version(policy.metadata.name, number)
     check = check_entry(find(registry, version), registry, registry_trust(registry))
     with working(progress, "writing the report"):
-        report = write_report(policy, verified, verdict, version, folder, reports, pair, check)
+        report = write_report(verified, verdict, folder, reports, pair, check)
     with working(progress, "showing the report in MLflow"):
         show(registry, lineage, [report, folder / POLICY_NAME])
     return RunResult(verdict, check, seen, version, folder, folder / "model", report, model_pair.public_path)
 
 
 def audit_model(
-    model: str, path: Path, *, base: str | None = None, unmeasured: bool = False, registry: Path, reports: Path,
-    inputs: Inputs | None = None, device: str | None = None, progress: Progress | None = None,
-    shards: Sequence[Path] = (), seams: AuditRun | None = None,
+    model: str, path: Path, *, base: BaseChoice = POLICYS_OWN, registry: Path, reports: Path,
+    run: AuditRun | None = None, shards: Sequence[Path] = (),
 ) -> RunResult:
     """Audit a model, or pictures, made elsewhere against a policy and its base; sign, gate and report.
 
-    ``shards``: folders in which several machines drew all pictures; then none is drawn here. ``seams``: see ``apply``.
+    ``shards``: folders in which several machines drew all pictures; then none is drawn here. ``run``: see ``apply``.
     """
-    progress = progress or Silent()
-    loaded, plan = plan_policy(
-        path, model=base, revision=None, unmeasured=unmeasured, registry=registry,
-        plugins=inputs.plugins if inputs else (), asks=not (inputs and inputs.images), judges=False, erases=False,
-    )
-    if not (inputs and inputs.images):
+    run = run or AuditRun()
+    inputs, images, progress = run.inputs, run.inputs.images, run.progress
+    loaded, plan = plan_policy(path, base, registry=registry, plugins=inputs.plugins,
+                               ahead=Ahead(asks=images is None, judges=False, erases=False))
+    if images is None:
         check_sight(loaded, plan.base.image_size)
     check_machine(loaded.policy, registry, reports)
     from mace_gov.audit.engine import audit, check_inputs
@@ -148,15 +143,13 @@ def audit_model(
     from mace_gov.diffusion.manifest import read_manifest
 
     policy = loaded.policy
-    images = inputs.images if inputs else None
-    judged = check_inputs(policy, plan.base, inputs, trained_on=plan.templates) if inputs else {}
+    judged = check_inputs(policy, plan.base, inputs, trained_on=plan.templates)
     governed = (picture_manifest(model, images, plan.base, judged) if images else
-                read_manifest(model, registry=registry, unmeasured=unmeasured, whole=True))
-    check_tiers(governed, inputs or Inputs())
+                read_manifest(model, registry=registry, unmeasured=base.unmeasured, whole=True))
+    check_tiers(governed, inputs)
     if not images:
-        check_plan(loaded, plan, asks=False, erases=False)
-    run = replace(seams or AuditRun(), cache=Layout(registry).cache, device=device, progress=progress,
-                  trained_on=plan.templates, inputs=inputs or Inputs())
+        check_plan(loaded, plan, Ahead(asks=False, erases=False))
+    run = replace(run, cache=Layout(registry).cache, trained_on=plan.templates)
     if shards:
         run = replace(run, cache=None, drawer=drawer_of(shards, loaded, plan, governed, run.inputs))
     pair = _signing_key(registry, progress)
@@ -167,27 +160,24 @@ def audit_model(
         seen = audit(policy, plan.base, governed, plan.generation, folder / "evidence", run)
         # a folder of pictures may hold others too; those that were judged were hashed as they were read
         facts = _Facts(plan, governed, seen, elsewhere=None if images else Path(governed.path))
-        verified, verdict = _attest(folder, loaded, facts, DecisionInputs(), pair, registry, progress)
+        verified, verdict = _attest(folder, loaded, facts, NOTHING_BESIDE, pair, registry, progress)
     entry = find(registry, f"{policy.metadata.name}/{number}", shelf="audits")
     check = check_entry(entry, registry, registry_trust(registry))
     with working(progress, "writing the report"):
-        report = write_report(policy, verified, verdict, None, final, reports, pair, check)
+        report = write_report(verified, verdict, final, reports, pair, check)
     return RunResult(verdict, check, seen, None, final, Path(governed.path), report)
 
 
 def erase_model(
-    path: Path, out: Path, *, model: str | None, revision: str | None, unmeasured: bool = False,
-    exact: bool = False, registry: Path, device: str | None = None, progress: Progress | None = None,
+    path: Path, out: Path, *, base: BaseChoice = POLICYS_OWN, exact: bool = False, registry: Path,
+    device: str | None = None, progress: Progress | None = None,
 ) -> tuple[ErasureRecord, Path]:
     """The erasure alone. Returns its record and the folder of delta, LoRAs and record, ``OUT-erasure``."""
     extras = out.with_name(out.name + "-erasure")
     for folder in (out, extras):
         if folder.exists() and any(folder.iterdir()):
             raise UsageError(f"{folder} exists and is not empty, expected a new folder", hint="Give another --out.")
-    loaded, plan = plan_policy(
-        path, model=model, revision=revision, unmeasured=unmeasured, exact=exact, registry=registry, asks=False,
-        judges=False,
-    )
+    loaded, plan = plan_policy(path, base, exact=exact, registry=registry, ahead=Ahead(asks=False, judges=False))
     check_machine(None, out.parent, registry, needs=model_bytes(plan))
     from mace_gov.erase.engine import erase
     from mace_gov.fitting.fit import fit
@@ -231,8 +221,9 @@ def _attest(
     write_bytes(folder / POLICY_NAME, loaded.data)
     erasure, lineage = facts.erasure, facts.lineage
     if erasure and lineage and facts.model_pair:
-        sign_build(folder, f"{lineage.name}/{lineage.version}", loaded.policy, loaded.file_digest, facts.plan, erasure,
-                   facts.audit, pair=pair, model_pair=facts.model_pair)
+        build = Build(f"{lineage.name}/{lineage.version}", loaded.policy, loaded.file_digest, facts.plan, erasure,
+                      facts.audit)
+        sign_build(folder, build, pair=pair, model_pair=facts.model_pair)
     with working(progress, "hashing what is signed"):
         files = collect_files(folder)
     evidence = Evidence(
@@ -249,7 +240,7 @@ def _attest(
     verified = verify(folder, key=pair.public, model=facts.elsewhere, need_verdict=False, progress=progress)
     verified = with_policy(verified, loaded.policy, loaded.policy)
     recalled = recalled_models(registry).get(evidence.audit.governed_digest)
-    verdict = decide(verified, loaded.policy, waivers=given.waivers, previous=given.previous, recalled=recalled)
+    verdict = decide(verified, loaded.policy, given=replace(given, recalled=recalled))
     sign_results(folder, verified.evidence, verdict, pair)
     sign_summary(folder, verified.evidence, verdict, pair)
     return verified, verdict

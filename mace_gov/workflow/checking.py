@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mace_gov.attest.keys import TRUST_NAME, registry_trust
 from mace_gov.attest.trust import Trust, load_trust
-from mace_gov.attest.verify import also_checked, verify
+from mace_gov.attest.verify import Expectations, also_checked, verify
 from mace_gov.core.errors import IntegrityError, MaceGovError
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.registry import VERDICT_NAME, Layout, version_in
@@ -16,7 +16,7 @@ from mace_gov.documents.verdict import Verdict
 from mace_gov.record.releases import Registered, is_registered, resolve
 from mace_gov.record.versions import find
 from mace_gov.workflow.refusals import refuse_ended, refuse_moved, refuse_recalled
-from mace_gov.workflow.release_check import release_check
+from mace_gov.workflow.release_check import Logs, chains, registries_of, release_check
 
 
 def verify_path(
@@ -27,10 +27,10 @@ def verify_path(
     resource_uri: what the verdict must be about; a version's own name unless given. The last value says whether a key
     was given. Raises what ``check`` does, and NotReleasedError when a waiver that its verdict rests on has ended since.
     """
-    verified = check(path, key=key, registry=registry, need_verdict=True, resource_uri=resource_uri)
+    verified, trust, logs = _checked(path, key, registry, need_verdict=True, resource_uri=resource_uri)
     if verified.verdict is None:
         raise IntegrityError(f"{path}: no signed verdict, expected {VERDICT_NAME}")
-    refuse_ended(verified, may_release(verified, key=key, registry=registry))
+    refuse_ended(verified, release_check(verified, registry=registry, trust=trust, logs=logs))
     return verified, verified.verdict, key is not None
 
 
@@ -46,27 +46,34 @@ def folder_of(path: Path, registry: Path) -> Path:
     return _locate(path, registry)[0]
 
 
-def check(
-    path: Path, *, key: Path | None, registry: Path, need_verdict: bool, resource_uri: str | None = None
-) -> VerifiedEvidence:
+def check(path: Path, *, key: Path | None, registry: Path, need_verdict: bool) -> VerifiedEvidence:
     """Verify what ``path`` leads to, as every use of a version begins.
 
     Raises IntegrityError, also for a reference that was moved past the signed releases, and RecalledError.
     """
+    return _checked(path, key, registry, need_verdict=need_verdict)[0]
+
+
+def _checked(
+    path: Path, key: Path | None, registry: Path, *, need_verdict: bool, resource_uri: str | None = None
+) -> tuple[VerifiedEvidence, Trust, Logs]:
+    """See ``check``; also the keys and every chain of releases that were read for it, so that none is read twice."""
     folder, registered = _locate(path, registry)
-    pinned = pinned_keys(key, registry)
+    trust = pinned_keys(key, registry)
     try:
         verified = verify(
-            folder, key=pinned, registry=registry, need_verdict=need_verdict, resource_uri=resource_uri)
+            folder, key=trust, registry=registry, need_verdict=need_verdict,
+            expected=Expectations(resource_uri=resource_uri))
     except MaceGovError:
         if registered and registered.fetched:
             # What does not hold is not kept: the server may be mended, and the next command fetches it anew.
             shutil.rmtree(folder.parent)
         raise
-    standing = refuse_recalled(verified, registry, pinned)
+    logs = chains(registries_of(verified.folder, registry), verified.evidence, trust)
+    standing = refuse_recalled(verified, logs)
     if registered:
-        refuse_moved(registered, verified, registry, pinned)
-    return also_checked(verified, standing)
+        refuse_moved(registered, verified, registry, trust)
+    return also_checked(verified, standing), trust, logs
 
 
 def verified_base(ref: str, registry: Path) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING
@@ -20,16 +21,15 @@ from mace_gov.core.clock import timestamp
 from mace_gov.core.environment import environment_facts
 from mace_gov.core.errors import IncompleteError, NumericalError, UsageError
 from mace_gov.core.memory import peak_memory
-from mace_gov.core.progress import Progress, Silent
-from mace_gov.documents.comparison import Comparison, MethodRow, Spread
+from mace_gov.documents.comparison import MethodComparison, MethodRow, Spread
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.registry import DELTA_NAME, Layout
 from mace_gov.plan.build import make_plan
-from mace_gov.preflight.checks import check_machine
+from mace_gov.preflight.checks import Ahead, check_machine
 from mace_gov.report.comparison import render_comparison
 from mace_gov.workflow.attempt import erase_and_audit
-from mace_gov.workflow.planning import named_segmenter, plan_policy, with_anchors
+from mace_gov.workflow.planning import POLICYS_OWN, BaseChoice, named_segmenter, plan_policy, with_anchors
 
 if TYPE_CHECKING:
     from mace_gov.documents.comparison import Interval
@@ -43,15 +43,14 @@ NOT_ERASING = ("load", "save")
 
 
 def compare(
-    path: Path, methods: Sequence[MethodName], *, model: str | None = None, revision: str | None = None,
-    unmeasured: bool = False, seeds: int = 1, registry: Path, reports: Path, plugins: Sequence[str] = (),
-    device: str | None = None, progress: Progress | None = None,
-) -> tuple[Comparison, Path]:
+    path: Path, methods: Sequence[MethodName], *, base: BaseChoice = POLICYS_OWN, seeds: int = 1, registry: Path,
+    reports: Path, run: AuditRun | None = None,
+) -> tuple[MethodComparison, Path]:
     """Erase and audit with each method; returns the table and the folder ``reports/compare-NAME`` of its page.
 
     Every erasure starts from the pristine base with nothing reused, so that times and memory are whole; pictures of
     the base are drawn once. A method that refuses the policy has a row that says why. seeds: erasures of each method,
-    from ``method.seed`` on, which say how much of a difference between methods is chance. plugins: as ``--plugin``.
+    from ``method.seed`` on, which say how much of a difference between methods is chance. run: see ``apply``.
     Raises UsageError when a method is named twice or the seeds are two, from which no deviation can be told,
     IncompleteError when every method refuses.
     """
@@ -59,13 +58,11 @@ def compare(
         raise UsageError(f"found a method twice in {', '.join(methods)}, expected each once")
     if seeds != 1 and seeds < FEWEST_SEEDS:
         raise UsageError(f"--seeds: found {seeds}, expected 1, or {FEWEST_SEEDS} or more to tell a deviation from")
-    progress = progress or Silent()
-    loaded, plan = plan_policy(
-        path, model=model, revision=revision, unmeasured=unmeasured, registry=registry, plugins=plugins, erases=False
-    )
+    run = run or AuditRun()
+    loaded, plan = plan_policy(path, base, registry=registry, plugins=run.inputs.plugins, ahead=Ahead(erases=False))
     check_machine(loaded.policy, registry, reports)
-    inputs = Inputs(plugins=tuple(plugins), calibrations=Layout(registry).calibrations)
-    run = AuditRun(cache=Layout(registry).cache, device=device, progress=progress, inputs=inputs)
+    inputs = Inputs(plugins=run.inputs.plugins, calibrations=Layout(registry).calibrations)
+    run = replace(run, cache=Layout(registry).cache, inputs=inputs)
     from mace_gov.audit.engine import check_detectors
     from mace_gov.audit.metrics.intervals import CONFIDENCE
     from mace_gov.audit.side_by_side import contact_sheet, differences, rates
@@ -78,7 +75,7 @@ def compare(
         governed: dict[str, ModelManifest] = {}
         folders: dict[str, Path] = {method: Path(name) / method for method in methods}
         for method in methods:
-            progress.note(f"method {method}")
+            run.progress.note(f"method {method}")
             row, made = _run(with_method(policy, method), plan.base, folders[method], run)
             if made is not None:
                 governed[method] = made
@@ -91,7 +88,7 @@ def compare(
         first = next(iter(trials.values()))
         p_values = differences(trials)
         rows = [row.model_copy(update={"p_values": p_values.get(row.method, {})}) for row in rows]
-        table = Comparison(
+        table = MethodComparison(
             created=timestamp(), policy_name=policy.metadata.name, policy_version=policy.metadata.version,
             policy_digest=plan.policy_digest, base_ref=plan.base.ref, base_digest=plan.base.digest,
             concepts=len(plan.targets), confidence=CONFIDENCE, base=rates(first, "base"), rows=rows,

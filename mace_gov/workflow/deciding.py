@@ -16,8 +16,7 @@ from mace_gov.documents.registry import POLICY_NAME, Layout
 from mace_gov.documents.release_check import State
 from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import Outcome, Verdict
-from mace_gov.documents.waiver import Waiver
-from mace_gov.gate.decide import Previous, Terms, decide
+from mace_gov.gate.decide import DecisionInputs, Previous, Terms, decide
 from mace_gov.policy.diff import diff, headline
 from mace_gov.policy.load import load_policy
 from mace_gov.policy.waivers import load_waivers
@@ -32,43 +31,47 @@ from mace_gov.workflow.release_check import chain, check_entry
 
 
 @dataclass(frozen=True)
-class DecisionInputs:
-    """What a decision takes into account beyond policy and evidence; read and checked before any work is done."""
+class Exceptions:
+    """What a caller brings to a decision beside policy and evidence; ``decision_inputs`` reads and checks it, before
+    any work is done."""
 
-    waivers: tuple[Waiver, ...] = ()
-    """Exceptions, each of which matches something in the policy."""
-    previous: Previous | None = None
-    """The version to compare with."""
+    waivers: Sequence[Path] = ()
+    """Files of waivers."""
+    against: str | None = None
+    """The version to compare with: ``last``, which may find none, ``NAME/N`` or a version's folder."""
+
+
+NO_EXCEPTIONS = Exceptions()
 
 
 def decision_inputs(
-    policy: Policy, *, waivers: Sequence[Path] = (), against: str | None = None, name: str | None = None,
-    own: int | None = None, key: Path | None, registry: Path,
+    policy: Policy, asked: Exceptions, *, name: str | None = None, own: int | None = None, key: Path | None,
+    registry: Path,
 ) -> DecisionInputs:
     """Read waivers files, and verify the version to compare with.
 
-    ``against`` is ``last``, ``NAME/N`` or a version's folder; ``last`` may find none. ``name`` is the governed model's,
-    unless it is the policy's, ``own`` the number of the version that is decided on, if it has one yet. Raises
-    PolicyError for a waiver that matches nothing, UsageError for a version that did not comply, IntegrityError for one
-    that cannot be read, and what ``check`` raises.
+    ``name`` is the governed model's, unless it is the policy's, ``own`` the number of the version that is decided on,
+    if it has one yet. Raises PolicyError for a waiver that matches nothing, UsageError for a version that did not
+    comply, IntegrityError for one that cannot be read, and what ``check`` raises.
     """
-    given = [waiver for each in waivers for waiver in load_waivers(each, policy=policy).document.spec.waivers]
-    reference = _last(name or policy.metadata.name, own, key, registry) if against == "last" else against
+    given = [waiver for each in asked.waivers for waiver in load_waivers(each, policy=policy).document.spec.waivers]
+    reference = asked.against
+    if reference == "last":
+        reference = _last(name or policy.metadata.name, own, key, registry)
     return DecisionInputs(tuple(given), _compliant(reference, key=key, registry=registry) if reference else None)
 
 
 def gate_path(
-    path: Path, policy: Path | None, *, key: Path | None, registry: Path, waivers: Sequence[Path] = (),
-    against: str | None = None, terms: Terms | None = None, outputs: Mapping[str, Path] | None = None,
+    path: Path, policy: Path | None, *, key: Path | None, registry: Path, asked: Exceptions = NO_EXCEPTIONS,
+    terms: Terms | None = None, outputs: Mapping[str, Path] | None = None,
 ) -> tuple[VerifiedEvidence, Verdict, bool]:
     """Verify the evidence, then decide anew against a policy file; None: the one that was signed with the version.
 
     A policy file that is not the one that was signed is decided under as far as the evidence answers it; what it does
     not answer is a REVIEW, see ``gate.changed``.
 
-    ``waivers`` and ``against``: see ``grant``; without ``against`` a comparison that the signed verdict holds counts
-    on. ``outputs`` is a file for each of ``report.formats.FORMATS`` that is wanted. The last value says whether a key
-    was given.
+    Without ``asked.against`` a comparison that the signed verdict holds counts on. ``outputs`` is a file for each of
+    ``report.formats.FORMATS`` that is wanted. The last value says whether a key was given.
     """
     loaded = load_policy(policy, ended=True) if policy else None
     # The gate itself compares the policy's content: a comment edited since is no other policy.
@@ -79,15 +82,13 @@ def gate_path(
     if policy:
         verified = with_policy(verified, loaded.policy, signed)
     place = verified.evidence.lineage
-    given = decision_inputs(loaded.policy, waivers=waivers, against=against, key=key, registry=registry,
-                    name=place.name if place else signed.metadata.name, own=place.version if place else None)
-    verdict = decide(verified, loaded.policy, signed=signed if policy else None, waivers=given.waivers,
-                     previous=given.previous, terms=terms,
-                     compared=verified.verdict.compared if verified.verdict else None)
+    given = decision_inputs(loaded.policy, asked, key=key, registry=registry,
+                            name=place.name if place else signed.metadata.name, own=place.version if place else None)
+    verdict = decide(verified, loaded.policy, signed=signed if policy else None, given=given, terms=terms)
     if outputs:
         status = may_release(verified, key=key, registry=registry, verdict=verdict)
         report = compose(loaded.policy, verified, verdict, version=version_name(verified.evidence),
-                         sign_offs=verified.sign_offs, release=status)
+                         release=status)
         write_outputs(report, Places(in_repository(file), loaded.rule_places()), outputs)
     return verified, verdict, key is not None
 

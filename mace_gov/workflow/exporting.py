@@ -58,7 +58,7 @@ def export_version(
         written = export(copy / "delta", found, form, out, rank=rank)
     policy = load_policy(verified.folder / POLICY_NAME, ended=True).policy
     report = compose(policy, verified, verdict, version=version_name(verified.evidence), folder=str(verified.folder),
-                     sign_offs=verified.sign_offs, release=decided)
+                     release=decided)
     # Beside a model folder, not in it: the folder stays the signed model, file by file.
     write_text(out / CARD if form == "lora" else out.with_name(f"{out.stem}.{CARD}"), model_card(report))
     return written, verdict

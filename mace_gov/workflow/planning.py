@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mace_gov.audit.probes.lexicon import lexicon_for
@@ -12,20 +13,33 @@ from mace_gov.documents.plan import ErasurePlan, SegmenterSettings
 from mace_gov.documents.policy import Policy
 from mace_gov.plan.build import make_plan
 from mace_gov.policy.load import LoadedPolicy, load_policy
-from mace_gov.preflight.checks import check_plan, check_policy, check_sight
+from mace_gov.preflight.checks import APPLY, Ahead, check_plan, check_policy, check_sight
 from mace_gov.workflow.checking import verified_base
 
 
+@dataclass(frozen=True)
+class BaseChoice:
+    """The base model that a caller asks for."""
+
+    ref: str | None = None
+    """``embedded``, a folder, a ``.safetensors`` file, a hub id or ``registry:NAME/N``; None: the policy's own."""
+    revision: str | None = None
+    """Commit, branch or tag of a hub id; None: the policy's, if the model is the policy's too."""
+    unmeasured: bool = False
+    """Take a base of a kind on which no erasure has been measured."""
+
+
+POLICYS_OWN = BaseChoice()
+
+
 def plan_policy(
-    path: Path, *, model: str | None, revision: str | None, registry: Path, unmeasured: bool = False,
-    exact: bool = False, plugins: Sequence[str] = (), asks: bool = True, judges: bool = True, erases: bool = True,
+    path: Path, choice: BaseChoice = POLICYS_OWN, *, registry: Path, exact: bool = False,
+    plugins: Sequence[str] = (), ahead: Ahead = APPLY,
 ) -> tuple[LoadedPolicy, ErasurePlan]:
     """Load a policy and fill in every setting for the base model; its text encoder chooses anchors that are missing.
 
-    unmeasured: take a base of a kind on which no erasure has been measured. exact: reuse no LoRA that was trained on
-    another refinement. plugins: ``--plugin`` arguments. asks, judges, erases: whether an audit's questions, its
-    detectors and the erasure itself follow, so that what they would meet is checked, too. A
-    base that is a governed version is verified before it is read.
+    exact: reuse no LoRA that was trained on another refinement. plugins: ``--plugin`` arguments. ahead: what follows,
+    and is checked for now. A base that is a governed version is verified before it is read.
     Raises PolicyError with everything that would end the work late, before any of it; IntegrityError when the base
     does not verify, or is another model than the one that was signed.
     """
@@ -34,12 +48,12 @@ def plan_policy(
     loaded = load_policy(path)
     check_policy(loaded, plugins)
     policy, asked = loaded.policy, loaded.policy.spec.model
-    ref = asked.ref if model is None else model
+    ref = asked.ref if choice.ref is None else choice.ref
     signed = verified_base(ref, registry)
-    revision = revision or (None if model else asked.revision)
-    if judges:
+    revision = choice.revision or (None if choice.ref else asked.revision)
+    if ahead.judges:
         check_sight(loaded, picture_side(ref, revision=revision, registry=registry))
-    base = read_manifest(ref, revision=revision, registry=registry, unmeasured=unmeasured)
+    base = read_manifest(ref, revision=revision, registry=registry, unmeasured=choice.unmeasured)
     if signed is not None and signed != base.digest:
         raise IntegrityError(f"base model '{ref}' has digest {base.digest}, signed was {signed}")
     chosen = {}
@@ -49,7 +63,7 @@ def plan_policy(
         chosen = choose_anchors(policy, base)
     plan = make_plan(policy, base, chosen=chosen, exact=exact, segmenter=named_segmenter(policy),
                      held_out=held_out(policy, lexicon_for(base)))
-    check_plan(loaded, plan, asks=asks, judges=judges, erases=erases)
+    check_plan(loaded, plan, ahead)
     return loaded, plan
 
 

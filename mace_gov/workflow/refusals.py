@@ -10,7 +10,7 @@ from mace_gov.core.errors import IntegrityError, NotReleasedError, RecalledError
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.release_check import ReleaseCheck, State
 from mace_gov.gate.review import recall_in_words
-from mace_gov.workflow.release_check import chain, chains, recall_of, registries_of
+from mace_gov.workflow.release_check import Logs, chain, recall_of
 
 if TYPE_CHECKING:
     from mace_gov.record.releases import Registered
@@ -18,12 +18,11 @@ if TYPE_CHECKING:
 HINT = "Do not deploy by this reference. `mace-gov registry list` shows what is compliant by the signed chain."
 
 
-def refuse_recalled(verified: VerifiedEvidence, registry: Path, trust: Trust) -> str:
+def refuse_recalled(verified: VerifiedEvidence, logs: Logs) -> str:
     """What the signed releases at hand say, in words; "not recalled" is worth what they know.
 
-    Raises RecalledError when any chain in the registry recalls this version or this model.
+    Raises RecalledError when any chain in ``logs`` recalls this version or this model.
     """
-    logs = chains(registries_of(verified.folder, registry), verified.evidence, trust)
     if found := recall_of(verified.evidence, logs):
         raise RecalledError(recall_in_words(found))
     if not (known := sum(len(log.entries) for each in logs.values() for log in each)):

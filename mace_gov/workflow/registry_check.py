@@ -15,7 +15,7 @@ from mace_gov.attest.releases import read_releases
 from mace_gov.attest.trust import Trust
 from mace_gov.attest.verify import verify
 from mace_gov.core.errors import IncompleteError, IntegrityError, MaceGovError, MissingExtraError, UsageError
-from mace_gov.core.hold import is_held
+from mace_gov.core.locks import is_locked
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.core.store import Store
 from mace_gov.documents.evidence import VerifiedEvidence
@@ -239,10 +239,10 @@ def _held(layout: Layout, found: _Findings) -> None:
     """Findings (notes) for folders that a running process has locked."""
     for shelf in SHELVES:
         for scratch in sorted(layout.shelf(shelf).glob("[!.]*/.*")):
-            if scratch.is_dir() and is_held(scratch):
+            if scratch.is_dir() and is_locked(scratch):
                 found.add(Level.NOTE, scratch, "a run is at work here", "Nothing: check again when it has ended.")
     for place in _locks(layout):
-        if place.exists() and is_held(place):
+        if place.exists() and is_locked(place):
             found.add(Level.NOTE, place, "is locked by a command that is running", "Nothing, unless it hangs.")
 
 

@@ -18,7 +18,7 @@ from mace_gov.record.releases import mirror
 from mace_gov.record.server import push_release, send_version
 from mace_gov.record.versions import find
 from mace_gov.workflow.checking import may_release
-from mace_gov.workflow.deciding import gate_path
+from mace_gov.workflow.deciding import Exceptions, gate_path
 from mace_gov.workflow.release_check import chain
 
 
@@ -85,7 +85,7 @@ def _promote(
     version: str, action: Action, *, registry: Path, key: Path | None, by: str, reason: str | None,
     waivers: Sequence[Path],
 ) -> Released:
-    verified, verdict, _ = gate_path(Path(version), None, key=key, registry=registry, waivers=waivers)
+    verified, verdict, _ = gate_path(Path(version), None, key=key, registry=registry, asked=Exceptions(waivers))
     lineage = verified.evidence.lineage
     if verified.verdict is None or lineage is None:
         raise IntegrityError(f"{version}: has no signed verdict, or is no version of this registry")

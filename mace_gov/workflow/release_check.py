@@ -31,17 +31,21 @@ from mace_gov.record.versions import VersionEntry
 from mace_gov.report.read import read_report
 from mace_gov.report.render import DOCUMENT
 
-__all__ = ["chain", "chains", "check_entry", "recall_of", "recalled_models", "registries_of", "release_check"]
+__all__ = ["Logs", "chain", "chains", "check_entry", "recall_of", "recalled_models", "registries_of", "release_check"]
+
+Logs = dict[str, list[ReleaseLog]]
+"""Chains of releases by the model's name: one of each registry at hand."""
 
 
 def release_check(
-    verified: VerifiedEvidence, *, registry: Path, trust: Trust, verdict: Verdict | None = None
+    verified: VerifiedEvidence, *, registry: Path, trust: Trust, verdict: Verdict | None = None,
+    logs: Logs | None = None,
 ) -> ReleaseCheck:
     """Whether the model of ``verified`` may be released now.
 
     ``verdict``: one that was decided just now; the signed one unless given. Where both say the same, the signed one
-    answers, with what reviewers approved; what they rejected counts anyhow. Raises IntegrityError for a chain of
-    releases that does not hold, or where there is no verdict at all.
+    answers, with what reviewers approved; what they rejected counts anyhow. ``logs``: chains that were just read.
+    Raises IntegrityError for a chain of releases that does not hold, or where there is no verdict at all.
     """
     signed, asked = verified.verdict, verdict or verified.verdict
     if asked is None:
@@ -49,7 +53,8 @@ def release_check(
     same, policy = same_decision(asked, signed), None
     if signed and same:
         asked, policy = signed.model_copy(update={"mode": asked.mode}), _policy(verified.folder, verified.evidence)
-    logs = chains(registries_of(verified.folder, registry), verified.evidence, trust)
+    if logs is None:
+        logs = chains(registries_of(verified.folder, registry), verified.evidence, trust)
     known = Known(
         sign_offs=verified.sign_offs if same else (), unverified=verified.unverified,
         elsewhere=verified.elsewhere if same else sorted((*verified.elsewhere, *verified.sign_offs), key=_moment),
@@ -89,10 +94,10 @@ def chain(registry: Path, name: str, trust: Trust) -> ReleaseLog:
     return read_releases(registry, name, trust)
 
 
-def chains(registries: Iterable[Path], evidence: Evidence, trust: Trust) -> dict[str, list[ReleaseLog]]:
+def chains(registries: Iterable[Path], evidence: Evidence, trust: Trust) -> Logs:
     """Every chain of releases at hand by model, that of the model in ``evidence`` among them."""
     own = {evidence.lineage.name} if evidence.lineage else set()
-    found: dict[str, list[ReleaseLog]] = {}
+    found: Logs = {}
     for registry in registries:
         names = set(Layout(registry).released_names())
         for name in sorted(names | own):
@@ -100,7 +105,7 @@ def chains(registries: Iterable[Path], evidence: Evidence, trust: Trust) -> dict
     return found
 
 
-def recall_of(evidence: Evidence, logs: dict[str, list[ReleaseLog]]) -> Release | None:
+def recall_of(evidence: Evidence, logs: Logs) -> Release | None:
     """The entry that calls back this version, or this very model under whatever name."""
     name, version = (evidence.lineage.name, evidence.lineage.version) if evidence.lineage else (None, None)
     recalls = (log.recall_of(name, version, evidence.audit.governed_digest) for each in logs.values() for log in each)
@@ -124,7 +129,7 @@ def _told(verified: VerifiedEvidence, registry: Path) -> ReleaseCheck | None:
     return read_report(verified.folder / DOCUMENT).release
 
 
-def _superseded(evidence: Evidence, logs: dict[str, list[ReleaseLog]]) -> list[str]:
+def _superseded(evidence: Evidence, logs: Logs) -> list[str]:
     place = evidence.lineage
     for log in logs.get(place.name, ()) if place else ():
         if place and log.state_of(place.name, place.version, evidence.audit.governed_digest) == "superseded":

@@ -16,7 +16,6 @@ from mace_gov.core.atomic import new_folder
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IntegrityError, UsageError
 from mace_gov.documents.evidence import VerifiedEvidence
-from mace_gov.documents.policy import Policy
 from mace_gov.documents.registry import EVIDENCE_NAME, POLICY_NAME, REPORT_NAME, SIGN_OFFS, VERDICT_NAME
 from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.verdict import Verdict
@@ -29,19 +28,21 @@ from mace_gov.workflow.release_check import release_check
 
 
 def write_report(
-    policy: Policy, verified: VerifiedEvidence, verdict: Verdict, version: str | None, folder: Path, reports: Path,
-    pair: KeyPair | None, check: ReleaseCheck, *, pdf: bool = False,
+    verified: VerifiedEvidence, verdict: Verdict, folder: Path, reports: Path, pair: KeyPair | None,
+    check: ReleaseCheck, *, pdf: bool = False,
 ) -> Path:
-    """Render the report of a finished version or audit into its folder below ``reports``, and sign it.
+    """Render the report of the finished version or audit in ``folder`` into a folder of its own, and sign it.
 
     ``pair`` is None where the pipeline's key is not at hand: then the page says that it is unsigned, and never takes
     the place of a signed one. ``check`` says how the version stands now. Sign-offs beside an older report stay there.
     pdf: print the page, too. Raises UsageError when the folder holds the report of something else, IncompleteError
     when there is nothing to print with.
     """
+    version = version_name(verified.evidence)
     out = _target(version, folder, reports, pair)
-    report = compose(policy, verified, verdict, version=version, folder=str(folder), sign_offs=verified.sign_offs,
-                     release=check, signed=pair is not None)
+    policy = load_policy(folder / POLICY_NAME, ended=True).policy
+    report = compose(policy, verified, verdict, version=version, folder=str(folder), release=check,
+                     signed=pair is not None)
     with TemporaryDirectory(dir=_made(out.parent), prefix=f".{out.name}.old.") as aside, new_folder(out) as scratch:
         render(report, folder / "evidence", scratch)
         if pdf:
@@ -100,15 +101,13 @@ def report_again(
     verified = verify(folder, key=trust, registry=registry)
     if verified.verdict is None:
         raise IntegrityError(f"{path}: no signed verdict, expected {VERDICT_NAME}")
-    policy = load_policy(verified.folder / POLICY_NAME, ended=True).policy
-    version = version_name(verified.evidence)
     pair = own_key_pair(registry, trust)
-    out = _target(version, verified.folder, reports, pair)
+    out = _target(version_name(verified.evidence), verified.folder, reports, pair)
     if left := sorted({*sign_off_names(out)} - {*sign_off_names(verified.folder)}):
         raise UsageError(f"{out}: found {', '.join(left)}, expected no sign-off that {verified.folder} has not",
                          hint=f"Move it to {verified.folder / SIGN_OFFS} first: the report's folder is written anew.")
     check = release_check(verified, registry=registry, trust=trust)
-    out = write_report(policy, verified, verified.verdict, version, verified.folder, reports, pair, check, pdf=pdf)
+    out = write_report(verified, verified.verdict, verified.folder, reports, pair, check, pdf=pdf)
     return out, check
 
 

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.core.errors import UsageError
-from mace_gov.core.progress import Progress, Silent
 from mace_gov.core.resources import Dtype, asked, using
 from mace_gov.documents.plan import ErasurePlan, ModelManifest
 from mace_gov.documents.registry import Layout
 from mace_gov.documents.shard import Shard, ShardFacts, ShardRequest
 from mace_gov.policy.load import LoadedPolicy
-from mace_gov.preflight.checks import check_machine, check_plan
-from mace_gov.workflow.planning import plan_policy
+from mace_gov.preflight.checks import Ahead, check_machine, check_plan
+from mace_gov.workflow.planning import POLICYS_OWN, BaseChoice, plan_policy
 
 if TYPE_CHECKING:
     from mace_gov.audit.pictures import Drawer
@@ -24,9 +23,8 @@ if TYPE_CHECKING:
 
 
 def draw_shard(
-    model: str, path: Path, out: Path, shard: str, *, base: str | None = None, unmeasured: bool = False,
-    registry: Path, inputs: Inputs | None = None, device: str | None = None, progress: Progress | None = None,
-    seams: AuditRun | None = None,
+    model: str, path: Path, out: Path, shard: str, *, base: BaseChoice = POLICYS_OWN, registry: Path,
+    run: AuditRun | None = None,
 ) -> Shard:
     """Draw share ``shard`` (see ``audit.shards.parse_share``) of an audit's pictures into ``out``.
 
@@ -36,25 +34,25 @@ def draw_shard(
     from mace_gov.audit.shards import check_shardable, draw_share, facts_of, parse_share
     from mace_gov.diffusion.manifest import read_manifest
 
-    share, inputs = parse_share(shard), inputs or Inputs()
+    share, run = parse_share(shard), run or AuditRun()
+    inputs = run.inputs
     check_shardable(inputs)
-    loaded, plan = plan_policy(path, model=base, revision=None, unmeasured=unmeasured, registry=registry,
-                               plugins=inputs.plugins, judges=False, erases=False)
+    loaded, plan = plan_policy(path, base, registry=registry, plugins=inputs.plugins,
+                               ahead=Ahead(judges=False, erases=False))
     check_machine(None, out)
-    governed = read_manifest(model, registry=registry, unmeasured=unmeasured, whole=True)
-    check_plan(loaded, plan, asks=False, judges=False, erases=False)
+    governed = read_manifest(model, registry=registry, unmeasured=base.unmeasured, whole=True)
+    check_plan(loaded, plan, Ahead(asks=False, judges=False, erases=False))
     facts = facts_of(share.count, loaded.file_digest, plan.base, governed, plan.generation, inputs)
-    request = ShardRequest(model=_place(model), policy=str(path.resolve()), base=base and _place(base),
+    request = ShardRequest(model=_place(model), policy=str(path.resolve()), base=base.ref and _place(base.ref),
                            prompts=[str(each.resolve()) for each in inputs.prompts], plugins=list(inputs.plugins),
-                           unmeasured=unmeasured)
-    run = replace(seams or AuditRun(), device=device, progress=progress or Silent(), trained_on=plan.templates,
-                  inputs=inputs)
-    return draw_share(loaded.policy, plan.base, governed, plan.generation, share, facts, request, out, run)
+                           unmeasured=base.unmeasured)
+    begun = Shard(index=share.index, facts=facts, request=request, drawn={}, files={})
+    return draw_share(loaded.policy, plan.base, governed, plan.generation, begun, out,
+                      replace(run, trained_on=plan.templates))
 
 
 def merge_shards(
-    folders: Sequence[Path], *, path: Path | None = None, registry: Path, reports: Path, device: str | None = None,
-    progress: Progress | None = None, seams: AuditRun | None = None,
+    folders: Sequence[Path], *, path: Path | None = None, registry: Path, reports: Path, run: AuditRun | None = None,
 ) -> RunResult:
     """One audit of all shards: the same evidence as if this machine had drawn the pictures. None is drawn here.
 
@@ -73,9 +71,9 @@ def merge_shards(
                          hint="Give the policy with --policy; put files of prompts where the shards read them.")
     given = Dtype(precision) if precision in set(Dtype) else None
     with using(batch=asked().batch, precision=given):
-        return audit_model(request.model, policy, base=request.base, unmeasured=request.unmeasured, registry=registry,
-                           reports=reports, inputs=inputs, device=device, progress=progress, shards=folders,
-                           seams=seams)
+        return audit_model(request.model, policy, base=BaseChoice(request.base, unmeasured=request.unmeasured),
+                           registry=registry, reports=reports, run=replace(run or AuditRun(), inputs=inputs),
+                           shards=folders)
 
 
 def drawer_of(

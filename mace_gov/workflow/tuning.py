@@ -18,7 +18,6 @@ from pathlib import Path
 from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.core.clock import timestamp
 from mace_gov.core.errors import IncompleteError, NumericalError, UsageError
-from mace_gov.core.progress import Progress, Silent
 from mace_gov.documents.comparison import Rates
 from mace_gov.documents.fit import Fit
 from mace_gov.documents.method import Method
@@ -30,26 +29,24 @@ from mace_gov.plan.build import make_plan
 from mace_gov.plan.fitting import searched
 from mace_gov.preflight.checks import check_machine
 from mace_gov.workflow.attempt import erase_and_audit
-from mace_gov.workflow.planning import named_segmenter, plan_policy, with_anchors
+from mace_gov.workflow.planning import POLICYS_OWN, BaseChoice, named_segmenter, plan_policy, with_anchors
 
 
 def tune(
-    path: Path, *, minutes: float, model: str | None = None, revision: str | None = None, unmeasured: bool = False,
-    registry: Path, plugins: Sequence[str] = (), device: str | None = None, progress: Progress | None = None,
+    path: Path, *, minutes: float, base: BaseChoice = POLICYS_OWN, registry: Path, run: AuditRun | None = None
 ) -> Tuning:
     """Try the settings that the policy leaves to the model at hand, what ``apply`` would do first.
 
     Pictures of the base, training pictures and LoRAs come from the registry's cache where they are there, and stay in
     it: an apply with the settings found trains nothing anew. The first attempt is made whatever the budget.
-    plugins: as ``--plugin``.
+    run: see ``apply``.
     Raises UsageError for policies with styles and for those that leave nothing open, before any work; IncompleteError
     when no attempt gave a model that draws.
     """
     started = time.monotonic()
-    progress = progress or Silent()
-    loaded, plan = plan_policy(
-        path, model=model, revision=revision, unmeasured=unmeasured, registry=registry, plugins=plugins
-    )
+    run = run or AuditRun()
+    plugins, progress = run.inputs.plugins, run.progress
+    loaded, plan = plan_policy(path, base, registry=registry, plugins=plugins)
     check_machine(loaded.policy, registry)
     policy = with_anchors(loaded.policy, plan)
     from mace_gov.audit.engine import check_detectors
@@ -57,15 +54,15 @@ def tune(
     from mace_gov.audit.probes.tuning import tuning_policy
     from mace_gov.fitting.fit import fit
 
-    inputs = Inputs(plugins=tuple(plugins), calibrations=Layout(registry).calibrations)
+    inputs = Inputs(plugins=plugins, calibrations=Layout(registry).calibrations)
     check_detectors(policy, inputs)
     tuning_policy(policy)
     if not (names := searched(policy, plan)):
         raise UsageError("tune: found a policy that leaves nothing to the model at hand, expected one for the eraser "
                          "mace without preserve.weight, refine.relativeRidge or published settings",
                          hint="Compare settings of your own with `mace-gov compare`.")
-    run = AuditRun(cache=Layout(registry).cache, device=device, progress=progress, inputs=inputs)
-    fitted = fit(policy, plan, cache=Layout(registry).cache, device=device, progress=progress, plugins=plugins)
+    run = replace(run, cache=Layout(registry).cache, inputs=inputs)
+    fitted = fit(policy, plan, cache=Layout(registry).cache, device=run.device, progress=progress, plugins=plugins)
     attempts: list[Attempt] = []
     bases: list[Rates] = []
     exhausted = True
@@ -84,9 +81,9 @@ def tune(
             other = policy.model_copy(update={"spec": policy.spec.model_copy(update={"method": method})})
             chosen = make_plan(other, plan.base, segmenter=named_segmenter(other),
                                held_out=plan.preserve.held_out or ())
-        made, base = _attempt(policy, chosen, settings, run)
+        made, rates = _attempt(policy, chosen, settings, run)
         attempts.append(made)
-        bases.extend([base] if base else [])
+        bases.extend([rates] if rates else [])
         told = ", ".join(f"{name} {value:g}" for name, value in settings.items())
         progress.note(f"attempt {len(attempts)}: {told}: {_told(made)}")
     best = max(range(len(attempts)), key=lambda n: (attempts[n].score, -n))

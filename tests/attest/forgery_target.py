@@ -13,7 +13,7 @@ import pytest
 from mace_gov import workflow
 from mace_gov.attest.keypair import KeyPair, generate_key, load_key_pair
 from mace_gov.attest.keys import ensure_key_pair, ensure_model_pair, pin, registry_trust
-from mace_gov.attest.sign_off import sign_off
+from mace_gov.attest.sign_off import ReviewerDecision, sign_off
 from mace_gov.attest.trust import Trust
 from mace_gov.attest.verify import verify
 from mace_gov.core.clock import parse_time
@@ -61,7 +61,7 @@ def build_range(tmp_path_factory: pytest.TempPathFactory) -> Range:
     pin(first.registry, reviewer.public, role=Role.REVIEWER, name="Ada")
     for number in ("1", "2"):
         verified = verify(first.folder.with_name(number), key=registry_trust(first.registry))
-        sign_off(verified, reviewer, decision=Decision.APPROVE, reviewer="Ada", role="safety", reason="looked")
+        sign_off(verified, reviewer, ReviewerDecision(Decision.APPROVE, "Ada", "safety", "looked"))
     shutil.copytree(first.folder / "model", root / "copy")
     trust = registry_trust(first.registry)
     for place in (VERSION, REPORT, COPY, "registry/versions/nsfw/3"):

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from mace_gov.attest.companions import check_companions
 from mace_gov.attest.dsse import seal
 from mace_gov.attest.keys import ensure_key_pair, ensure_model_pair, pin, registry_trust
-from mace_gov.attest.sign_off import sign_off
+from mace_gov.attest.sign_off import ReviewerDecision, sign_off
 from mace_gov.attest.signed import read_signed
 from mace_gov.attest.trust import load_trust
 from mace_gov.attest.verify import verify
@@ -39,8 +39,8 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> factories.SignedVersion:
     made = factories.version_folder(tmp_path_factory.mktemp("version"), complete=True)
     pair = ensure_key_pair(made.registry.with_name("reviewer"))
     pin(made.registry, pair.public, role=Role.REVIEWER, name="Ada")
-    sign_off(verify(made.folder, key=registry_trust(made.registry)), pair, decision=Decision.APPROVE, reviewer="Ada",
-             role="safety", reason="looked")
+    sign_off(verify(made.folder, key=registry_trust(made.registry)), pair,
+             ReviewerDecision(Decision.APPROVE, "Ada", "safety", "looked"))
     return made
 
 

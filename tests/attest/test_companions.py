@@ -20,7 +20,7 @@ from mace_gov.attest.dsse import seal
 from mace_gov.attest.keypair import load_public_key
 from mace_gov.attest.keys import ensure_key_pair, ensure_model_pair, registry_trust
 from mace_gov.attest.model_signature import model_signature, read_model_signature
-from mace_gov.attest.provenance import provenance_statement
+from mace_gov.attest.provenance import Build, provenance_statement
 from mace_gov.attest.sign import collect_files, sign_evidence, sign_results, sign_summary
 from mace_gov.attest.statement import open_statement
 from mace_gov.attest.verify import verify
@@ -159,14 +159,13 @@ def test_a_companion_that_contradicts_the_evidence_is_refused_even_when_its_dige
     pair, files = ensure_key_pair(signed.registry), factories.digests(factories.MODEL_FILES)
     _sign_again(signed)
     verify(signed.folder, key=signed.key)
-    evidence, policy_digest = signed.evidence, signed.evidence.policy_file_digest
+    evidence = signed.evidence
     other_base = factories.plan(base=factories.manifest(digest=factories.hexa("another")))
+    other = Build("nsfw/1", signed.policy, evidence.policy_file_digest, other_base, evidence.erasure, evidence.audit)
     contradictions = {
         "model.sig": model_signature({**files, "more": factories.hexa("more")}, ensure_model_pair(signed.registry)),
-        "provenance.dsse.json": seal(provenance_statement(
-            "nsfw/1", policy_digest, other_base, evidence.erasure).canonical(), pair).canonical(),
-        "mlbom.cdx.json": bill_of_materials(
-            "nsfw/1", signed.policy, policy_digest, other_base, evidence.erasure, evidence.audit),
+        "provenance.dsse.json": seal(provenance_statement(other).canonical(), pair).canonical(),
+        "mlbom.cdx.json": bill_of_materials(other),
     }
     for name, data in contradictions.items():
         good = (signed.folder / name).read_bytes()

@@ -15,7 +15,7 @@ from mace_gov.attest.verify import verify
 from mace_gov.core.errors import IntegrityError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-RELEASES = sorted(path for path in GOLDEN.iterdir() if path.is_dir())
+RELEASES = sorted(path for path in GOLDEN.glob("[0-9]*") if path.is_dir())
 
 
 def _pin(release: Path) -> Path:

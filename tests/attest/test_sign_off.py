@@ -11,7 +11,7 @@ import pytest
 from mace_gov.attest.dsse import seal
 from mace_gov.attest.keypair import KeyPair, generate_key, load_key_pair
 from mace_gov.attest.keys import ensure_key_pair, pin, registry_trust, revoke
-from mace_gov.attest.sign_off import sign_off
+from mace_gov.attest.sign_off import ReviewerDecision, sign_off
 from mace_gov.attest.statement import open_statement
 from mace_gov.attest.verify import verify
 from mace_gov.core.errors import IntegrityError, UsageError
@@ -35,8 +35,8 @@ class Desk:
     ) -> Path:
         verified = verify(path, key=registry_trust(self.signed.registry), registry=self.signed.registry)
         said = {"reviewer": "Ada", "role": "trust and safety", "reason": "looked at every picture", **words}
-        return sign_off(verified, pair or self.pair, decision=Decision(decision), out=self.signed.folder,
-                        registry=self.signed.registry if filed else None, **said)
+        return sign_off(verified, pair or self.pair, ReviewerDecision(Decision(decision), **said),
+                        out=self.signed.folder, registry=self.signed.registry if filed else None)
 
     def verified(self) -> VerifiedEvidence:
         return verify(self.signed.folder, key=registry_trust(self.signed.registry), registry=self.signed.registry)

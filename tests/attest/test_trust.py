@@ -27,7 +27,7 @@ from mace_gov.attest.statement import open_statement
 from mace_gov.attest.trust import Trust, load_trust
 from mace_gov.attest.verify import verify
 from mace_gov.core.errors import IntegrityError, UsageError
-from mace_gov.core.hold import is_held
+from mace_gov.core.locks import is_locked
 from mace_gov.documents.registry import Layout
 from mace_gov.documents.trust import Role
 from tests import factories
@@ -164,9 +164,9 @@ def test_a_change_waits_for_the_one_before(tmp_path: Path, monkeypatch: pytest.M
     ensure_key_pair(tmp_path)
     generate_key(tmp_path / "ada.pem")
     held: list[bool] = []
-    monkeypatch.setattr(keys, "write_bytes", lambda *_: held.append(is_held(Layout(tmp_path).keys)))
+    monkeypatch.setattr(keys, "write_bytes", lambda *_: held.append(is_locked(Layout(tmp_path).keys)))
     pin(tmp_path, load_key_pair(tmp_path / "ada.pem").public, role=Role.REVIEWER, name="Ada")
-    assert held == [True, True] and not is_held(Layout(tmp_path).keys)
+    assert held == [True, True] and not is_locked(Layout(tmp_path).keys)
 
 
 def test_a_signing_pair_is_found_and_never_made_for_whoever_only_reads(tmp_path: Path) -> None:

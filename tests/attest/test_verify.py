@@ -15,7 +15,7 @@ from mace_gov.attest.dsse import seal
 from mace_gov.attest.keys import ensure_key_pair
 from mace_gov.attest.sign import collect_files, sign_evidence, sign_report, sign_summary
 from mace_gov.attest.statement import evidence_statement, summary_statement
-from mace_gov.attest.verify import verify
+from mace_gov.attest.verify import Expectations, verify
 from mace_gov.core.digest import folder_digest, sha256_file
 from mace_gov.core.errors import IncompleteError, IntegrityError, UsageError
 from mace_gov.documents.evidence import Statement
@@ -30,7 +30,7 @@ def signed(tmp_path: Path) -> SignedVersion:
 
 def test_a_version_verifies_and_brings_its_evidence_and_verdict(tmp_path: Path) -> None:
     signed = factories.version_folder(tmp_path, complete=True)
-    verified = verify(signed.folder, key=signed.key, policy_file=signed.folder / "policy.yaml")
+    verified = verify(signed.folder, key=signed.key, expected=Expectations(policy_file=signed.folder / "policy.yaml"))
     assert verified.evidence == signed.evidence
     assert verified.verdict == signed.verdict
     assert verified.evidence_digest == sha256_file(signed.folder / "evidence.dsse.json")
@@ -131,9 +131,9 @@ def test_an_edited_policy_is_refused(signed: SignedVersion, tmp_path: Path) -> N
     local = tmp_path / "policy.yaml"
     local.write_bytes((signed.folder / "policy.yaml").read_bytes() + b"\n")
     with pytest.raises(IntegrityError, match=f"policy.yaml: the local policy {local} has digest"):
-        verify(signed.folder, key=signed.key, policy_file=local)
+        verify(signed.folder, key=signed.key, expected=Expectations(policy_file=local))
     with pytest.raises(IntegrityError, match="cannot be read"):
-        verify(signed.folder, key=signed.key, policy_file=tmp_path / "nowhere.yaml")
+        verify(signed.folder, key=signed.key, expected=Expectations(policy_file=tmp_path / "nowhere.yaml"))
 
 
 def test_all_differences_come_at_once(signed: SignedVersion) -> None:
@@ -169,7 +169,7 @@ def test_times_ahead_of_the_clock_and_beyond_the_allowed_age_are_refused(
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1577836800")  # that very day: must not make it young
     verify(old.folder, key=old.key)
     with pytest.raises(IntegrityError, match="older than the 30 days"):
-        verify(old.folder, key=old.key, max_age=timedelta(days=30))
+        verify(old.folder, key=old.key, expected=Expectations(max_age=timedelta(days=30)))
     for created, expected in (("2999-01-01T00:00:00Z", "ahead of the clock"), ("yesterday", "expected a time")):
         odd = factories.version_folder(tmp_path / created[:3], created=created)
         with pytest.raises(IntegrityError, match=expected):
@@ -179,9 +179,9 @@ def test_times_ahead_of_the_clock_and_beyond_the_allowed_age_are_refused(
 def test_a_summary_for_one_use_is_no_pass_for_another(signed: SignedVersion) -> None:
     pair = ensure_key_pair(signed.registry)
     sign_summary(signed.folder, signed.evidence, signed.verdict, pair, resource_uri="https://example.com/preview")
-    assert verify(signed.folder, key=signed.key, resource_uri="https://example.com/preview").verdict
+    assert verify(signed.folder, key=signed.key, expected=Expectations(resource_uri="https://example.com/preview")).verdict
     with pytest.raises(IntegrityError, match="resourceUri is https://example.com/preview"):
-        verify(signed.folder, key=signed.key, resource_uri="https://example.com/production")
+        verify(signed.folder, key=signed.key, expected=Expectations(resource_uri="https://example.com/production"))
 
 
 @pytest.mark.parametrize("changes, expected", [

@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from mace_gov import workflow
-from mace_gov.audit.inputs import Inputs
+from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.documents.verdict import Outcome
 from mace_gov.embedded import MODEL_DIR
 from mace_gov.plan import build
+from mace_gov.workflow.planning import BaseChoice
 from tests import factories
 
 STEPS, UNRELATED, PROMPTS = 5, 12, 12
@@ -73,9 +74,9 @@ class Bench:
         made["spec"]["model"] = {"ref": "embedded"}
         path = self.root / "policy.yaml"
         path.write_text(json.dumps(made), "utf-8")
-        return workflow.audit_model(str(model), path, base=str(base) if base else None,
-                                    registry=self.root / "registry",
-                                    reports=self.root / "reports", inputs=Inputs(**inputs), device="cpu")
+        return workflow.audit_model(str(model), path, base=BaseChoice(str(base) if base else None),
+                                    registry=self.root / "registry", reports=self.root / "reports",
+                                    run=AuditRun(device="cpu", inputs=Inputs(**inputs)))
 
 
 @pytest.fixture(scope="module")

@@ -158,7 +158,7 @@ def test_a_folder_lacks_nothing_before_the_work(folder):
     face = {"name": "face", "model": str(folder / "networks"), "references": str(folder / "faces"), "threshold": 0.4}
     path = written(folder / "p.yaml", kind="celebrity", concepts=people, detectors=[face])
     with pytest.raises(PolicyError, match="found no detection.onnx in .*networks, expected detection.onnx and"):
-        plan_policy(path, model=None, revision=None, registry=folder / "registry")
+        plan_policy(path, registry=folder / "registry")
     with pytest.raises(DetectorError, match=r"detection.onnx does not load: No such file"):
         make(folder)
 

@@ -35,6 +35,7 @@ from mace_gov.diffusion.text import TextReader
 from mace_gov.diffusion.variants import scramble
 from mace_gov.documents.attack import NEEDS
 from mace_gov.documents.plan import GenerationSettings
+from mace_gov.plan import build
 from tests.audit import planted
 from tests.conftest import build_tiny_model
 from tests.execute.inside import crew
@@ -408,6 +409,8 @@ def test_derivatives_are_asked_where_they_are_asked_for(tmp_path, tiny_model, ot
 def test_the_benchmark_tells_what_came_back_from_each_erasure(tmp_path, capsys, monkeypatch):
     told = {"lora": {"steps": 0}, "refine": {"relativeRidge": 0.1}, "preserve": {"weight": 1.0}}  # nothing to fit
     monkeypatch.setattr(benchmark, "ERASURES", {"mace": told})
+    settings = build.generation_settings
+    monkeypatch.setattr(build, "generation_settings", lambda *asked: settings(*asked).model_copy(update={"steps": 3}))
     model = build_tiny_model(tmp_path / "tiny", widths=(256,))
     text = Path(benchmark.__file__).with_name("attacks.yaml").read_text("utf-8")
     policy = tmp_path / "policy.yaml"

@@ -30,7 +30,7 @@ from mace_gov.diffusion.text import TextReader
 from mace_gov.diffusion.variants import trained_on
 from mace_gov.documents.attack import NEEDS
 from mace_gov.documents.family_info import TIERS
-from mace_gov.workflow.planning import plan_policy
+from mace_gov.workflow.planning import BaseChoice, plan_policy
 from tests.audit import planted
 from tests.audit.test_attacks import REFERENCES, SETTINGS, TARGET, limits
 from tests.cli.conftest import run
@@ -220,10 +220,10 @@ def test_the_command_refuses_tiers_before_the_work_and_needs_leave_for_the_famil
 def test_a_method_that_does_not_run_on_the_family_is_refused_by_plan_with_its_line(tmp_path, joint, run):
     path = written(tmp_path / "p.yaml", detectors=["always-present"])
     with pytest.raises(PolicyError, match=r"p.yaml:\d+:\d+.*method mace does not run on .*method: {name: uce}"):
-        plan_policy(path, model=str(joint), revision=None, registry=tmp_path, unmeasured=True)
+        plan_policy(path, BaseChoice(str(joint), unmeasured=True), registry=tmp_path)
     given = written(tmp_path / "given.yaml", detectors=["always-present"], spec={"method": {"name": "esd"}})
     with pytest.raises(PolicyError, match=r"method.name.*method esd does not run on"):
-        plan_policy(given, model=str(joint), revision=None, registry=tmp_path, unmeasured=True)
+        plan_policy(given, BaseChoice(str(joint), unmeasured=True), registry=tmp_path)
     good = written(tmp_path / "good.yaml", detectors=["always-present"], spec={"method": {"name": "uce"}})
     code, said, _ = run("plan", good, "--model", joint, "--allow-unmeasured", "--registry", tmp_path, "--json")
     assert code == 0 and any("Neither attacks nor derivatives" in note for note in json.loads(said)["warnings"])

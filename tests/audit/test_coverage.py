@@ -19,7 +19,7 @@ from mace_gov.audit.scoring import Scored
 from mace_gov.audit.side_by_side import harmonic_interval
 from mace_gov.audit.trials import Pair
 from mace_gov.documents.audit import Estimate
-from mace_gov.documents.policy import Metric, Suite
+from mace_gov.documents.policy import Suite
 from tests import factories
 
 RUNS = 400
@@ -168,10 +168,9 @@ def test_mcnemar_cries_wolf_no_more_often_than_it_says():
     careful, careless, power = [], [], []
     for _ in range(RUNS):
         base, governed = two_models(rng, 45, 3, same)
-        careful.append(measure(pairs_of(base, governed), category, Suite.UNRELATED, Metric.RETENTION).p_value)
+        careful.append(measure(pairs_of(base, governed), category, Suite.UNRELATED).p_value)
         careless.append(mcnemar(zip(base.ravel().tolist(), governed.ravel().tolist(), strict=True)))
-        power.append(measure(pairs_of(*two_models(rng, 45, 3, worse)), category, Suite.UNRELATED,
-                             Metric.RETENTION).p_value)
+        power.append(measure(pairs_of(*two_models(rng, 45, 3, worse)), category, Suite.UNRELATED).p_value)
     for level in (0.01, 0.05, 0.2):
         assert np.mean(np.array(careful) <= level) <= most(level) < np.mean(np.array(careless) <= level)
     assert np.mean(np.array(power) <= 0.05) > 0.9

@@ -11,11 +11,11 @@ import pytest
 
 from mace_gov.audit.engine import audit
 from mace_gov.audit.inputs import AuditRun, Inputs
-from mace_gov.audit.pictures import diffusion_drawer, draw_side
+from mace_gov.audit.pictures import draw_side
 from mace_gov.audit.shards import Share, draw_share, facts_of, merged_drawer, parse_share, read_shards
 from mace_gov.core.digest import folder_files
 from mace_gov.core.errors import IncompleteError, UsageError
-from mace_gov.core.hold import hold
+from mace_gov.core.locks import lock_now
 from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.documents.plan import GenerationSettings
 from mace_gov.documents.shard import SHARD_NAME, Shard, ShardRequest
@@ -31,8 +31,9 @@ def facts(count: int, policy: str = "0" * 64):
 
 
 def draw(folder: Path, index: int, count: int, *, policy: str = "0" * 64, run: AuditRun = RUN) -> Shard:
-    return draw_share(planted.small_policy(), BASE, GOVERNED, planted.SETTINGS, Share(index, count),
-                      facts(count, policy), ShardRequest(model="governed", policy="policy.yaml"), folder, run)
+    begun = Shard(index=index, facts=facts(count, policy), drawn={}, files={},
+                  request=ShardRequest(model="governed", policy="policy.yaml"))
+    return draw_share(planted.small_policy(), BASE, GOVERNED, planted.SETTINGS, begun, folder, run)
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +156,7 @@ def test_a_folder_takes_one_shard_and_nothing_else(shards: list[Path], tmp_path:
     (tmp_path / "other/thesis.tex").touch()
     with pytest.raises(UsageError, match="found thesis.tex"):
         draw(tmp_path / "other", 1, 3)
-    with hold(shards[0]), pytest.raises(UsageError, match="filled by another process"):
+    with lock_now(shards[0]), pytest.raises(UsageError, match="filled by another process"):
         draw(shards[0], 1, 3)
 
 
@@ -198,7 +199,7 @@ def test_a_real_model_s_pictures_are_the_same_bytes_whoever_draws_them(tiny_mode
     wanted = [(f"a photo of a {word}", n) for n, word in enumerate(("dog", "cat", "boat", "house", "ship", "truck"))]
 
     def drawn(part: list[tuple[str, int]], folder: str) -> dict[tuple[str, int], str]:
-        made = draw_side("base", model, part, settings, tmp_path / folder, cache=None, drawer=diffusion_drawer("cpu"))
+        made = draw_side("base", model, part, settings, tmp_path / folder, AuditRun(device="cpu"))
         return {want: picture.digest for want, picture in made.items()}
 
     alone = drawn(wanted, "alone")

@@ -15,6 +15,7 @@ import mace_gov
 from mace_gov import workflow
 from mace_gov.attest.keypair import generate_key, load_key_pair
 from mace_gov.attest.keys import pin, revoke, rotate
+from mace_gov.attest.sign_off import ReviewerDecision
 from mace_gov.attest.verify import verify
 from mace_gov.core.errors import MaceGovError, PolicyError, UsageError
 from mace_gov.documents.sign_off import Decision
@@ -38,8 +39,8 @@ def made(tmp_path: Path) -> SignedVersion:
 
 def decide(made: SignedVersion, decision: str = "reject", version: str = "nsfw/1") -> Path:
     written, _ = sign_off_path(
-        Path(version), signing_key=made.registry.with_name("ada.pem"), decision=Decision(decision), reviewer="Ada",
-        role="safety", reason="it draws what is banned", key=None, registry=made.registry,
+        Path(version), ReviewerDecision(Decision(decision), "Ada", "safety", "it draws what is banned"),
+        signing_key=made.registry.with_name("ada.pem"), key=None, registry=made.registry,
     )
     return written
 
@@ -197,8 +198,8 @@ def test_an_approval_closes_a_date_of_review_that_has_passed_in_every_command(
 
 def test_a_decision_in_another_name_than_the_keys_is_not_signed(made: SignedVersion) -> None:
     with pytest.raises(UsageError, match="--reviewer is 'Bob', but .*ada.pem is pinned as the key of 'Ada'"):
-        sign_off_path(Path("nsfw/1"), signing_key=made.registry.with_name("ada.pem"), decision=Decision.APPROVE,
-                      reviewer="Bob", role="safety", reason="looked", key=None, registry=made.registry)
+        sign_off_path(Path("nsfw/1"), ReviewerDecision(Decision.APPROVE, "Bob", "safety", "looked"),
+                      signing_key=made.registry.with_name("ada.pem"), key=None, registry=made.registry)
     assert not (made.folder / "sign-offs").exists()
 
 

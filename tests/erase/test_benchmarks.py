@@ -22,8 +22,17 @@ def test_layout_is_stable_diffusions():
 def test_closed_form_agrees_with_its_baseline(tiny_model, capsys, monkeypatch):
     monkeypatch.setattr("mace_gov.erase.preserve.captions_for", lambda _: ["a street at night", "a blue sky"])
     monkeypatch.setattr("benchmarks.closed_form.OUT_DIMS", [16, 32])
-    result = main(["--concepts", "3", "--templates", "2", "--text-layers", "1", "--subset", "2",
-                   "--tokenizer", str(tiny_model / "tokenizer")])
+    monkeypatch.setattr("benchmarks.closed_form.WIDTH", 96)
+    asked = ["--concepts", "3", "--templates", "2", "--tokenizer", str(tiny_model / "tokenizer")]
+
+    def grown(way, _):
+        # what a process of its own is asked for, and how it answers
+        capsys.readouterr()
+        main([*asked, "--grow", way])
+        return float(capsys.readouterr().out)
+
+    monkeypatch.setattr("benchmarks.closed_form.growth_elsewhere", grown)
+    result = main([*asked, "--text-layers", "1", "--subset", "2"])
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == result
     assert result["finite"]
     assert result["ratio"] > 0

@@ -201,20 +201,17 @@ def test_a_weight_that_the_file_lacks_is_not_made_up(folders, tmp_path):
 
 def test_the_plan_names_the_networks_by_content_and_the_policy_s_mistakes_have_a_line(folders, tmp_path, run):
     method = {"segmenter": {"detector": str(folders[0]), "segmenter": str(folders[1])}}
-    _, plan = plan_policy(written(tmp_path / "p.yaml", spec={"method": method}), model=None, revision=None,
-                          registry=tmp_path)
+    _, plan = plan_policy(written(tmp_path / "p.yaml", spec={"method": method}), registry=tmp_path)
     assert plan.segmenter == read_segmenter(asked(folders)) and plan.segmenter.threshold == 0.3
     assert plan.targets[0].lora.masks == "segmenter"
-    code, said, _ = run("plan", tmp_path / "p.yaml", "--registry", tmp_path)
+    code, said, _ = run("plan", tmp_path / "p.yaml", "--registry", tmp_path, "--no-calibrate")
     assert code == 0 and f"sha256:{plan.segmenter.detector_digest}, score 0.3 or more" in said
     for wrong, told in (
         ({**method, "lora": {"masks": "attention"}}, "found method.segmenter beside masks: attention"),
         ({"lora": {"masks": "segmenter"}}, "masks: segmenter needs method.segmenter"),
     ):
         with pytest.raises(PolicyError, match=told):
-            plan_policy(written(tmp_path / "wrong.yaml", spec={"method": wrong}), model=None, revision=None,
-                        registry=tmp_path)
+            plan_policy(written(tmp_path / "wrong.yaml", spec={"method": wrong}), registry=tmp_path)
     gone = {"segmenter": {"detector": "./nowhere", "segmenter": str(folders[1])}}
     with pytest.raises(ModelError, match="method.segmenter.detector: './nowhere' is no folder"):
-        plan_policy(written(tmp_path / "gone.yaml", spec={"method": gone}), model=None, revision=None,
-                    registry=tmp_path)
+        plan_policy(written(tmp_path / "gone.yaml", spec={"method": gone}), registry=tmp_path)

@@ -12,10 +12,12 @@ import pytest
 from mace_gov import workflow
 from mace_gov.audit.detectors.base import Query
 from mace_gov.audit.detectors.plugin import load
+from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import DetectorError
 from mace_gov.documents.verdict import Outcome
 from mace_gov.embedded import MODEL_DIR
+from mace_gov.workflow.planning import BaseChoice
 from tests.cli.conftest import run
 
 __all__ = ["run"]
@@ -31,7 +33,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_every_command_takes_it_and_none_does_without(model: Path, tmp_path: Path, run) -> None:
-    for command in (["policy", "lint"], ["plan"]):
+    for command in (["policy", "lint"], ["plan", "--no-calibrate"]):
         place = ["--model", model, "--registry", tmp_path / "registry"]
         assert run(*command, POLICY, *place, "--plugin", PLUGIN)[0] == 0
         code, _, err = run(*command, POLICY, *place)
@@ -53,8 +55,9 @@ def test_it_scores_what_it_is_asked_about_and_refuses_what_it_does_not_know() ->
 
 @pytest.mark.slow
 def test_it_decides_a_release_on_a_model_of_ones_own(model: Path, tmp_path: Path) -> None:
-    outcome = workflow.apply(POLICY, model=str(model), plugins=[PLUGIN], registry=tmp_path / "registry",
-                             reports=tmp_path / "reports", device="cpu")
+    outcome = workflow.apply(POLICY, base=BaseChoice(str(model)), registry=tmp_path / "registry",
+                             reports=tmp_path / "reports",
+                             run=AuditRun(device="cpu", inputs=Inputs(plugins=(PLUGIN,))))
     assert outcome.verdict.outcome is Outcome.PASS, outcome.verdict
     verified, _, _ = workflow.verify_path(outcome.folder, key=None, registry=tmp_path / "registry")
     assert [card.name for card in verified.evidence.audit.detectors] == ["mine"]

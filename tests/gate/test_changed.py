@@ -11,7 +11,7 @@ from mace_gov.core.errors import IntegrityError
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.verdict import Outcome, Verdict
-from mace_gov.gate.decide import decide
+from mace_gov.gate.decide import DecisionInputs, decide
 from mace_gov.report.compose import compose
 from tests import factories
 
@@ -113,7 +113,8 @@ def test_a_rule_of_a_category_that_asks_more_is_no_pass_and_no_severity_lets_it_
 
 def test_a_waiver_does_not_cover_what_was_not_asked(verified) -> None:
     policy = _changed(((*CATEGORY, "concepts"), lambda each: [*each, NEW]), ((*CATEGORY, "severity"), "low"))
-    verdict = decide(verified, policy, signed=factories.policy(), today=TODAY, waivers=[factories.waiver()])
+    verdict = decide(verified, policy, signed=factories.policy(), today=TODAY,
+                     given=DecisionInputs((factories.waiver(),)))
     assert verdict.waivers == [] and verdict.exit_code == 5
 
 

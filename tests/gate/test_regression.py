@@ -13,8 +13,8 @@ from mace_gov.core.canonical import canonical_json
 from mace_gov.core.errors import IncompleteError, IntegrityError
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.verdict import Outcome
-from mace_gov.gate.decide import Previous, decide
-from mace_gov.gate.regression import Change, change, compare, holm, read_trials
+from mace_gov.gate.decide import DecisionInputs, Previous, decide
+from mace_gov.gate.regression import Change, change, compare_with_previous, holm, read_trials
 from tests import factories
 
 BOTH = ("nudity", "naked")
@@ -41,7 +41,7 @@ def _version(folder: Path, trials: bytes, number: int = 1) -> VerifiedEvidence:
 def _compare(tmp_path: Path, before: dict, after: dict, **asked: object):
     then = _version(tmp_path / "then", _trials(before))
     now = _version(tmp_path / "now", _trials(after), 2)
-    return compare(now, then, factories.policy(**asked), "nsfw/1")
+    return compare_with_previous(now, then, factories.policy(**asked), "nsfw/1")
 
 
 def test_what_stays_away_is_said_with_its_number_of_prompts(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_unscored_pictures_are_neither_back_nor_gone(tmp_path: Path) -> None:
 def test_other_prompts_cannot_be_compared_and_go_to_review(tmp_path: Path) -> None:
     then = _version(tmp_path / "then", _trials({"nudity": [False] * 9}).replace(b"a photo of", b"a sketch of"))
     now = _version(tmp_path / "now", _trials({"nudity": [False] * 9}), 2)
-    [found] = compare(now, then, factories.policy(), "nsfw/1").regressions
+    [found] = compare_with_previous(now, then, factories.policy(), "nsfw/1").regressions
     assert found.outcome is Outcome.REVIEW and "no prompt and seed in common" in found.reason
 
 
@@ -105,7 +105,7 @@ def test_what_is_banned_no_more_goes_to_review(tmp_path: Path) -> None:
     now = _version(tmp_path / "now", _trials({each: [False] * 9 for each in BOTH}), 2)
     asked = factories.policy().to_json()
     del asked["spec"]["categories"][0]["concepts"][1]
-    dropped = compare(now, then, type(factories.policy()).from_json(asked), "nsfw/1").regressions[-1]
+    dropped = compare_with_previous(now, then, type(factories.policy()).from_json(asked), "nsfw/1").regressions[-1]
     assert dropped.outcome is Outcome.REVIEW and dropped.reason == "naked was banned and is banned no more"
 
 
@@ -113,11 +113,11 @@ def test_the_gate_fails_on_what_came_back_though_every_rule_is_met(tmp_path: Pat
     then = _version(tmp_path / "then", _trials({"nudity": [False] * 20}))
     now = _version(tmp_path / "now", _trials({"nudity": [True] * 6 + [False] * 14}), 2)
     assert decide(now, factories.policy()).outcome is Outcome.PASS
-    verdict = decide(now, factories.policy(), previous=Previous("nsfw/1", then))
+    verdict = decide(now, factories.policy(), given=DecisionInputs(previous=Previous("nsfw/1", then)))
     assert verdict.outcome is Outcome.FAIL and {each.outcome for each in verdict.findings} == {Outcome.PASS}
     assert any("against nsfw/1: nudity came back" in reason for reason in verdict.reasons)
     assert verdict.compared.evidence_digest == then.evidence_digest
-    same = decide(then, factories.policy(), previous=Previous("nsfw/1", then))
+    same = decide(then, factories.policy(), given=DecisionInputs(previous=Previous("nsfw/1", then)))
     assert same.outcome is Outcome.PASS and same.reasons == []
 
 
@@ -168,7 +168,7 @@ def test_rows_that_name_only_their_category_are_compared(tmp_path: Path, before:
     then = _version(tmp_path / "then", _rows([False] * 64, before))
     for number, shown, outcome in ((2, True, Outcome.FAIL), (3, False, Outcome.PASS)):
         now = _version(tmp_path / str(number), _rows([shown] * 64, after), number)
-        found = compare(now, then, factories.policy(), "nsfw/1")
+        found = compare_with_previous(now, then, factories.policy(), "nsfw/1")
         assert found.prompts == 64 and {each.outcome for each in found.regressions} == {outcome}
         assert found.regressions[0].returned == (64 if shown else 0)
 
@@ -176,7 +176,7 @@ def test_rows_that_name_only_their_category_are_compared(tmp_path: Path, before:
 def test_rows_by_category_and_by_concept_are_counted_together(tmp_path: Path) -> None:
     then, now = (_version(tmp_path / str(n), _trials({"nudity": [False] * 9}, "outside") + _rows([shown] * 9), n)
                  for n, shown in ((1, False), (2, True)))
-    [whole] = compare(now, then, factories.policy(), "nsfw/1").regressions
+    [whole] = compare_with_previous(now, then, factories.policy(), "nsfw/1").regressions
     assert (whole.prompts, whole.returned, whole.outcome) == (18, 9, Outcome.FAIL)
 
 
@@ -184,7 +184,7 @@ def test_rows_by_category_and_by_concept_are_counted_together(tmp_path: Path) ->
 def test_trials_that_have_no_place_in_the_comparison_go_to_review(tmp_path: Path, whose: int) -> None:
     odd = {whose: _trials({"nobody": [True] * 3})}
     then, now = (_version(tmp_path / str(n), _trials({"nudity": [False] * 9}) + odd.get(n, b""), n) for n in (1, 2))
-    whole, left = compare(now, then, factories.policy(), "nsfw/1").regressions
+    whole, left = compare_with_previous(now, then, factories.policy(), "nsfw/1").regressions
     assert whole.outcome is Outcome.PASS and left.outcome is Outcome.REVIEW
     assert f"3 trials of {('nsfw/1', 'this version')[whose - 1]} are not compared" in left.reason
 
@@ -192,7 +192,7 @@ def test_trials_that_have_no_place_in_the_comparison_go_to_review(tmp_path: Path
 def test_a_suite_that_is_asked_no_more_goes_to_review(tmp_path: Path) -> None:
     then = _version(tmp_path / "then", _trials({"nudity": [False] * 9}) + _rows([False] * 9))
     now = _version(tmp_path / "now", _trials({"nudity": [False] * 9}), 2)
-    whole, left = compare(now, then, factories.policy(), "nsfw/1").regressions
+    whole, left = compare_with_previous(now, then, factories.policy(), "nsfw/1").regressions
     assert whole.outcome is Outcome.PASS and left.outcome is Outcome.REVIEW
     assert left.reason == "explicit.nudity on outside: asked of nsfw/1 and not of this version"
 
@@ -201,5 +201,5 @@ def test_targets_are_the_same_by_their_key_of_words(tmp_path: Path) -> None:
     then, now = (_version(tmp_path / str(n), _trials({"nudity": [False] * 9}), n) for n in (1, 2))
     asked = factories.policy().to_json()
     asked["spec"]["categories"][0]["concepts"][0]["target"] = "The  Nudity"
-    found = compare(now, then, type(factories.policy()).from_json(asked), "nsfw/1")
+    found = compare_with_previous(now, then, type(factories.policy()).from_json(asked), "nsfw/1")
     assert [(each.outcome, each.prompts) for each in found.regressions] == [(Outcome.PASS, 9)]

@@ -12,7 +12,7 @@ from mace_gov.documents.policy import Policy
 from mace_gov.documents.verdict import Finding, Outcome
 from mace_gov.documents.waiver import Waiver
 from mace_gov.gate.rules import decide_rule
-from mace_gov.gate.waive import check, expired, waive
+from mace_gov.gate.waive import expired, fitting_waivers, waive
 from tests.factories import audit_result, estimate, hexa, measurement, policy, waiver
 
 TODAY = date(2026, 11, 24)
@@ -82,7 +82,7 @@ def test_a_waiver_holds_on_its_last_day_and_not_on_the_next() -> None:
 ])
 def test_a_waiver_that_fits_nothing_is_an_error(changes: dict, asked: dict, expected: str) -> None:
     with pytest.raises(PolicyError, match="waivers do not fit") as caught:
-        check([waiver(**changes)], _policy(**asked), audit_result().governed_digest)
+        fitting_waivers([waiver(**changes)], _policy(**asked), audit_result().governed_digest)
     assert any(expected in problem for problem in caught.value.problems), caught.value.problems
 
 
@@ -95,7 +95,7 @@ def _policy(severity: str = "medium", not_waivable: list[str] | None = None) -> 
 
 def test_two_waivers_for_one_rule_are_an_error() -> None:
     with pytest.raises(PolicyError) as caught:
-        check([waiver(), waiver(id="WAIVER-002")], _policy(), audit_result().governed_digest)
+        fitting_waivers([waiver(), waiver(id="WAIVER-002")], _policy(), audit_result().governed_digest)
     assert caught.value.problems == ("WAIVER-002 is the second waiver for NSFW-002, expected one",)
 
 

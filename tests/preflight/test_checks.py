@@ -17,6 +17,7 @@ from mace_gov.plan.build import make_plan
 from mace_gov.policy.lint import lint
 from mace_gov.policy.load import load_policy
 from mace_gov.preflight import checks
+from mace_gov.preflight.checks import Ahead
 from mace_gov.workflow.planning import plan_policy
 from tests import factories
 
@@ -39,7 +40,7 @@ def written(path: Path, *, spec=None, concepts=None, **category) -> Path:
 def refusal(path: Path, tmp_path: Path, **options) -> str:
     """What plan says against a policy."""
     with pytest.raises(PolicyError) as told:
-        plan_policy(path, model=None, revision=None, registry=tmp_path / "registry", **options)
+        plan_policy(path, registry=tmp_path / "registry", **options)
     return str(told.value)
 
 
@@ -116,10 +117,10 @@ def test_a_word_that_the_judge_does_not_know_is_named_with_the_rule_that_it_keep
     told = refusal(path, tmp_path)
     assert "concepts[1].target: the judge does not know 'zeppelin', so THING-001 cannot pass" in told
     assert "neighbours[1]: the judge does not know 'gondola'" in told and "'ship'" not in told and "'bus'" not in told
-    _, plan = plan_policy(path, model=None, revision=None, registry=tmp_path, asks=False, judges=False)
+    _, plan = plan_policy(path, registry=tmp_path, ahead=Ahead(asks=False, judges=False))
     assert [target.id for target in plan.targets] == ["ship", "zeppelin"]
     other = written(tmp_path / "p.yaml", concepts=concepts, detectors=["always-absent"])
-    assert plan_policy(other, model=None, revision=None, registry=tmp_path)[1].targets
+    assert plan_policy(other, registry=tmp_path)[1].targets
 
 
 def test_pictures_that_somebody_else_judges_may_show_what_the_judge_does_not_know(tmp_path, run):
@@ -130,7 +131,7 @@ def test_pictures_that_somebody_else_judges_may_show_what_the_judge_does_not_kno
 
 def test_prompts_that_run_out_are_an_error_before_the_work(tmp_path):
     path = written(tmp_path / "p.yaml", spec={"audit": {"prompts": 20, "templates": ["see {}"]}})
-    plan_policy(path, model=None, revision=None, registry=tmp_path)
+    plan_policy(path, registry=tmp_path)
     path = written(tmp_path / "p.yaml", spec={"audit": {"prompts": 900, "templates": ["see {}"]}})
     assert "spec.audit" in refusal(path, tmp_path)
 

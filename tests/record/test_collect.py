@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mace_gov.core.hold import hold, is_held
+from mace_gov.core.locks import is_locked, lock_now
 from mace_gov.record.collect import find_garbage, remove
 from mace_gov.record.lineage import publish, record_lineage
 from mace_gov.record.store import open_store
@@ -31,11 +31,11 @@ def words(registry: Path, **asked) -> list[str]:
 
 
 def test_a_folder_is_held_until_the_block_ends(tmp_path: Path) -> None:
-    with hold(tmp_path):
-        assert is_held(tmp_path)
-        with pytest.raises(BlockingIOError), hold(tmp_path):
+    with lock_now(tmp_path):
+        assert is_locked(tmp_path)
+        with pytest.raises(BlockingIOError), lock_now(tmp_path):
             pass
-    assert not is_held(tmp_path)
+    assert not is_locked(tmp_path)
 
 
 def number_of(path: Path) -> str:

@@ -8,7 +8,7 @@ import re
 
 from rich.console import Console
 
-from mace_gov.documents.comparison import Comparison, Interval, MethodRow, Rates, SheetRow
+from mace_gov.documents.comparison import Interval, MethodComparison, MethodRow, Rates, SheetRow
 from mace_gov.documents.policy import Suite
 from mace_gov.report.comparison import render_comparison, show_comparison, size, table
 from tests import factories
@@ -16,7 +16,7 @@ from tests import factories
 PIXEL = "data:image/png;base64,AAAA"
 
 
-def made(**overrides) -> Comparison:
+def made(**overrides) -> MethodComparison:
     rates = Rates(acc_e=factories.estimate(0, 60), acc_s=factories.estimate(118, 120), near=factories.estimate(40, 50),
                   h=Interval(value=0.99, low=0.953, high=0.997))
     rows = [
@@ -27,7 +27,7 @@ def made(**overrides) -> Comparison:
     fields = {"created": factories.CREATED, "policy_name": "<b>ten</b>", "policy_version": "1.0.0",
               "policy_digest": "0" * 64, "base_ref": "embedded", "base_digest": "1" * 64, "concepts": 10,
               "confidence": 0.95, "base": Rates(acc_e=factories.estimate(59, 60)), "rows": rows, "environment": {}}
-    return Comparison(**{**fields, **overrides})
+    return MethodComparison(**{**fields, **overrides})
 
 
 SHEET = [SheetRow(Suite.DIRECT, "ship", "a <i>ship</i>", 7, False, {"base": (PIXEL, True), "mace": (PIXEL, False)})]
@@ -42,7 +42,7 @@ def test_the_page_holds_figures_intervals_pictures_and_no_outside_markup(tmp_pat
     assert "&lt;b&gt;ten&lt;/b&gt;" in page and "<b>ten" not in page and "<i>ship" not in page
     assert page.count(PIXEL) == 2
     assert "<script" not in page and not re.search(r"(src|href)=\"(?!data:)", page)
-    assert Comparison.from_json(json.loads((tmp_path / "comparison.json").read_text())) == made()
+    assert MethodComparison.from_json(json.loads((tmp_path / "comparison.json").read_text())) == made()
     render_comparison(made(), SHEET, tmp_path)
     assert (tmp_path / "index.html").read_text() == page
 

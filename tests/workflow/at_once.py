@@ -11,6 +11,7 @@ from mace_gov import workflow
 from mace_gov.audit.detectors.registry import DETECTORS
 from mace_gov.audit.inputs import AuditRun
 from mace_gov.diffusion.manifest import read_manifest
+from mace_gov.workflow.planning import BaseChoice
 from tests.audit import planted
 
 
@@ -26,9 +27,9 @@ def main(policy: str, model: str, registry: str) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(DETECTORS, "judge", "tests.workflow.planting:PlantedJudge")
-        made = workflow.apply(Path(policy), model=model, registry=Path(registry),
-                              reports=Path(registry).with_suffix(".reports"), device="cpu",
-                              seams=AuditRun(drawer=drawer, lexicon=planted.LEXICON))
+        made = workflow.apply(Path(policy), base=BaseChoice(model), registry=Path(registry),
+                              reports=Path(registry).with_suffix(".reports"),
+                              run=AuditRun(device="cpu", drawer=drawer, lexicon=planted.LEXICON))
     ridge = json.loads(Path(policy).read_text())["spec"]["method"]["refine"]["relativeRidge"]
     print(json.dumps({"version": made.version, "outcome": made.verdict.outcome, "ridge": ridge, "drawn": drawn,
                       "digest": made.audit.governed_digest}))

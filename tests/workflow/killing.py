@@ -33,6 +33,7 @@ from mace_gov.core.digest import folder_digest, folder_files
 from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.record.store import open_store
 from mace_gov.record.versions import find
+from mace_gov.workflow.planning import BaseChoice
 from tests.audit import planted
 from tests.workflow.planting import METHOD, RULES, policy_file
 
@@ -85,8 +86,9 @@ class Driver:
             draws = planted.faithful if model.digest == self.base else planted.erased
             return (draws(prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True))
 
-        workflow.apply(self.policy, model=str(self.model), registry=registry, reports=registry.with_suffix(".reports"),
-                       device="cpu", seams=AuditRun(drawer=drawer, lexicon=planted.LEXICON))
+        workflow.apply(self.policy, base=BaseChoice(str(self.model)), registry=registry,
+                       reports=registry.with_suffix(".reports"),
+                       run=AuditRun(device="cpu", drawer=drawer, lexicon=planted.LEXICON))
 
     def forked(self, work: Callable[[], object], *, at: int = 0, after: float | None = None) -> int:
         """Do work in a child, killed at moment ``at`` or ``after`` seconds. Returns its exit status."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +18,14 @@ from PIL.Image import Image
 
 from mace_gov import workflow
 from mace_gov.audit.detectors.registry import DETECTORS
+from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.core.errors import DetectorError
+from mace_gov.core.progress import Progress, Silent
 from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import DetectorSpec
+from mace_gov.workflow.deciding import Exceptions
+from mace_gov.workflow.planning import BaseChoice
 from tests import factories
 from tests.audit import planted
 
@@ -110,11 +114,17 @@ class World:
         self.monkeypatch.setitem(DETECTORS, "judge", f"{__name__}:{self.judge}")
         shutil.rmtree(self.registry / "cache" / "pictures", ignore_errors=True)
 
-    def apply(self, policy: Path | None = None, **overrides) -> workflow.RunResult:
-        """``workflow.apply`` on the tiny model."""
-        path = policy or policy_file(self.root)
-        asked = {"model": str(self.model), "registry": self.registry, "reports": self.reports, "device": "cpu"}
-        return workflow.apply(path, **{**asked, **overrides})
+    def apply(
+        self, policy: Path | None = None, *, model: str | None = None, progress: Progress | None = None,
+        plugins: Sequence[str] = (), waivers: Sequence[Path] = (), against: str | None = None,
+        registry: Path | None = None, reports: Path | None = None,
+    ) -> workflow.RunResult:
+        """``workflow.apply`` on the tiny model, unless another one is given."""
+        return workflow.apply(
+            policy or policy_file(self.root), base=BaseChoice(model or str(self.model)),
+            asked=Exceptions(waivers, against), registry=registry or self.registry,
+            reports=reports or self.reports,
+            run=AuditRun(device="cpu", progress=progress or Silent(), inputs=Inputs(plugins=tuple(plugins))))
 
     def two_versions(self) -> None:
         """Erase twice, with settings that differ: both pass."""

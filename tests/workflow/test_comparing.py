@@ -8,6 +8,7 @@ import sys
 import pytest
 import yaml
 
+from mace_gov.audit.inputs import AuditRun
 from mace_gov.cli import main
 from mace_gov.core.errors import IncompleteError, UsageError
 from mace_gov.documents.policy import Policy
@@ -32,7 +33,8 @@ def policy(tmp_path_factory, tiny_model):
 @pytest.fixture
 def run(tmp_path, policy):
     def _run(*methods):
-        return compare(policy, methods, registry=tmp_path / "registry", reports=tmp_path / "reports", device="cpu")
+        return compare(policy, methods, registry=tmp_path / "registry", reports=tmp_path / "reports",
+                       run=AuditRun(device="cpu"))
 
     return _run
 
@@ -64,12 +66,12 @@ def test_a_method_that_refuses_says_why_and_the_others_go_on(run, policy):
     without["spec"]["method"]["preserve"] = {"prior": "none"}
     policy.with_name("bare.yaml").write_text(yaml.safe_dump(without))
     table, _ = compare(policy.with_name("bare.yaml"), ["nullspace", "uce"], registry=policy.parent / "registry",
-                       reports=policy.parent / "reports", device="cpu")
+                       reports=policy.parent / "reports", run=AuditRun(device="cpu"))
     assert "nothing is preserved" in table.rows[0].problem and table.rows[0].rates is None
     assert table.rows[1].problem is None
     with pytest.raises(IncompleteError, match="nothing is preserved"):
         compare(policy.with_name("bare.yaml"), ["nullspace"], registry=policy.parent / "registry",
-                reports=policy.parent / "reports", device="cpu")
+                reports=policy.parent / "reports", run=AuditRun(device="cpu"))
 
 
 def test_several_seeds_tell_how_much_is_chance(policy, tmp_path, monkeypatch):
@@ -85,7 +87,7 @@ def test_several_seeds_tell_how_much_is_chance(policy, tmp_path, monkeypatch):
         return row.model_copy(update={"retention": kept}), made
 
     monkeypatch.setattr(comparing, "_run", running)
-    places = {"registry": tmp_path / "registry", "reports": tmp_path / "reports", "device": "cpu"}
+    places = {"registry": tmp_path / "registry", "reports": tmp_path / "reports", "run": AuditRun(device="cpu")}
     made, folder = compare(policy, ["uce"], seeds=3, **places)
     (row,) = made.rows
     assert asked == row.seeds == [0, 1, 2] and row.retention.value == 0.2

@@ -13,6 +13,7 @@ from PIL import Image
 import mace_gov
 from mace_gov.attest.keypair import generate_key, load_key_pair
 from mace_gov.attest.keys import pin
+from mace_gov.attest.sign_off import ReviewerDecision
 from mace_gov.cli import main
 from mace_gov.core.digest import folder_files
 from mace_gov.core.errors import IntegrityError, NotReleasedError, UsageError
@@ -107,8 +108,8 @@ def test_a_reviewers_approval_lets_it_through(tmp_path: Path, tiny_model: Path) 
     generate_key(tmp_path / "ada.pem")
     pin(made.registry, load_key_pair(tmp_path / "ada.pem").public, role=Role.REVIEWER, name="Ada")
     written, _ = signing_off.sign_off_path(
-        made.folder, signing_key=tmp_path / "ada.pem", decision=Decision.APPROVE, reviewer="Ada", role="safety",
-        reason="looked", key=None, registry=made.registry,
+        made.folder, ReviewerDecision(Decision.APPROVE, "Ada", "safety", "looked"), signing_key=tmp_path / "ada.pem",
+        key=None, registry=made.registry,
     )
     assert written.parent == made.folder / "sign-offs"
     assert mace_gov.load("nsfw/1", registry=made.registry, device="cpu").unet is not None

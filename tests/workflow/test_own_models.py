@@ -23,6 +23,7 @@ from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.diffusion.single_file import pack
 from mace_gov.documents.plan import GenerationSettings
 from mace_gov.documents.verdict import Outcome
+from mace_gov.workflow.planning import BaseChoice
 from tests.erase.test_full_size import build
 from tests.workflow import published_models as models
 from tests.workflow.planting import METHOD, World, policy_file
@@ -59,13 +60,11 @@ def single_file(folder, family):
 
 
 EVERY = [(family, make) for family in ("sd1", "sd2", "sdxl") for make in (finetune, merge, single_file)]
-OFTEN = [("sd1", finetune), ("sd2", merge), ("sdxl", single_file)]
-"""Each family and each way once; the others take minutes."""
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("family", "make"), [
-    pytest.param(*each, id=f"{each[0]}-{each[1].__name__}", marks=[] if each in OFTEN else pytest.mark.slow)
-    for each in EVERY
+    pytest.param(*each, id=f"{each[0]}-{each[1].__name__}") for each in EVERY
 ], indirect=["family"])
 def test_an_own_model_is_planned_governed_verified_and_loaded(root, tmp_path, family, make, monkeypatch):
     governed(make(tmp_path / "own", family), family, root, tmp_path, monkeypatch)
@@ -81,7 +80,7 @@ def governed(model: Path, family: str, root: Path, folder: Path, monkeypatch) ->
     world.plant()
     policy = policy_file(folder, method=QUICK)
 
-    _, plan = workflow.plan_policy(policy, model=str(model), revision=None, registry=world.registry)
+    _, plan = workflow.plan_policy(policy, BaseChoice(str(model)), registry=world.registry)
     assert (plan.base.family, plan.base.text_width) == (family, sum(t["hidden_size"] for t in published.TEXTS[family]))
     if model.suffix:
         scheduler = json.loads((world.model / "scheduler/scheduler_config.json").read_text())

@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from mace_gov.core.errors import IntegrityError, RecalledError, UsageError
+from mace_gov.preflight.checks import Ahead
 from mace_gov.workflow import plan_policy as plan_verified
 from mace_gov.workflow import recall
-from mace_gov.workflow.planning import plan_policy
+from mace_gov.workflow.planning import BaseChoice, plan_policy
 from tests import factories
 
 
@@ -26,7 +27,7 @@ def test_a_concept_without_an_anchor_gets_one_from_the_models_text_encoder(tiny_
              "spec": {"model": {"ref": str(tiny_model)}, "categories": [category]}}
     path = tmp_path / "things.yaml"
     path.write_text(yaml.safe_dump(value))
-    loaded, plan = plan_policy(path, model=None, revision=None, registry=tmp_path / "registry", exact=True)
+    loaded, plan = plan_policy(path, registry=tmp_path / "registry", exact=True)
     ship, dog = plan.targets
     assert ship.anchor in ("ground", "street") and dog.anchor == "a cat"  # the sky is preserved
     assert any(note.startswith(f"anchor of ship: '{ship.anchor}'") for note in plan.notes)
@@ -39,7 +40,7 @@ def test_an_empty_model_is_not_the_policys(tmp_path: Path, model: str) -> None:
     path = tmp_path / "policy.yaml"
     path.write_text(json.dumps(factories.policy().to_json()))
     with pytest.raises(UsageError, match="reference is empty"):
-        plan_policy(path, model=model, revision=None, registry=tmp_path / "registry")
+        plan_policy(path, BaseChoice(model), registry=tmp_path / "registry")
 
 
 @pytest.mark.parametrize("ref", ["registry:nsfw/1", "nsfw/1"])
@@ -50,7 +51,8 @@ def test_a_governed_base_is_verified_before_it_is_read(tiny_model: Path, tmp_pat
 
     def plan() -> str:
         return plan_verified(
-            made.folder / "policy.yaml", model=ref, revision=None, registry=made.registry, judges=False)[1].base.digest
+            made.folder / "policy.yaml", BaseChoice(ref), registry=made.registry,
+            ahead=Ahead(judges=False))[1].base.digest
 
     assert plan() == made.evidence.audit.governed_digest
     config = made.folder / "model" / "unet" / "config.json"

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from mace_gov import workflow
+from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import DetectorError, MaceGovError, PolicyError, UsageError
 from mace_gov.documents.verdict import Outcome
 from mace_gov.fitting import fit as fitting
 from mace_gov.workflow.comparing import compare
+from mace_gov.workflow.planning import BaseChoice
 from mace_gov.workflow.tuning import tune
 from tests.workflow.planting import METHOD, World, policy_file
 
@@ -54,7 +56,7 @@ def test_it_decides_an_apply_and_its_evidence_holds_where_it_is_not(
         world.apply(path)
     outcome = world.apply(path, plugins=plugin)
     assert outcome.verdict.outcome is Outcome.PASS, outcome.verdict
-    assert fitted == [plugin]  # it looks where the settings are sought, too
+    assert fitted == [tuple(plugin)]  # it looks where the settings are sought, too
     digest = sha256_file(code)
     code.unlink()
     verified, verdict, _ = workflow.verify_path(outcome.folder, key=None, registry=world.registry)
@@ -84,8 +86,9 @@ def test_one_that_cannot_be_made_ends_an_apply_before_the_work(
 @pytest.mark.parametrize("plugins", [[], ["mine={}:Unmade"]])
 def test_compare_and_tune_know_it_before_the_work(world: World, code: Path, plugins: list[str]) -> None:
     path = policy_file(world.root, detectors=("mine",))
-    given = {"model": str(world.model), "registry": world.registry, "device": "cpu",
-             "plugins": [each.format(code) for each in plugins]}
+    inputs = Inputs(plugins=tuple(each.format(code) for each in plugins))
+    given = {"base": BaseChoice(str(world.model)), "registry": world.registry,
+             "run": AuditRun(device="cpu", inputs=inputs)}
     with pytest.raises(DetectorError if plugins else PolicyError, match="mine"):
         compare(path, ["uce"], reports=world.reports, **given)
     with pytest.raises(DetectorError if plugins else PolicyError, match="mine"):
@@ -96,7 +99,8 @@ def test_it_looks_for_compare_and_tune(world: World, code: Path, monkeypatch: py
     monkeypatch.setattr("mace_gov.audit.probes.tuning.ERASED", 12)
     monkeypatch.setattr("mace_gov.audit.probes.tuning.KEPT", 8)
     path = policy_file(world.root, detectors=("mine",), method={**METHOD, "name": "uce", "preserve": {}})
-    given = {"model": str(world.model), "registry": world.registry, "device": "cpu", "plugins": [f"mine={code}:sure"]}
+    given = {"base": BaseChoice(str(world.model)), "registry": world.registry,
+             "run": AuditRun(device="cpu", inputs=Inputs(plugins=(f"mine={code}:sure",)))}
     (row,) = compare(path, ["uce"], reports=world.reports, **given)[0].rows
     assert row.rates.acc_e.value == 1 and row.rates.acc_e.n
     path = policy_file(world.root, detectors=("mine",), method={**METHOD, "preserve": {"prior": "general"}})

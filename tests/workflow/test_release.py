@@ -14,6 +14,7 @@ import mace_gov
 from mace_gov import workflow
 from mace_gov.attest.keypair import generate_key, load_key_pair
 from mace_gov.attest.keys import pin
+from mace_gov.attest.sign_off import ReviewerDecision
 from mace_gov.cli.registry import list_
 from mace_gov.core.errors import IntegrityError, NotReleasedError, RecalledError, UsageError
 from mace_gov.documents.sign_off import Decision
@@ -140,8 +141,8 @@ def test_what_is_left_to_review_is_released_once_two_reviewers_approve(registry:
         generate_key(key)
         pair = load_key_pair(key)
         pin(registry, pair.public, role=Role.REVIEWER, name=name)
-        sign_off_path(folder, signing_key=key, decision=Decision.APPROVE, reviewer=name, role="reviewer",
-                      reason="stand-ins only", key=None, registry=registry)
+        sign_off_path(folder, ReviewerDecision(Decision.APPROVE, name, "reviewer", "stand-ins only"), signing_key=key,
+                      key=None, registry=registry)
     assert promote(registry, 4).exit_code == 0
     assert verified(registry) == "nsfw/4"
     # What was deleted everywhere else is missed by MLflow's count.
@@ -291,8 +292,8 @@ def test_what_was_not_passed_rejected_or_recalled_draws_nothing_by_its_name_in_m
         drawn("models:/nsfw/1")
     generate_key(tmp_path / "eve.pem")
     pin(registry, load_key_pair(tmp_path / "eve.pem").public, role=Role.REVIEWER, name="eve")
-    sign_off_path(Path("nsfw/2"), signing_key=tmp_path / "eve.pem", decision=Decision.REJECT, reviewer="eve",
-                  role="safety", reason="seen in Dutch", key=None, registry=registry)
+    sign_off_path(Path("nsfw/2"), ReviewerDecision(Decision.REJECT, "eve", "safety", "seen in Dutch"),
+                  signing_key=tmp_path / "eve.pem", key=None, registry=registry)
     with pytest.raises(NotReleasedError, match="eve .safety. rejected it: seen in Dutch"):
         drawn("models:/nsfw/2")
     assert not (tmp_path / "out").exists()

@@ -11,6 +11,7 @@ import pytest
 from mace_gov import workflow
 from mace_gov.attest.keypair import generate_key, load_key_pair
 from mace_gov.attest.keys import pin
+from mace_gov.attest.sign_off import ReviewerDecision
 from mace_gov.cli import main
 from mace_gov.core.errors import RecalledError, UsageError
 from mace_gov.documents.sign_off import Decision
@@ -33,14 +34,13 @@ def first(root: Path, tiny_model: Path) -> workflow.RunResult:
 def test_a_rejected_model_that_is_made_again_stays_rejected(first: workflow.RunResult, world: World) -> None:
     generate_key(world.root / "ada.pem")
     pin(world.registry, load_key_pair(world.root / "ada.pem").public, role=Role.REVIEWER, name="Ada")
-    sign = {"signing_key": world.root / "ada.pem", "reviewer": "Ada", "role": "safety", "reason": "looked",
-            "key": None, "registry": world.registry}
-    sign_off_path(first.folder, decision=Decision.REJECT, **sign)
+    sign = {"signing_key": world.root / "ada.pem", "key": None, "registry": world.registry}
+    sign_off_path(first.folder, ReviewerDecision(Decision.REJECT, "Ada", "safety", "looked"), **sign)
     again = world.apply()
     assert again.check.state == "rejected" and again.check.exit_code == 1
     assert again.verdict.outcome is Outcome.PASS  # what was measured is what it was
     assert "<title>REJECTED, verdict PASS" in (again.report / "index.html").read_text()
-    sign_off_path(first.folder, decision=Decision.APPROVE, **sign)
+    sign_off_path(first.folder, ReviewerDecision(Decision.APPROVE, "Ada", "safety", "looked"), **sign)
 
 
 def test_a_recalled_model_that_is_made_again_fails_and_is_kept(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from mace_gov.core.errors import UsageError
 from mace_gov.core.store import DIGESTS
 from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.record.versions import find
+from mace_gov.workflow.planning import BaseChoice
 from tests.audit import planted
 from tests.conftest import build_tiny_model
 from tests.workflow.planting import World, policy_file
@@ -45,10 +47,11 @@ def test_shards_and_their_merge_sign_what_one_machine_signs(world: World, tmp_pa
     policy, where = policy_file(world.root), {"registry": world.registry}
     prompts = tmp_path / "more.csv"
     prompts.write_text(PROMPTS)
-    asked = {"base": str(world.model), "inputs": Inputs(prompts=(prompts,)), "device": "cpu", **where}
+    run = replace(seams(world), inputs=Inputs(prompts=(prompts,)), device="cpu")
+    asked = {"base": BaseChoice(str(world.model)), "run": run, **where}
     folders = [tmp_path / "shards" / str(index) for index in (1, 2)]
     for index, folder in enumerate(folders, 1):
-        shard = workflow.draw_shard(model, policy, folder, f"{index}/2", seams=seams(world), **asked)
+        shard = workflow.draw_shard(model, policy, folder, f"{index}/2", **asked)
         assert shard.drawn["base"] == shard.drawn["governed"] > 20
         assert {path.name for path in folder.iterdir()} == {"pictures", DIGESTS, "shard.json"}
     assert not (world.registry / "audits").exists() and not (world.registry / "keys").exists()
@@ -59,7 +62,7 @@ def test_shards_and_their_merge_sign_what_one_machine_signs(world: World, tmp_pa
     with world.monkeypatch.context() as patch:
         patch.setattr("mace_gov.audit.engine.diffusion_drawer", lambda _device: none)
         merged = workflow.merge_shards(folders, reports=world.reports, **where)
-    alone = workflow.audit_model(model, policy, reports=tmp_path / "reports", seams=seams(world), **asked)
+    alone = workflow.audit_model(model, policy, reports=tmp_path / "reports", **asked)
     assert merged.folder != alone.folder
     assert content(merged, world.registry) == content(alone, world.registry)
     assert (merged.folder / "evidence/trials.jsonl").read_bytes() == (

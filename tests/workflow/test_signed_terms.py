@@ -12,6 +12,7 @@ from mace_gov import workflow
 from mace_gov.core.errors import NotReleasedError, PolicyError, UsageError
 from mace_gov.documents.verdict import Outcome, Verdict
 from mace_gov.record.versions import list_versions
+from mace_gov.workflow.deciding import Exceptions
 from tests import factories
 from tests.audit import planted
 from tests.moved_clock import move_clock
@@ -51,7 +52,7 @@ def signed(world: World, made: workflow.RunResult) -> Verdict:
 
 
 def again(world: World, made: workflow.RunResult, **asked) -> Verdict:
-    return workflow.gate_path(made.folder, None, key=None, registry=world.registry, **asked)[1]
+    return workflow.gate_path(made.folder, None, key=None, registry=world.registry, asked=Exceptions(**asked))[1]
 
 
 def test_the_signed_verdict_holds_the_comparison(world: World, versions) -> None:

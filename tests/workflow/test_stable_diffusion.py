@@ -8,7 +8,9 @@ import pytest
 import yaml
 
 from mace_gov import workflow
+from mace_gov.audit.inputs import AuditRun
 from mace_gov.documents.verdict import Outcome
+from mace_gov.workflow.planning import BaseChoice
 from tests.audit.tiny_clip import build_tiny_clip
 from tests.conftest import WIDTHS, write_tokenizer_files
 
@@ -72,6 +74,7 @@ def shortened(path: Path, place: Path) -> Path:
     return made
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.stem)
 def test_it_ends_with_a_verdict_and_every_rule_was_looked_at(
     path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
@@ -83,8 +86,8 @@ def test_it_ends_with_a_verdict_and_every_rule_was_looked_at(
     few = planned.PAPER_GENERATION.model_copy(update={"steps": 2})
     monkeypatch.setattr(planned, "PAPER_GENERATION", few)
     monkeypatch.setattr("mace_gov.audit.prepare.HARMLESS", 4)
-    outcome = workflow.apply(shortened(path, place), model=str(place / "model"), registry=place / "registry",
-                             reports=place / "reports", device="cpu")
+    outcome = workflow.apply(shortened(path, place), base=BaseChoice(str(place / "model")), registry=place / "registry",
+                             reports=place / "reports", run=AuditRun(device="cpu"))
     assert outcome.verdict.outcome in (Outcome.REVIEW, Outcome.FAIL)  # what a random model draws means nothing
     assert outcome.audit.sampling["size"] == 512 and outcome.audit.unscored == 0
     asked = {measured.rule: measured for measured in outcome.audit.measurements if measured.rule}

@@ -153,6 +153,7 @@ class Cuts(Silent):
         return super().start(task, total)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("after", [0, 6, 40])
 def test_a_server_that_goes_while_a_version_is_recorded(server, world: World, tmp_path: Path, after: int) -> None:
     relay, world = Relay(server[0]), replace(world, root=tmp_path)  # the module's registry has called this model back

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mace_gov.audit.inputs import AuditRun
 from mace_gov.audit.probes import tuning as module
 from mace_gov.audit.probes.asking import Asking, carriers_in
 from mace_gov.audit.probes.lexicon import lexicon_for
@@ -133,7 +134,7 @@ def erased(monkeypatch):
 def test_it_begins_with_what_apply_would_do_and_each_attempt_is_what_its_block_gives(
     policy_file, tmp_path, monkeypatch, found, erased
 ):
-    tuning = tune(policy_file, minutes=60, registry=tmp_path / "registry", device="cpu")
+    tuning = tune(policy_file, minutes=60, registry=tmp_path / "registry", run=AuditRun(device="cpu"))
     assert [attempt.settings for attempt in tuning.attempts] == [
         {"preserve.weight": weight, "refine.relativeRidge": 0.1, "lora.steps": 0} for weight in (0.3, 0.1, 1.0)]
     assert tuning.exhausted and {attempt.trained for attempt in tuning.attempts} == {0}
@@ -148,7 +149,7 @@ def test_it_begins_with_what_apply_would_do_and_each_attempt_is_what_its_block_g
 
 def test_where_the_fit_asks_for_loras_its_neighbours_have_those_of_all(policy_file, tmp_path, found, erased):
     found["fit"] = found["fit"].model_copy(update={"loras": ["ship"], "line": found["fit"].line[:2]})
-    tuning = tune(policy_file, minutes=60, registry=tmp_path / "registry", device="cpu")
+    tuning = tune(policy_file, minutes=60, registry=tmp_path / "registry", run=AuditRun(device="cpu"))
     assert "lora.steps" not in tuning.attempts[0].settings
     assert {target.lora.steps for plan in erased for target in plan.targets} == {2}
 
@@ -165,7 +166,7 @@ def test_what_leaves_nothing_to_try_is_refused_before_the_work(
     value["spec"]["categories"][0]["kind"] = kind
     policy_file.write_text(yaml.safe_dump(value))
     with pytest.raises(UsageError, match="categories of styles" if kind == "style" else "leaves nothing to the model"):
-        tune(policy_file, minutes=60, registry=tmp_path / "registry", device="cpu")
+        tune(policy_file, minutes=60, registry=tmp_path / "registry", run=AuditRun(device="cpu"))
 
 
 def test_end_to_end_within_a_budget(policy_file, tmp_path, monkeypatch, capsys):
@@ -194,7 +195,8 @@ def test_end_to_end_within_a_budget(policy_file, tmp_path, monkeypatch, capsys):
 
 
 def test_the_first_attempt_is_made_whatever_the_budget_and_a_second_run_trains_nothing(policy_file, tmp_path):
-    one, other = (tune(policy_file, minutes=0, registry=tmp_path / "registry", device="cpu") for _ in range(2))
+    one, other = (tune(policy_file, minutes=0, registry=tmp_path / "registry", run=AuditRun(device="cpu"))
+                  for _ in range(2))
     assert len(one.attempts) == len(other.attempts) == 1 and not one.exhausted
     assert (one.attempts[0].trained, other.attempts[0].trained) == (1, 0)
     assert one.attempts[0].rates == other.attempts[0].rates

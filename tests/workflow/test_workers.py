@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.core.resources import using
 from mace_gov.execute import hired
 from mace_gov.record.versions import find
+from mace_gov.workflow.planning import BaseChoice
 from tests.audit import planted
 from tests.conftest import build_tiny_model
 from tests.execute.clusters import other_node, two_nodes
@@ -42,8 +44,9 @@ class Here:
     def apply(self, name: str, said: Said | None = None) -> dict[str, Any]:
         """What an apply into a new registry signs."""
         registry = self.folder / name
-        workflow.apply(self.policy, model=str(self.model), registry=registry, reports=registry.with_suffix(".reports"),
-                       device="cpu", progress=said or Said(), seams=self.seams)
+        workflow.apply(self.policy, base=BaseChoice(str(self.model)), registry=registry,
+                       reports=registry.with_suffix(".reports"),
+                       run=replace(self.seams, device="cpu", progress=said or Said()))
         return content(registry)
 
     def signed(self, name: str, made: workflow.RunResult) -> dict[str, Any]:
@@ -120,7 +123,7 @@ def test_a_ray_cluster_of_which_a_worker_and_then_a_node_are_killed(here: Here, 
 
 def test_eight_shards_and_four_workers_sign_what_one_process_signs(here: Here) -> None:
     governed = str(build_tiny_model(here.folder / "governed", seed=1))
-    asked = {"base": str(here.model), "device": "cpu", "seams": here.seams}
+    asked = {"base": BaseChoice(str(here.model)), "run": replace(here.seams, device="cpu")}
     made = {}
     for name in ("audit-alone", "audit-workers"):
         with hired(4 if name == "audit-workers" else None, threads=1, device="cpu", progress=Said()) as pool, using(
@@ -132,7 +135,7 @@ def test_eight_shards_and_four_workers_sign_what_one_process_signs(here: Here) -
     for n, folder in enumerate(folders, 1):
         workflow.draw_shard(governed, here.policy, folder, f"{n}/8", registry=here.folder / "merged", **asked)
     merged = workflow.merge_shards(folders, registry=here.folder / "merged", reports=here.folder / "merged.reports",
-                                   device="cpu", seams=here.seams)
+                                   run=replace(here.seams, device="cpu"))
     made["merged"] = here.signed("merged", merged)
     assert made["audit-alone"] == made["audit-workers"] == made["merged"]
 

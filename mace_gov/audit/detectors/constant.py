@@ -23,15 +23,15 @@ class AlwaysAbsent:
         self.classes = classes
 
     def looks_for(self, query: Query) -> bool:
-        """Everything."""
+        """True: it takes every question."""
         return True
 
     def score(self, images: Sequence[Image], queries: Sequence[Query]) -> list[float]:
-        """The same for each."""
+        """One fixed score for each picture, whatever was asked."""
         return [self._score] * len(images)
 
     def card(self) -> DetectorCard:
-        """It has no quality to speak of."""
+        """A card without sensitivity and specificity: neither was measured."""
         return DetectorCard(name=self.name, version="1", threshold=self.threshold, classes=self.classes)
 
 

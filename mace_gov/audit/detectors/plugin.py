@@ -37,11 +37,11 @@ class CallableDetector:
         self.threshold = 0.5 if threshold is None else threshold
 
     def looks_for(self, query: Query) -> bool:
-        """Everything."""
+        """True: the callable is asked about every picture."""
         return True
 
     def score(self, images: Sequence[Image], queries: Sequence[Query]) -> list[float]:
-        """What the callable says."""
+        """The callable's scores, one for each picture."""
         return list(self.look(images, queries))
 
     def card(self) -> DetectorCard:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 @contextmanager
-def hold(folder: Path) -> Iterator[None]:
+def lock_now(folder: Path) -> Iterator[None]:
     """Lock ``folder`` for the block; a process that dies releases it too."""
     handle = _locked(folder)
     try:
@@ -21,7 +21,7 @@ def hold(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """``hold``, but wait while another process holds it: for a read that a write follows. Not re-entrant."""
+    """``lock_now``, but wait while another process holds it: for a read that a write follows. Not re-entrant."""
     handle = _locked(folder, wait=True)
     try:
         yield
@@ -30,7 +30,7 @@ def lock(folder: Path) -> Iterator[None]:
             os.close(handle)
 
 
-def is_held(folder: Path) -> bool:
+def is_locked(folder: Path) -> bool:
     """Whether any process holds ``folder``; always True where the platform knows no such locks.
 
     True as well for one that has just gone: whoever held it has finished.
