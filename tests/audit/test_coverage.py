@@ -86,6 +86,7 @@ def few_draws(monkeypatch):
     monkeypatch.setattr(melded, "DRAWS", 2000)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("n", [40, 120])
 @pytest.mark.parametrize("terms", TERMS)
 def test_the_interval_of_h_covers_at_least_as_often_as_it_says(terms, n, few_draws):

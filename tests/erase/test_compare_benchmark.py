@@ -20,6 +20,7 @@ from mace_gov.documents.method_info import METHODS
 from mace_gov.documents.plan import GenerationSettings
 from mace_gov.documents.terms import Suite
 from mace_gov.embedded import vocabulary
+from mace_gov.plan import build as plan_build
 from mace_gov.policy.load import load_policy
 from tests.erase.test_ablation import Blind, fast
 
@@ -90,7 +91,11 @@ def test_h_is_of_what_is_held_out_and_not_of_what_was_preserved():
     assert rates["H"]["value"] == pytest.approx(2 / (1 + 1 / 0.75)) and "synonyms" not in rates
 
 
-def test_stages_add_up_to_the_whole(tiny_model, tmp_path, capsys):
+def test_stages_add_up_to_the_whole(tiny_model, tmp_path, capsys, monkeypatch):
+    settings = plan_build.generation_settings
+    monkeypatch.setattr(plan_build, "generation_settings",
+                        lambda *asked: settings(*asked).model_copy(update={"steps": 3}))
+    monkeypatch.setattr("mace_gov.audit.prepare.HARMLESS", 4)
     value = {
         "apiVersion": "mace-gov/v1", "kind": "ErasurePolicy",
         "metadata": {"name": "things", "version": "1.0.0", "owner": "me", "reviewBy": "2099-01-01"},

@@ -45,7 +45,7 @@ def erased(artist, plan_for, out, method="mace"):
     return erase(plan, out, device="cpu")
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("method", ["mace", "uce"])
 def test_the_concept_is_drawn_as_its_anchor_and_others_stay(artist, plan_for, tmp_path, method):
     record = erased(artist, plan_for, tmp_path / "out", method)
