@@ -36,7 +36,8 @@ def test_closed_form_agrees_with_its_baseline(tiny_model, capsys, monkeypatch):
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == result
     assert result["finite"]
     assert result["ratio"] > 0
-    assert result["memory_ratio"] > 0
+    # in this process, which has memory to spare, either may grow by nothing
+    assert result["memory_mib"].keys() == {"ours", "baseline"} and np.isfinite(result["memory_ratio"])
     assert 0 < result["text_encoder_share"] < 1
     assert result["relative_difference"] < 1e-8
 
