@@ -10,7 +10,7 @@ import torch
 
 from benchmarks import incremental
 from mace_gov.documents.plan import GenerationSettings
-from tests.erase.test_ablation import Blind, fast
+from tests.benchmarks.test_ablation import Blind, fast
 
 POLICY = Path(__file__).parents[2] / "policies" / "objects-ten.yaml"
 

@@ -22,7 +22,7 @@ from mace_gov.documents.terms import Suite
 from mace_gov.embedded import vocabulary
 from mace_gov.plan import build as plan_build
 from mace_gov.policy.load import load_policy
-from tests.erase.test_ablation import Blind, fast
+from tests.benchmarks.test_ablation import Blind, fast
 
 POLICIES = Path(__file__).parents[2] / "policies"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks import hardening
 from mace_gov.documents.plan import GenerationSettings
-from tests.erase.test_ablation import Blind, fast
+from tests.benchmarks.test_ablation import Blind, fast
 
 POLICIES = Path(__file__).parents[2] / "policies"
 
