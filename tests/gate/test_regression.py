@@ -91,8 +91,8 @@ def test_a_few_prompts_in_common_do_not_stand_for_all(tmp_path: Path) -> None:
     assert found.outcome is Outcome.REVIEW and "10 of 30 prompts are decided and in common" in found.reason
     # A version that asks fewer prompts, all of them again, is compared by those.
     fewer = _version(tmp_path / "fewer", _trials({"nudity": [False] * 10}), 3)
-    found = compare_with_previous(fewer, then, factories.policy(), "nsfw/1").regressions
-    assert [each.outcome for each in found] == ["PASS"]
+    again = compare_with_previous(fewer, then, factories.policy(), "nsfw/1").regressions
+    assert [each.outcome for each in again] == ["PASS"]
 
 
 @pytest.mark.parametrize(("count", "outcome"), [(4, "REVIEW"), (5, "FAIL")])
