@@ -23,6 +23,7 @@ from tests.record.first_use import first_use
 ODD = ["x%2Fy", "%41", "100%", "reg?a", "reg?b", "reg#a", "reg a", "régistre", "q'u\"o", "a;b&c=d", "[x]",
        "back\\slash", "new\nline", "a@2:b", "~", "{}"]
 
+
 def names(registry: Path) -> list[str]:
     """Names of the experiments in the registry's own file."""
     with closing(sqlite3.connect(registry / "mlflow.db")) as found:
