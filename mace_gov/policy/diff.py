@@ -187,9 +187,10 @@ def _asked_no_more(first: Policy, second: Policy, category: Category, now: Categ
     worded = [suite for suite in asked_suites(first, category) if suite.info.words]
     counts = {suite: (prompts_per_concept(first, category, suite), prompts_per_concept(second, now, suite))
               for suite in worded}
+    alike = bans[0] == bans[1] and category.kind is now.kind and all(one <= two for one, two in counts.values())
     for old in category.concepts:
         new = concepts.get(phrase_key(old.target))
-        if new is None:
+        if new is None or (new == old and alike):
             continue
         if erase_only(now, new, bans[1]) and not erase_only(category, old, bans[0]):
             yield Change(f"{category.id}.{old.id}", "loosens",
