@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mace_gov import workflow
-from mace_gov.attest.verify import verify
+from mace_gov.attest.verify import Expectations, verify
 from mace_gov.core.errors import IntegrityError, MaceGovError
 from tests.attest.forgeries import CIRCUMSTANCES, ENDLESS, NIGHTLY, WAYS, Attack, forge
 from tests.attest.forgery_target import Range, build_range
@@ -36,7 +36,7 @@ def _verify(attack: Attack, target: Range, root: Path) -> None:
     if attack.exit_code == 1:  # as typed: evidence alone says nothing of waivers
         workflow.verify_path(attack.place, key=root / "registry/keys/trust.json", registry=root / "registry")
     else:
-        verify(attack.place, key=target.trust, registry=root / "registry", **attack.asked)
+        verify(attack.place, key=target.trust, registry=root / "registry", expected=Expectations(**attack.asked))
 
 
 def _refused(way: str, draw: Draw, target: Range) -> None:
