@@ -42,5 +42,5 @@ def test_a_sixth_of_a_large_campaign_is_drawn_and_all_of_what_is_small_or_none(m
 
 
 def test_every_case_comes_up_and_the_nightly_run_has_them_all(monkeypatch):
-    assert set().union(*(drawn(monkeypatch, seed) for seed in range(40))) >= {*LARGE, *SAMPLED}
+    assert set().union(*(drawn(monkeypatch, seed) for seed in range(80))) >= {*LARGE, *SAMPLED}
     assert drawn(monkeypatch, 1, "nightly").isdisjoint({*LARGE, *SAMPLED})
