@@ -131,8 +131,6 @@ _WHOLE = re.compile(
 )
 
 
-
-
 def says_age(view: str) -> bool:
     """Whether a view says that somebody is under eighteen."""
     if not hints_of(view.split()).alone:

@@ -58,7 +58,8 @@ class Hardening(Document):
     """Of each round, the best search's share of the way from the anchor's denoising loss on the concept's pictures to
     that of its name on the base: 0 nothing came back, 1 as much as by name."""
     words: int
-    """Found words that were erased. None of a round's are where captions that are held out would have moved too far."""
+    """Found words that were erased. None of a round's are where captions that are held out would have moved too
+    far at the least weight."""
     weights: list[float] = []
     """What each of them counts beside a name: as much as captions that are held out allow."""
     reused: bool = False

@@ -42,8 +42,7 @@ free in any case (up to .034 three models that nothing was tuned on kept 248 of 
 
 WEIGHTS = (1.0, 0.5, 0.25, 0.125)
 """What a round's words may count beside a name, prompt for prompt. The first is taken at which captions that are held
-out move no further than they may. At a quarter ten objects' words go more than half of the way to their anchors, at two
-fifths of the harm."""
+out move no further than they may: a lighter word goes less far to its anchor and moves the rest less."""
 
 VERSION = 2
 """Raised whenever the same plan would find other words."""
