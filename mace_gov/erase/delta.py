@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,26 +94,31 @@ class ErasureDelta:
         """The file's tensors. B and C share their lengths evenly, so that neither leaves half precision's range."""
         changes = {"change": _less_identity(self.matrix)}
         changes |= {f"{name}.pooled": _less_identity(matrix) for name, matrix in self.pooled.items()}
-        tensors = dict(changes)
-        for name, left in self.left.items():
-            b, c = left.double(), self.right[name].double()
-            long, wide = b.norm(dim=0), c.norm(dim=1)  # [k] each
-            scale = torch.where((long > 0) & (wide > 0), (wide / long).sqrt(), 1.0)
-            tensors[f"{name}.left"], tensors[f"{name}.right"] = b * scale, c / scale[:, None]
-        for name, tensor in tensors.items():
+
+        def whole() -> Iterator[tuple[str, torch.Tensor]]:
+            """All but neurons in float64, one projection's at a time."""
+            yield from changes.items()
+            for name, left in self.left.items():
+                b, c = left.double(), self.right[name].double()
+                long, wide = b.norm(dim=0), c.norm(dim=1)  # [k] each
+                scale = torch.where((long > 0) & (wide > 0), (wide / long).sqrt(), 1.0)
+                yield from ((f"{name}.left", b * scale), (f"{name}.right", c / scale[:, None]))
+
+        halves = {}
+        for name, tensor in whole():
             if not torch.isfinite(tensor).all():
                 raise NumericalError(f"erasure delta: {name} is not finite, expected finite numbers")
+            halves[name] = tensor.half().contiguous()
         added = {
             f"{encoder}.layers.{one.layer}.neurons.{part}": getattr(one, part).float().contiguous()
             for encoder, one in self.neurons.items() for part in _PARTS
         }
         if not all(torch.isfinite(tensor).all() for tensor in added.values()):
             raise NumericalError("erasure delta: the neurons are not finite, expected finite numbers")
-        halves = {name: tensor.half().contiguous() for name, tensor in tensors.items()}
         moved = max(torch.linalg.matrix_norm(halves[n].double() - change, 2) for n, change in changes.items())
         if moved <= HALF_TOLERANCE and all(torch.isfinite(tensor).all() for tensor in halves.values()):
             return {**halves, **added}
-        return {**{name: tensor.float().contiguous() for name, tensor in tensors.items()}, **added}
+        return {**{name: tensor.float().contiguous() for name, tensor in whole()}, **added}
 
 
 def _less_identity(matrix: torch.Tensor) -> torch.Tensor:

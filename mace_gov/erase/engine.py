@@ -78,7 +78,7 @@ def _erase(
         weights = written.apply(pristine)
         save_governed(base, model, {f"{name}.weight": weight for name, weight in weights.items()}, written.neurons)
         for lora in result.loras:
-            write_bytes(loras / lora.concept / FILE_NAME, lora.weights)
+            write_bytes(loras / lora.concept / FILE_NAME, lora.read())
         files = folder_files(model)
         delta_digest = sha256_file(delta / delta_file.FILE_NAME)
         unchanged()

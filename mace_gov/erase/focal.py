@@ -26,19 +26,16 @@ def focal_directions(
     """a [rank, d] with rows of unit length for every one of ``targets``, float64; preserve is mu P [d, d].
 
     The moments around a concept are summed over all of the plan's targets, so the order of targets does not matter.
+    A concept's own states are read again for its direction, so that one concept's are in memory.
     """
-    wanted = {target.id for target in targets}
     around = torch.zeros_like(preserve)
-    own: dict[str, torch.Tensor] = {}
     for target in sorted(plan.targets, key=lambda target: target.id):  # a sum rounds by its order
-        moments = target_moments(reader, plan, target)
-        around += moments.around
-        if target.id in wanted:
-            own[target.id] = moments.own
+        around += target_moments(reader, plan, target).around
     system = preserve + around
     system.diagonal().add_(RIDGE * float(system.diagonal().mean()))
     factor = torch.linalg.cholesky(system)  # S = L L^T
-    return {target.id: _leading(factor, own[target.id], target.lora.rank) for target in targets}
+    return {target.id: _leading(factor, target_moments(reader, plan, target).own, target.lora.rank)
+            for target in targets}
 
 
 def _leading(factor: torch.Tensor, own: torch.Tensor, rank: int) -> torch.Tensor:

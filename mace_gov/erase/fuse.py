@@ -21,6 +21,7 @@ import torch
 from mace_gov.documents.plan import ClosedForm
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.lora_file import Factors
+from mace_gov.erase.moments import Moments
 from mace_gov.erase.systems import Factored
 
 
@@ -42,58 +43,79 @@ def fuse(
     if not as_refined:
         identity = torch.eye(matrix.shape[0], dtype=matrix.dtype)
         shared = matrix + system.divide_from_right((identity - matrix) @ preserve)
-    left, right = _unfilled(loras, len(matrix))
-    filled = dict.fromkeys(right, 0)
+    added = _Sum(loras, len(matrix))
     for concept in sorted(loras):
         factors = loras[concept]
         stacked = torch.cat([a for _, a in factors.values()])  # [projections r, d], the a of all
         solved = system.divide(moment(concept) @ stacked.T).T  # [projections r, d], the c of all
         for (name, (b, _)), c in zip(factors.items(), solved.split([len(a) for _, a in factors.values()]), strict=True):
-            rows = slice(filled[name], filled[name] + len(c))
-            left[name][:, rows], right[name][rows] = b, c
-            filled[name] = rows.stop
+            added.add(name, b, c)
         advance(1)
-    return ErasureDelta(shared, left, right), system
+    return ErasureDelta(shared, *added.factors()), system
 
 
 def kept_shares(
-    system: Factored, moment: Callable[[str], torch.Tensor], own: Callable[[str], torch.Tensor],
-    loras: Mapping[str, Factors],
+    system: Factored, moments: Callable[[str], Moments], loras: Mapping[str, Factors]
 ) -> dict[str, float]:
     """By concept, the share of what its LoRA answers to its own tokens that is left of it in the fused model.
 
-    sum (c_i e) (a_i e) / sum (a_i e)^2 over the concept's own states e, of ``own`` [n, d]: 1 kept whole, 0 gone.
+    sum (c_i e) (a_i e) / sum (a_i e)^2 over the concept's own states e: 1 kept whole, 0 gone.
     """
     shares = {}
     for concept, factors in loras.items():
         stacked = torch.cat([a for _, a in factors.values()])  # [k, d]
-        heard = own(concept) @ stacked.T  # [n, k]
-        fused = own(concept) @ system.divide(moment(concept) @ stacked.T)
+        of = moments(concept)
+        heard = of.own @ stacked.T  # [n, k]
+        fused = of.own @ system.divide(of.every @ stacked.T)
         before = float(heard.square().sum())
         shares[concept] = float((heard * fused).sum()) / before if before > 0 else 0.0
     return shares
 
 
-def _unfilled(
-    loras: Mapping[str, Factors], width: int
-) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """B [out, k] and C [k, d] by projection, to be filled: small tensors kept between large ones that go would fragment
-    the heap."""
-    ranks: Counter[str] = Counter()
-    rows: dict[str, int] = {}
-    for lora in loras.values():
-        for name, (b, a) in lora.items():
-            ranks[name] += len(a)
-            rows[name] = len(b)
-    return ({name: torch.empty(rows[name], rank, dtype=torch.float64) for name, rank in ranks.items()},
-            {name: torch.empty(rank, width, dtype=torch.float64) for name, rank in ranks.items()})
+class _Sum:
+    """sum_i b_i c_i^T of every projection W [out, d].
+
+    Factors stand side by side while they are fewer than the product's rows or columns. From there on they would be
+    larger than the product, which is summed up instead: no number of concepts takes more than some copies of the W.
+    """
+
+    def __init__(self, loras: Mapping[str, Factors], width: int) -> None:
+        ranks: Counter[str] = Counter()
+        rows: dict[str, int] = {}
+        for lora in loras.values():
+            for name, (b, a) in lora.items():
+                ranks[name] += len(a)
+                rows[name] = len(b)
+        many = {name for name, rank in ranks.items() if rank > min(rows[name], width)}
+        # all at once: small tensors kept between large ones that go would fragment the heap
+        self._products = {name: torch.zeros(rows[name], width, dtype=torch.float64) for name in ranks if name in many}
+        self._left = {name: torch.empty(rows[name], rank, dtype=torch.float64)
+                      for name, rank in ranks.items() if name not in many}
+        self._right = {name: torch.empty(ranks[name], width, dtype=torch.float64) for name in self._left}
+        self._filled = dict.fromkeys(self._left, 0)
+
+    def add(self, name: str, b: torch.Tensor, c: torch.Tensor) -> None:
+        """Add b [out, r] c [r, d] to a projection's."""
+        if name in self._products:
+            self._products[name].addmm_(b, c)
+            return
+        rows = slice(self._filled[name], self._filled[name] + len(c))
+        self._left[name][:, rows], self._right[name][rows] = b, c
+        self._filled[name] = rows.stop
+
+    def factors(self) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+        """B [out, k] and C [k, d] by projection; one of them is the identity where the product was summed up."""
+        for name, product in self._products.items():
+            one = torch.eye(min(product.shape), dtype=product.dtype)
+            wide = product.shape[0] <= product.shape[1]
+            self._left[name], self._right[name] = (one, product) if wide else (product, one)
+        return self._left, self._right
 
 
 def naive_sum(matrix: torch.Tensor, loras: Mapping[str, Factors]) -> ErasureDelta:
     """W* = W M + sum_i dW_i, every LoRA added as it is. For the ablation: summed LoRAs disturb one another."""
-    names = sorted({name for lora in loras.values() for name in lora})
-    return ErasureDelta(
-        matrix,
-        {name: torch.cat([loras[concept][name][0] for concept in sorted(loras)], dim=1) for name in names},
-        {name: torch.cat([loras[concept][name][1] for concept in sorted(loras)]) for name in names},
-    )
+    added = _Sum(loras, len(matrix))
+    for concept in sorted(loras):
+        for name, (b, a) in loras[concept].items():
+            added.add(name, b, a)
+    return ErasureDelta(matrix, *added.factors())

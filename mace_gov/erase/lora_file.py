@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from safetensors.torch import load, save
@@ -39,13 +39,14 @@ def factors(weights: bytes) -> Factors:
 
 
 class Learnt(Mapping[str, Factors]):
-    """The factors of LoRAs by concept, taken from their files when asked for: in float64 they are twice as large."""
+    """The factors of LoRAs by concept, read from their files when asked for: one concept's are in memory."""
 
-    def __init__(self, files: Mapping[str, bytes]) -> None:
+    def __init__(self, files: Mapping[str, Callable[[], bytes]]) -> None:
+        """files: what reads each."""
         self._files = files
 
     def __getitem__(self, concept: str) -> Factors:
-        return factors(self._files[concept])
+        return factors(self._files[concept]())
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from mace_gov.core.canonical import canonical_json
 from mace_gov.core.digest import sha256_bytes
+from mace_gov.core.errors import IncompleteError
 from mace_gov.core.progress import Progress, Silent
 from mace_gov.core.store import Store
 from mace_gov.documents.erasure import LoraRecord
@@ -27,8 +30,10 @@ class TrainedLora:
     """See ``documents.reuse.lora_key``."""
     refinement: str
     """See ``documents.reuse.refinement_key``: what it was trained on, not what it is used with."""
-    weights: bytes
-    """The safetensors file."""
+    digest: str
+    """Of its safetensors file."""
+    read: Callable[[], bytes]
+    """The file. Where there is a cache it is read from there: those of ten thousand concepts need not be in memory."""
     first_loss: float
     """Of the control draws before training."""
     last_loss: float
@@ -47,31 +52,28 @@ class TrainedLora:
         """As it stands in the erasure's record."""
         return LoraRecord(
             concept=self.concept, key=self.key, refinement=self.refinement, file=f"loras/{self.concept}/{FILE_NAME}",
-            digest=sha256_bytes(self.weights), first_loss=self.first_loss, last_loss=self.last_loss,
+            digest=self.digest, first_loss=self.first_loss, last_loss=self.last_loss,
             mask_coverage=self.coverage, steps=self.steps, kept=self.kept, reused=self.reused,
         )
 
 
-def finished(plan: ErasurePlan, target: Target, training: Training) -> TrainedLora:
-    """A LoRA that was just trained."""
-    return TrainedLora(
-        target.id, lora_key(plan, target), refinement_key(plan), training.weights,
-        first_loss=training.first_loss, last_loss=training.last_loss, coverage=training.coverage,
-        steps=len(training.losses), reused=False,
+def finished(plan: ErasurePlan, target: Target, training: Training, cache: Path | None) -> TrainedLora:
+    """A LoRA that was just trained; where there is a cache, it is put there."""
+    lora = TrainedLora(
+        target.id, lora_key(plan, target), refinement_key(plan), sha256_bytes(training.weights),
+        lambda: training.weights, first_loss=training.first_loss, last_loss=training.last_loss,
+        coverage=training.coverage, steps=len(training.losses), reused=False,
     )
-
-
-def store_lora(lora: TrainedLora, plan: ErasurePlan, target: Target, cache: Path | None) -> None:
-    """Put a LoRA into the cache."""
     if cache is None:
-        return
-    about = {"concept": lora.concept, "digest": sha256_bytes(lora.weights), "firstLoss": lora.first_loss,
+        return lora
+    about = {"concept": lora.concept, "digest": lora.digest, "firstLoss": lora.first_loss,
              "lastLoss": lora.last_loss, "coverage": lora.coverage, "steps": lora.steps,
              "inputs": lora_inputs(plan, target), "refinedFor": refinement_targets(plan)}
     # the description last: without it nothing counts as kept
     store, name = Store(cache), f"loras/{lora.key}/{lora.refinement}"
-    store.put(f"{name}/{FILE_NAME}", lora.weights)
+    store.put(f"{name}/{FILE_NAME}", training.weights)
     store.put(f"{name}/training.json", canonical_json(about))
+    return replace(lora, read=partial(_weights, store, lora.key, lora.refinement, lora.digest))
 
 
 def load_lora(
@@ -104,6 +106,16 @@ def _read(store: Store, key: str, refinement: str, target: Target) -> TrainedLor
     if sha256_bytes(weights) != about["digest"]:  # two processes that trained it at once
         return None
     return TrainedLora(
-        target.id, key, refinement, weights, first_loss=about["firstLoss"], last_loss=about["lastLoss"],
-        coverage=about["coverage"], steps=about["steps"], reused=True,
+        target.id, key, refinement, about["digest"], partial(_weights, store, key, refinement, about["digest"]),
+        first_loss=about["firstLoss"], last_loss=about["lastLoss"], coverage=about["coverage"], steps=about["steps"],
+        reused=True,
     )
+
+
+def _weights(store: Store, key: str, refinement: str, digest: str) -> bytes:
+    """A LoRA's file, again. Raises IncompleteError when it is not there any more."""
+    name = f"loras/{key}/{refinement}/{FILE_NAME}"
+    if (data := store.get(name)) is None or sha256_bytes(data) != digest:
+        raise IncompleteError(f"{store.folder / name} is gone or changed, expected the LoRA that was just kept there",
+                              hint="Run the command again.")
+    return data

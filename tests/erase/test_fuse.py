@@ -69,6 +69,23 @@ def test_concept_order_does_not_matter_to_the_bit():
     assert all(torch.equal(one.left[n], other.left[n]) and torch.equal(one.right[n], other.right[n]) for n in NAMES)
 
 
+@pytest.mark.parametrize("out", [6, 20])
+def test_more_concepts_than_rows_or_columns_are_the_same_weights_in_no_more_memory(out, monkeypatch):
+    """out: rows of the projections, fewer and more than their D columns."""
+    monkeypatch.setattr("tests.erase.test_fuse.OUT", out)
+    w, own = random(1, out, D), {f"c{n}": random(n, 8, D) for n in range(15)}
+    loras = {name: concept(100 * n + 20) for n, name in enumerate(own)}
+    most, _ = fused(own, loras, ClosedForm(ridge=0.1), ZERO)
+    assert most.left[NAMES[0]].shape == (out, min(out, D)) and most.right[NAMES[0]].shape == (min(out, D), D)
+    expected, total = w @ M, sum(own[name].T @ own[name] for name in own) + 0.1 * torch.eye(D, dtype=torch.float64)
+    for name, e in own.items():
+        b, a = loras[name][NAMES[0]]
+        expected = expected + b @ (a @ e.T @ e) @ torch.linalg.inv(total)
+    assert torch.allclose(dense(most, w), expected)
+    added = naive_sum(torch.zeros_like(M), loras)
+    assert torch.allclose(dense(added, w), sum(lora[NAMES[0]][0] @ lora[NAMES[0]][1] for lora in loras.values()))
+
+
 def test_without_loras_and_without_preserve_the_refinement_stays():
     own = random(2, 25, D)
     delta, _ = fused({"ship": own}, {}, ClosedForm(ridge=0.1), ZERO)

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from mace_gov.core.errors import IncompleteError
 from mace_gov.documents.reuse import lora_key, refinement_key
+from mace_gov.erase.lora import Training
 from mace_gov.erase.lora_file import FILE_NAME
-from mace_gov.erase.reuse import TrainedLora, load_lora, store_lora
+from mace_gov.erase.reuse import finished, load_lora
 from tests.factories import Said
 
 
@@ -18,8 +20,7 @@ def kept(plan_for, tmp_path):
     for target in plan.targets:
         key, same = lora_key(plan, target), refinement_key(plan)
         weights = f"weights of {target.id}".encode()
-        lora = TrainedLora(target.id, key, same, weights, 1.0, 0.5, 0.25, steps=4, reused=False)
-        store_lora(lora, plan, target, tmp_path)
+        finished(plan, target, Training(weights, [1.0] * 4, 1.0, 0.5, 0.25), tmp_path)
         folders[target.id] = tmp_path / "loras" / key / same
     return plan, folders
 
@@ -36,7 +37,7 @@ def test_what_was_kept_comes_back(kept, tmp_path):
     said = Said()
     for target in plan.targets:
         lora = load_lora(plan, target, tmp_path, said)
-        assert lora is not None and lora.weights == f"weights of {target.id}".encode() and lora.reused
+        assert lora is not None and lora.read() == f"weights of {target.id}".encode() and lora.reused
         assert (lora.first_loss, lora.last_loss, lora.coverage) == (1.0, 0.5, 0.25)
     assert said.notes == [] and load_lora(plan, plan.targets[0], None) is None
 
@@ -57,11 +58,18 @@ def test_a_changed_fact_or_bit_is_noticed_and_what_is_trained_then_takes_its_pla
     facts = folders[target.id] / "training.json"
     facts.write_text(json.dumps({**json.loads(facts.read_text()), "coverage": 0.9}))
     assert load_lora(plan, target, tmp_path) is None
-    keys = lora_key(plan, target), refinement_key(plan)
-    lora = TrainedLora(target.id, *keys, b"anew", 1.0, 0.1, 0.5, steps=4, reused=False)
-    store_lora(lora, plan, target, tmp_path)
+    anew = finished(plan, target, Training(b"anew", [1.0] * 4, 1.0, 0.1, 0.5), tmp_path)
     found = load_lora(plan, target, tmp_path)
-    assert found is not None and (found.weights, found.coverage) == (b"anew", 0.5)
+    assert found is not None and (found.read(), found.coverage, found.digest) == (anew.read(), 0.5, anew.digest)
     weights = folders[target.id] / FILE_NAME
     weights.write_bytes(b"anev")
     assert load_lora(plan, target, tmp_path) is None
+    for one in (anew, found):
+        with pytest.raises(IncompleteError, match="gone or changed"):
+            one.read()
+
+
+def test_without_a_cache_a_lora_is_held(plan_for):
+    plan = plan_for()
+    lora = finished(plan, plan.targets[0], Training(b"weights", [1.0] * 4, 1.0, 0.1, None), None)
+    assert lora.read() == b"weights" and not lora.reused

@@ -27,11 +27,11 @@ from mace_gov.erase.harden import harden
 from mace_gov.erase.lora import CHECKED_EVERY, Training, train, training_batch_size
 from mace_gov.erase.lora_file import Factors, Learnt
 from mace_gov.erase.methods.base import Erasure, Stopwatch, about, condition_warnings
-from mace_gov.erase.moments import target_moments
+from mace_gov.erase.moments import Moments, target_moments
 from mace_gov.erase.pictures import TrainingPictures, training_pictures, undrawn
 from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.refine import Refinement, refine, refined_weights
-from mace_gov.erase.reuse import TrainedLora, finished, load_lora, store_lora
+from mace_gov.erase.reuse import TrainedLora, finished, load_lora
 from mace_gov.erase.systems import Factored
 from mace_gov.erase.texts import KeptReader, kept_reader
 
@@ -73,20 +73,21 @@ def mace(
         delta = ErasureDelta(refined.matrix)
         if loras:
             with clock.stage("fuse"):
-                learnt = Learnt({lora.concept: lora.weights for lora in loras})
+                moments, learnt = _moments(reader, plan), Learnt({lora.concept: lora.read for lora in loras})
                 if fusion == "sum":
-                    delta = naive_sum(refined.matrix, dict(learnt))
+                    delta = naive_sum(refined.matrix, learnt)
                 else:
                     def fused(those: Mapping[str, Factors]) -> tuple[ErasureDelta, Factored]:
-                        return fuse(refined.matrix, refined.total, _moment(reader, plan), those, plan.fuse, kept,
-                                    progress.start("fusing", len(those)), as_refined=bool(plan.preserve.relative))
+                        return fuse(refined.matrix, refined.total, lambda concept: moments(concept).every, those,
+                                    plan.fuse, kept, progress.start("fusing", len(those)),
+                                    as_refined=bool(plan.preserve.relative))
 
                     delta, system = fused(learnt)
                     systems.append(system.record)
-                    shares = kept_shares(system, _moment(reader, plan), _own(reader, plan), learnt)
+                    shares = kept_shares(system, moments, learnt)
                     lost = lost_loras(shares, chosen=chosen)
                     if lost:
-                        delta, _ = fused(Learnt({lora.concept: lora.weights for lora in loras
+                        delta, _ = fused(Learnt({lora.concept: lora.read for lora in loras
                                                  if lora.concept not in lost}))
                     loras = [replace(lora, kept=shares[lora.concept]) for lora in loras if lora.concept not in lost]
     delta = ErasureDelta(delta.matrix, delta.left, delta.right, about(plan, fusion if loras else "none"))
@@ -135,16 +136,10 @@ def lost_loras(shares: Mapping[str, float], *, chosen: bool) -> dict[str, float]
     return lost
 
 
-def _own(reader: TextReader, plan: ErasurePlan) -> Callable[[str], torch.Tensor]:
-    """What gives a concept's own states [n own, d]."""
+def _moments(reader: TextReader, plan: ErasurePlan) -> Callable[[str], Moments]:
+    """What gives a concept's moments, read when asked for."""
     targets = {target.id: target for target in plan.targets}
-    return lambda concept: target_moments(reader, plan, targets[concept]).own
-
-
-def _moment(reader: TextReader, plan: ErasurePlan) -> Callable[[str], torch.Tensor]:
-    """What gives A_i [d, d] of a concept, read when asked for."""
-    targets = {target.id: target for target in plan.targets}
-    return lambda concept: target_moments(reader, plan, targets[concept]).every
+    return lambda concept: target_moments(reader, plan, targets[concept])
 
 
 def _loras(
@@ -172,9 +167,7 @@ def _loras(
         for batch, made in zip(batches, trainings, strict=True):
             for target, trained in zip(batch, made, strict=True):
                 if found[target.id] is None:
-                    lora = finished(plan, target, trained)
-                    store_lora(lora, plan, target, cache)
-                    found[target.id] = lora
+                    found[target.id] = finished(plan, target, trained, cache)
     return [lora for lora in found.values() if lora is not None]
 
 

@@ -51,7 +51,7 @@ def test_a_lora_that_learnt_nothing_is_refused_or_left_out(base_pipe, plan_for, 
                 for lora in trained(*args)]
 
     monkeypatch.setattr(module, "_loras", idle)
-    monkeypatch.setattr(module, "kept_shares", lambda _s, _m, _o, loras: dict.fromkeys(loras, 1.0))
+    monkeypatch.setattr(module, "kept_shares", lambda _s, _m, loras: dict.fromkeys(loras, 1.0))
     with pytest.raises(NumericalError, match="did not fall for 'ship'"):
         run(base_pipe, plan_for(concepts=("ship", "dog")), tmp_path)
     made = run(base_pipe, plan_for(concepts=("ship", "dog"), fit=fit_of("ship", "dog")), tmp_path)
