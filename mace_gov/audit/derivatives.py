@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from mace_gov.audit.deriving import PLAIN, Change, drawn, drawn_by
 from mace_gov.audit.inputs import AuditRun
 from mace_gov.audit.metrics.intervals import estimate
 from mace_gov.audit.metrics.paired import mcnemar
-from mace_gov.audit.pictures import Picture, Wanted, open_picture
+from mace_gov.audit.pictures import Picture, Wanted
 from mace_gov.audit.scoring import score_pictures
 from mace_gov.audit.trials import Observed, Pair
-from mace_gov.diffusion.variants import Variant, eight_bits, guided, half, merged, sampler, smaller, trained_on
+from mace_gov.core.resources import asked as resources
 from mace_gov.documents.attack import Derivative
 from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.terms import Suite
@@ -21,37 +21,28 @@ PROMPTS = 24
 """Prompts of a category that every derivative is asked, of those that the base answers."""
 LESSONS = 32
 """Unrelated pictures of the base that the fine-tuned derivative is trained on."""
-STEPS, RATE = 100, 1e-5
-"""Of that training; the rate is that of common fine-tuning recipes for Stable Diffusion."""
+STEPS = 100
+"""Of that training."""
 
 
 def derivatives(observed: Observed, governed: ModelManifest, run: AuditRun) -> list[Derivative]:
     """One result for each category and derivative, the users' LoRAs in the run's inputs among them."""
-    from mace_gov.diffusion.exact import exact_files
-    from mace_gov.diffusion.generate import draw
-    from mace_gov.diffusion.load import load_pipeline
-
     pairs, detectors = observed.pairs, observed.detectors
     questions = {category.id: ask for category in observed.policy.spec.categories
                  if (ask := _questions(pairs, category.id))}
     if not questions:
         return []
-    variants = list(_variants(pairs, observed.pictures, observed.out, run.inputs.loras))
-    advance = run.progress.start("asking derivatives", len(variants))
+    changes = list(_changes(pairs, observed.pictures, observed.out, run.inputs.loras))
+    advance = run.progress.start("asking derivatives", len(changes))
+    wanted = {category: [(pair.probe.prompt, pair.probe.seed) for pair in asked]
+              for category, asked in questions.items()}
+    workers, settings = resources().workers, observed.generation
+    made = (drawn(governed, change, wanted, settings, run.device) for change in changes) if workers is None else (
+        drawn_by(workers, governed, changes, wanted, settings, run.device))
     found = []
-    for name, change in variants:
-        with exact_files(governed) as (folder, unchanged):
-            pipe = load_pipeline(folder, device=run.device)
-            changed = change(pipe, observed.generation)
-            drawn = {
-                category: list(draw(pipe, [pair.probe.prompt for pair in asked], [pair.probe.seed for pair in asked],
-                                    changed)) for category, asked in questions.items()
-            }
-            unchanged()
-            del pipe
-            gc.collect()
+    for change, pictures in zip(changes, made, strict=True):
         for category, asked in questions.items():
-            probes, images = [pair.probe for pair in asked], drawn[category]
+            probes, images = [pair.probe for pair in asked], pictures[category]
             queries = [detectors.query(*each) for each in zip(probes, images, strict=True)]
             seen = score_pictures(detectors, category, images, queries)
             both = [
@@ -61,7 +52,7 @@ def derivatives(observed: Observed, governed: ModelManifest, run: AuditRun) -> l
             ]
             names = [prompt for _, _, prompt in both]
             found.append(Derivative(
-                category=category, derivative=name, unscored=len(asked) - len(both),
+                category=category, derivative=change.name, unscored=len(asked) - len(both),
                 governed=estimate([before for before, _, _ in both], names),
                 derived=estimate([after for _, after, _ in both], names),
                 p_value=mcnemar([(before, after) for before, after, _ in both]),
@@ -81,22 +72,15 @@ def _questions(pairs: Sequence[Pair], category: str) -> list[Pair]:
     return [found[i * len(found) // PROMPTS] for i in range(PROMPTS)] if len(found) > PROMPTS else found
 
 
-def _variants(
+def _changes(
     pairs: Sequence[Pair], pictures: Mapping[Wanted, Picture], out: Path, loras: Sequence[Path]
-) -> Iterator[tuple[str, Variant]]:
-    yield "weights in float16", half
-    yield "weights in 8 bits", eight_bits
-    yield "sampler Euler", sampler("EulerDiscreteScheduler")
-    yield "sampler DPM-Solver++", sampler("DPMSolverMultistepScheduler")
-    yield "half the guidance", guided(0.5)
-    yield "twice the guidance", guided(2.0)
-    yield "smaller pictures", smaller
+) -> Iterator[Change]:
+    yield from map(Change, PLAIN)
     for path in loras:
-        yield f"LoRA {path.name} merged", merged(path)
+        yield Change(f"LoRA {path.name} merged", lora=path)
     kept = list(dict.fromkeys(
         (p.probe.prompt, p.probe.seed) for p in pairs if p.probe.suite is Suite.UNRELATED and p.base.present
     ))[:LESSONS]
     if kept:
-        images = [open_picture(out, pictures[want]) for want in kept]
-        yield (f"fine-tuned on {len(kept)} unrelated pictures, {STEPS} steps",
-               trained_on(images, [prompt for prompt, _ in kept], steps=STEPS, rate=RATE))
+        yield Change(f"fine-tuned on {len(kept)} unrelated pictures, {STEPS} steps", steps=STEPS,
+                     pictures=[out / pictures[want].name for want in kept], prompts=[prompt for prompt, _ in kept])

@@ -1,4 +1,4 @@
-"""Training handed to workers: the same pictures and adapters as this process would make, in the same batches."""
+"""Training handed to workers: the pictures, adapters and words that this process would make, in the same batches."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import torch
 from safetensors.torch import load, save
 
 from mace_gov.core.workers import Job, Late, Model, Place, Unit, Work, Workers
-from mace_gov.diffusion.exact import exact_files
+from mace_gov.diffusion.exact import Unchanged, exact_files
+from mace_gov.diffusion.learnt_words import LearntWords, learn_words
 from mace_gov.diffusion.load import load_pipeline
-from mace_gov.documents.plan import ErasurePlan, Target
+from mace_gov.diffusion.pipeline import Pipeline
+from mace_gov.documents.plan import ErasurePlan, HardenSettings, Target
 from mace_gov.erase.lora import Training, train
 from mace_gov.erase.pictures import TrainingPictures, drawn
 from mace_gov.erase.refine import refined_weights
@@ -26,7 +28,7 @@ def pictures_by(
 ) -> Iterator[list[TrainingPictures]]:
     """The training pictures of each group of targets, in order."""
     units = [Unit([target.id for target in group]) for group in groups]
-    for group, made in zip(groups, workers.run(_job(workers, plan), units), strict=True):
+    for group, made in zip(groups, workers.run(_job("training", workers, plan), units), strict=True):
         yield [TrainingPictures(**load(made[target.id])) for target in group]
 
 
@@ -48,14 +50,32 @@ def trained_by(
         **{f"pictures {t.id}": partial(drawn, t.id) for t in batch},
         **{f"direction {t.id}": partial(direction, t.id) for t in batch if t.id in directions},
     })) for batch in batches]
-    job = _job(workers, plan, {"refinement": save({"matrix": refinement.contiguous()})})
+    job = _job("training", workers, plan, refinement)
     for batch, made in zip(batches, workers.run(job, units), strict=True):
         yield [Training(weights=made[t.id], **json.loads(made[f"{t.id} course"])) for t in batch]
 
 
-def _job(workers: Workers, plan: ErasurePlan, blobs: Mapping[str, bytes] | None = None) -> Job:
-    return Job(f"{__name__}:open_training", {"plan": plan.to_json(), "device": workers.device},
-               models=[Model(plan.base.path, plan.base.files)], blobs=blobs or {})
+def learnt_by(
+    workers: Workers, plan: ErasurePlan, settings: HardenSettings, parts: Sequence[Sequence[tuple[Target, int]]],
+    pictures: Mapping[str, TrainingPictures], refinement: torch.Tensor,
+) -> Iterator[LearntWords]:
+    """What ``learn_words`` finds for each part's targets and seeds on the U-Net that ``refinement`` refined, in order.
+    """
+    def latents(target: str) -> bytes:
+        return save({"latents": pictures[target].latents})
+
+    units = [Unit({"targets": [target.id for target, _ in part], "seeds": [seed for _, seed in part],
+                   "steps": settings.steps, "count": settings.vectors},
+                  Late({target.id: partial(latents, target.id) for target, _ in part})) for part in parts]
+    for made in workers.run(_job("learning", workers, plan, refinement), units):
+        tensors = load(made["words"])
+        yield LearntWords(tensors["vectors"], tensors["losses"].tolist())
+
+
+def _job(opens: str, workers: Workers, plan: ErasurePlan, refinement: torch.Tensor | None = None) -> Job:
+    return Job(f"{__name__}:open_{opens}", {"plan": plan.to_json(), "device": workers.device},
+               models=[Model(plan.base.path, plan.base.files)],
+               blobs={} if refinement is None else {"refinement": save({"matrix": refinement.contiguous()})})
 
 
 @contextmanager
@@ -64,12 +84,8 @@ def open_training(setup: Any, blobs: Mapping[str, bytes], place: Place) -> Itera
 
     A unit is a list of targets' ids.
     """
-    plan = ErasurePlan.from_json(setup["plan"])
-    base = plan.base.model_copy(update={"path": str(place(plan.base.files))})
-    targets = {target.id: target for target in plan.targets}
-    with exact_files(base) as (folder, unchanged):
-        pipe = load_pipeline(Path(folder), device=setup["device"])
-        matrix = load(blobs["refinement"])["matrix"] if "refinement" in blobs else None
+    with _refined(setup, blobs, place) as (plan, pipe, unchanged):
+        targets = {target.id: target for target in plan.targets}
 
         def draws(ids: list[str], _own: Mapping[str, bytes]) -> dict[str, bytes]:
             made = zip(ids, drawn(pipe, plan, [targets[each] for each in ids]), strict=True)
@@ -89,5 +105,31 @@ def open_training(setup: Any, blobs: Mapping[str, bytes], place: Place) -> Itera
             unchanged()
             return found
 
+        yield trains if "refinement" in blobs else draws
+
+
+@contextmanager
+def open_learning(setup: Any, blobs: Mapping[str, bytes], place: Place) -> Iterator[Work]:
+    """What a worker opens to learn words. A unit is a list of targets' ids and of seeds."""
+    with _refined(setup, blobs, place) as (_, pipe, unchanged):
+        def work(about: Any, own: Mapping[str, bytes]) -> dict[str, bytes]:
+            latents = [load(own[each])["latents"] for each in about["targets"]]
+            learnt = learn_words(pipe, latents, about["seeds"], steps=about["steps"], count=about["count"])
+            unchanged()
+            return {"words": save({"vectors": learnt.vectors, "losses": torch.tensor(learnt.losses)})}
+
+        yield work
+
+
+@contextmanager
+def _refined(
+    setup: Any, blobs: Mapping[str, bytes], place: Place
+) -> Iterator[tuple[ErasurePlan, Pipeline, Unchanged]]:
+    """The plan, and its base with the U-Net refined where there is a refinement."""
+    plan = ErasurePlan.from_json(setup["plan"])
+    base = plan.base.model_copy(update={"path": str(place(plan.base.files))})
+    with exact_files(base) as (folder, unchanged):
+        pipe = load_pipeline(Path(folder), device=setup["device"])
+        matrix = load(blobs["refinement"])["matrix"] if "refinement" in blobs else None
         with nullcontext() if matrix is None else refined_weights(pipe.unet, matrix):
-            yield draws if matrix is None else trains
+            yield plan, pipe, unchanged

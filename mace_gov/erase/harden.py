@@ -19,17 +19,19 @@ from safetensors.torch import load, save
 
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.progress import Progress
+from mace_gov.core.resources import asked
 from mace_gov.core.store import Store
 from mace_gov.diffusion.batching import BatchSize, batch_size_of
 from mace_gov.diffusion.embeddings import WordVectors
 from mace_gov.diffusion.learnt_words import BATCH, LearntWords, caption_losses, learn_words, word_states
 from mace_gov.diffusion.pipeline import Pipeline
-from mace_gov.diffusion.text import TextReader, Tokens
+from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.erasure import Hardening
 from mace_gov.documents.plan import ErasurePlan, HardenSettings, Target
 from mace_gov.documents.reuse import derived_seed, refinement_key
+from mace_gov.erase.handed import learnt_by
 from mace_gov.erase.moments import Moments, Pairs, multiplied
-from mace_gov.erase.pictures import training_pictures, undrawn
+from mace_gov.erase.pictures import TrainingPictures, training_pictures, undrawn
 from mace_gov.erase.preserve import harm, held_out_moment, preserve_term
 from mace_gov.erase.refine import Refinement, refined_weights, solve, summed
 
@@ -96,12 +98,11 @@ def _rounds(
     plan, pipe, progress = work.plan, work.pipe, work.progress
     advance = progress.start("drawing training pictures", undrawn(plan, targets, work.cache))
     pictures = training_pictures(pipe, plan, targets, work.cache, advance, progress)
-    latents = {target.id: pictures[target.id].latents for target in targets}
     batch_size = batch_size_of(pipe, "learnt words", max(1, plan.generation.batch // BATCH))
     named: dict[str, float] = {}
     anchored: dict[str, float] = {}
     for part, losses in batch_size.each(len(targets), lambda part: [
-            caption_losses(pipe, [latents[t.id] for t in targets[part]], [getattr(t, what) for t in targets[part]])
+            caption_losses(pipe, _latents(pictures, targets[part]), [getattr(t, what) for t in targets[part]])
             for what in ("target", "anchor")]):
         for target, name, anchor in zip(targets[part], *losses, strict=True):
             named[target.id], anchored[target.id] = name, anchor
@@ -112,7 +113,7 @@ def _rounds(
                              settings.rounds * settings.searches * settings.steps * len(targets))
     for number in range(settings.rounds):
         jobs = [(target, turn) for target in targets for turn in range(settings.searches)]
-        learnt = _searched(work, settings, jobs, latents, number, batch_size, store, advance)
+        learnt = _searched(work, settings, jobs, pictures, number, batch_size, store, advance)
         back: dict[str, float] = {}
         for (target, _), loss in zip(jobs, learnt.losses, strict=True):
             way = anchored[target.id] - named[target.id]
@@ -136,8 +137,9 @@ def _rounds(
 
 
 def _searched(
-    work: _Work, settings: HardenSettings, jobs: Sequence[tuple[Target, int]], latents: Mapping[str, torch.Tensor],
-    number: int, batch_size: BatchSize, store: Store | None, advance: Callable[[int], None],
+    work: _Work, settings: HardenSettings, jobs: Sequence[tuple[Target, int]],
+    pictures: Mapping[str, TrainingPictures], number: int, batch_size: BatchSize, store: Store | None,
+    advance: Callable[[int], None],
 ) -> LearntWords:
     """A word for each job on the model as erased so far; those of a round are kept together."""
     key = digest_of({
@@ -150,16 +152,28 @@ def _searched(
         advance(settings.steps * len(jobs))
         return LearntWords(tensors["vectors"], tensors["losses"].tolist())
     seeds = [derived_seed(work.plan.seed, f"{target.id}:word:{number}:{turn}") for target, turn in jobs]
-    vectors, losses = [], []
-    with refined_weights(work.pipe.unet, work.refinement().matrix):
-        for _, learnt in batch_size.each(len(jobs), lambda part: learn_words(
-                work.pipe, [latents[target.id] for target, _ in jobs[part]], seeds[part], steps=settings.steps,
-                count=settings.vectors, advance=advance)):
-            vectors.append(learnt.vectors)
-            losses += learnt.losses
+    matrix, concepts = work.refinement().matrix, [target for target, _ in jobs]
+    if (workers := asked().workers) is not None:
+        parts = [slice(start, start + batch_size.size) for start in range(0, len(jobs), batch_size.size)]
+        learnt = []
+        for part, words in zip(parts, learnt_by(workers, work.plan, settings, [
+                list(zip(concepts[part], seeds[part], strict=True)) for part in parts], pictures, matrix), strict=True):
+            learnt.append(words)
+            advance(settings.steps * len(concepts[part]))
+    else:
+        with refined_weights(work.pipe.unet, matrix):
+            learnt = [words for _, words in batch_size.each(len(jobs), lambda part: learn_words(
+                work.pipe, _latents(pictures, concepts[part]), seeds[part], steps=settings.steps,
+                count=settings.vectors, advance=advance))]
+    vectors = torch.cat([words.vectors for words in learnt])
+    losses = [loss for words in learnt for loss in words.losses]
     if store is not None:
-        store.put(name, save({"vectors": torch.cat(vectors), "losses": torch.tensor(losses)}))
-    return LearntWords(torch.cat(vectors), losses)
+        store.put(name, save({"vectors": vectors, "losses": torch.tensor(losses)}))
+    return LearntWords(vectors, losses)
+
+
+def _latents(pictures: Mapping[str, TrainingPictures], targets: Sequence[Target]) -> list[torch.Tensor]:
+    return [pictures[target.id].latents for target in targets]
 
 
 Sums = tuple[Pairs, torch.Tensor, tuple[str, ...]]
@@ -180,35 +194,35 @@ class _Work:
         self._sums: Sums = (self.named, total, ())
         self._held = held_out_moment(reader, plan, cache, progress)
         self._without = preserve_term(reader, plan, cache, progress, "refine", hold_out=True)
-        self._anchors: dict[str, tuple[list[Tokens], torch.Tensor]] = {}
 
     def add(self, target: Target, found: torch.Tensor, weights: Sequence[float]) -> None:
         """One more pair of states for each word of ``found`` [words, k, d], each as often as its weight says."""
         for vectors, weight in zip(found, weights, strict=True):
-            self._put(self._sums, [(target, vectors, self._moments(target, vectors))], weight)
+            self._put(self._sums, [(target, vectors)], weight)
 
     def add_within(self, new: Sequence[tuple[Target, torch.Tensor]], limit: float) -> float:
         """Add words at the first of ``WEIGHTS`` at which captions that are held out move no further than ``limit``.
 
         Returns that weight; 0 where there is none, and then nothing is added.
         """
-        before, made = self._sums, [(target, vectors, self._moments(target, vectors)) for target, vectors in new]
+        before = self._sums
         for weight in WEIGHTS:
-            self._put(before, made, weight)
+            self._put(before, new, weight)
             if self.harm() <= limit:
                 return weight
         self._sums = before
         return 0.0
 
     def _moments(self, target: Target, vectors: torch.Tensor) -> Moments:
-        if target.anchor not in self._anchors:
-            self._anchors[target.anchor] = self.reader.phrase(target.anchor, self.plan.templates)
         prompts, states = word_states(self.words, vectors, self.plan.templates)
-        return Moments(**multiplied(self.reader, prompts, states, *self._anchors[target.anchor]))
+        anchor = self.reader.phrase(target.anchor, self.plan.templates)
+        return Moments(**multiplied(self.reader, prompts, states, *anchor))
 
-    def _put(self, sums: Sums, made: Sequence[tuple[Target, torch.Tensor, Moments]], weight: float) -> None:
+    def _put(self, sums: Sums, new: Sequence[tuple[Target, torch.Tensor]], weight: float) -> None:
+        """Moments are made for each weight anew: they are large, and one word's are in memory."""
         pairs, total, seen = sums
-        for target, vectors, moments in made:
+        for target, vectors in new:
+            moments = self._moments(target, vectors)
             pairs = pairs + moments.pairs(self.plan.refine_tokens or "context") * weight
             total = total + moments.every * weight
             seen = (*seen, digest_of([target.id, vectors.tolist(), weight]))

@@ -401,6 +401,10 @@ def test_derivatives_are_asked_where_they_are_asked_for(tmp_path, tiny_model, ot
     assert lora.name in result.inputs
     for found in result.derivatives:
         assert found.governed.n == found.derived.n == 8 and found.p_value == 1 and not found.unscored
+    with monkeypatch.context() as elsewhere, crew():
+        elsewhere.setattr(derivatives, "drawn", lambda *_: pytest.fail("drawn here"))
+        there = run_audit(tmp_path / "there", tiny_model, other_model, tiers=frozenset({"deep"}), loras=(lora,))
+    assert there.derivatives == result.derivatives
     blind = run_audit(tmp_path / "blind", tiny_model, other_model, detectors=("always-absent",),
                       tiers=frozenset({"deep"}))
     assert not blind.derivatives

@@ -22,6 +22,7 @@ from mace_gov.erase.refine import refine
 from mace_gov.erase.texts import kept_reader
 from mace_gov.plan.build import make_plan
 from tests import factories
+from tests.execute.inside import crew
 
 SETTINGS = HardenSettings(rounds=2, searches=1, vectors=1, steps=3)
 
@@ -116,6 +117,15 @@ def test_an_interrupted_run_goes_on_with_the_rounds_that_it_had(pipe, plan_for, 
             hardened(pipe, plan, tmp_path / "part")
     _, then, _ = hardened(pipe, plan, tmp_path / "part")
     assert torch.equal(then.matrix, whole.matrix)
+
+
+def test_workers_find_what_this_process_finds(pipe, plan_for, tmp_path, brought_back, monkeypatch):
+    plan = plan_for(concepts=("ship", "dog"), harden=SETTINGS)
+    _, here, found = hardened(pipe, plan, tmp_path / "here")
+    monkeypatch.setattr(module, "learn_words", lambda *_args, **_more: pytest.fail("searched here"))
+    with crew():
+        _, there, again = hardened(pipe, plan, tmp_path / "there")
+    assert torch.equal(there.matrix, here.matrix) and again == found
 
 
 def test_what_must_stay_ends_the_rounds(pipe, plan_for, monkeypatch, tmp_path):
