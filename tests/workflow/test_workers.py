@@ -16,6 +16,7 @@ import pytest
 
 from mace_gov import workflow
 from mace_gov.audit.attacks.registry import ATTACKS
+from mace_gov.audit.deriving import PLAIN
 from mace_gov.audit.detectors.registry import DETECTORS
 from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.core.resources import using
@@ -38,7 +39,8 @@ class Here:
 
     def __init__(self, folder: Path, model: Path) -> None:
         self.folder, self.model = folder, model
-        self.policy = policy_file(folder, method={**METHOD, "lora": {**METHOD["lora"], "steps": 2}}, rules=RULES[:2])
+        self.policy = policy_file(folder, rules=RULES[:2], method={
+            **METHOD, "lora": {**METHOD["lora"], "steps": 2}, "harden": {"rounds": 1, "searches": 2, "steps": 2}})
         self.seams = AuditRun(lexicon=planted.LEXICON)
 
     def apply(self, name: str, said: Said | None = None) -> dict[str, Any]:
@@ -140,20 +142,20 @@ def test_eight_shards_and_four_workers_sign_what_one_process_signs(here: Here) -
     assert made["audit-alone"] == made["audit-workers"] == made["merged"]
 
 
-def test_three_workers_search_as_one_process_does(here: Here) -> None:
+def test_one_and_four_workers_search_and_derive_as_one_process_does(here: Here) -> None:
     governed = str(build_tiny_model(here.folder / "attacked", seed=1))
     (here.folder / "attacks").mkdir()
     policy = policy_file(here.folder / "attacks", rules=RULES[:2], detectors=("always-present",))  # what is seen can be
-    tiers = frozenset({"transferred", "adaptive", "embeddings", "weights", "text-free"})
-    made = {}
-    for name in ("attacks-alone", "attacks-workers"):
-        with hired(3 if name == "attacks-workers" else None, threads=1, device="cpu", progress=Said()) as pool, using(
-                workers=pool):
-            audited = workflow.audit_model(
-                governed, policy, base=str(here.model), device="cpu", seams=here.seams,
-                inputs=Inputs(tiers=tiers, budget=1, searches=1), registry=here.folder / name,
-                reports=here.folder / f"{name}.reports")
-        made[name] = here.signed(name, audited)
-    assert made["attacks-alone"] == made["attacks-workers"]
-    found = made["attacks-alone"]["evidence"]["audit"]["attacks"]
-    assert {each["attack"] for each in found} == {attack.name for attack in ATTACKS}
+    tiers = frozenset({"transferred", "adaptive", "embeddings", "weights", "text-free", "deep"})
+    run = replace(here.seams, device="cpu", inputs=Inputs(tiers=tiers, budget=1, searches=1))
+    made = []
+    for count in (None, 1, 4):
+        registry = here.folder / f"attacks-{count}"
+        with hired(count, threads=1, device="cpu", progress=Said()) as pool, using(workers=pool):
+            audited = workflow.audit_model(governed, policy, base=BaseChoice(str(here.model)), run=run,
+                                           registry=registry, reports=registry.with_suffix(".reports"))
+        made.append(here.signed(registry.name, audited))
+    assert made[0] == made[1] == made[2]
+    audit = made[0]["evidence"]["audit"]
+    assert {each["attack"] for each in audit["attacks"]} == {attack.name for attack in ATTACKS}
+    assert {each["derivative"] for each in audit["derivatives"]} > set(PLAIN)
