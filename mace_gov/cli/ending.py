@@ -74,7 +74,7 @@ def _end(app: typer.Typer) -> int:
 
 
 def _interrupted(interrupted: Interrupted) -> tuple[str, str, int]:
-    command = shlex.join(["mace-gov", *sys.argv[1:3]])
+    command = shlex.join(["mace-gov", *sys.argv[1:]])  # whole: options of all commands stand before its name
     return (f"`{command}` was interrupted ({interrupted.name}); nothing half-written was kept",
             "Run it again: finished parts are reused.", interrupted.exit_code)
 
