@@ -102,7 +102,7 @@ def test_an_interrupt_that_a_library_raises_is_told_too(run, monkeypatch, as_jso
     code, out, err = run("registry", "list", *["--json"] * as_json)
     assert code == 130
     told = json.loads(out)["error"] if as_json else err
-    assert "`mace-gov registry list` was interrupted (SIGINT)" in told
+    assert f"`mace-gov registry list{' --json' if as_json else ''}` was interrupted (SIGINT)" in told
     assert signal.getsignal(signal.SIGTERM) is before
 
 
