@@ -9,15 +9,15 @@ from functools import partial
 from pathlib import Path
 
 from mace_gov.audit.calibrate import load_all
-from mace_gov.audit.comparing import picture_measures
+from mace_gov.audit.detectors.by_name import known_detectors, make_detector
 from mace_gov.audit.detectors.plugin import sources
-from mace_gov.audit.detectors.registry import known_detectors, make_detector
 from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.audit.limits import drawn_limits, limitations
 from mace_gov.audit.looking import score_probes
 from mace_gov.audit.measuring import all_measurements, all_measures, all_power, retention_rate, unscored
 from mace_gov.audit.metrics.broken import broken_check
 from mace_gov.audit.metrics.disagreement import disagreements
+from mace_gov.audit.picture_measures import picture_measures
 from mace_gov.audit.pictures import Picture, Wanted, diffusion_drawer, draw_side, open_picture
 from mace_gov.audit.prepare import check_tiers, prepare
 from mace_gov.audit.probes.lexicon import lexicon_for

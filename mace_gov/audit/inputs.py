@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mace_gov.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from mace_gov.audit.detectors.base import Detector
+    from mace_gov.audit.detectors.detector_protocol import Detector
     from mace_gov.audit.pictures import Drawer
     from mace_gov.audit.probes.lexicon import Lexicon
     from mace_gov.documents.policy import DetectorSpec

@@ -11,9 +11,9 @@ from mace_gov.audit.imported import check_pictures, imported_sides, importing, u
 from mace_gov.audit.inputs import Inputs
 from mace_gov.audit.pictures import Drawer, Wanted
 from mace_gov.audit.probes.asking import Asking
-from mace_gov.audit.probes.base import Probe, seed_for
 from mace_gov.audit.probes.lexicon import Lexicon
 from mace_gov.audit.probes.outside import is_translations, read_prompts, read_translations
+from mace_gov.audit.probes.probe import Probe, seed_for
 from mace_gov.audit.probes.suites import build_probes
 from mace_gov.audit.probes.unrelated import general_prompts
 from mace_gov.audit.synonyms import is_synonyms, with_synonyms

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from mace_gov.documents.anchors import doubtful_anchors
-from mace_gov.documents.base import Location
+from mace_gov.documents.document import Location
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.sampling import samples_needed, samples_planned
 

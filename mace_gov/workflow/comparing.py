@@ -27,7 +27,7 @@ from mace_gov.documents.policy import Policy
 from mace_gov.documents.registry import DELTA_NAME, Layout
 from mace_gov.plan.build import make_plan
 from mace_gov.preflight.checks import Ahead, check_machine
-from mace_gov.report.comparison import render_comparison
+from mace_gov.report.comparison_page import render_comparison
 from mace_gov.workflow.attempt import erase_and_audit
 from mace_gov.workflow.planning import POLICYS_OWN, BaseChoice, named_segmenter, plan_policy, with_anchors
 

@@ -110,7 +110,7 @@ def _signed_policy(verified: VerifiedEvidence, given: Policy) -> Policy:
     return load_policy(verified.folder / POLICY_NAME, ended=True).policy
 
 
-def export(path: Path, outputs: Mapping[str, Path], *, policy: Path | None = None) -> Report:
+def export_report(path: Path, outputs: Mapping[str, Path], *, policy: Path | None = None) -> Report:
     """Write a report (its folder, or report.json itself) in other formats. Nothing is verified here.
 
     ``policy`` is the file that findings are placed in; policy.yaml beside the report unless given.

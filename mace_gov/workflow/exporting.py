@@ -20,7 +20,7 @@ from mace_gov.report.compose import compose
 from mace_gov.workflow.checking import may_release, verify_path
 
 if TYPE_CHECKING:
-    from mace_gov.erase.export import Exported, Form
+    from mace_gov.erase.weight_export import Exported, Form
 
 
 
@@ -45,7 +45,7 @@ def export_version(
     if not delta.is_file():
         raise IntegrityError(f"{verified.folder} has no {DELTA_NAME}, expected a version that was erased here")
     from mace_gov.diffusion.manifest import read_manifest
-    from mace_gov.erase.export import export
+    from mace_gov.erase.weight_export import export_weights
 
     ref, signed = plan.base.ref if base is None else base, plan.base.digest
     found = read_manifest(ref, revision=plan.base.revision, registry=registry, unmeasured=True)
@@ -55,7 +55,7 @@ def export_version(
     with private_copy({"delta": delta}) as (copy, digests):
         if digests["delta"] != verified.evidence.files.get(DELTA_NAME):
             raise IntegrityError(f"{delta}: changed after it was verified")
-        written = export(copy / "delta", found, form, out, rank=rank)
+        written = export_weights(copy / "delta", found, form, out, rank=rank)
     policy = load_policy(verified.folder / POLICY_NAME, ended=True).policy
     report = compose(policy, verified, verdict, version=version_name(verified.evidence), folder=str(verified.folder),
                      release=decided)

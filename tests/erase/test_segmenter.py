@@ -19,8 +19,8 @@ from mace_gov.documents.reuse import lora_key
 from mace_gov.erase import masks as module
 from mace_gov.erase.masks import attention_masks, cells, segmenter_masks
 from mace_gov.erase.methods.mace import mace
-from mace_gov.erase.pictures import TrainingPictures
 from mace_gov.erase.segmenter import GroundedSegmenter
+from mace_gov.erase.training_pictures import TrainingPictures
 from mace_gov.workflow.planning import plan_policy
 from tests.cli.conftest import run
 from tests.erase.tiny_segmenter import build_detector, build_segmenter

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mace_gov.audit.detectors.registry import DETECTORS
+from mace_gov.audit.detectors.by_name import DETECTORS
 from mace_gov.core.errors import IncompleteError, MissingExtraError, PolicyError, UsageError
 from mace_gov.diffusion.lengths import too_long
 from mace_gov.documents.detector_info import INFOS, NUDENET_LABELS

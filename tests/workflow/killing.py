@@ -27,7 +27,7 @@ from typing import Any
 import pytest
 
 from mace_gov import workflow
-from mace_gov.audit.detectors.registry import DETECTORS
+from mace_gov.audit.detectors.by_name import DETECTORS
 from mace_gov.audit.inputs import AuditRun
 from mace_gov.core.digest import folder_digest, folder_files
 from mace_gov.diffusion.manifest import read_manifest

@@ -17,7 +17,7 @@ import pytest
 from PIL.Image import Image
 
 from mace_gov import workflow
-from mace_gov.audit.detectors.registry import DETECTORS
+from mace_gov.audit.detectors.by_name import DETECTORS
 from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.core.errors import DetectorError
 from mace_gov.core.progress import Progress, Silent

@@ -34,8 +34,8 @@ from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ClosedForm, ErasurePlan
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.methods.aligned import aligned_moments
-from mace_gov.erase.methods.base import Erasure, Stopwatch, about, condition_warnings
-from mace_gov.erase.preserve import moment_of, weighted_captions
+from mace_gov.erase.methods.method_protocol import Erasure, Stopwatch, about, condition_warnings
+from mace_gov.erase.preserve import second_moment_of, weighted_captions
 from mace_gov.erase.refine import solve
 from mace_gov.erase.systems import Factored, absolute_ridge
 from mace_gov.erase.texts import kept_reader
@@ -83,7 +83,7 @@ def influenced_term(
     unread = weakest(read, UNREAD)  # Q_min [d, r]
     named = {each.replace("{}", phrase, 1) for phrase in plan.preserve.concepts for each in plan.templates}
     for weight, captions in weighted_captions(plan, reader.tokenizer):
-        whole = moment_of(reader, plan.base, captions, cache, progress)
+        whole = second_moment_of(reader, plan.base, captions, cache, progress)
         if named.issuperset(captions):
             term += weight * whole
             continue

@@ -4,7 +4,7 @@
 and asked with more pictures, of what is banned and of what must survive, from the fit's choice outwards.
 
 Above the workflow, like the comparison of methods: nothing here is signed, recorded or gated. What it asks, the audit
-does not (audit.probes.tuning); the best of several choices still looks better than it is, and the audit decides.
+does not (audit.probes.tuning_probes); the best of several choices still looks better than it is, and the audit decides.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def tune(
     policy = with_anchors(loaded.policy, plan)
     from mace_gov.audit.engine import check_detectors
     from mace_gov.audit.metrics.intervals import CONFIDENCE
-    from mace_gov.audit.probes.tuning import tuning_policy
+    from mace_gov.audit.probes.tuning_probes import tuning_policy
     from mace_gov.fitting.fit import fit
 
     inputs = Inputs(plugins=plugins, calibrations=Layout(registry).calibrations)
@@ -124,7 +124,7 @@ def _attempt(
     policy: Policy, plan: ErasurePlan, settings: Settings, run: AuditRun
 ) -> tuple[Attempt, Rates | None]:
     """Erase as planned and ask; also what the same probes found in the base."""
-    from mace_gov.audit.probes.tuning import tuning_lexicon, tuning_policy
+    from mace_gov.audit.probes.tuning_probes import tuning_lexicon, tuning_policy
     from mace_gov.audit.side_by_side import rates, retention
     from mace_gov.audit.trials import TRIALS_NAME, read_trials
 
