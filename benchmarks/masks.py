@@ -7,9 +7,9 @@ A sprite has an alpha channel; composed on a ground as the embedded model's trai
 known. The picture is encoded, noised to each step of the sampler, and read once under a caption that names it, so that
 attention is recorded over the middle steps as while a training picture is drawn (mace_gov/erase/training_pictures.py);
 the mask is the one that training takes of it (mace_gov/erase/masks.py), at the latents' resolution. Intersection over
-union (IoU) with the true mask, mean over concepts of each one's mean, 95 % t intervals over concepts. `trained`: shifts and
-scales as in training; `aside`: half the size, anywhere, which the model never saw. Baselines of the same run: the whole
-picture, and a centred disc of the mask's own area; `ratio` is the attention's IoU over the disc's, as trained.
+union (IoU) with the true mask, mean over concepts of each one's mean, 95 % t intervals over concepts. `trained`: shifts
+and scales as in training; `aside`: half the size, anywhere, which the model never saw. Baselines of the same run: the
+whole picture, and a centred disc of the mask's own area; `ratio` is the attention's IoU over the disc's, as trained.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ def probes(
     registry: Registry = Path("registry"),
 ) -> None:
     """Write the audit's prompts and seeds as CSV, to draw them elsewhere and judge them with `audit --images`."""
-    from mace_gov.audit.export import write_probes
+    from mace_gov.audit.probes.suites import write_probes
     from mace_gov.preflight.checks import Ahead
     from mace_gov.workflow.planning import BaseChoice, plan_policy
 

@@ -36,8 +36,7 @@ from mace_gov.erase.preserve import held_out_captions
 from mace_gov.erase.texts import kept_reader
 from mace_gov.fitting.drawing_workers import Edited, drawn_by
 from mace_gov.fitting.line import RIDGES, WEIGHTS, Line, line
-from mace_gov.fitting.search import LEFT_UNSEEN, balanced, bisect, nearest, with_margin
-from mace_gov.fitting.shift import shift
+from mace_gov.fitting.search import LEFT_UNSEEN, balanced, bisect, nearest, shift, with_margin
 from mace_gov.plan.fitting import OTHERS, TRIALS, fitted, keep_fit, kept_fit, minutes, pictures, searched, shares
 
 SHIFT_SEED = 555_000_000

@@ -22,8 +22,7 @@ from mace_gov.report import plots, sections, shown, words
 from mace_gov.report.evidence_pictures import EvidencePicture
 from mace_gov.report.graph import lineage_graph, sign_off_node
 from mace_gov.report.lineage_svg import lineage_svg
-from mace_gov.report.mapping import MAPPING
-from mace_gov.report.measure_words import meaning_of
+from mace_gov.report.words import MAPPING, meaning_of
 
 SECTIONS = (
     ("scope", "Scope"),

@@ -6,11 +6,11 @@ import json
 import pytest
 
 from mace_gov.audit.engine import audit, check_inputs
-from mace_gov.audit.export import write_probes
 from mace_gov.audit.imported import PICTURES, picture_manifest
 from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.outside import read_prompts, read_translations
+from mace_gov.audit.probes.suites import write_probes
 from mace_gov.audit.trials import read_trials
 from mace_gov.core.digest import folder_files, sha256_file
 from mace_gov.core.errors import UsageError

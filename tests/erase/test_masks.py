@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from mace_gov.erase.lora_objective import attention_loss, masks_for
 from mace_gov.erase.masks import attention_masks, largest_component, no_masks, otsu_mask, otsu_threshold
-from mace_gov.erase.suppression import attention_loss, masks_for
 from mace_gov.erase.training_pictures import TrainingPictures
 
 

@@ -15,8 +15,8 @@ from mace_gov.documents.terms import Suite
 from mace_gov.report import shown
 from mace_gov.report.evidence_pictures import EvidencePicture, read_evidence_picture
 from mace_gov.report.html import page
-from mace_gov.report.measure_words import MEANINGS, meaning_of
 from mace_gov.report.shown import Says
+from mace_gov.report.words import MEANINGS, meaning_of
 from tests import factories
 
 
