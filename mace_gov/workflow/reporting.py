@@ -16,6 +16,7 @@ from mace_gov.core.atomic import new_folder
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IntegrityError, UsageError
 from mace_gov.documents.evidence import VerifiedEvidence
+from mace_gov.documents.policy import Policy
 from mace_gov.documents.registry import EVIDENCE_NAME, POLICY_NAME, REPORT_NAME, SIGN_OFFS, VERDICT_NAME
 from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.verdict import Verdict
@@ -29,18 +30,18 @@ from mace_gov.workflow.release_check import release_check
 
 def write_report(
     verified: VerifiedEvidence, verdict: Verdict, folder: Path, reports: Path, pair: KeyPair | None,
-    check: ReleaseCheck, *, pdf: bool = False,
+    check: ReleaseCheck, *, policy: Policy | None = None, pdf: bool = False,
 ) -> Path:
     """Render the report of the finished version or audit in ``folder`` into a folder of its own, and sign it.
 
     ``pair`` is None where the pipeline's key is not at hand: then the page says that it is unsigned, and never takes
     the place of a signed one. ``check`` says how the version stands now. Sign-offs beside an older report stay there.
-    pdf: print the page, too. Raises UsageError when the folder holds the report of something else, IncompleteError
-    when there is nothing to print with.
+    policy: the one of the evidence, where it was read already. pdf: print the page, too. Raises UsageError when the
+    folder holds the report of something else, IncompleteError when there is nothing to print with.
     """
     version = version_name(verified.evidence)
     out = _target(version, folder, reports, pair)
-    policy = load_policy(folder / POLICY_NAME, ended=True).policy
+    policy = policy or load_policy(folder / POLICY_NAME, ended=True).policy
     report = compose(policy, verified, verdict, version=version, folder=str(folder), release=check,
                      signed=pair is not None)
     with TemporaryDirectory(dir=_made(out.parent), prefix=f".{out.name}.old.") as aside, new_folder(out) as scratch:

@@ -46,7 +46,7 @@ def tune(
     started = time.monotonic()
     run = run or AuditRun()
     plugins, progress = run.inputs.plugins, run.progress
-    loaded, plan = plan_policy(path, base, registry=registry, plugins=plugins)
+    loaded, plan, _ = plan_policy(path, base, registry=registry, plugins=plugins)
     check_machine(loaded.policy, registry)
     policy = with_anchors(loaded.policy, plan)
     from mace_gov.audit.engine import check_detectors

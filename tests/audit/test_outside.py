@@ -5,9 +5,10 @@ import json
 
 import pytest
 
-from mace_gov.audit.engine import audit, check_inputs
+from mace_gov.audit.engine import audit
 from mace_gov.audit.imported import PICTURES, picture_manifest
 from mace_gov.audit.inputs import AuditRun, Inputs
+from mace_gov.audit.prepare import prepare
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.outside import read_prompts, read_translations
 from mace_gov.audit.probes.suites import write_probes
@@ -163,7 +164,8 @@ def drawn_elsewhere(tmp_path, governed, base=None):
 def theirs(folder, policy, sheet):
     """The manifest of the pictures that the rows name, as the workflow makes it."""
     base, _ = planted.manifests()
-    return picture_manifest("theirs", folder, base, check_inputs(policy, base, Inputs(prompts=(sheet,), images=folder)))
+    run = AuditRun(inputs=Inputs(prompts=(sheet,), images=folder))
+    return picture_manifest("theirs", folder, base, prepare(policy, base, run).pictures)
 
 
 def never(prompt, seed):

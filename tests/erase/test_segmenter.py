@@ -201,7 +201,7 @@ def test_a_weight_that_the_file_lacks_is_not_made_up(folders, tmp_path):
 
 def test_the_plan_names_the_networks_by_content_and_the_policy_s_mistakes_have_a_line(folders, tmp_path, run):
     method = {"segmenter": {"detector": str(folders[0]), "segmenter": str(folders[1])}}
-    _, plan = plan_policy(written(tmp_path / "p.yaml", spec={"method": method}), registry=tmp_path)
+    _, plan, _ = plan_policy(written(tmp_path / "p.yaml", spec={"method": method}), registry=tmp_path)
     assert plan.segmenter == read_segmenter(asked(folders)) and plan.segmenter.threshold == 0.3
     assert plan.targets[0].lora.masks == "segmenter"
     code, said, _ = run("plan", tmp_path / "p.yaml", "--registry", tmp_path, "--no-calibrate")
