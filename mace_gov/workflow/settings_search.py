@@ -74,7 +74,7 @@ def tune(
         if attempts and used + longest > 60 * minutes:
             exhausted = False
             break
-        settings = settings_at(found, point, names)
+        settings = _settings_at(found, point, names)
         chosen = fitted
         if attempts:
             method = with_settings(policy.spec.method, settings)
@@ -103,7 +103,7 @@ def outwards(count: int, first: int) -> list[int]:
     return sorted(range(count), key=lambda point: (abs(point - first), -point))
 
 
-def settings_at(fit: Fit, point: int, names: Sequence[str]) -> Settings:
+def _settings_at(fit: Fit, point: int, names: Sequence[str]) -> Settings:
     """The settings of a point of a fit's line. Where it found that no concept needs a LoRA, none is trained."""
     at = fit.line[point]
     known = {"preserve.weight": at.weight, "refine.relativeRidge": at.relative_ridge}

@@ -49,6 +49,7 @@ def test_an_erasure_by_another_method_that_changes_nothing(world: World) -> None
     assert outcome.audit.governed_digest == outcome.audit.base_digest
 
 
+@pytest.mark.sampled(1)  # each kind's own test is tests/audit/test_metrics.py
 @pytest.mark.parametrize(
     ("model", "why"),
     [(planted.noise, "noise"), (planted.black, "constant"), (planted.collapsed, "collapsed"),

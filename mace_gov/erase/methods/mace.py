@@ -67,7 +67,7 @@ def mace(
         with leased or nullcontext():
             loras = _loras(plan, trained, pipe, reader, refined, preserve, cache, progress, clock)
         chosen = plan.fit is None or plan.fit.loras is None  # the policy's own choice, not the fit's
-        idle = idle_loras(loras, chosen=chosen)
+        idle = _idle_loras(loras, chosen=chosen)
         loras = [lora for lora in loras if lora not in idle]
         systems, lost = [refined.system.record], {}
         delta = ErasureDelta(refined.matrix)
@@ -106,7 +106,7 @@ def check_moved(left: float) -> None:
             hint="Lower preserve.weight (or preserve.scale and conceptScale), or refine.relativeRidge.")
 
 
-def idle_loras(loras: Sequence[TrainedLora], *, chosen: bool) -> list[TrainedLora]:
+def _idle_loras(loras: Sequence[TrainedLora], *, chosen: bool) -> list[TrainedLora]:
     """LoRAs that do not suppress the attention that they were trained to suppress.
 
     Of fewer than ten steps nobody can tell: those are warned of. chosen: as in ``lost_loras``.

@@ -62,7 +62,7 @@ def oce(plan: ErasurePlan, pipe: Pipeline, *, cache: Path | None, progress: Prog
 
 def turned(outputs: Outputs) -> tuple[torch.Tensor, torch.Tensor]:
     """Q [out, m] and T [m, m], orthogonal, with P = 1 + Q (T - 1) Q^T; m is 0 where nothing tells the targets apart."""
-    anchors = anchor_subspace(outputs.anchors)
+    anchors = _anchor_subspace(outputs.anchors)
     directions = outputs.discriminating()[:, :anchors.shape[1]]
     if directions.shape[1] == 0:
         return outputs.weight.new_zeros(len(outputs.weight), 0), outputs.weight.new_zeros(0, 0)
@@ -77,7 +77,7 @@ def turned(outputs: Outputs) -> tuple[torch.Tensor, torch.Tensor]:
     return basis, turn
 
 
-def anchor_subspace(anchors: torch.Tensor) -> torch.Tensor:
+def _anchor_subspace(anchors: torch.Tensor) -> torch.Tensor:
     """An orthonormal basis [out, m] of the fewest directions that hold ``ENERGY`` of a moment [out, out]."""
     energies, vectors = torch.linalg.eigh(anchors)  # ascending
     before = energies.clamp_min(0).flip(0).cumsum(0) - energies.clamp_min(0).flip(0)
