@@ -282,3 +282,33 @@ def test_a_long_file_is_read_row_by_row_at_one_cost(tmp_path, monkeypatch):
         calls.clear()
         read(tmp_path, "prompt,concept\na cat,cat\n")
         assert len(calls) == counted
+
+
+def test_questions_of_planning_are_taken_and_made_anew_where_more_is_asked(tmp_path):
+    base, _ = planted.manifests()
+    policy = planted.small_policy()
+    asked = prepare(policy, base, AuditRun()).probes
+    own = asked[:3]
+    assert prepare(policy, base, AuditRun(own=own)).probes == own
+    more = table(tmp_path, "prompt,expected\na tent,tent\n")
+    outside = prepare(policy, base, AuditRun(own=own, inputs=Inputs(prompts=(more,)))).probes
+    assert outside[:3] == own and [probe.prompt for probe in outside[3:]] == ["a tent"]
+    static = prepare(policy, base, AuditRun(own=own, inputs=Inputs(tiers=frozenset({"static"})))).probes
+    assert len(static) > len(asked) and {*asked} <= {*static}
+    assert prepare(policy, base, AuditRun(own=own, lexicon=LEXICON)).probes != own
+
+
+def test_prompts_are_signed_as_they_were_when_they_were_read(tmp_path):
+    base, governed = planted.manifests()
+    policy, more = planted.small_policy(), table(tmp_path, "prompt,expected\na tent,tent\n")
+    digest = sha256_file(more)
+    asked = prepare(policy, base, AuditRun(lexicon=planted.LEXICON, inputs=Inputs(prompts=(more,))))
+    more.write_text("prompt,expected\na boat,boat\n", encoding="utf-8")
+
+    def drawer(model, prompts, seeds, settings):
+        return (planted.faithful(prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True))
+
+    result = audit(policy, base, governed, planted.SETTINGS, tmp_path / "out", AuditRun(
+        detector=planted.Reader, lexicon=planted.LEXICON, drawer=drawer, inputs=Inputs(prompts=(more,))), asked=asked)
+    assert json.loads(result.canonical())["inputs"] == {"prompts.csv": digest}
+    assert {trial.prompt for trial in read_trials(tmp_path / "out" / "trials.jsonl")} >= {"a tent"}
