@@ -146,6 +146,7 @@ def main(folder: str, model: str, seed: str, count: str, *flags: str) -> None:
     """See the module."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(DETECTORS, "judge", "tests.workflow.planting:PlantedJudge")
+        patch.setattr("mace_gov.audit.prepare.HARMLESS", 8)  # as in the other tests here
         driver = Driver(Path(folder), Path(model))
         undisturbed, seconds = driver.fresh("undisturbed"), 0.0
         driver.counter.on = True  # in this process: its children need not import anything again
