@@ -43,6 +43,7 @@ def constant(pipe) -> None:
     pipe.vae.decoder.conv_out.weight.zero_()
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("spoil", "why"), [(noise, "noise"), (constant, "constant")])
 def test_a_wreck_fails_as_broken_and_by_what_it_no_longer_draws(bench, spoil, why):
     outcome = bench.audit(bench.model(why, spoil))
