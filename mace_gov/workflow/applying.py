@@ -35,7 +35,7 @@ from mace_gov.workflow.attempt import erase_and_audit
 from mace_gov.workflow.deciding import NO_EXCEPTIONS, Exceptions, decision_inputs, with_policy
 from mace_gov.workflow.planning import POLICYS_OWN, BaseChoice, plan_policy
 from mace_gov.workflow.release_check import chain, check_entry, recalled_models
-from mace_gov.workflow.reporting import refuse_taken, report_place, write_report
+from mace_gov.workflow.reporting import Told, refuse_taken, report_place, write_report
 from mace_gov.workflow.sharding import drawer_of
 
 
@@ -116,7 +116,7 @@ def apply(
     folder = Layout(registry).version(policy.metadata.name, number)
     check = check_entry(find(registry, version), registry, registry_trust(registry), policy=policy)
     with working(progress, "writing the report"):
-        report = write_report(verified, verdict, folder, reports, pair, check, policy=policy)
+        report = write_report(Told(policy, verified, verdict, check), folder, reports, pair)
     with working(progress, "showing the report in MLflow"):
         show(registry, lineage, [report, folder / POLICY_NAME])
     return RunResult(verdict, check, seen, version, folder, folder / "model", report, model_pair.public_path)
@@ -164,7 +164,7 @@ def audit_model(
     entry = find(registry, f"{policy.metadata.name}/{number}", shelf="audits")
     check = check_entry(entry, registry, registry_trust(registry), policy=policy)
     with working(progress, "writing the report"):
-        report = write_report(verified, verdict, final, reports, pair, check, policy=policy)
+        report = write_report(Told(policy, verified, verdict, check), final, reports, pair)
     return RunResult(verdict, check, seen, None, final, Path(governed.path), report)
 
 
