@@ -15,14 +15,14 @@ import json
 import time
 from pathlib import Path
 
-from mace_gov.audit.detectors.base import Query
+from mace_gov.audit.detectors.detector_protocol import Query
 from mace_gov.audit.detectors.judge import JudgeDetector
 from mace_gov.audit.metrics.intervals import bounds
 from mace_gov.audit.metrics.measures import harmonic
 from mace_gov.audit.metrics.melded import harmonic_bounds
 from mace_gov.audit.probes.asking import Asking
-from mace_gov.audit.probes.base import Probe
 from mace_gov.audit.probes.lexicon import lexicon_for
+from mace_gov.audit.probes.probe import Probe
 from mace_gov.audit.probes.suites import build_probes
 from mace_gov.audit.probes.unrelated import held_out
 from mace_gov.diffusion.generate import draw

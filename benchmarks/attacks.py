@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.ablation import first_concepts
-from mace_gov.audit.attacks.registry import ATTACKS
+from mace_gov.audit.attacks.by_tier import ATTACKS
 from mace_gov.audit.engine import audit
 from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.audit.metrics.intervals import bounds

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from mace_gov.erase.moments import coexisting_pairs
+from mace_gov.erase.second_moments import coexisting_pairs
 
 
 @dataclass(frozen=True)

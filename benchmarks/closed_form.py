@@ -33,9 +33,9 @@ from mace_gov.documents.method import Window
 from mace_gov.documents.plan import ClosedForm, ErasurePlan, LoraSettings, ModelManifest, PreserveSettings, Target
 from mace_gov.embedded import MODEL_DIR
 from mace_gov.erase.fuse import fuse
-from mace_gov.erase.moments import target_moments
 from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.refine import refine
+from mace_gov.erase.second_moments import target_moments
 from mace_gov.erase.texts import KeptReader
 from mace_gov.plan.templates import PERSON
 

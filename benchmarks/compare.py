@@ -4,9 +4,9 @@
     python -m benchmarks.compare policies/objects-ten.yaml --counts 1,10 --model FOLDER --out objects.jsonl
 
 Every method has the same number of attempts (``--attempts``), the first at its own defaults, on tuning probes: other
-wordings and seeds than the audit's (``audit.probes.tuning``). The attempt with the highest H there is asked the audit's
-own prompts. A line of ``--out`` is an attempt, or a cell: a method at a number of concepts, at its best attempt. What
-is there already is not run again, so that a long run can be stopped at any time and go on.
+wordings and seeds than the audit's (``audit.probes.tuning_probes``). The attempt with the highest H there is asked the
+audit's own prompts. A line of ``--out`` is an attempt, or a cell: a method at a number of concepts, at its best
+attempt. What is there already is not run again, so that a long run can be stopped at any time and go on.
 
 The judge's first choice decides. Held out is what nobody named to the erasure and no caption of its prior holds
 (suites `near` and `unrelated`), preserved is what was named; H is of what is erased, by name and by synonym, and of
@@ -26,13 +26,13 @@ from pathlib import Path
 
 from benchmarks.ablation import first_concepts, load_judge, set_weights
 from benchmarks.compare_results import BASE, markdown, plotted, rates_of
-from mace_gov.audit.detectors.base import Query
+from mace_gov.audit.detectors.detector_protocol import Query
 from mace_gov.audit.detectors.judge import JudgeDetector
 from mace_gov.audit.probes.asking import Asking
-from mace_gov.audit.probes.base import Probe
 from mace_gov.audit.probes.lexicon import lexicon_for
+from mace_gov.audit.probes.probe import Probe
 from mace_gov.audit.probes.suites import build_probes
-from mace_gov.audit.probes.tuning import tuning_lexicon, tuning_policy
+from mace_gov.audit.probes.tuning_probes import tuning_lexicon, tuning_policy
 from mace_gov.audit.probes.unrelated import held_out
 from mace_gov.core.errors import NumericalError, UsageError
 from mace_gov.core.memory import peak_memory

@@ -8,7 +8,7 @@ from pathlib import Path
 from mace_gov.audit.metrics.intervals import estimate
 from mace_gov.audit.metrics.measures import harmonic
 from mace_gov.audit.metrics.melded import harmonic_bounds
-from mace_gov.audit.probes.base import Probe
+from mace_gov.audit.probes.probe import Probe
 from mace_gov.documents.terms import Suite
 
 BASE = "base"

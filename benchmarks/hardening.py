@@ -24,8 +24,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.ablation import first_concepts
-from mace_gov.audit.attacks.base import drawn
-from mace_gov.audit.detectors.base import Query
+from mace_gov.audit.attacks.attack_protocol import drawn
+from mace_gov.audit.detectors.detector_protocol import Query
 from mace_gov.audit.detectors.judge import JudgeDetector
 from mace_gov.audit.metrics.intervals import bounds
 from mace_gov.core.canonical import digest_of

@@ -23,9 +23,9 @@ from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.diffusion.text import TextReader
 from mace_gov.erase.focal import focal_directions
 from mace_gov.erase.lora import Training, train
-from mace_gov.erase.pictures import training_pictures
 from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.refine import refine, refined_weights
+from mace_gov.erase.training_pictures import training_pictures
 from mace_gov.plan.build import make_plan
 from mace_gov.policy.load import load_policy
 

@@ -5,11 +5,11 @@
 
 A sprite has an alpha channel; composed on a ground as the embedded model's training pictures are, its true mask is
 known. The picture is encoded, noised to each step of the sampler, and read once under a caption that names it, so that
-attention is recorded over the middle steps as while a training picture is drawn (mace_gov/erase/pictures.py); the mask
-is the one that training takes of it (mace_gov/erase/masks.py), at the latents' resolution. Intersection over union
-(IoU) with the true mask, mean over concepts of each one's mean, 95 % t intervals over concepts. `trained`: shifts and
-scales as in training; `aside`: half the size, anywhere, which the model never saw. Baselines of the same run: the whole
-picture, and a centred disc of the mask's own area; `ratio` is the attention's IoU over the disc's, as trained.
+attention is recorded over the middle steps as while a training picture is drawn (mace_gov/erase/training_pictures.py);
+the mask is the one that training takes of it (mace_gov/erase/masks.py), at the latents' resolution. Intersection over
+union (IoU) with the true mask, mean over concepts of each one's mean, 95 % t intervals over concepts. `trained`: shifts
+and scales as in training; `aside`: half the size, anywhere, which the model never saw. Baselines of the same run: the
+whole picture, and a centred disc of the mask's own area; `ratio` is the attention's IoU over the disc's, as trained.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ErasurePlan, GenerationSettings
 from mace_gov.documents.policy import Kind
 from mace_gov.embedded import Concept, vocabulary
-from mace_gov.erase import pictures
+from mace_gov.erase import training_pictures
 from mace_gov.erase.masks import cells, largest_component, otsu_mask
 from mace_gov.plan.build import generation_settings
 from mace_gov.plan.templates import templates_for
@@ -92,9 +92,9 @@ def heat_of(pipe, generation: GenerationSettings, images: Sequence[Image.Image],
         return latents
 
     plan = ErasurePlan.model_construct(generation=generation)
-    with mock.patch.object(pictures, "sample", read):  # all else is what training pictures are made by
-        return pictures._draw(pipe, plan, reader.conditions(prompts), None, seeds,
-                              [prompt.positions for prompt in prompts])[1]
+    with mock.patch.object(training_pictures, "sample", read):  # all else is what training pictures are made by
+        return training_pictures._draw(pipe, plan, reader.conditions(prompts), None, seeds,
+                                       [prompt.positions for prompt in prompts])[1]
 
 
 def disc(side: int, area: int) -> np.ndarray:

@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from mace_gov.audit.detectors.base import Query
+from mace_gov.audit.detectors.detector_protocol import Query
 from mace_gov.audit.detectors.judge import JudgeDetector
 from mace_gov.audit.metrics.intervals import bounds
 from mace_gov.audit.metrics.measures import harmonic

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from mace_gov.audit.inputs import AuditRun, Inputs
     from mace_gov.diffusion.pipeline import Pipeline
     from mace_gov.documents.evidence import VerifiedEvidence
+    from mace_gov.documents.release_check import ReleaseCheck
     from mace_gov.documents.verdict import Verdict
     from mace_gov.workflow.applying import RunResult
     from mace_gov.workflow.deciding import Exceptions
@@ -95,7 +96,8 @@ def verify(
     Raises ``IntegrityError`` that names what does not hold, ``RecalledError``, ``NotReleasedError`` when a waiver that
     the verdict rests on has ended. What comes back has the signed ``verdict``, be it PASS or not.
     """
-    run: Callable[..., tuple[VerifiedEvidence, Verdict, bool]] = lookup("mace_gov.workflow.checking:verify_path")
+    run: Callable[..., tuple[VerifiedEvidence, Verdict, ReleaseCheck]] = lookup(
+        "mace_gov.workflow.checking:verify_path")
     return run(Path(version), key=Path(key) if key else None, registry=Path(registry))[0]
 
 
@@ -111,7 +113,7 @@ def decide(
 
     Raises as ``verify`` does, and ``PolicyError``.
     """
-    run: Callable[..., tuple[VerifiedEvidence, Verdict, bool]] = lookup("mace_gov.workflow.deciding:gate_path")
+    run: Callable[..., tuple[VerifiedEvidence, Verdict, ReleaseCheck]] = lookup("mace_gov.workflow.deciding:gate_path")
     return run(Path(version), Path(policy) if policy else None, key=Path(key) if key else None,
                registry=Path(registry), asked=_exceptions(waivers, against))[1]
 

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mace_gov"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = {"torch", "diffusers", "transformers", "peft", "mlflow", "nudenet", "onnxruntime", "numpy", "scipy", "PIL"}
-FORBIDDEN = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"}
+FORBIDDEN = {"base", "utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"}
 
 
 def imported_by(*arguments: str) -> set[str]:
@@ -98,6 +99,15 @@ def test_modules_are_short_and_say_what_they_are(path):
     assert len(text.splitlines()) <= 300
     assert ast.get_docstring(ast.parse(text))
     assert not FORBIDDEN & {part.removesuffix(".py") for part in path.relative_to(PACKAGE).parts}
+
+
+IN_LAYERS = {"lineage.py", "release.py", "review.py", "sign_off.py"}
+"""One thing each, as a document, in a stage and as a command."""
+
+
+def test_a_file_s_name_says_what_is_in_it_and_not_in_others():
+    counts = Counter(path.name for path in MODULES if path.name != "__init__.py")
+    assert {name for name, count in counts.items() if count > 2} == IN_LAYERS
 
 
 LONG = {

@@ -82,22 +82,22 @@ def age_problems(signed: Signed, trust: Trust, now: datetime, max_age: timedelta
     """Times that lie ahead of ``now`` or behind the signer's retirement, cannot be read, or exceed ``max_age``."""
     problems = []
     for name, field, text, keyid in _times(signed):
-        moment = parse_time(text)
-        if moment is None:
+        when = parse_time(text)
+        if when is None:
             problems.append(f"{name}: {field} is '{text}', expected a time in RFC 3339 with its zone")
-        elif moment > now + CLOCK_SKEW:
+        elif when > now + CLOCK_SKEW:
             problems.append(f"{name}: {field} is {text}, which is ahead of the clock here ({now.isoformat()})")
-        elif max_age is not None and now - moment > max_age:
+        elif max_age is not None and now - when > max_age:
             problems.append(f"{name}: {field} is {text}, older than the {max_age.days} days that were allowed")
-        elif retired := trust.too_late(keyid, moment):
+        elif retired := trust.too_late(keyid, when):
             problems.append(f"{name}: {field} is {text}, but its key {keyid} was retired on {retired}")
     return problems
 
 
 def age_in_words(evidence: Evidence, now: datetime) -> str:
     """How old the evidence says it is."""
-    moment = parse_time(evidence.created)
-    days = max((now - moment).days, 0) if moment else 0
+    when = parse_time(evidence.created)
+    days = max((now - when).days, 0) if when else 0
     return f"evidence signed {evidence.created}, {days} days ago by the signer's own clock: no trusted time backs it"
 
 

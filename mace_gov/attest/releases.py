@@ -79,7 +79,7 @@ def _read(path: Path, trust: Trust) -> Release:
         raise IntegrityError(f"{path}: {first_problem(error, 'a release of a known schema')}") from error
     if [subject.digest.get("sha256") for subject in statement.subject] != [entry.governed_digest]:
         raise IntegrityError(f"{path}: its subject is not the model {entry.governed_digest} that it speaks about")
-    moment = parse_time(entry.at)
-    if moment is None or trust.too_late(keyid, moment):
+    when = parse_time(entry.at)
+    if when is None or trust.too_late(keyid, when):
         raise IntegrityError(f"{path}: is of {entry.at}, expected a time at which the key {keyid} still signed")
     return entry

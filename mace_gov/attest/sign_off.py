@@ -161,11 +161,11 @@ def open_sign_off(path: Path, trust: Trust, now: datetime) -> tuple[SignOff, Sta
     except ValidationError as error:
         raise IntegrityError(f"{path}: {first_problem(error, 'a sign-off of a known schema')}") from error
     _agree(path, [("file name", path.name, file_name(said)), ("keyid", said.keyid, keyid)])
-    moment = parse_time(said.signed)
-    if moment is None or moment > now + CLOCK_SKEW:
+    when = parse_time(said.signed)
+    if when is None or when > now + CLOCK_SKEW:
         raise IntegrityError(
             f"{path}: signed is '{said.signed}', expected a time in RFC 3339, not ahead of the clock")
-    if retired := trust.too_late(keyid, moment):
+    if retired := trust.too_late(keyid, when):
         raise IntegrityError(f"{path}: signed on {said.signed}, but its key {keyid} was retired on {retired}")
     return said.model_copy(update={"reviewer": pinned or said.reviewer}), statement
 

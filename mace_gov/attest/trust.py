@@ -45,11 +45,11 @@ class Trust:
         """Whose key ``keyid`` is; None if it is not pinned."""
         return next((entry.name for entry, _ in self.keys if entry.keyid == keyid), None)
 
-    def too_late(self, keyid: str, moment: datetime) -> str | None:
-        """When the key ``keyid`` was retired, if that was before ``moment``."""
+    def too_late(self, keyid: str, when: datetime) -> str | None:
+        """When the key ``keyid`` was retired, if that was before ``when``."""
         for entry, _ in self.keys:
             retired = parse_time(entry.retired) if entry.keyid == keyid and entry.retired else None
-            if retired is not None and moment > retired:
+            if retired is not None and when > retired:
                 return entry.retired
         return None
 
@@ -58,8 +58,8 @@ class Trust:
 
         Text that is no time is refused by whoever reads the document that it stands in.
         """
-        moment = parse_time(text)
-        if moment is not None and (retired := self.too_late(keyid, moment)):
+        when = parse_time(text)
+        if when is not None and (retired := self.too_late(keyid, when)):
             raise IntegrityError(f"{place}: was signed on {text}, but its key {keyid} was retired on {retired}")
 
     def pick(self, keyid: str, role: Role, place: object) -> tuple[TrustedKey, PublicKey]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from mace_gov.audit.decoding import read_picture
-from mace_gov.audit.detectors.base import Detector, Query
+from mace_gov.audit.detectors.detector_protocol import Detector, Query
 from mace_gov.audit.metrics.intervals import estimate
 from mace_gov.audit.scoring import CHUNK, ConfiguredDetector
 from mace_gov.audit.table import Row, read_table

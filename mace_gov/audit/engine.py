@@ -9,18 +9,17 @@ from functools import partial
 from pathlib import Path
 
 from mace_gov.audit.calibrate import load_all
-from mace_gov.audit.comparing import picture_measures
+from mace_gov.audit.detectors.by_name import known_detectors, make_detector
 from mace_gov.audit.detectors.plugin import sources
-from mace_gov.audit.detectors.registry import known_detectors, make_detector
 from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.audit.limits import drawn_limits, limitations
 from mace_gov.audit.looking import score_probes
 from mace_gov.audit.measuring import all_measurements, all_measures, all_power, retention_rate, unscored
 from mace_gov.audit.metrics.broken import broken_check
 from mace_gov.audit.metrics.disagreement import disagreements
+from mace_gov.audit.picture_measures import picture_measures
 from mace_gov.audit.pictures import Picture, Wanted, diffusion_drawer, draw_side, open_picture
-from mace_gov.audit.prepare import check_tiers, prepare
-from mace_gov.audit.probes.lexicon import lexicon_for
+from mace_gov.audit.prepare import Prepared, check_tiers, prepare
 from mace_gov.audit.scoring import Detectors
 from mace_gov.audit.stopping import decided, rounds, standing
 from mace_gov.audit.thumbnails import write_thumbnails
@@ -37,16 +36,6 @@ from mace_gov.documents.terms import Suite
 SIDES: tuple[Side, ...] = ("base", "governed")
 
 
-def check_inputs(
-    policy: Policy, base: ModelManifest, inputs: Inputs, *, trained_on: Collection[str] = ()
-) -> dict[str, str]:
-    """Read what the user brings and make all probes, before anything is drawn or written. Raises as ``audit`` does.
-
-    Returns the digests, by name, of the pictures that are brought and will be judged.
-    """
-    return prepare(policy, base, lexicon_for(base), trained_on, inputs, diffusion_drawer(None)).pictures
-
-
 def check_detectors(policy: Policy, inputs: Inputs) -> None:
     """Make every detector of the policy and let it go: what does not load is better known before the work.
 
@@ -57,10 +46,11 @@ def check_detectors(policy: Policy, inputs: Inputs) -> None:
 
 def audit(
     policy: Policy, base: ModelManifest, governed: ModelManifest, generation: GenerationSettings, out: Path,
-    run: AuditRun,
+    run: AuditRun, *, asked: Prepared | None = None,
 ) -> AuditResult:
     """Audit ``governed`` against ``base`` and write pictures, thumbnails and trials.jsonl into the folder ``out``.
 
+    asked: what ``prepare`` made of the same policy, base and run, where it was asked before the work.
     Raises UsageError when ``out`` is not empty, a file has malformed rows or a tier cannot run on a model, PolicyError
     when probes cannot be made or a detector is unknown, IncompleteError when a model or a detector does not load or
     pictures are missing.
@@ -69,15 +59,16 @@ def audit(
         raise UsageError(f"evidence folder {out} is not empty, expected a new one")
     progress, inputs = run.progress, run.inputs
     check_tiers(governed, inputs)
-    asked = prepare(policy, base, run.lexicon or lexicon_for(base), run.trained_on, inputs,
-                    run.drawer or diffusion_drawer(run.device))
+    asked = asked or prepare(policy, base, run)
+    drawer = asked.drawer(run.drawer or diffusion_drawer(run.device))
     if inputs.images is not None and governed.files != asked.pictures:
         raise UsageError(f"--images {inputs.images}: found other pictures than those of {governed.ref}, expected just "
                          "those that are judged")
     for said in drawn_limits(asked):
         progress.note(said)
     digest, policy = policy.content_digest(), asked.policy
-    brought = {path.name: sha256_file(path) for path in (*inputs.prompts, *inputs.loras, *sources(inputs.plugins))}
+    brought = asked.brought | {
+        path.name: sha256_file(path) for path in (*inputs.loras, *sources(inputs.plugins))}
     known = known_detectors(inputs.plugins)
     places = None if run.detector else {
         spec.name: known[spec.name] for category in policy.spec.categories for spec in category.detectors
@@ -99,7 +90,7 @@ def audit(
         for side, model in zip(SIDES, (base, governed), strict=True):
             pictures[side] |= draw_side(
                 side, model, wanted, generation, out,
-                replace(run, cache=None if side in asked.imported else run.cache, drawer=asked.drawer),
+                replace(run, cache=None if side in asked.imported else run.cache, drawer=drawer),
             )
         drawn = time.monotonic()
         advance = progress.start("looking at pictures", 2 * len(probes))

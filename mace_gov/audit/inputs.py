@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from mace_gov.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from mace_gov.audit.detectors.base import Detector
+    from mace_gov.audit.detectors.detector_protocol import Detector
     from mace_gov.audit.pictures import Drawer
     from mace_gov.audit.probes.lexicon import Lexicon
+    from mace_gov.audit.probes.probe import Probe
     from mace_gov.documents.policy import DetectorSpec
 
 
@@ -61,6 +62,8 @@ class AuditRun:
     """What the user brings beside the policy."""
     trained_on: Collection[str] = ()
     """The erasure's templates, which probes avoid."""
+    own: Sequence[Probe] = ()
+    """The policy's own questions, where planning made them for this base and these templates; else they are made."""
     drawer: Drawer | None = None
     """How pictures are drawn."""
     detector: Callable[[DetectorSpec], Detector] | None = None

@@ -9,11 +9,11 @@ from pathlib import Path
 from PIL import Image
 
 from mace_gov.audit.decoding import FORMATS
-from mace_gov.audit.detectors.base import Query
-from mace_gov.audit.handed import Chunk, can_hand, scored_by
+from mace_gov.audit.detectors.detector_protocol import Query
 from mace_gov.audit.pictures import Picture, Wanted, open_picture
-from mace_gov.audit.probes.base import Probe
+from mace_gov.audit.probes.probe import Probe
 from mace_gov.audit.scoring import CHUNK, Detectors, Scored, Scores, presence, scores_of
+from mace_gov.audit.scoring_workers import Chunk, can_hand, scored_by
 from mace_gov.core.errors import DetectorError, MissingExtraError
 from mace_gov.core.resources import asked
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from mace_gov.audit.detectors.plugin import sources
 from mace_gov.audit.imported import check_pictures, imported_sides, importing, unnamed_files
-from mace_gov.audit.inputs import Inputs
+from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.audit.pictures import Drawer, Wanted
 from mace_gov.audit.probes.asking import Asking
-from mace_gov.audit.probes.base import Probe, seed_for
-from mace_gov.audit.probes.lexicon import Lexicon
+from mace_gov.audit.probes.lexicon import lexicon_for
 from mace_gov.audit.probes.outside import is_translations, read_prompts, read_translations
+from mace_gov.audit.probes.probe import Probe, seed_for
 from mace_gov.audit.probes.suites import build_probes
 from mace_gov.audit.probes.unrelated import general_prompts
 from mace_gov.audit.synonyms import is_synonyms, with_synonyms
+from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import UsageError
 from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.audit import Side
@@ -43,8 +45,10 @@ class Prepared:
     """Prompts and seeds whose pictures are compared and not searched."""
     refused: int
     """Rows of the files that must not be drawn."""
-    drawer: Drawer
-    """Draws both sides, or fetches what was drawn elsewhere."""
+    brought: dict[str, str]
+    """Digests of the files of prompts by name, as they were read."""
+    importer: Callable[[Drawer], Drawer] | None = None
+    """Of pictures that were drawn elsewhere: makes of a drawer one that takes them from their folder."""
     imported: frozenset[Side] = frozenset()
     """Sides whose pictures were drawn elsewhere."""
     pictures: dict[str, str] = field(default_factory=dict)
@@ -61,24 +65,27 @@ class Prepared:
         """Prompts and seeds to draw beside the probes'; some may be theirs too."""
         return [*self.harmless, *self.captions]
 
+    def drawer(self, draw: Drawer) -> Drawer:
+        """What answers: ``draw``, but for pictures that were drawn elsewhere."""
+        return self.importer(draw) if self.importer else draw
 
-def prepare(
-    policy: Policy, base: ModelManifest, lexicon: Lexicon, trained_on: Collection[str], inputs: Inputs,
-    drawer: Drawer,
-) -> Prepared:
+
+def prepare(policy: Policy, base: ModelManifest, run: AuditRun) -> Prepared:
     """The policy's probes and those of the files; of pictures made elsewhere, those of the files alone.
 
     Raises PolicyError when probes cannot be made, UsageError for files with malformed rows, pictures that cannot be
     judged and tiers that cannot run on the base model.
     """
+    inputs = run.inputs
     check_tiers(base, inputs)
     _apart([*inputs.prompts, *inputs.loras, *sources(inputs.plugins)])
+    brought = {path.name: sha256_file(path) for path in inputs.prompts}
     synonyms = [path for path in inputs.prompts if is_synonyms(path)]
     policy = with_synonyms(policy, synonyms)
     tables = {path: is_translations(path) for path in inputs.prompts if path not in synonyms}
     translations = read_translations([path for path, table in tables.items() if table], policy)
     added = tuple(Suite) if "static" in inputs.tiers else ()
-    asking = Asking(policy, lexicon, trained_on, translations, added)
+    asking = Asking(policy, run.lexicon or lexicon_for(base), run.trained_on, translations, added)
     if inputs.loras and "deep" not in inputs.tiers:
         raise UsageError("--lora: found no --tier deep, expected it: a LoRA is merged to ask the derivative")
     if odd := [path for path in inputs.loras if path.suffix != ".safetensors" or not path.is_file()]:
@@ -95,14 +102,15 @@ def prepare(
         probes = list(outside.probes)
         digests = check_pictures(inputs.images, outside)
         return Prepared(
-            policy, probes, _spread(_unrelated(policy, probes)), outside.captions, outside.refused,
-            importing(inputs.images, outside, digests, drawer), imported_sides(outside),
+            policy, probes, _spread(_unrelated(policy, probes)), outside.captions, outside.refused, brought,
+            partial(importing, inputs.images, outside, digests), imported_sides(outside),
             digests, unnamed_files(inputs.images, digests), len(_cut(base, probes, outside.captions)),
         )
-    asked = list(dict.fromkeys([*build_probes(asking), *outside.probes]))
+    as_planned = bool(run.own) and not (synonyms or translations or added or run.lexicon)
+    asked = list(dict.fromkeys([*(run.own if as_planned else build_probes(asking)), *outside.probes]))
     cut = _cut(base, asked, outside.captions)
     probes = [probe for probe in asked if not _unread(probe, cut)]
-    return Prepared(policy, probes, _harmless_prompts(asking, probes), outside.captions, outside.refused, drawer,
+    return Prepared(policy, probes, _harmless_prompts(asking, probes), outside.captions, outside.refused, brought,
                     cut=len(cut), unread=len(asked) - len(probes))
 
 

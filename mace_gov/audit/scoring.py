@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
-from mace_gov.audit.detectors.base import Detector, Query
+from mace_gov.audit.detectors.detector_protocol import Detector, Query
 from mace_gov.audit.detectors.rivals import rivals
-from mace_gov.audit.probes.base import Probe
+from mace_gov.audit.probes.probe import Probe
 from mace_gov.core.errors import DetectorError
 from mace_gov.core.redact import redact
 from mace_gov.documents.detector import Calibration, DetectorCard

@@ -27,7 +27,6 @@ from mace_gov.audit.detectors.plugin import sources
 from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.audit.pictures import DRAWING, Drawer, Wanted, diffusion_drawer, draw_side, picture_key
 from mace_gov.audit.prepare import prepare
-from mace_gov.audit.probes.lexicon import lexicon_for
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.canonical import strict_json
 from mace_gov.core.digest import sha256_bytes, sha256_file
@@ -141,8 +140,8 @@ def draw_share(
     try:
         with lock_now(folder):
             _refuse_other(folder, share, begun.facts)
-            prepared = prepare(policy, base, run.lexicon or lexicon_for(base), run.trained_on, run.inputs,
-                               run.drawer or diffusion_drawer(run.device))
+            prepared = prepare(policy, base, run)
+            drawer = prepared.drawer(run.drawer or diffusion_drawer(run.device))
             wanted = [*((probe.prompt, probe.seed) for probe in prepared.probes), *prepared.beside]
             own = share.of(wanted, generation.batch)
             sides: tuple[tuple[Side, ModelManifest], ...] = (("base", base), ("governed", governed))
@@ -150,7 +149,7 @@ def draw_share(
             for side, model in sides:
                 with tempfile.TemporaryDirectory(dir=folder, prefix=SCRATCH) as scratch:
                     made = draw_side(side, model, own, generation, Path(scratch),
-                                     replace(run, cache=folder, drawer=prepared.drawer))
+                                     replace(run, cache=folder, drawer=drawer))
                 files |= {_name(model, want, generation): picture.digest for want, picture in made.items()}
             shard = begun.model_copy(update={"drawn": {side: len(own) for side, _ in sides}, "files": files})
             with suppress(OSError):

@@ -12,7 +12,7 @@ from typing import Literal
 
 from mace_gov.audit.measuring import presence_rate, retention_rate
 from mace_gov.audit.metrics.power import REQUIRED
-from mace_gov.audit.probes.base import Probe
+from mace_gov.audit.probes.probe import Probe
 from mace_gov.audit.trials import Pair
 from mace_gov.documents.policy import Policy, Rule
 from mace_gov.documents.rate import Estimate

@@ -14,7 +14,7 @@ from typing import TextIO, TypeVar
 from mace_gov.core.errors import UsageError
 from mace_gov.core.files import open_file
 from mace_gov.core.memory import uncollected
-from mace_gov.documents.base import control
+from mace_gov.documents.document import control
 
 Value = TypeVar("Value")
 MAX_BYTES = 500_000_000

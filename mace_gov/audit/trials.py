@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mace_gov.audit.pictures import Picture, Wanted
-from mace_gov.audit.probes.base import Probe
+from mace_gov.audit.probes.probe import Probe
 from mace_gov.audit.scoring import Detectors, Scored
 from mace_gov.core.atomic import write_bytes
 from mace_gov.core.canonical import canonical_json

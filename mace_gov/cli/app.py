@@ -27,7 +27,6 @@ from mace_gov.cli import (
     release,
     report,
     review,
-    sign_keyless,
     sign_off,
     tune,
     verify,
@@ -93,7 +92,7 @@ app.command(rich_help_panel="Around it")(compare.compare)
 app.command(rich_help_panel="Around it")(tune.tune)
 app.command(rich_help_panel="Around it")(review.review)
 app.command("sign-off", rich_help_panel="Around it")(sign_off.sign_off)
-app.command("sign-keyless", rich_help_panel="Around it")(sign_keyless.sign_keyless)
+app.command("sign-keyless", rich_help_panel="Around it")(sign_off.sign_keyless)
 app.command(rich_help_panel="Around it")(generate.generate)
 registry.app.command()(release.promote)
 registry.app.command()(release.rollback)

@@ -56,7 +56,7 @@ def compare(
     from mace_gov.cli.running import running
     from mace_gov.core.errors import UsageError
     from mace_gov.documents.method import MethodName
-    from mace_gov.report.comparison import DOCUMENT, PAGE, show_comparison
+    from mace_gov.report.comparison_page import DOCUMENT, PAGE, show_comparison
     from mace_gov.workflow import comparing
     from mace_gov.workflow.planning import BaseChoice
 

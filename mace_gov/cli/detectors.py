@@ -20,8 +20,8 @@ app = typer.Typer(help="List detectors and measure their errors.", no_args_is_he
 def list_(plugin: Plugins = None, registry: Registry = Path("registry"), as_json: AsJson = False) -> None:
     """List every detector that a policy may name, with the errors that were measured in this registry."""
     from mace_gov.audit.calibrate import load_all
+    from mace_gov.audit.detectors.by_name import known_detectors
     from mace_gov.audit.detectors.plugin import load
-    from mace_gov.audit.detectors.registry import known_detectors
     from mace_gov.core.errors import UsageError
     from mace_gov.documents.registry import Layout
 
@@ -66,7 +66,7 @@ def calibrate(
 ) -> None:
     """Measure a detector's sensitivity and specificity on labelled pictures, for the audits of this registry."""
     from mace_gov.audit import calibrate as measuring
-    from mace_gov.audit.detectors.registry import known_detectors, make_detector
+    from mace_gov.audit.detectors.by_name import known_detectors, make_detector
     from mace_gov.cli.progress import progress
     from mace_gov.core.errors import UsageError
     from mace_gov.documents.detector_info import INFOS

@@ -60,7 +60,7 @@ def export(
         return
     from mace_gov import workflow
 
-    workflow.export(what, outputs, policy=policy)
+    workflow.export_report(what, outputs, policy=policy)
     for name, path in outputs.items():
         typer.echo(f"{name:11} {path}", err=True)
 

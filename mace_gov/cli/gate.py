@@ -57,13 +57,12 @@ def gate(
     outputs = check_outputs(output, as_json=as_json)
     from mace_gov.cli.output import finish_verified, say_not_compared
     from mace_gov.gate.decide import Terms
-    from mace_gov.workflow import gate_path, may_release
+    from mace_gov.workflow import gate_path
     from mace_gov.workflow.deciding import Exceptions
 
-    verified, verdict, pinned = gate_path(
+    verified, verdict, after = gate_path(
         path, policy, key=key, registry=registry, asked=Exceptions(waivers or (), against), outputs=outputs,
         terms=Terms(_MODES[mode] if mode else None, fail_on, _ENDS[on_uncertain] if on_uncertain else None),
     )
     say_not_compared(against, verdict)
-    after = may_release(verified, key=key, registry=registry, verdict=verdict)
-    raise typer.Exit(finish_verified(verified, verdict, after, pinned=pinned, as_json=as_json))
+    raise typer.Exit(finish_verified(verified, verdict, after, pinned=key is not None, as_json=as_json))

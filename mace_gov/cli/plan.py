@@ -53,17 +53,17 @@ def plan(
     from mace_gov.documents.registry import Layout
     from mace_gov.plan.fitting import fitted, kept_fit, minutes, pictures, searched
     from mace_gov.plan.foresee import foresee
-    from mace_gov.preflight.checks import check_plan, plan_notes
+    from mace_gov.preflight.checks import plan_notes
     from mace_gov.preflight.costs import apply_costs, audit_costs, told, told_apply
     from mace_gov.preflight.timing import timing_of
     from mace_gov.workflow.planning import BaseChoice, plan_policy
 
-    loaded, made = plan_policy(
+    loaded, made, own = plan_policy(
         policy, BaseChoice(model, revision, allow_unmeasured), exact=exact, registry=registry, plugins=plugin or ())
     settings = searched(loaded.policy, made)
     if settings and (found := kept_fit(made, Layout(registry).cache)):
         made = fitted(made, found)
-    costs = audit_costs(loaded.policy, made, check_plan(loaded, made), registry)
+    costs = audit_costs(loaded.policy, made, own, registry)
     warnings = plan_notes(loaded.policy, made)
     foreseen = foresee(made, Layout(registry).cache)
     with progress() as shown, using(batch=batch, precision=dtype, threads=threads):

@@ -160,7 +160,7 @@ def synonyms(
     from mace_gov.workflow.planning import BaseChoice, plan_policy
 
     words = WordNet(wordnet)
-    loaded, plan = plan_policy(policy, BaseChoice(model, revision), registry=registry,
+    loaded, plan, _ = plan_policy(policy, BaseChoice(model, revision), registry=registry,
                                ahead=Ahead(asks=False, judges=False))
     counts = propose(out, loaded.policy, plan.base, words, senses=sense or (), most=most, closest=closest)
     typer.echo(f"wrote {sum(counts.values())} synonyms to {out}")

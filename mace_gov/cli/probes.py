@@ -18,11 +18,11 @@ def probes(
     registry: Registry = Path("registry"),
 ) -> None:
     """Write the audit's prompts and seeds as CSV, to draw them elsewhere and judge them with `audit --images`."""
-    from mace_gov.audit.export import write_probes
+    from mace_gov.audit.probes.suites import write_probes
     from mace_gov.preflight.checks import Ahead
     from mace_gov.workflow.planning import BaseChoice, plan_policy
 
-    loaded, plan = plan_policy(policy, BaseChoice(model, revision), registry=registry,
+    loaded, plan, _ = plan_policy(policy, BaseChoice(model, revision), registry=registry,
                                ahead=Ahead(judges=False, erases=False))
     count = write_probes(out, loaded.policy, plan.base, plan.templates)
     typer.echo(f"wrote {count} probes to {out}")

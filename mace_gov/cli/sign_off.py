@@ -1,4 +1,4 @@
-"""mace-gov sign-off: a reviewer decides on a verdict."""
+"""mace-gov sign-off and sign-keyless: a reviewer decides on a verdict; an identity of CI signs it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mace_gov.cli.options import AsJson, Key, Registry
+from mace_gov.cli.options import AsJson, Key, Registry, TrustConfig
 from mace_gov.documents.sign_off import Decision
 
 
@@ -44,3 +44,23 @@ def sign_off(
     filed = "" if here else "put it in the version's folder sign-offs/; "
     version = shlex.quote(str(written.parents[1])) if here else "VERSION"
     typer.echo(f"next: {filed}`mace-gov report {version}` writes the report anew with it")
+
+
+def sign_keyless(
+    path: Annotated[Path, typer.Argument(help="A version or its report folder.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="Where the bundle goes (JSON).", show_default=False)],
+    trust_config: TrustConfig = None,
+    key: Key = None,
+    registry: Registry = Path("registry"),
+    as_json: AsJson = False,
+) -> None:
+    """Verify a version, then sign its verdict as who this job is by its identity token (extra: sigstore)."""
+    from mace_gov import workflow
+    from mace_gov.attest.keyless import sign_keyless as sign
+
+    verified, _, _ = workflow.verify_path(path, key=key, registry=registry)
+    identity = sign(verified, out, trust_config=trust_config)
+    if as_json:
+        typer.echo(json.dumps({"bundle": str(out), "identity": identity, "resource_uri": verified.resource_uri}))
+        return
+    typer.echo(f"signed  the verdict on {verified.resource_uri} as {identity}: {out}")

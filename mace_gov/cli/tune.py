@@ -49,14 +49,14 @@ def tune(
     from mace_gov.cli.running import running
     from mace_gov.core.atomic import write_text
     from mace_gov.core.errors import UsageError
-    from mace_gov.report.tuning import method_block, show_tuning
-    from mace_gov.workflow import tuning
+    from mace_gov.report.tuning_table import method_block, show_tuning
+    from mace_gov.workflow import settings_search
     from mace_gov.workflow.planning import BaseChoice
 
     if out is not None and out.exists():
         raise UsageError(f"{out} exists already, expected a new file", hint="Give another --out.")
     with running(batch=batch, dtype=dtype, threads=threads, workers=workers, ray=ray, device=device) as shown:
-        made = tuning.tune(
+        made = settings_search.tune(
             policy, minutes=budget, base=BaseChoice(model, revision, allow_unmeasured), registry=registry,
             run=AuditRun(device=device, progress=shown, inputs=Inputs(plugins=tuple(plugin or ()))),
         )

@@ -40,7 +40,7 @@ def verify(
     if any(keyless) and not all(keyless):
         raise UsageError("found a part of them, expected --bundle, --certificate-identity and "
                          "--certificate-oidc-issuer together")
-    verified, verdict, pinned = workflow.verify_path(
+    verified, verdict, now = workflow.verify_path(
         path, key=key, registry=registry, resource_uri=resource_uri)
     if bundle and certificate_identity and certificate_oidc_issuer:
         from mace_gov.attest.keyless import check_keyless
@@ -49,5 +49,4 @@ def verify(
         verified = also_checked(verified, check_keyless(
             verified, bundle, identity=certificate_identity, issuer=certificate_oidc_issuer, trust_config=trust_config
         ))
-    raise typer.Exit(finish_verified(
-        verified, verdict, workflow.may_release(verified, key=key, registry=registry), pinned=pinned, as_json=as_json))
+    raise typer.Exit(finish_verified(verified, verdict, now, pinned=key is not None, as_json=as_json))

@@ -35,7 +35,7 @@ def timestamp() -> str:
 def parse_time(text: str) -> datetime | None:
     """An RFC 3339 time with a zone, in UTC; None when it is not one."""
     try:
-        moment = datetime.fromisoformat(text)
-        return moment.astimezone(UTC) if moment.tzinfo else None
+        when = datetime.fromisoformat(text)
+        return when.astimezone(UTC) if when.tzinfo else None
     except (ValueError, OverflowError):  # the year 0 or 10000, once the zone is taken off
         return None

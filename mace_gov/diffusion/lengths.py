@@ -10,7 +10,7 @@ from typing import Any
 from mace_gov.core.errors import ModelError
 from mace_gov.core.files import read_file
 from mace_gov.core.lazy import require
-from mace_gov.documents.base import Location
+from mace_gov.documents.document import Location
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.policy import Policy
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from mace_gov.core.phrases import phrase_key
-from mace_gov.documents.base import Location
+from mace_gov.documents.document import Location
 from mace_gov.documents.policy import Policy
 
 

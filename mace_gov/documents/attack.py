@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mace_gov.documents.base import Document, Slug
+from mace_gov.documents.document import Document, Slug
 from mace_gov.documents.rate import Estimate
 
 AttackTier = Literal["transferred", "adaptive", "embeddings", "weights", "text-free"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from mace_gov.documents.attack import AttackResult, Derivative
-from mace_gov.documents.base import Digest, Document, Slug
 from mace_gov.documents.detector import DetectorCard
+from mace_gov.documents.document import Digest, Document, Slug
 from mace_gov.documents.rate import Corrected, Estimate
 from mace_gov.documents.terms import Metric, Suite
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from mace_gov.documents.base import Digest, Document
+from mace_gov.documents.document import Digest, Document
 from mace_gov.documents.method import MethodName
 from mace_gov.documents.rate import Estimate
 from mace_gov.documents.terms import Suite

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-from mace_gov.documents.base import Digest, Slug, Written
+from mace_gov.documents.document import Digest, Slug, Written
 from mace_gov.documents.waiver import Waiver
 
 RelativePath = Annotated[str, StringConstraints(min_length=1, max_length=400, pattern=r"^[^\x00-\x1f]+$")]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mace_gov.core.phrases import phrase_key
-from mace_gov.documents.base import Location
+from mace_gov.documents.document import Location
 from mace_gov.documents.terms import Metric, Suite
 
 WORDS = ("synonyms", "descriptions", "broader", "narrower")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mace_gov.documents.base import Document
+from mace_gov.documents.document import Document
 
 
 class AuditCosts(Document):

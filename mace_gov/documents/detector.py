@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mace_gov.documents.base import Digest, Document
+from mace_gov.documents.document import Digest, Document
 from mace_gov.documents.rate import Estimate
 
 

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from mace_gov.documents.base import Location
+from mace_gov.documents.document import Location
 from mace_gov.documents.policy import Category, DetectorSpec, Rule
 from mace_gov.documents.terms import Kind, Metric, Suite
 

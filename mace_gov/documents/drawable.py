@@ -15,7 +15,7 @@ from functools import cached_property, lru_cache
 from mace_gov.core.errors import UsageError
 from mace_gov.documents import minor_words as minors
 from mace_gov.documents.ages import says_age
-from mace_gov.documents.base import Location
+from mace_gov.documents.document import Location
 from mace_gov.documents.explicit_words import SEXUAL_PHRASES, SEXUAL_STEMS, SEXUAL_WORDS
 from mace_gov.documents.glance import Glance
 from mace_gov.documents.people import names_person

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mace_gov.documents.base import Digest, Document, Slug
+from mace_gov.documents.document import Digest, Document, Slug
 
 
 class LoraRecord(Document):

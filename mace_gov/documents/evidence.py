@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from pydantic import Field, field_validator
 
 from mace_gov.documents.audit import AuditResult
-from mace_gov.documents.base import Digest, Document
+from mace_gov.documents.document import Digest, Document
 from mace_gov.documents.erasure import ErasureRecord
 from mace_gov.documents.lineage import Lineage
 from mace_gov.documents.plan import ErasurePlan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mace_gov.documents.base import Document, Slug
+from mace_gov.documents.document import Document, Slug
 
 ERASED = 0.05
 """Share of pictures that may still show what is banned at a point that counts as erasing. LoRAs are for those."""

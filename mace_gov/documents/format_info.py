@@ -21,12 +21,12 @@ def _of(module: str, report: str, failure: str) -> FormatInfo:
 
 
 FORMATS: dict[str, FormatInfo] = {
-    "json": _of("document", "document", "document"),
+    "json": _of("lines", "document", "document"),
     "markdown": _of("summary", "markdown", "markdown"),
     "junit": _of("junit", "junit", "junit"),
     "sarif": _of("sarif", "sarif", "sarif"),
-    "annotations": _of("commands", "workflow_commands", "workflow_commands"),
+    "annotations": _of("lines", "workflow_commands", "workflow_commands"),
     "csv": _of("table", "table", "table"),
-    "outputs": _of("outputs", "outputs", "outputs"),
+    "outputs": _of("lines", "outputs", "outputs"),
 }
 """Every format by its name, in the order of the help: a new one is a row here, a module, and a function in failed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mace_gov.documents.base import Digest, Document, Slug
+from mace_gov.documents.document import Digest, Document, Slug
 
 
 class Lineage(Document):

@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from mace_gov.documents.base import Phrase, Written, tidied
 from mace_gov.documents.consistency import method_problems, ridge_problems, window_problems
+from mace_gov.documents.document import Phrase, Written, tidied
 
 Template = Annotated[
     str, StringConstraints(pattern=r"^[^{}]*\{\}[^{}]*$", max_length=200), AfterValidator(tidied)

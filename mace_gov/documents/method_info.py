@@ -26,7 +26,7 @@ class MethodInfo:
     """An eraser: where it is, what it solves and trains, and which settings are its own."""
 
     erase: str
-    """The ``mace_gov.erase.methods.base.EraseMethod``, as ``module:attr``."""
+    """The ``mace_gov.erase.methods.method_protocol.EraseMethod``, as ``module:attr``."""
     does: str
     """What it does to a model, as the report says it; of MACE what it does besides LoRAs and fusion."""
     closed_forms: tuple[Literal["refine", "fuse"], ...] = ("refine",)

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from mace_gov.core.canonical import digest_of
-from mace_gov.documents.base import Digest, Document, Phrase, Slug
+from mace_gov.documents.document import Digest, Document, Phrase, Slug
 from mace_gov.documents.fit import Fit
 from mace_gov.documents.method import MethodName, Window
 from mace_gov.documents.terms import Kind

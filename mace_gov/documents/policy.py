@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from mace_gov.documents.base import Day, Line, Person, Phrase, RuleId, Slug, Written
 from mace_gov.documents.composition import Ancestor, Extends
 from mace_gov.documents.consistency import inconsistencies, rule_problems
+from mace_gov.documents.document import Day, Line, Person, Phrase, RuleId, Slug, Written
 from mace_gov.documents.method import Method, Template
 from mace_gov.documents.terms import Kind, Metric, Severity, Suite
 

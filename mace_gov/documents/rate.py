@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from mace_gov.documents.base import Document
+from mace_gov.documents.document import Document
 
 
 class Estimate(Document):

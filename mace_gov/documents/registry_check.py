@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Literal
 
 from mace_gov.core.errors import IncompleteError, IntegrityError
-from mace_gov.documents.base import Document
+from mace_gov.documents.document import Document
 
 
 class Level(StrEnum):

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from mace_gov.documents.base import Digest, Document, Slug
+from mace_gov.documents.document import Digest, Document, Slug
 
 RELEASE_TYPE = "https://mace-gov.dev/release/v1"
 

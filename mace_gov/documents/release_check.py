@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-from mace_gov.documents.base import Document
+from mace_gov.documents.document import Document
 from mace_gov.documents.verdict import Outcome
 
 

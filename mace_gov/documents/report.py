@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mace_gov.documents.base import Document
+from mace_gov.documents.document import Document
 from mace_gov.documents.evidence import Evidence
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.release_check import ReleaseCheck

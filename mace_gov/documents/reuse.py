@@ -12,7 +12,7 @@ import hashlib
 from typing import Any, Literal
 
 from mace_gov.core.canonical import digest_of
-from mace_gov.documents.base import Document, Slug
+from mace_gov.documents.document import Document, Slug
 from mace_gov.documents.drawable import may_draw
 from mace_gov.documents.plan import ErasurePlan, Target
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from mace_gov.documents.base import Digest, Document, Slug
+from mace_gov.documents.document import Digest, Document, Slug
 from mace_gov.documents.sign_off import Reason
 from mace_gov.documents.terms import Suite
 from mace_gov.documents.trust import KeyName

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from mace_gov.documents.audit import Side
-from mace_gov.documents.base import Digest, Document
+from mace_gov.documents.document import Digest, Document
 
 SHARD_NAME = "shard.json"
 """File that a shard's folder holds once all of its pictures are drawn."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from mace_gov.documents.base import Digest, Document
+from mace_gov.documents.document import Digest, Document
 from mace_gov.documents.trust import KeyName
 
 SIGN_OFF_TYPE = "https://mace-gov.dev/sign-off/v1"

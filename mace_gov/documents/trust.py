@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import StringConstraints, model_validator
 
-from mace_gov.documents.base import Digest, Document
+from mace_gov.documents.document import Digest, Document
 
 KeyName = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """A name that is safe to print."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mace_gov.documents.base import Digest, Document
 from mace_gov.documents.comparison import Rates
+from mace_gov.documents.document import Digest, Document
 from mace_gov.documents.method import Method
 from mace_gov.documents.rate import Estimate
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from mace_gov.documents.base import Digest, Document, Person, RuleId, Slug
+from mace_gov.documents.document import Digest, Document, Person, RuleId, Slug
 from mace_gov.documents.rate import Estimate
 from mace_gov.documents.terms import Metric, Severity, Suite
 

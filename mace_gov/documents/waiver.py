@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from mace_gov.core.phrases import phrase_key, tidy
-from mace_gov.documents.base import Day, Digest, Line, Location, Person, RuleId, Slug, Written
+from mace_gov.documents.document import Day, Digest, Line, Location, Person, RuleId, Slug, Written
 
 if TYPE_CHECKING:
     from mace_gov.documents.policy import Policy

@@ -28,7 +28,7 @@ from mace_gov.documents.plan import ErasurePlan
 from mace_gov.erase import delta as delta_file
 from mace_gov.erase.lora_file import FILE_NAME
 from mace_gov.erase.methods import JOINT_METHOD
-from mace_gov.erase.methods.base import EraseMethod, Erasure, Stopwatch, condition_warnings
+from mace_gov.erase.methods.method_protocol import EraseMethod, Erasure, Stopwatch, condition_warnings
 from mace_gov.erase.pooled import pooled_edit
 
 POOLED_LEFT = "leaves the pooled text as it is, which reaches the U-Net past cross-attention"

@@ -14,7 +14,7 @@ import torch
 
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ErasurePlan, Target
-from mace_gov.erase.moments import target_moments
+from mace_gov.erase.second_moments import target_moments
 
 RIDGE = 0.01
 """lambda, as a multiple of the mean eigenvalue of the rest of S."""

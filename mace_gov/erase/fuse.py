@@ -21,7 +21,7 @@ import torch
 from mace_gov.documents.plan import ClosedForm
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.lora_file import Factors
-from mace_gov.erase.moments import Moments
+from mace_gov.erase.second_moments import Moments
 from mace_gov.erase.systems import Factored
 
 

@@ -29,11 +29,11 @@ from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.erasure import Hardening
 from mace_gov.documents.plan import ErasurePlan, HardenSettings, Target
 from mace_gov.documents.reuse import derived_seed, refinement_key
-from mace_gov.erase.handed import learnt_by
-from mace_gov.erase.moments import Moments, Pairs, multiplied
-from mace_gov.erase.pictures import TrainingPictures, training_pictures, undrawn
 from mace_gov.erase.preserve import harm, held_out_moment, preserve_term
 from mace_gov.erase.refine import Refinement, refined_weights, solve, summed
+from mace_gov.erase.second_moments import Moments, Pairs, multiplied
+from mace_gov.erase.training_pictures import TrainingPictures, training_pictures, undrawn
+from mace_gov.erase.training_workers import learnt_by
 
 BACK = 0.5
 """Share of the way back to the name's own loss from which a search counts as having brought a concept back."""

@@ -20,11 +20,10 @@ from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ErasurePlan, LoraSettings, Target
 from mace_gov.documents.reuse import derived_seed, training_templates
 from mace_gov.erase.lora_file import pack
+from mace_gov.erase.lora_objective import attention_loss, sample_timesteps
 from mace_gov.erase.masks import PROVIDERS
-from mace_gov.erase.pictures import TrainingPictures
 from mace_gov.erase.stacked import StackedLora, stacked, tuned_to
-from mace_gov.erase.suppression import attention_loss
-from mace_gov.erase.timesteps import sample_timesteps
+from mace_gov.erase.training_pictures import TrainingPictures
 
 CONTROL_DRAWS = 4
 """Draws that a LoRA's loss is compared on before, during and after training."""

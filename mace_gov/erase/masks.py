@@ -14,8 +14,8 @@ from mace_gov.core.errors import ModelError
 from mace_gov.diffusion.generate import decode
 from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.documents.plan import ErasurePlan, SegmenterSettings, Target
-from mace_gov.erase.pictures import TrainingPictures
 from mace_gov.erase.segmenter import GroundedSegmenter
+from mace_gov.erase.training_pictures import TrainingPictures
 
 
 class MaskProvider(Protocol):

@@ -18,9 +18,9 @@ from typing import Any, Protocol
 import torch
 
 from mace_gov.documents.plan import ClosedForm, ErasurePlan
-from mace_gov.erase.moments import names_of
 from mace_gov.erase.preserve import prior_captions, weighted_captions
 from mace_gov.erase.refine import solve
+from mace_gov.erase.second_moments import names_of
 from mace_gov.erase.systems import Factored
 
 

@@ -81,7 +81,7 @@ def _namesake_captions(plan: ErasurePlan) -> list[str]:
     return [plan.templates[n % len(plan.templates)].replace("{}", name, 1) for n, name in enumerate(people)]
 
 
-def moment_of(
+def second_moment_of(
     reader: TextReader, base: ModelManifest, captions: Sequence[str], cache: Path | None = None,
     progress: Progress | None = None,
 ) -> torch.Tensor:
@@ -141,7 +141,7 @@ def held_out_moment(
     reader: TextReader, plan: ErasurePlan, cache: Path | None = None, progress: Progress | None = None
 ) -> torch.Tensor:
     """Sum of e e^T [d, d] over the prior's captions that a fit does not preserve, to see what an edit does to them."""
-    return moment_of(reader, plan.base, split(prior_captions(plan, reader.tokenizer))[1], cache, progress)
+    return second_moment_of(reader, plan.base, split(prior_captions(plan, reader.tokenizer))[1], cache, progress)
 
 
 def held_out_captions(plan: ErasurePlan, tokenizer: PreTrainedTokenizerBase) -> list[str]:
@@ -177,7 +177,7 @@ def preserve_term(
         # in two parts, so that a fit, which leaves one of them out, has nothing to read again
         for part in split(captions)[:1 if hold_out else 2]:
             if part:
-                term += weight * moment_of(reader, plan.base, part, cache, progress)
+                term += weight * second_moment_of(reader, plan.base, part, cache, progress)
     if not torch.isfinite(term).all():
         raise NumericalError("the preserve matrix is not finite, expected finite text states and scales")
     return term

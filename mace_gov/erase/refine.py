@@ -20,7 +20,7 @@ from mace_gov.diffusion.projections import projections
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.erasure import Stage
 from mace_gov.documents.plan import ClosedForm, ErasurePlan
-from mace_gov.erase.moments import Pairs, target_moments
+from mace_gov.erase.second_moments import Pairs, target_moments
 from mace_gov.erase.systems import Factored
 
 AMPLIFICATION_LIMIT = 1e3

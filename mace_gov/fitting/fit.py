@@ -12,13 +12,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from mace_gov.audit.detectors.base import Detector
-from mace_gov.audit.detectors.registry import known_detectors, make_detector
+from mace_gov.audit.detectors.by_name import known_detectors, make_detector
+from mace_gov.audit.detectors.detector_protocol import Detector
 from mace_gov.audit.probes.asking import Asking, carriers_in
-from mace_gov.audit.probes.base import Probe
 from mace_gov.audit.probes.lexicon import Lexicon, lexicon_for
+from mace_gov.audit.probes.probe import Probe
 from mace_gov.audit.probes.suites import build_probes
-from mace_gov.audit.probes.tuning import tuning_policy
+from mace_gov.audit.probes.tuning_probes import tuning_policy
 from mace_gov.audit.scoring import Detectors, score_pictures
 from mace_gov.core.errors import MaceGovError
 from mace_gov.core.progress import Progress, Silent, working
@@ -34,10 +34,9 @@ from mace_gov.documents.policy import DetectorSpec, Policy
 from mace_gov.documents.terms import Kind, Suite
 from mace_gov.erase.preserve import held_out_captions
 from mace_gov.erase.texts import kept_reader
-from mace_gov.fitting.handed import Edited, drawn_by
+from mace_gov.fitting.drawing_workers import Edited, drawn_by
 from mace_gov.fitting.line import RIDGES, WEIGHTS, Line, line
-from mace_gov.fitting.search import LEFT_UNSEEN, balanced, bisect, nearest, with_margin
-from mace_gov.fitting.shift import shift
+from mace_gov.fitting.search import LEFT_UNSEEN, balanced, bisect, nearest, shift, with_margin
 from mace_gov.plan.fitting import OTHERS, TRIALS, fitted, keep_fit, kept_fit, minutes, pictures, searched, shares
 
 SHIFT_SEED = 555_000_000

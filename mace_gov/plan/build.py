@@ -27,8 +27,16 @@ from mace_gov.documents.plan import (
 from mace_gov.documents.policy import Category, Concept, Policy, Sampler
 from mace_gov.documents.terms import Kind
 from mace_gov.embedded import vocabulary
-from mace_gov.plan.esd import esd_settings
-from mace_gov.plan.presets import DEFAULT, HARDEN, PAPER_GENERATION, PAPER_LORAS, PAPER_RATE, Preset, paper
+from mace_gov.plan.presets import (
+    DEFAULT,
+    HARDEN,
+    PAPER_GENERATION,
+    PAPER_LORAS,
+    PAPER_RATE,
+    Preset,
+    esd_settings,
+    paper,
+)
 from mace_gov.plan.templates import templates_for
 
 

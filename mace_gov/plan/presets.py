@@ -16,8 +16,15 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from mace_gov.documents.method import Window
-from mace_gov.documents.plan import ClosedForm, GenerationSettings, HardenSettings, LoraSettings, PairedTokens
+from mace_gov.documents.method import Esd, Window
+from mace_gov.documents.plan import (
+    ClosedForm,
+    EsdSettings,
+    GenerationSettings,
+    HardenSettings,
+    LoraSettings,
+    PairedTokens,
+)
 from mace_gov.documents.terms import Kind
 
 
@@ -122,3 +129,17 @@ HARDEN = HardenSettings(rounds=6, searches=3, vectors=1, steps=150)
 """Rounds of search, where a policy asks for them and says no more."""
 
 PAPER_GENERATION = GenerationSettings(steps=50, guidance=7.5, size=512, batch=4)
+
+
+ESD_PAPER = EsdSettings(steps=1000, learning_rate=1e-5, guidance=1.0, start_guidance=3.0)
+
+ESD_EMBEDDED = ESD_PAPER.model_copy(update={"steps": 100, "batch": 10, "learning_rate": 1e-4})
+"""A tenth of the samples, in steps ten times as long: the embedded model's U-Net is a fiftieth of the size. Of learning
+rates between 1e-5 and 3e-3 the best on 10 characters, asked in other wordings and seeds than the audit's (n = 10
+erased, 100 kept, 20 objects): H .000 at 1e-5, .567 at 3e-5, .818 at 1e-4, .378 at 3e-4."""
+
+
+def esd_settings(asked: Esd, *, embedded: bool) -> EsdSettings:
+    """What the policy says, and the preset where it says nothing."""
+    given = {name: value for name in Esd.model_fields if (value := getattr(asked, name)) is not None}
+    return (ESD_EMBEDDED if embedded else ESD_PAPER).model_copy(update=given)

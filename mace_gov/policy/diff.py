@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from mace_gov.core.phrases import phrase_key
-from mace_gov.documents.base import Location
 from mace_gov.documents.detector_info import blind
+from mace_gov.documents.document import Location
 from mace_gov.documents.drawable import ban_of, erase_only
 from mace_gov.documents.policy import Category, Concept, DetectorSpec, GateSettings, Policy, Rule
 from mace_gov.documents.sampling import asked_suites, near_phrases, prompts_per_concept

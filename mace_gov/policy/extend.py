@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import yaml
 
 from mace_gov.core.errors import PolicyError, UsageError
-from mace_gov.documents.base import Location
 from mace_gov.documents.composition import Ancestor, Extends
 from mace_gov.documents.consistency import inconsistencies
+from mace_gov.documents.document import Location
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.waiver import Waiver
 from mace_gov.policy.diff import diff

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mace_gov.core.phrases import phrase_key
-from mace_gov.documents.base import Location
+from mace_gov.documents.document import Location
 
 KEYS = {"categories": "id", "concepts": "id", "rules": "id", "detectors": "name"}
 """Lists of which the items have a name: an item of the parent's name changes the parent's, another one is added. Of

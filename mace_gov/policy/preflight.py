@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator
 from importlib.metadata import entry_points
 
 from mace_gov.core.phrases import phrase_key
-from mace_gov.documents.base import Location
 from mace_gov.documents.detector_info import lacking, spec_problems
+from mace_gov.documents.document import Location
 from mace_gov.documents.drawable import ban_of, forbidden, never_drawn
 from mace_gov.documents.method_info import method_info
 from mace_gov.documents.policy import Policy

@@ -18,7 +18,7 @@ from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.errors import PolicyError, UsageError
 from mace_gov.core.files import read_file as read_bytes
 from mace_gov.core.terminal import printable
-from mace_gov.documents.base import Document, Location
+from mace_gov.documents.document import Document, Location
 from mace_gov.policy.source import Source, Unclear, read_yaml
 
 D = TypeVar("D", bound=Document)

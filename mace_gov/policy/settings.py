@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mace_gov.documents.base import Location, Written
+from mace_gov.documents.document import Location, Written
 from mace_gov.documents.method import Method, Preserve
 from mace_gov.documents.policy import (
     Audit,

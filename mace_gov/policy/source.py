@@ -17,7 +17,7 @@ import yaml
 
 from mace_gov.core.errors import PolicyError
 from mace_gov.core.terminal import printable
-from mace_gov.documents.base import Location, control
+from mace_gov.documents.document import Location, control
 
 MAX_BYTES = 10_000_000
 MAX_NODES = 500_000

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mace_gov.core.clock import wall_clock
-from mace_gov.documents.base import Location
+from mace_gov.documents.document import Location
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.waiver import Waiver, Waivers, contradictions, mismatches
 from mace_gov.policy.reading import File, Loaded, Problem, fail, read_file, validate

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from mace_gov.audit.detectors.by_name import DETECTORS, known_detectors, setting_problem
 from mace_gov.audit.detectors.plugin import load
-from mace_gov.audit.detectors.registry import DETECTORS, known_detectors, setting_problem
 from mace_gov.audit.probes.asking import Asking
-from mace_gov.audit.probes.base import Probe
 from mace_gov.audit.probes.lexicon import lexicon_for, plain_style, style_classes, subject_classes
+from mace_gov.audit.probes.probe import Probe
 from mace_gov.audit.probes.suites import build_probes
 from mace_gov.core.errors import IncompleteError, MissingExtraError, PolicyError, UsageError
 from mace_gov.core.phrases import phrase_key
-from mace_gov.documents.base import Location
 from mace_gov.documents.detector_info import CLIP, INFOS, SMALL_SIDE
+from mace_gov.documents.document import Location
 from mace_gov.documents.family_info import family_info, untried
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.policy import Category, DetectorSpec, Policy

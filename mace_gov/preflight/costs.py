@@ -11,8 +11,8 @@ from statistics import mean
 from typing import Any
 
 from mace_gov.audit.probes.asking import Asking
-from mace_gov.audit.probes.base import Probe, seed_for
 from mace_gov.audit.probes.lexicon import lexicon_for
+from mace_gov.audit.probes.probe import Probe, seed_for
 from mace_gov.audit.probes.unrelated import general_prompts
 from mace_gov.core.files import read_file
 from mace_gov.documents.costs import ApplyCosts, AuditCosts, Timing

@@ -78,7 +78,7 @@ def measure(plan: ErasurePlan, target: Target | None, device: str | None, file: 
     from mace_gov.diffusion.load import device_name, load_pipeline
     from mace_gov.diffusion.text import TextReader
     from mace_gov.erase.lora import training_batch_size, trial
-    from mace_gov.erase.moments import target_moments
+    from mace_gov.erase.second_moments import target_moments
 
     pipe: Any = None
     getattr(diffusers, plan.base.pipeline)  # imported now: that is no part of loading a model

@@ -56,8 +56,7 @@ def _link(folder: Path) -> Path:
 
 def is_ready(registry: Path) -> bool:
     """Whether the database is what this version of MLflow reads, so that opening it changes nothing."""
-    expected: str = require("mlflow.store.db.utils", EXTRA)._get_latest_schema_revision()
-    return _state(Layout(registry).database)[0] == expected
+    return _state(Layout(registry).database)[0] == _expected()
 
 
 def make_ready(registry: Path, artifacts: Path) -> str | None:
@@ -68,7 +67,7 @@ def make_ready(registry: Path, artifacts: Path) -> str | None:
     """
     database = Layout(registry).database
     revision, records = _state(database)
-    expected = require("mlflow.store.db.utils", EXTRA)._get_latest_schema_revision()
+    expected = _expected()
     if revision == expected:
         return None
     artifacts.mkdir(exist_ok=True)
@@ -85,6 +84,13 @@ def make_ready(registry: Path, artifacts: Path) -> str | None:
     if half_made:
         return f"{database} was half made, by a first use that was interrupted, and held nothing: it was made anew"
     return None
+
+
+@cache
+def _expected() -> str:
+    """The revision of tables that this MLflow reads. It compiles all its migrations to tell, so it is asked once."""
+    revision: str = require("mlflow.store.db.utils", EXTRA)._get_latest_schema_revision()
+    return revision
 
 
 def _migrate(beside: Path, artifacts: Path, database: Path, found: str) -> None:

@@ -18,7 +18,7 @@ from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IntegrityError, UsageError
 from mace_gov.core.files import read_file
 from mace_gov.core.locks import is_locked, lock, lock_now
-from mace_gov.documents.base import Document
+from mace_gov.documents.document import Document
 from mace_gov.documents.evidence import VERDICT_FIELD, Evidence
 from mace_gov.documents.registry import (
     EVIDENCE_NAME,

@@ -19,11 +19,10 @@ from mace_gov.documents.report import Report
 from mace_gov.documents.terms import Metric, Suite
 from mace_gov.documents.verdict import Outcome
 from mace_gov.report import plots, sections, shown, words
+from mace_gov.report.evidence_pictures import EvidencePicture
 from mace_gov.report.graph import lineage_graph, sign_off_node
 from mace_gov.report.lineage_svg import lineage_svg
-from mace_gov.report.mapping import MAPPING
-from mace_gov.report.measure_words import meaning_of
-from mace_gov.report.pictures import Picture
+from mace_gov.report.words import MAPPING, meaning_of
 
 SECTIONS = (
     ("scope", "Scope"),
@@ -104,7 +103,7 @@ def environment() -> Environment:
     return made
 
 
-def page(report: Report, pictures: Mapping[str, Picture]) -> str:
+def page(report: Report, pictures: Mapping[str, EvidencePicture]) -> str:
     """The page. ``pictures`` holds each thumbnail by its name; equal input gives equal bytes."""
     css, code = style_sheet(), script()
     context: dict[str, Any] = {

@@ -18,7 +18,7 @@ _ROOT = re.compile(r":root\s*\{(.*?)\}", re.DOTALL)
 _DRAWN = re.compile(r"^\s*(?:svg|\.(?:mark|track|axis|lineage))\b[^{}@]*\{[^{}]*\}", re.MULTILINE)
 
 
-def with_drawings_styled(page: str) -> str:
+def _with_drawings_styled(page: str) -> str:
     """The page with the rules for its drawings inside of them: WeasyPrint styles a drawing by those alone, and knows no
     variables there."""
     css = "".join(_STYLE.findall(page))
@@ -33,7 +33,7 @@ def main(page: Path, out: Path) -> None:
     weasyprint: Any = importlib.import_module("weasyprint")  # publishes no types
     logging.getLogger("weasyprint").setLevel(logging.CRITICAL)  # it names every property that it does not know
     fetcher = weasyprint.urls.URLFetcher(allowed_protocols=["data"])
-    text = with_drawings_styled(page.read_text("utf-8"))
+    text = _with_drawings_styled(page.read_text("utf-8"))
     weasyprint.HTML(string=text, url_fetcher=fetcher).write_pdf(str(out), pdf_variant="pdf/ua-1")
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from mace_gov.core.atomic import write_bytes, write_text
 from mace_gov.documents.report import Report
 from mace_gov.report.card import CARD, model_card
+from mace_gov.report.evidence_pictures import read_evidence_picture
 from mace_gov.report.html import page
-from mace_gov.report.pictures import read_picture
 
 PAGE, DOCUMENT = "index.html", "report.json"
 
@@ -23,7 +23,7 @@ def render(report: Report, evidence_folder: Path, out: Path) -> None:
     """
     audit = report.evidence.audit
     names = dict.fromkeys(name for pair in audit.thumbnails for name in (pair.base, pair.governed))
-    pictures = {name: read_picture(evidence_folder, name, audit.files) for name in names}
+    pictures = {name: read_evidence_picture(evidence_folder, name, audit.files) for name in names}
     document = report.canonical()
     read = Report.model_validate_json(document)
     text, card = page(read, pictures), model_card(read)

@@ -30,7 +30,7 @@ from mace_gov.documents.terms import Kind, Suite
 from mace_gov.documents.trust import Role
 from mace_gov.policy.load import load_policy
 from mace_gov.record.versions import VersionEntry, by_digest
-from mace_gov.report.pictures import confined
+from mace_gov.report.evidence_pictures import confined
 from mace_gov.report.render import PAGE
 from mace_gov.review.journal import Journal, journal_path, open_journal
 from mace_gov.workflow.checking import pinned_keys

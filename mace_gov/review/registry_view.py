@@ -19,7 +19,7 @@ from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.terms import Metric, Suite
 from mace_gov.policy.load import load_policy
 from mace_gov.record.versions import VersionEntry, list_versions
-from mace_gov.report.pictures import confined
+from mace_gov.report.evidence_pictures import confined
 from mace_gov.review.desk import SIGNS, TRIALS_NAME
 from mace_gov.workflow.checking import pinned_keys
 from mace_gov.workflow.release_check import check_entry

@@ -66,7 +66,7 @@ class Source:
     """The pinned public key (PEM) or trust file; None: the registry's own."""
 
 
-def web_for(place: Place, port: int, title: str, user: str, say: Callable[[str], None], *, reviews: bool) -> Web:
+def _web_for(place: Place, port: int, title: str, user: str, say: Callable[[str], None], *, reviews: bool) -> Web:
     """Pages behind a door that fits the place. Raises UsageError for a proxy that is only half described."""
     pages = PAGES if reviews else PAGES[-1:]
     if place.user_header is None:
@@ -91,7 +91,7 @@ def make_app(subject: Subject | None, pairs: Mapping[str, KeyPair], place: Place
     reviewers = {} if subject is None else _reviewers(subject, pairs, place)
     user = next(iter(reviewers), "reader")
     title = source.registry.resolve().name if subject is None else f"{subject.policy.metadata.name}, {subject.name}"
-    web = web_for(place, port, title, user, say, reviews=subject is not None)
+    web = _web_for(place, port, title, user, say, reviews=subject is not None)
     shown = RegistryApp(source.registry, source.reports, source.key, home=subject is None)
     if subject is not None:
         review = ReviewApp(subject, reviewers, breaks)

@@ -18,12 +18,12 @@ lineage        what a registry holds, seen whole: releases and lineage
 loading        load a version, draw with it
 exporting      a version in the forms that other tools load
 comparing      every method on one policy
-tuning         settings for a policy
+settings_search  settings for a policy
 """
 
 from mace_gov.workflow.applying import RunResult, apply, audit_model, erase_model
 from mace_gov.workflow.checking import check, folder_of, may_release, verify_path
-from mace_gov.workflow.deciding import export, gate_path
+from mace_gov.workflow.deciding import export_report, gate_path
 from mace_gov.workflow.lineage import lineage_of, releases, standings
 from mace_gov.workflow.planning import plan_policy
 from mace_gov.workflow.registry_check import check_registry
@@ -32,7 +32,7 @@ from mace_gov.workflow.reporting import report_again
 from mace_gov.workflow.sharding import draw_shard, merge_shards
 
 __all__ = [
-    "Released", "RunResult", "apply", "audit_model", "check", "check_registry", "draw_shard", "erase_model", "export",
-    "folder_of", "gate_path", "lineage_of", "may_release", "merge_shards", "plan_policy", "promote", "recall",
-    "releases", "report_again", "rollback", "standings", "verify_path",
+    "Released", "RunResult", "apply", "audit_model", "check", "check_registry", "draw_shard", "erase_model",
+    "export_report", "folder_of", "gate_path", "lineage_of", "may_release", "merge_shards", "plan_policy", "promote",
+    "recall", "releases", "report_again", "rollback", "standings", "verify_path",
 ]

@@ -35,7 +35,7 @@ from mace_gov.workflow.attempt import erase_and_audit
 from mace_gov.workflow.deciding import NO_EXCEPTIONS, Exceptions, decision_inputs, with_policy
 from mace_gov.workflow.planning import POLICYS_OWN, BaseChoice, plan_policy
 from mace_gov.workflow.release_check import chain, check_entry, recalled_models
-from mace_gov.workflow.reporting import refuse_taken, report_place, write_report
+from mace_gov.workflow.reporting import Told, refuse_taken, report_place, write_report
 from mace_gov.workflow.sharding import drawer_of
 
 
@@ -72,7 +72,7 @@ def apply(
     """
     run = run or AuditRun()
     plugins, device, progress = run.inputs.plugins, run.device, run.progress
-    loaded, plan = plan_policy(path, base, exact=exact, registry=registry, plugins=plugins)
+    loaded, plan, own = plan_policy(path, base, exact=exact, registry=registry, plugins=plugins)
     _require_everything()
     check_machine(loaded.policy, registry, reports, needs=model_bytes(plan))
     for note in plan.notes:
@@ -90,7 +90,7 @@ def apply(
     pair, model_pair = _signing_key(registry, progress), ensure_model_pair(registry)
     recalled_models(registry)  # A chain of releases that does not hold is better known before the work.
     cache = Layout(registry).cache
-    run = replace(run, cache=cache, inputs=inputs)
+    run = replace(run, cache=cache, inputs=inputs, own=own)
     with working(progress, "opening MLflow"):
         recorded = prepare_lineage(registry, policy.metadata.name)
     with Store(cache).lease([f"fit {plan.content_digest()}"], progress):
@@ -114,9 +114,9 @@ def apply(
     with working(progress, "publishing in MLflow"):
         publish(registry, lineage, verdict)
     folder = Layout(registry).version(policy.metadata.name, number)
-    check = check_entry(find(registry, version), registry, registry_trust(registry))
+    check = check_entry(find(registry, version), registry, registry_trust(registry), policy=policy)
     with working(progress, "writing the report"):
-        report = write_report(verified, verdict, folder, reports, pair, check)
+        report = write_report(Told(policy, verified, verdict, check), folder, reports, pair)
     with working(progress, "showing the report in MLflow"):
         show(registry, lineage, [report, folder / POLICY_NAME])
     return RunResult(verdict, check, seen, version, folder, folder / "model", report, model_pair.public_path)
@@ -132,24 +132,24 @@ def audit_model(
     """
     run = run or AuditRun()
     inputs, images, progress = run.inputs, run.inputs.images, run.progress
-    loaded, plan = plan_policy(path, base, registry=registry, plugins=inputs.plugins,
-                               ahead=Ahead(asks=images is None, judges=False, erases=False))
+    loaded, plan, own = plan_policy(path, base, registry=registry, plugins=inputs.plugins,
+                                    ahead=Ahead(asks=images is None, judges=False, erases=False))
     if images is None:
         check_sight(loaded, plan.base.image_size)
     check_machine(loaded.policy, registry, reports)
-    from mace_gov.audit.engine import audit, check_inputs
+    from mace_gov.audit.engine import audit
     from mace_gov.audit.imported import picture_manifest
-    from mace_gov.audit.prepare import check_tiers
+    from mace_gov.audit.prepare import check_tiers, prepare
     from mace_gov.diffusion.manifest import read_manifest
 
     policy = loaded.policy
-    judged = check_inputs(policy, plan.base, inputs, trained_on=plan.templates)
-    governed = (picture_manifest(model, images, plan.base, judged) if images else
+    run = replace(run, cache=Layout(registry).cache, trained_on=plan.templates, own=own)
+    asked = prepare(policy, plan.base, run)
+    governed = (picture_manifest(model, images, plan.base, asked.pictures) if images else
                 read_manifest(model, registry=registry, unmeasured=base.unmeasured, whole=True))
     check_tiers(governed, inputs)
     if not images:
         check_plan(loaded, plan, Ahead(asks=False, erases=False))
-    run = replace(run, cache=Layout(registry).cache, trained_on=plan.templates)
     if shards:
         run = replace(run, cache=None, drawer=drawer_of(shards, loaded, plan, governed, run.inputs))
     pair = _signing_key(registry, progress)
@@ -157,14 +157,14 @@ def audit_model(
     with new_version(registry, policy.metadata.name, shelf="audits") as (number, folder):
         final = Layout(registry).version(policy.metadata.name, number, "audits")
         refuse_taken(report_place(None, final, reports), None)
-        seen = audit(policy, plan.base, governed, plan.generation, folder / "evidence", run)
+        seen = audit(policy, plan.base, governed, plan.generation, folder / "evidence", run, asked=asked)
         # a folder of pictures may hold others too; those that were judged were hashed as they were read
         facts = _Facts(plan, governed, seen, elsewhere=None if images else Path(governed.path))
         verified, verdict = _attest(folder, loaded, facts, NOTHING_BESIDE, pair, registry, progress)
     entry = find(registry, f"{policy.metadata.name}/{number}", shelf="audits")
-    check = check_entry(entry, registry, registry_trust(registry))
+    check = check_entry(entry, registry, registry_trust(registry), policy=policy)
     with working(progress, "writing the report"):
-        report = write_report(verified, verdict, final, reports, pair, check)
+        report = write_report(Told(policy, verified, verdict, check), final, reports, pair)
     return RunResult(verdict, check, seen, None, final, Path(governed.path), report)
 
 
@@ -177,7 +177,7 @@ def erase_model(
     for folder in (out, extras):
         if folder.exists() and any(folder.iterdir()):
             raise UsageError(f"{folder} exists and is not empty, expected a new folder", hint="Give another --out.")
-    loaded, plan = plan_policy(path, base, exact=exact, registry=registry, ahead=Ahead(asks=False, judges=False))
+    loaded, plan, _ = plan_policy(path, base, exact=exact, registry=registry, ahead=Ahead(asks=False, judges=False))
     check_machine(None, out.parent, registry, needs=model_bytes(plan))
     from mace_gov.erase.engine import erase
     from mace_gov.fitting.fit import fit

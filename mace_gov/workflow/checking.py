@@ -21,17 +21,18 @@ from mace_gov.workflow.release_check import Logs, chains, registries_of, release
 
 def verify_path(
     path: Path, *, key: Path | None, registry: Path, resource_uri: str | None = None
-) -> tuple[VerifiedEvidence, Verdict, bool]:
+) -> tuple[VerifiedEvidence, Verdict, ReleaseCheck]:
     """Verify a version, report or model folder, or ``models:/NAME@ALIAS``, and that it still stands.
 
-    resource_uri: what the verdict must be about; a version's own name unless given. The last value says whether a key
-    was given. Raises what ``check`` does, and NotReleasedError when a waiver that its verdict rests on has ended since.
+    resource_uri: what the verdict must be about; a version's own name unless given. The last value says whether it may
+    be released now. Raises what ``check`` does, and NotReleasedError when a waiver that its verdict rests on has ended.
     """
     verified, trust, logs = _checked(path, key, registry, need_verdict=True, resource_uri=resource_uri)
     if verified.verdict is None:
         raise IntegrityError(f"{path}: no signed verdict, expected {VERDICT_NAME}")
-    refuse_ended(verified, release_check(verified, registry=registry, trust=trust, logs=logs))
-    return verified, verified.verdict, key is not None
+    now = release_check(verified, registry=registry, trust=trust, logs=logs)
+    refuse_ended(verified, now)
+    return verified, verified.verdict, now
 
 
 def may_release(

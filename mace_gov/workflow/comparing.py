@@ -27,7 +27,7 @@ from mace_gov.documents.policy import Policy
 from mace_gov.documents.registry import DELTA_NAME, Layout
 from mace_gov.plan.build import make_plan
 from mace_gov.preflight.checks import Ahead, check_machine
-from mace_gov.report.comparison import render_comparison
+from mace_gov.report.comparison_page import render_comparison
 from mace_gov.workflow.attempt import erase_and_audit
 from mace_gov.workflow.planning import POLICYS_OWN, BaseChoice, named_segmenter, plan_policy, with_anchors
 
@@ -59,7 +59,7 @@ def compare(
     if seeds != 1 and seeds < FEWEST_SEEDS:
         raise UsageError(f"--seeds: found {seeds}, expected 1, or {FEWEST_SEEDS} or more to tell a deviation from")
     run = run or AuditRun()
-    loaded, plan = plan_policy(path, base, registry=registry, plugins=run.inputs.plugins, ahead=Ahead(erases=False))
+    loaded, plan, _ = plan_policy(path, base, registry=registry, plugins=run.inputs.plugins, ahead=Ahead(erases=False))
     check_machine(loaded.policy, registry, reports)
     inputs = Inputs(plugins=run.inputs.plugins, calibrations=Layout(registry).calibrations)
     run = replace(run, cache=Layout(registry).cache, inputs=inputs)
@@ -115,12 +115,17 @@ def _over_seeds(
         if row.problem is not None:
             raise IncompleteError(f"{first.method}, seed {seed}: {row.problem}")
         rows.append(row)
+    return with_spread(rows, start)
+
+
+def with_spread(rows: Sequence[MethodRow], start: int) -> MethodRow:
+    """The first row with the seeds from ``start`` on, and what every figure that all rows have comes to over them."""
     values = [_values(row) for row in rows]
     spread = {
         name: Spread(mean=mean(own), deviation=stdev(own), lowest=min(own), highest=max(own))
-        for name in values[0] if len(own := [each[name] for each in values if name in each]) == count
+        for name in values[0] if len(own := [each[name] for each in values if name in each]) == len(rows)
     }
-    return first.model_copy(update={"seeds": list(range(start, start + count)), "spread": spread})
+    return rows[0].model_copy(update={"seeds": list(range(start, start + len(rows))), "spread": spread})
 
 
 def _values(row: MethodRow) -> dict[str, float]:

@@ -13,7 +13,7 @@ from mace_gov.core.errors import IntegrityError, UsageError
 from mace_gov.documents.evidence import VerifiedEvidence
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.registry import POLICY_NAME, Layout
-from mace_gov.documents.release_check import State
+from mace_gov.documents.release_check import ReleaseCheck, State
 from mace_gov.documents.report import Report
 from mace_gov.documents.verdict import Outcome, Verdict
 from mace_gov.gate.decide import DecisionInputs, Previous, Terms, decide
@@ -64,14 +64,15 @@ def decision_inputs(
 def gate_path(
     path: Path, policy: Path | None, *, key: Path | None, registry: Path, asked: Exceptions = NO_EXCEPTIONS,
     terms: Terms | None = None, outputs: Mapping[str, Path] | None = None,
-) -> tuple[VerifiedEvidence, Verdict, bool]:
+) -> tuple[VerifiedEvidence, Verdict, ReleaseCheck]:
     """Verify the evidence, then decide anew against a policy file; None: the one that was signed with the version.
 
     A policy file that is not the one that was signed is decided under as far as the evidence answers it; what it does
     not answer is a REVIEW, see ``gate.changed``.
 
     Without ``asked.against`` a comparison that the signed verdict holds counts on. ``outputs`` is a file for each of
-    ``report.formats.FORMATS`` that is wanted. The last value says whether a key was given.
+    ``report.formats.FORMATS`` that is wanted. The last value says whether the model may be
+    released now, by that decision.
     """
     loaded = load_policy(policy, ended=True) if policy else None
     # The gate itself compares the policy's content: a comment edited since is no other policy.
@@ -85,12 +86,12 @@ def gate_path(
     given = decision_inputs(loaded.policy, asked, key=key, registry=registry,
                             name=place.name if place else signed.metadata.name, own=place.version if place else None)
     verdict = decide(verified, loaded.policy, signed=signed if policy else None, given=given, terms=terms)
+    status = may_release(verified, key=key, registry=registry, verdict=verdict)
     if outputs:
-        status = may_release(verified, key=key, registry=registry, verdict=verdict)
         report = compose(loaded.policy, verified, verdict, version=version_name(verified.evidence),
                          release=status)
         write_outputs(report, Places(in_repository(file), loaded.rule_places()), outputs)
-    return verified, verdict, key is not None
+    return verified, verdict, status
 
 
 def with_policy(verified: VerifiedEvidence, policy: Policy, signed: Policy) -> VerifiedEvidence:
@@ -110,7 +111,7 @@ def _signed_policy(verified: VerifiedEvidence, given: Policy) -> Policy:
     return load_policy(verified.folder / POLICY_NAME, ended=True).policy
 
 
-def export(path: Path, outputs: Mapping[str, Path], *, policy: Path | None = None) -> Report:
+def export_report(path: Path, outputs: Mapping[str, Path], *, policy: Path | None = None) -> Report:
     """Write a report (its folder, or report.json itself) in other formats. Nothing is verified here.
 
     ``policy`` is the file that findings are placed in; policy.yaml beside the report unless given.

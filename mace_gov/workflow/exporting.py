@@ -17,10 +17,10 @@ from mace_gov.documents.verdict import Verdict
 from mace_gov.policy.load import load_policy
 from mace_gov.report.card import CARD, model_card
 from mace_gov.report.compose import compose
-from mace_gov.workflow.checking import may_release, verify_path
+from mace_gov.workflow.checking import verify_path
 
 if TYPE_CHECKING:
-    from mace_gov.erase.export import Exported, Form
+    from mace_gov.erase.weight_export import Exported, Form
 
 
 
@@ -33,10 +33,9 @@ def export_version(
     base: where the base model lies, if its own reference does not lead there. unreleased: write it for study though it
     failed, was rejected or waits for review; a recalled one is never written. Its model card is written beside.
     Raises IntegrityError when the version does not verify or has no delta, NotReleasedError, RecalledError, and what
-    ``erase.export.export`` raises.
+    ``erase.weight_export.export_weights`` raises.
     """
-    verified, verdict, _ = verify_path(version, key=key, registry=registry)
-    decided = may_release(verified, key=key, registry=registry)
+    verified, verdict, decided = verify_path(version, key=key, registry=registry)
     if decided.exit_code and not unreleased:
         raise NotReleasedError(f"{version} may not be exported, it is {decided.state}: {'; '.join(decided.reasons)}",
                                code=decided.exit_code, hint="Give --unreleased to write it for study, never to use.")
@@ -45,7 +44,7 @@ def export_version(
     if not delta.is_file():
         raise IntegrityError(f"{verified.folder} has no {DELTA_NAME}, expected a version that was erased here")
     from mace_gov.diffusion.manifest import read_manifest
-    from mace_gov.erase.export import export
+    from mace_gov.erase.weight_export import export_weights
 
     ref, signed = plan.base.ref if base is None else base, plan.base.digest
     found = read_manifest(ref, revision=plan.base.revision, registry=registry, unmeasured=True)
@@ -55,7 +54,7 @@ def export_version(
     with private_copy({"delta": delta}) as (copy, digests):
         if digests["delta"] != verified.evidence.files.get(DELTA_NAME):
             raise IntegrityError(f"{delta}: changed after it was verified")
-        written = export(copy / "delta", found, form, out, rank=rank)
+        written = export_weights(copy / "delta", found, form, out, rank=rank)
     policy = load_policy(verified.folder / POLICY_NAME, ended=True).policy
     report = compose(policy, verified, verdict, version=version_name(verified.evidence), folder=str(verified.folder),
                      release=decided)

@@ -99,8 +99,7 @@ def _verified_copy(ref: str | Path, *, key: Path | None, registry: Path
     """
     place = Path(str(ref).removeprefix("registry:"))
     folder = _model_folder(place, registry)
-    verified, verdict, _ = checking.verify_path(place, key=key, registry=registry)
-    decided = checking.may_release(verified, key=key, registry=registry)
+    verified, verdict, decided = checking.verify_path(place, key=key, registry=registry)
     if decided.exit_code:
         raise NotReleasedError(f"{ref} may not be used, its verdict is {verdict.outcome}: {'; '.join(decided.reasons)}",
                                code=decided.exit_code)

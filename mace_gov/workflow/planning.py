@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mace_gov.audit.probes.lexicon import lexicon_for
+from mace_gov.audit.probes.probe import Probe
 from mace_gov.audit.probes.unrelated import held_out
 from mace_gov.core.errors import IntegrityError
 from mace_gov.documents.plan import ErasurePlan, SegmenterSettings
@@ -32,10 +34,21 @@ class BaseChoice:
 POLICYS_OWN = BaseChoice()
 
 
+class Planned(NamedTuple):
+    """A policy, its plan, and what the audit asks by the policy alone."""
+
+    loaded: LoadedPolicy
+    """The policy, as it was read."""
+    plan: ErasurePlan
+    """Every setting for the base model."""
+    own: list[Probe]
+    """The policy's own questions; none where no audit of them follows."""
+
+
 def plan_policy(
     path: Path, choice: BaseChoice = POLICYS_OWN, *, registry: Path, exact: bool = False,
     plugins: Sequence[str] = (), ahead: Ahead = APPLY,
-) -> tuple[LoadedPolicy, ErasurePlan]:
+) -> Planned:
     """Load a policy and fill in every setting for the base model; its text encoder chooses anchors that are missing.
 
     exact: reuse no LoRA that was trained on another refinement. plugins: ``--plugin`` arguments. ahead: what follows,
@@ -63,8 +76,7 @@ def plan_policy(
         chosen = choose_anchors(policy, base)
     plan = make_plan(policy, base, chosen=chosen, exact=exact, segmenter=named_segmenter(policy),
                      held_out=held_out(policy, lexicon_for(base)))
-    check_plan(loaded, plan, ahead)
-    return loaded, plan
+    return Planned(loaded, plan, check_plan(loaded, plan, ahead))
 
 
 def named_segmenter(policy: Policy) -> SegmenterSettings | None:

@@ -85,14 +85,15 @@ def _promote(
     version: str, action: Action, *, registry: Path, key: Path | None, by: str, reason: str | None,
     waivers: Sequence[Path],
 ) -> Released:
-    verified, verdict, _ = gate_path(Path(version), None, key=key, registry=registry, asked=Exceptions(waivers))
+    verified, verdict, decided = gate_path(Path(version), None, key=key, registry=registry, asked=Exceptions(waivers))
     lineage = verified.evidence.lineage
     if verified.verdict is None or lineage is None:
         raise IntegrityError(f"{version}: has no signed verdict, or is no version of this registry")
     name = f"{lineage.name}/{lineage.version}"
     # Audit mode lets a pipeline go on; it releases nothing.
-    enforced = verdict.model_copy(update={"mode": "enforce"})
-    decided = may_release(verified, key=key, registry=registry, verdict=enforced)
+    if verdict.mode == "audit":
+        enforced = verdict.model_copy(update={"mode": "enforce"})
+        decided = may_release(verified, key=key, registry=registry, verdict=enforced)
     if not decided.released:
         return Released(name, verdict, decided.exit_code, tuple(decided.reasons))
     pair = _own(registry)

@@ -64,8 +64,13 @@ def release_check(
     return check_release(asked, policy, known, wall_clock().date())
 
 
-def check_entry(entry: VersionEntry, registry: Path, trust: Trust) -> ReleaseCheck:
-    """The same for a version in a list: signatures are checked, and no file is re-hashed."""
+def check_entry(
+    entry: VersionEntry, registry: Path, trust: Trust, *, policy: Policy | None = None
+) -> ReleaseCheck:
+    """The same for a version in a list: signatures are checked, and no file is re-hashed.
+
+    policy: the one of its evidence, where it was read already.
+    """
     try:
         signed = read_signed(entry.folder, trust, need_verdict=False)
         if signed.summary is None:
@@ -74,7 +79,7 @@ def check_entry(entry: VersionEntry, registry: Path, trust: Trust) -> ReleaseChe
         logs = chains([registry], signed.evidence, trust)
         known = Known(said.sign_offs, said.elsewhere, said.unverified, recall_of(signed.evidence, logs),
                       remarks=_superseded(signed.evidence, logs))
-        policy = _policy(entry.folder, signed.evidence)
+        policy = policy or _policy(entry.folder, signed.evidence)
         return check_release(signed.summary.verdict, policy, known, wall_clock().date())
     except (IntegrityError, PolicyError) as error:  # one version that cannot be read does not hide the others
         return _nothing(State.INVALID, error.exit_code, error.message)

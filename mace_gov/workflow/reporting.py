@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +17,7 @@ from mace_gov.core.atomic import new_folder
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import IntegrityError, UsageError
 from mace_gov.documents.evidence import VerifiedEvidence
+from mace_gov.documents.policy import Policy
 from mace_gov.documents.registry import EVIDENCE_NAME, POLICY_NAME, REPORT_NAME, SIGN_OFFS, VERDICT_NAME
 from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.verdict import Verdict
@@ -27,21 +29,31 @@ from mace_gov.workflow.checking import folder_of, pinned_keys
 from mace_gov.workflow.release_check import release_check
 
 
-def write_report(
-    verified: VerifiedEvidence, verdict: Verdict, folder: Path, reports: Path, pair: KeyPair | None,
-    check: ReleaseCheck, *, pdf: bool = False,
-) -> Path:
+@dataclass(frozen=True)
+class Told:
+    """What a report tells of."""
+
+    policy: Policy
+    """The policy of the evidence."""
+    verified: VerifiedEvidence
+    """The evidence."""
+    verdict: Verdict
+    """The decision on it."""
+    check: ReleaseCheck
+    """How the version stands now."""
+
+
+def write_report(told: Told, folder: Path, reports: Path, pair: KeyPair | None, *, pdf: bool = False) -> Path:
     """Render the report of the finished version or audit in ``folder`` into a folder of its own, and sign it.
 
     ``pair`` is None where the pipeline's key is not at hand: then the page says that it is unsigned, and never takes
-    the place of a signed one. ``check`` says how the version stands now. Sign-offs beside an older report stay there.
-    pdf: print the page, too. Raises UsageError when the folder holds the report of something else, IncompleteError
-    when there is nothing to print with.
+    the place of a signed one. Sign-offs beside an older report stay there. pdf: print the page, too. Raises UsageError
+    when the folder holds the report of something else, IncompleteError when there is nothing to print with.
     """
+    verified = told.verified
     version = version_name(verified.evidence)
     out = _target(version, folder, reports, pair)
-    policy = load_policy(folder / POLICY_NAME, ended=True).policy
-    report = compose(policy, verified, verdict, version=version, folder=str(folder), release=check,
+    report = compose(told.policy, verified, told.verdict, version=version, folder=str(folder), release=told.check,
                      signed=pair is not None)
     with TemporaryDirectory(dir=_made(out.parent), prefix=f".{out.name}.old.") as aside, new_folder(out) as scratch:
         render(report, folder / "evidence", scratch)
@@ -107,7 +119,8 @@ def report_again(
         raise UsageError(f"{out}: found {', '.join(left)}, expected no sign-off that {verified.folder} has not",
                          hint=f"Move it to {verified.folder / SIGN_OFFS} first: the report's folder is written anew.")
     check = release_check(verified, registry=registry, trust=trust)
-    out = write_report(verified, verified.verdict, verified.folder, reports, pair, check, pdf=pdf)
+    policy = load_policy(verified.folder / POLICY_NAME, ended=True).policy
+    out = write_report(Told(policy, verified, verified.verdict, check), verified.folder, reports, pair, pdf=pdf)
     return out, check
 
 

@@ -37,8 +37,8 @@ def draw_shard(
     share, run = parse_share(shard), run or AuditRun()
     inputs = run.inputs
     check_shardable(inputs)
-    loaded, plan = plan_policy(path, base, registry=registry, plugins=inputs.plugins,
-                               ahead=Ahead(judges=False, erases=False))
+    loaded, plan, own = plan_policy(path, base, registry=registry, plugins=inputs.plugins,
+                                    ahead=Ahead(judges=False, erases=False))
     check_machine(None, out)
     governed = read_manifest(model, registry=registry, unmeasured=base.unmeasured, whole=True)
     check_plan(loaded, plan, Ahead(asks=False, judges=False, erases=False))
@@ -48,7 +48,7 @@ def draw_shard(
                            unmeasured=base.unmeasured)
     begun = Shard(index=share.index, facts=facts, request=request, drawn={}, files={})
     return draw_share(loaded.policy, plan.base, governed, plan.generation, begun, out,
-                      replace(run, trained_on=plan.templates))
+                      replace(run, trained_on=plan.templates, own=own))
 
 
 def merge_shards(

@@ -13,6 +13,7 @@ import torch
 
 from mace_gov import workflow
 from mace_gov.audit.inputs import AuditRun, Inputs
+from mace_gov.audit.pictures import Drawer
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.documents.verdict import Outcome
 from mace_gov.embedded import MODEL_DIR
@@ -63,7 +64,9 @@ class Bench:
 
         return self.model(name, spoil)
 
-    def audit(self, model: Path, *, rules=RULES, base: Path | None = None, **inputs) -> workflow.RunResult:
+    def audit(
+        self, model: Path, *, rules=RULES, base: Path | None = None, drawer: Drawer | None = None, **inputs
+    ) -> workflow.RunResult:
         """Audit a planted model against the embedded one, or another base. inputs: of ``Inputs``."""
         banned = {"id": "cat", "target": "cat", "anchor": "ground", "synonyms": ["feline", "kitty"]}
         made = factories.policy(rules=rules, detectors=["judge"]).to_json()
@@ -76,7 +79,7 @@ class Bench:
         path.write_text(json.dumps(made), "utf-8")
         return workflow.audit_model(str(model), path, base=BaseChoice(str(base) if base else None),
                                     registry=self.root / "registry", reports=self.root / "reports",
-                                    run=AuditRun(device="cpu", inputs=Inputs(**inputs)))
+                                    run=AuditRun(device="cpu", drawer=drawer, inputs=Inputs(**inputs)))
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from mace_gov.audit.detectors.aligned_faces import TEMPLATE, FaceFinder, upright
+from mace_gov.audit.detectors.by_name import make_detector
 from mace_gov.audit.detectors.face import DETECTION, EMBEDDING
 from mace_gov.audit.detectors.onnx_file import normalises
-from mace_gov.audit.detectors.registry import make_detector
 from mace_gov.audit.scoring import ConfiguredDetector
 from mace_gov.core.errors import DetectorError, PolicyError
 from mace_gov.documents.policy import DetectorSpec

@@ -13,12 +13,12 @@ from benchmarks import attacks as benchmark
 from mace_gov.audit.attacks import prefix as prefix_module
 from mace_gov.audit.attacks import preimage as preimage_module
 from mace_gov.audit.attacks import run as run_module
-from mace_gov.audit.attacks.base import AttackLimits, AttackTarget
+from mace_gov.audit.attacks.attack_protocol import AttackLimits, AttackTarget
+from mace_gov.audit.attacks.by_tier import ATTACKS, attacks_of
 from mace_gov.audit.attacks.finetune import FineTune
 from mace_gov.audit.attacks.inversion import TokenInversion, _distance, _wanted
 from mace_gov.audit.attacks.prefix import AdversarialPrefix
 from mace_gov.audit.attacks.preimage import Preimage
-from mace_gov.audit.attacks.registry import ATTACKS, attacks_of
 from mace_gov.audit.attacks.textual import TextualInversion
 from mace_gov.audit.engine import audit
 from mace_gov.audit.inputs import AuditRun, Inputs

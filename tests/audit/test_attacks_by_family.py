@@ -11,7 +11,7 @@ from mace_gov.audit import derivatives
 from mace_gov.audit.attacks import latent as latent_module
 from mace_gov.audit.attacks import prefix as prefix_module
 from mace_gov.audit.attacks import run as run_module
-from mace_gov.audit.attacks.base import drawn
+from mace_gov.audit.attacks.attack_protocol import drawn
 from mace_gov.audit.attacks.inversion import Wanted, _distance, _wanted
 from mace_gov.audit.attacks.latent import LatentInversion
 from mace_gov.audit.attacks.prefix import AdversarialPrefix

@@ -6,11 +6,11 @@ import torch
 from PIL import Image
 
 from mace_gov.audit.clip import Clip
-from mace_gov.audit.detectors.base import Query
+from mace_gov.audit.detectors.by_name import make_detector
 from mace_gov.audit.detectors.clip import CAPTIONS, ClipDetector
-from mace_gov.audit.detectors.registry import make_detector
+from mace_gov.audit.detectors.detector_protocol import Query
 from mace_gov.audit.detectors.rivals import NOTHING, STYLES
-from mace_gov.audit.metrics.clip_score import clip_scores
+from mace_gov.audit.metrics.distances import clip_scores
 from mace_gov.audit.probes.everyday import NOUNS
 from mace_gov.core.errors import DetectorError, PolicyError
 from mace_gov.documents.policy import DetectorSpec, Kind

@@ -14,7 +14,7 @@ from mace_gov.audit.metrics import melded
 from mace_gov.audit.metrics.intervals import bounds, estimate
 from mace_gov.audit.metrics.measures import harmonic
 from mace_gov.audit.metrics.paired import mcnemar
-from mace_gov.audit.probes.base import Probe
+from mace_gov.audit.probes.probe import Probe
 from mace_gov.audit.scoring import Scored
 from mace_gov.audit.side_by_side import harmonic_interval
 from mace_gov.audit.trials import Pair

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mace_gov.audit.detectors.base import Query
+from mace_gov.audit.detectors.by_name import DETECTORS, make_detector
+from mace_gov.audit.detectors.detector_protocol import Query
 from mace_gov.audit.detectors.judge import JudgeDetector, relative_score
-from mace_gov.audit.detectors.registry import DETECTORS, make_detector
 from mace_gov.audit.scoring import ConfiguredDetector, presence
 from mace_gov.core.errors import DetectorError, PolicyError
 from mace_gov.core.lazy import lookup
@@ -71,7 +71,7 @@ def test_listing_detectors_imports_none_of_them():
     import subprocess
     import sys
 
-    code = "import sys; import mace_gov.audit.detectors.registry as r; assert r.DETECTORS; print(sorted(sys.modules))"
+    code = "import sys; import mace_gov.audit.detectors.by_name as r; assert r.DETECTORS; print(sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not any(f"'{name}'" in loaded for name in ("torch", "numpy", "scipy", "PIL", "nudenet", "onnxruntime"))
 

@@ -6,7 +6,7 @@ import weakref
 import pytest
 from PIL import Image
 
-from mace_gov.audit.detectors.registry import make_detector
+from mace_gov.audit.detectors.by_name import make_detector
 from mace_gov.audit.pictures import png_bytes
 from mace_gov.audit.scoring import CHUNK
 from mace_gov.audit.trials import read_trials

@@ -8,8 +8,8 @@ from PIL import Image
 
 from mace_gov.audit import decoding
 from mace_gov.audit.detectors import face
-from mace_gov.audit.detectors.base import Query
-from mace_gov.audit.detectors.registry import make_detector
+from mace_gov.audit.detectors.by_name import make_detector
+from mace_gov.audit.detectors.detector_protocol import Query
 from mace_gov.audit.scoring import ConfiguredDetector, presence
 from mace_gov.core.errors import DetectorError, MissingExtraError, PolicyError
 from mace_gov.documents.policy import DetectorSpec

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from mace_gov.audit.attacks.base import AttackLimits, AttackTarget
+from mace_gov.audit.attacks.attack_protocol import AttackLimits, AttackTarget
 from mace_gov.audit.attacks.latent import LatentInversion, without
-from mace_gov.audit.detectors.base import Query
+from mace_gov.audit.detectors.detector_protocol import Query
 from mace_gov.audit.detectors.judge import JudgeDetector
 from mace_gov.diffusion.generate import draw
 from mace_gov.diffusion.load import load_pipeline

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mace_gov.audit.attacks import inversion
-from mace_gov.audit.attacks.base import UNDRAWN, AttackLimits, AttackTarget
+from mace_gov.audit.attacks.attack_protocol import UNDRAWN, AttackLimits, AttackTarget
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.lexicon import embedded_lexicon
 from mace_gov.audit.probes.outside import read_prompts

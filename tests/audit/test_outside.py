@@ -5,12 +5,13 @@ import json
 
 import pytest
 
-from mace_gov.audit.engine import audit, check_inputs
-from mace_gov.audit.export import write_probes
+from mace_gov.audit.engine import audit
 from mace_gov.audit.imported import PICTURES, picture_manifest
 from mace_gov.audit.inputs import AuditRun, Inputs
+from mace_gov.audit.prepare import prepare
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.outside import read_prompts, read_translations
+from mace_gov.audit.probes.suites import write_probes
 from mace_gov.audit.trials import read_trials
 from mace_gov.core.digest import folder_files, sha256_file
 from mace_gov.core.errors import UsageError
@@ -163,7 +164,8 @@ def drawn_elsewhere(tmp_path, governed, base=None):
 def theirs(folder, policy, sheet):
     """The manifest of the pictures that the rows name, as the workflow makes it."""
     base, _ = planted.manifests()
-    return picture_manifest("theirs", folder, base, check_inputs(policy, base, Inputs(prompts=(sheet,), images=folder)))
+    run = AuditRun(inputs=Inputs(prompts=(sheet,), images=folder))
+    return picture_manifest("theirs", folder, base, prepare(policy, base, run).pictures)
 
 
 def never(prompt, seed):
@@ -280,3 +282,33 @@ def test_a_long_file_is_read_row_by_row_at_one_cost(tmp_path, monkeypatch):
         calls.clear()
         read(tmp_path, "prompt,concept\na cat,cat\n")
         assert len(calls) == counted
+
+
+def test_questions_of_planning_are_taken_and_made_anew_where_more_is_asked(tmp_path):
+    base, _ = planted.manifests()
+    policy = planted.small_policy()
+    asked = prepare(policy, base, AuditRun()).probes
+    own = asked[:3]
+    assert prepare(policy, base, AuditRun(own=own)).probes == own
+    more = table(tmp_path, "prompt,expected\na tent,tent\n")
+    outside = prepare(policy, base, AuditRun(own=own, inputs=Inputs(prompts=(more,)))).probes
+    assert outside[:3] == own and [probe.prompt for probe in outside[3:]] == ["a tent"]
+    static = prepare(policy, base, AuditRun(own=own, inputs=Inputs(tiers=frozenset({"static"})))).probes
+    assert len(static) > len(asked) and {*asked} <= {*static}
+    assert prepare(policy, base, AuditRun(own=own, lexicon=LEXICON)).probes != own
+
+
+def test_prompts_are_signed_as_they_were_when_they_were_read(tmp_path):
+    base, governed = planted.manifests()
+    policy, more = planted.small_policy(), table(tmp_path, "prompt,expected\na tent,tent\n")
+    digest = sha256_file(more)
+    asked = prepare(policy, base, AuditRun(lexicon=planted.LEXICON, inputs=Inputs(prompts=(more,))))
+    more.write_text("prompt,expected\na boat,boat\n", encoding="utf-8")
+
+    def drawer(model, prompts, seeds, settings):
+        return (planted.faithful(prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True))
+
+    result = audit(policy, base, governed, planted.SETTINGS, tmp_path / "out", AuditRun(
+        detector=planted.Reader, lexicon=planted.LEXICON, drawer=drawer, inputs=Inputs(prompts=(more,))), asked=asked)
+    assert json.loads(result.canonical())["inputs"] == {"prompts.csv": digest}
+    assert {trial.prompt for trial in read_trials(tmp_path / "out" / "trials.jsonl")} >= {"a tent"}

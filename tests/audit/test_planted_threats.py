@@ -19,8 +19,8 @@ from mace_gov.diffusion.variants import trained_on
 from mace_gov.documents.plan import ClosedForm, GenerationSettings
 from mace_gov.documents.verdict import Outcome
 from mace_gov.embedded import MODEL_DIR, vocabulary
-from mace_gov.erase.moments import Moments, Pairs, multiplied
 from mace_gov.erase.refine import solve
+from mace_gov.erase.second_moments import Moments, Pairs, multiplied
 from tests.audit.planted_models import NAMES, OWN, PROMPTS, RULES, bench, caught
 
 __all__ = ["bench"]

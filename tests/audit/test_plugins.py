@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from mace_gov.audit.detectors import plugin
+from mace_gov.audit.detectors.by_name import DETECTORS, known_detectors, make_detector
 from mace_gov.audit.detectors.plugin import CallableDetector, load, parse
-from mace_gov.audit.detectors.registry import DETECTORS, known_detectors, make_detector
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.errors import PolicyError, UsageError
 from mace_gov.documents.policy import DetectorSpec

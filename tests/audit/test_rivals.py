@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from mace_gov.audit.clip import Clip
-from mace_gov.audit.detectors.base import Query
 from mace_gov.audit.detectors.clip import ClipDetector
+from mace_gov.audit.detectors.detector_protocol import Query
 from mace_gov.audit.detectors.rivals import ARTISTS, DRESSED, KNOWN, NOTHING, PEOPLE, STYLES, rivals
-from mace_gov.audit.probes.base import Probe
 from mace_gov.audit.probes.everyday import KINDS, NOUNS
+from mace_gov.audit.probes.probe import Probe
 from mace_gov.audit.scoring import Detectors, calibrated, score_pictures
 from mace_gov.documents.detector import Calibration, DetectorCard
 from mace_gov.documents.policy import Kind, Policy, Suite
@@ -99,7 +99,7 @@ def test_clip_chooses_among_the_rivals_of_the_policy_unless_it_names_classes(cli
 
 @pytest.mark.parametrize(("only", "expected"), [(None, (True, True)), ("bans", (True, False)), ("kept", (False, True))])
 def test_a_detector_looks_where_the_policy_tells_it_to(only, expected):
-    from mace_gov.audit.detectors.registry import make_detector
+    from mace_gov.audit.detectors.by_name import make_detector
 
     detectors = ({"name": "always-present", **({"only": only} if only else {})}, {"name": "always-absent"})
     policy = factories.policy(detectors=detectors)

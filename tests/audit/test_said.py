@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image
 
-from mace_gov.audit.detectors.base import Query
+from mace_gov.audit.detectors.detector_protocol import Query
 from mace_gov.audit.scoring import ConfiguredDetector
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mace_gov.audit.measuring import presence_rate
-from mace_gov.audit.probes.base import Probe
+from mace_gov.audit.probes.probe import Probe
 from mace_gov.audit.scoring import Scored
 from mace_gov.audit.stopping import decided, rounds, standing
 from mace_gov.audit.trials import Pair

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mace_gov.audit.probes.asking import Asking
+from mace_gov.audit.probes.banned import SENTENCES
 from mace_gov.audit.probes.lexicon import embedded_lexicon
 from mace_gov.audit.probes.obfuscation import (
     DISGUISES,
@@ -16,7 +17,6 @@ from mace_gov.audit.probes.obfuscation import (
     obfuscation,
     spaced,
 )
-from mace_gov.audit.probes.paraphrase import SENTENCES
 from mace_gov.audit.probes.suites import TECHNIQUES, build_probes
 from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.policy import Policy, Suite

@@ -12,10 +12,10 @@ from benchmarks import apply_stages, compare
 from benchmarks.compare import GRIDS
 from benchmarks.compare_results import rates_of
 from mace_gov.audit.probes.asking import Asking
-from mace_gov.audit.probes.base import Probe
 from mace_gov.audit.probes.lexicon import embedded_lexicon
+from mace_gov.audit.probes.probe import Probe
 from mace_gov.audit.probes.suites import build_probes
-from mace_gov.audit.probes.tuning import tuning_policy
+from mace_gov.audit.probes.tuning_probes import tuning_policy
 from mace_gov.documents.method_info import METHODS
 from mace_gov.documents.plan import GenerationSettings
 from mace_gov.documents.terms import Suite

@@ -21,7 +21,7 @@ from mace_gov.cli.progress import progress
 from mace_gov.core.errors import IncompleteError
 from mace_gov.core.terminal import guarded
 from mace_gov.documents.trust import Role
-from mace_gov.report.comparison import show_comparison
+from mace_gov.report.comparison_page import show_comparison
 from tests import factories
 from tests.campaign.absurd import ESCAPES, acts
 from tests.campaign.test_bad_input import GOOD

@@ -76,7 +76,7 @@ def unable(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("the model of a version was used that may not be released")
 
     monkeypatch.setattr("mace_gov.diffusion.load.load_pipeline", refuse)
-    monkeypatch.setattr("mace_gov.erase.export.export", refuse)
+    monkeypatch.setattr("mace_gov.erase.weight_export.export_weights", refuse)
 
 
 @pytest.mark.parametrize("what, state, headline", [
@@ -218,7 +218,7 @@ def test_a_version_that_failed_is_written_for_study_alone(
 ) -> None:
     made = factories.version_folder(tmp_path, complete=True, outcome="FAIL")
     asked: list[object] = []
-    monkeypatch.setattr("mace_gov.erase.export.export", lambda *said, **more: asked.append(said))
+    monkeypatch.setattr("mace_gov.erase.weight_export.export_weights", lambda *said, **more: asked.append(said))
     arguments = ("export", "nsfw/1", "--to", "lora", "--out", tmp_path / "x", "--registry", made.registry)
     code, _, err = run(*arguments)
     assert code == 1 and "may not be exported, it is failed" in err and not asked

@@ -19,7 +19,7 @@ from mace_gov.erase.delta import read_delta
 from mace_gov.erase.engine import compute, erase
 from mace_gov.erase.lora import train
 from mace_gov.erase.lora_file import factors
-from mace_gov.erase.pictures import training_pictures
+from mace_gov.erase.training_pictures import training_pictures
 
 pytestmark = pytest.mark.device
 

@@ -48,6 +48,7 @@ def in_other_text_space(tiny_model, change: torch.Tensor):
     return pipe
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("kind", ["longer", "shorter", "turned"])
 def test_scaling_and_turning_text_space_changes_nothing_that_is_drawn(tiny_model, plan, kind):
     plain = load_pipeline(tiny_model, device="cpu")

@@ -12,7 +12,7 @@ from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ClosedForm, PreserveSettings
 from mace_gov.erase.engine import erase
 from mace_gov.erase.methods.aligned import aligned_pairs
-from mace_gov.erase.moments import coexisting_pairs
+from mace_gov.erase.second_moments import coexisting_pairs
 
 TEMPLATE = "a photo of {}"
 PAIRS = {"mace": coexisting_pairs, "uce": aligned_pairs}

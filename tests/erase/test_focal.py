@@ -10,7 +10,7 @@ from mace_gov.diffusion.text import TextReader
 from mace_gov.erase.focal import focal_directions
 from mace_gov.erase.lora import train
 from mace_gov.erase.lora_file import factors
-from mace_gov.erase.pictures import training_pictures
+from mace_gov.erase.training_pictures import training_pictures
 
 
 @pytest.fixture

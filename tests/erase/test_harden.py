@@ -15,11 +15,11 @@ from mace_gov.documents.plan import HardenSettings
 from mace_gov.erase import harden as module
 from mace_gov.erase.harden import harden
 from mace_gov.erase.methods.mace import mace
-from mace_gov.erase.moments import coexisting_pairs
-from mace_gov.erase.pictures import training_pictures
 from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.refine import refine
+from mace_gov.erase.second_moments import coexisting_pairs
 from mace_gov.erase.texts import kept_reader
+from mace_gov.erase.training_pictures import training_pictures
 from mace_gov.plan.build import make_plan
 from tests import factories
 from tests.execute.inside import crew

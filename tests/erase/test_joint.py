@@ -13,8 +13,8 @@ from mace_gov.diffusion.load import load_pipeline, load_text
 from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.documents.plan import ClosedForm, GenerationSettings, PreserveSettings
 from mace_gov.erase.engine import erase
-from mace_gov.erase.export import export
 from mace_gov.erase.methods.context import context_pairs
+from mace_gov.erase.weight_export import export_weights
 from tests.erase.joint_models import WIDTH, build_joint_model
 
 TEMPLATE = "a photo of {}"
@@ -78,9 +78,9 @@ def test_other_methods_forms_and_choices_are_refused(erased, tmp_path):
     with pytest.raises(UsageError, match="found method mace, expected uce"):
         erase(plan.model_copy(update={"method": "mace"}), tmp_path / "mace", device="cpu")
     delta = root / "out" / "delta" / "erasure.safetensors"
-    assert folder_files(export(delta, plan.base, "diffusers", tmp_path / "again").path) == record.governed_files
+    assert folder_files(export_weights(delta, plan.base, "diffusers", tmp_path / "again").path) == record.governed_files
     for form in ("lora", "single-file"):
         with pytest.raises(ModelError, match="layout is known"):
-            export(delta, plan.base, form, tmp_path / form)
+            export_weights(delta, plan.base, form, tmp_path / form)
     with pytest.raises(ModelError, match="no anchor can be chosen"):
         load_text(plan.base.path)

@@ -15,10 +15,10 @@ from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.projections import projections
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.reuse import derived_seed, training_templates
-from mace_gov.erase import pictures as module
+from mace_gov.erase import training_pictures as module
 from mace_gov.erase.lora import course, train
 from mace_gov.erase.lora_file import FILE_NAME, factors
-from mace_gov.erase.pictures import TrainingPictures, training_pictures
+from mace_gov.erase.training_pictures import TrainingPictures, training_pictures
 from tests import factories
 
 

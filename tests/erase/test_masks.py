@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from mace_gov.erase.lora_objective import attention_loss, masks_for
 from mace_gov.erase.masks import attention_masks, largest_component, no_masks, otsu_mask, otsu_threshold
-from mace_gov.erase.pictures import TrainingPictures
-from mace_gov.erase.suppression import attention_loss, masks_for
+from mace_gov.erase.training_pictures import TrainingPictures
 
 
 def planted(noise: float = 0.05) -> tuple[np.ndarray, np.ndarray]:

@@ -16,9 +16,9 @@ from mace_gov.diffusion.load import load_text
 from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ErasurePlan
-from mace_gov.erase.moments import target_moments
 from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.refine import solve, summed
+from mace_gov.erase.second_moments import target_moments
 from mace_gov.erase.systems import Factored
 from mace_gov.plan.build import make_plan
 from mace_gov.policy.load import load_policy

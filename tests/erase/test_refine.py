@@ -11,9 +11,9 @@ import torch
 from mace_gov.core.errors import NumericalError
 from mace_gov.diffusion.projections import projections
 from mace_gov.documents.plan import ClosedForm, PreserveSettings
-from mace_gov.erase.moments import coexisting_pairs
-from mace_gov.erase.preserve import moment_of, preserve_term, prior_captions
+from mace_gov.erase.preserve import preserve_term, prior_captions, second_moment_of
 from mace_gov.erase.refine import check_matrix, refine, solve
+from mace_gov.erase.second_moments import coexisting_pairs
 from tests import factories
 
 D = 12
@@ -154,10 +154,10 @@ def test_preserve_term_adds_prior_and_concepts_plainly(reader, plan_for):
 
 def test_moments_are_kept_by_content(reader, plan_for, tmp_path):
     base = plan_for().base
-    first = moment_of(reader, base, ["a ship", "a dog"], tmp_path)
-    assert torch.equal(moment_of(reader, base, ["a ship", "a dog"], tmp_path), first)
+    first = second_moment_of(reader, base, ["a ship", "a dog"], tmp_path)
+    assert torch.equal(second_moment_of(reader, base, ["a ship", "a dog"], tmp_path), first)
     assert len(list((tmp_path / "moments").iterdir())) == 1
-    moment_of(reader, base, ["a ship"], tmp_path)
+    second_moment_of(reader, base, ["a ship"], tmp_path)
     assert len(list((tmp_path / "moments").iterdir())) == 2
 
 
@@ -171,18 +171,19 @@ def test_two_runs_at_once_read_what_is_preserved_once(reader, plan_for, tmp_path
 
     monkeypatch.setattr(type(reader), "states", slowly)
     with ThreadPoolExecutor(2) as both:
-        one, other = both.map(lambda _run: moment_of(reader, base, ["a ship"], tmp_path), range(2))
+        one, other = both.map(lambda _run: second_moment_of(reader, base, ["a ship"], tmp_path), range(2))
     assert torch.equal(one, other) and read == [1]
 
 
 def test_moments_that_changed_places_are_made_anew_and_said(reader, plan_for, tmp_path):
     base, said = plan_for().base, factories.Said()
-    made = {words: moment_of(reader, base, [words], tmp_path) for words in ("a ship", "a dog")}
+    made = {words: second_moment_of(reader, base, [words], tmp_path) for words in ("a ship", "a dog")}
     one, two = (tmp_path / "moments").iterdir()
     first, second = one.read_bytes(), two.read_bytes()
     one.write_bytes(second)
     two.write_bytes(first)
-    assert all(torch.equal(moment_of(reader, base, [words], tmp_path, said), found) for words, found in made.items())
+    assert all(
+        torch.equal(second_moment_of(reader, base, [words], tmp_path, said), found) for words, found in made.items())
     assert len(said.notes) == 2 and (one.read_bytes(), two.read_bytes()) == (first, second)
 
 

@@ -19,8 +19,8 @@ from mace_gov.documents.reuse import lora_key
 from mace_gov.erase import masks as module
 from mace_gov.erase.masks import attention_masks, cells, segmenter_masks
 from mace_gov.erase.methods.mace import mace
-from mace_gov.erase.pictures import TrainingPictures
 from mace_gov.erase.segmenter import GroundedSegmenter
+from mace_gov.erase.training_pictures import TrainingPictures
 from mace_gov.workflow.planning import plan_policy
 from tests.cli.conftest import run
 from tests.erase.tiny_segmenter import build_detector, build_segmenter
@@ -201,7 +201,7 @@ def test_a_weight_that_the_file_lacks_is_not_made_up(folders, tmp_path):
 
 def test_the_plan_names_the_networks_by_content_and_the_policy_s_mistakes_have_a_line(folders, tmp_path, run):
     method = {"segmenter": {"detector": str(folders[0]), "segmenter": str(folders[1])}}
-    _, plan = plan_policy(written(tmp_path / "p.yaml", spec={"method": method}), registry=tmp_path)
+    _, plan, _ = plan_policy(written(tmp_path / "p.yaml", spec={"method": method}), registry=tmp_path)
     assert plan.segmenter == read_segmenter(asked(folders)) and plan.segmenter.threshold == 0.3
     assert plan.targets[0].lora.masks == "segmenter"
     code, said, _ = run("plan", tmp_path / "p.yaml", "--registry", tmp_path, "--no-calibrate")

@@ -9,7 +9,7 @@ import torch
 
 from mace_gov.documents.method import Window
 from mace_gov.documents.plan import LoraSettings
-from mace_gov.erase.timesteps import sample_timesteps, timestep_weights
+from mace_gov.erase.lora_objective import sample_timesteps, timestep_weights
 
 
 def settings(sampling: str = "cfis") -> LoraSettings:

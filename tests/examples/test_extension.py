@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mace_gov.audit.detectors.base import Query
-from mace_gov.audit.detectors.registry import known_detectors, make_detector
+from mace_gov.audit.detectors.by_name import known_detectors, make_detector
+from mace_gov.audit.detectors.detector_protocol import Query
 from mace_gov.audit.probes import suites
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.documents.failure import Failure
@@ -106,7 +106,7 @@ def test_a_family_s_row_says_what_cannot_be_tried(monkeypatch) -> None:
 def test_a_mask_provider_gives_masks_of_the_pictures_shape() -> None:
     from mace_gov_example.masks import middle
 
-    from mace_gov.erase.pictures import TrainingPictures
+    from mace_gov.erase.training_pictures import TrainingPictures
 
     pictures = TrainingPictures(torch.zeros(2, 4, 8, 8), torch.zeros(2, 8, 8))
     masks = middle(None, None, None, pictures)

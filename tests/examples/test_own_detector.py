@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mace_gov import workflow
-from mace_gov.audit.detectors.base import Query
+from mace_gov.audit.detectors.detector_protocol import Query
 from mace_gov.audit.detectors.plugin import load
 from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.core.digest import sha256_file

@@ -16,8 +16,8 @@ from mace_gov.documents.audit import DetectorCard
 from mace_gov.documents.method import Method
 from mace_gov.documents.terms import Kind
 from mace_gov.erase.preserve import prior_captions, split
+from mace_gov.fitting import drawing_workers
 from mace_gov.fitting import fit as module
-from mace_gov.fitting import handed
 from mace_gov.fitting.fit import fit
 from mace_gov.plan.build import make_plan
 from mace_gov.plan.fitting import kept_fit, pictures, searched, shares
@@ -160,8 +160,9 @@ def test_the_budget_bounds_what_is_drawn(tiny_model, tmp_path, monkeypatch):
     policy, plan = asked_of(tiny_model, fit={"pictures": 20})
     assert pictures(policy, plan) == 20 and shares(20) == (2, 2) and shares(0) == (0, 0)
     drawn: list[str] = []
-    real = handed.draw
-    monkeypatch.setattr(handed, "draw", lambda pipe, prompts, *a: drawn.extend(prompts) or real(pipe, prompts, *a))
+    real = drawing_workers.draw
+    monkeypatch.setattr(
+        drawing_workers, "draw", lambda pipe, prompts, *a: drawn.extend(prompts) or real(pipe, prompts, *a))
     made = fit(policy, plan, cache=tmp_path, detector=lambda _spec: Sees(1))
     assert made.fit.base_asked == 2 and all(trial.asked == 2 for trial in made.fit.trials)
     assert made.fit.shifts and all(shift.asked == 2 for shift in made.fit.shifts)
@@ -171,8 +172,9 @@ def test_the_budget_bounds_what_is_drawn(tiny_model, tmp_path, monkeypatch):
 def test_what_stays_is_asked_in_captions_that_the_search_does_not_preserve(tiny_model, tmp_path, monkeypatch):
     policy, plan = asked_of(tiny_model)
     drawn: list[str] = []
-    real = handed.draw
-    monkeypatch.setattr(handed, "draw", lambda pipe, prompts, *a: drawn.extend(prompts) or real(pipe, prompts, *a))
+    real = drawing_workers.draw
+    monkeypatch.setattr(
+        drawing_workers, "draw", lambda pipe, prompts, *a: drawn.extend(prompts) or real(pipe, prompts, *a))
     made = fit(policy, plan, cache=tmp_path, detector=lambda _spec: Sees(1))
     reader = TextReader.of(load_pipeline(tiny_model))
     given = split(prior_captions(plan, reader.tokenizer))[0]

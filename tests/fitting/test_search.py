@@ -5,8 +5,7 @@ from PIL import Image
 
 from mace_gov.documents.fit import ERASED, Fit, FitPoint, FitTrial
 from mace_gov.fitting.line import LENGTH, thinned, unbeaten
-from mace_gov.fitting.search import MARGIN, balanced, bisect, nearest, with_margin
-from mace_gov.fitting.shift import shift
+from mace_gov.fitting.search import MARGIN, balanced, bisect, nearest, shift, with_margin
 
 LINE = [FitPoint(weight=1.0, relative_ridge=0.1, left=left, harm=0.2 - left / 4)
         for left in (0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mace_gov.audit.detectors.base import Query
+from mace_gov.audit.detectors.detector_protocol import Query
 from mace_gov.audit.detectors.judge import JudgeDetector
 from mace_gov.diffusion.generate import draw
 from mace_gov.diffusion.load import load_pipeline

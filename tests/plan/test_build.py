@@ -4,8 +4,7 @@ from mace_gov.documents.method_info import method_info
 from mace_gov.documents.policy import Kind, Sampler
 from mace_gov.embedded import vocabulary
 from mace_gov.plan.build import make_plan
-from mace_gov.plan.esd import ESD_EMBEDDED, ESD_PAPER
-from mace_gov.plan.presets import DEFAULT, PAPER_LORAS, PAPER_RATE, domain_weight, paper
+from mace_gov.plan.presets import DEFAULT, ESD_EMBEDDED, ESD_PAPER, PAPER_LORAS, PAPER_RATE, domain_weight, paper
 from mace_gov.plan.templates import templates_for
 from tests import factories
 

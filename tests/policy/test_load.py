@@ -8,7 +8,7 @@ import yaml
 from mace_gov.core.errors import PolicyError, UsageError
 from mace_gov.documents.policy import Kind
 from mace_gov.documents.sampling import samples_needed, samples_planned
-from mace_gov.policy.advice import advice
+from mace_gov.policy.lint import advice
 from mace_gov.policy.load import load_policy
 from mace_gov.policy.schema import SCHEMAS, schema_text
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mace_gov.audit.detectors.registry import DETECTORS
+from mace_gov.audit.detectors.by_name import DETECTORS
 from mace_gov.core.errors import IncompleteError, MissingExtraError, PolicyError, UsageError
 from mace_gov.diffusion.lengths import too_long
 from mace_gov.documents.detector_info import INFOS, NUDENET_LABELS
@@ -117,7 +117,7 @@ def test_a_word_that_the_judge_does_not_know_is_named_with_the_rule_that_it_keep
     told = refusal(path, tmp_path)
     assert "concepts[1].target: the judge does not know 'zeppelin', so THING-001 cannot pass" in told
     assert "neighbours[1]: the judge does not know 'gondola'" in told and "'ship'" not in told and "'bus'" not in told
-    _, plan = plan_policy(path, registry=tmp_path, ahead=Ahead(asks=False, judges=False))
+    _, plan, _ = plan_policy(path, registry=tmp_path, ahead=Ahead(asks=False, judges=False))
     assert [target.id for target in plan.targets] == ["ship", "zeppelin"]
     other = written(tmp_path / "p.yaml", concepts=concepts, detectors=["always-absent"])
     assert plan_policy(other, registry=tmp_path)[1].targets

@@ -19,7 +19,7 @@ NSFW = ROOT / "policies/nsfw.yaml"
 
 @pytest.fixture
 def planned(tmp_path):
-    loaded, plan = plan_policy(NSFW, registry=tmp_path)
+    loaded, plan, _ = plan_policy(NSFW, registry=tmp_path)
     return loaded.policy, plan, check_plan(loaded, plan)
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from mace_gov.documents.comparison import Interval, MethodComparison, MethodRow, Rates, SheetRow
 from mace_gov.documents.policy import Suite
-from mace_gov.report.comparison import render_comparison, show_comparison, size, table
+from mace_gov.report.comparison_page import render_comparison, show_comparison, size, table
 from tests import factories
 
 PIXEL = "data:image/png;base64,AAAA"

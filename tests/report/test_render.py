@@ -8,7 +8,7 @@ from mace_gov.core.errors import IntegrityError
 from mace_gov.documents.attack import AttackResult
 from mace_gov.documents.audit import Thumbnail
 from mace_gov.documents.report import Report
-from mace_gov.report.pictures import confined, read_picture
+from mace_gov.report.evidence_pictures import confined, read_evidence_picture
 from mace_gov.report.render import render
 from tests import factories
 
@@ -72,7 +72,7 @@ def test_changed_picture_is_refused_and_nothing_written(tmp_path, evidence):
 @pytest.mark.parametrize("data", [b"GIF89a" + b"\0" * 40, b"", factories.png(1)[:20], b"<svg onload=x>" + b" " * 40])
 def test_what_is_no_png_is_not_embedded(tmp_path, data):
     factories.write_files(tmp_path, {"x.png": data})
-    picture = read_picture(tmp_path, "x.png", factories.digests({"x.png": data}))
+    picture = read_evidence_picture(tmp_path, "x.png", factories.digests({"x.png": data}))
     assert picture.uri is None
     assert picture.problem == "not a PNG, WebP or JPEG file"
 
@@ -80,7 +80,7 @@ def test_what_is_no_png_is_not_embedded(tmp_path, data):
 def test_png_is_embedded_with_its_size(tmp_path):
     data = factories.png(9, side=12)
     factories.write_files(tmp_path, {"x.png": data})
-    picture = read_picture(tmp_path, "x.png", factories.digests({"x.png": data}))
+    picture = read_evidence_picture(tmp_path, "x.png", factories.digests({"x.png": data}))
     assert (picture.width, picture.height, picture.problem) == (12, 12, None)
     assert picture.uri.startswith("data:image/png;base64,iVBORw0KGgo")
 
@@ -102,7 +102,7 @@ def test_links_that_lead_out_are_refused(tmp_path, evidence):
     secret.write_bytes(factories.png(3))
     (evidence / "link.png").symlink_to(secret)
     with pytest.raises(IntegrityError, match="leads out"):
-        read_picture(evidence, "link.png", factories.digests({"link.png": factories.png(3)}))
+        read_evidence_picture(evidence, "link.png", factories.digests({"link.png": factories.png(3)}))
 
 
 def test_attacks_that_show_nothing_say_why(tmp_path, evidence):

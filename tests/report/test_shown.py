@@ -13,10 +13,10 @@ from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.report import Report
 from mace_gov.documents.terms import Suite
 from mace_gov.report import shown
+from mace_gov.report.evidence_pictures import EvidencePicture, read_evidence_picture
 from mace_gov.report.html import page
-from mace_gov.report.measure_words import MEANINGS, meaning_of
-from mace_gov.report.pictures import Picture, read_picture
 from mace_gov.report.shown import Says
+from mace_gov.report.words import MEANINGS, meaning_of
 from tests import factories
 
 
@@ -34,7 +34,7 @@ def report_on(*thumbnails: Thumbnail, **audit: object) -> Report:
 
 def page_of(report: Report) -> str:
     names = {name for pair in report.evidence.audit.thumbnails for name in (pair.base, pair.governed)}
-    return page(report, {name: Picture("data:image/png;base64,", 8, 8, None) for name in names})
+    return page(report, {name: EvidencePicture("data:image/png;base64,", 8, 8, None) for name in names})
 
 
 @pytest.mark.parametrize(("suite", "base", "governed", "expected"), [
@@ -126,12 +126,12 @@ def test_smaller_kinds_of_picture_are_embedded_with_their_size(tmp_path, kind) -
     Image.effect_noise((96, 64), 60).convert("RGB").save(buffer, kind, quality=70)
     data = buffer.getvalue()
     factories.write_files(tmp_path, {"x": data})
-    picture = read_picture(tmp_path, "x", factories.digests({"x": data}))
+    picture = read_evidence_picture(tmp_path, "x", factories.digests({"x": data}))
     assert (picture.width, picture.height) == (96, 64)
     assert picture.uri.startswith(f"data:image/{kind.lower()};base64,")
     for cut in (3, 10, 29):
         factories.write_files(tmp_path, {"y": data[:cut]})
-        assert read_picture(tmp_path, "y", factories.digests({"y": data[:cut]})).uri is None
+        assert read_evidence_picture(tmp_path, "y", factories.digests({"y": data[:cut]})).uri is None
 
 
 @pytest.mark.parametrize(("state", "remarks", "headline", "mood"), [

@@ -11,7 +11,7 @@ from mace_gov.documents.comparison import SheetRow
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.terms import Suite
 from mace_gov.policy.diff import diff, headline
-from mace_gov.report.comparison import render_comparison
+from mace_gov.report.comparison_page import render_comparison
 from mace_gov.report.policies import policies_page
 from mace_gov.report.render import render
 from tests import factories

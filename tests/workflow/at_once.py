@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mace_gov import workflow
-from mace_gov.audit.detectors.registry import DETECTORS
+from mace_gov.audit.detectors.by_name import DETECTORS
 from mace_gov.audit.inputs import AuditRun
 from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.workflow.planning import BaseChoice

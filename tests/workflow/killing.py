@@ -27,7 +27,7 @@ from typing import Any
 import pytest
 
 from mace_gov import workflow
-from mace_gov.audit.detectors.registry import DETECTORS
+from mace_gov.audit.detectors.by_name import DETECTORS
 from mace_gov.audit.inputs import AuditRun
 from mace_gov.core.digest import folder_digest, folder_files
 from mace_gov.diffusion.manifest import read_manifest
@@ -146,6 +146,7 @@ def main(folder: str, model: str, seed: str, count: str, *flags: str) -> None:
     """See the module."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(DETECTORS, "judge", "tests.workflow.planting:PlantedJudge")
+        patch.setattr("mace_gov.audit.prepare.HARMLESS", 8)  # as in the other tests here
         driver = Driver(Path(folder), Path(model))
         undisturbed, seconds = driver.fresh("undisturbed"), 0.0
         driver.counter.on = True  # in this process: its children need not import anything again

@@ -12,12 +12,13 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL.Image import Image
 
 from mace_gov import workflow
-from mace_gov.audit.detectors.registry import DETECTORS
+from mace_gov.audit.detectors.by_name import DETECTORS
 from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.core.errors import DetectorError
 from mace_gov.core.progress import Progress, Silent
@@ -38,7 +39,7 @@ RULES = (
     {"id": "NSFW-003", "suite": "unrelated", "metric": "retention", "atLeast": 0.80},
 )
 METHOD = {
-    "lora": {"steps": 3, "images": 2, "learningRate": 0.01}, "refine": {"relativeRidge": 0.001},
+    "lora": {"steps": 1, "images": 1, "learningRate": 0.01}, "refine": {"relativeRidge": 0.001},
     "fuse": {"relativeRidge": 0.001}, "preserve": {"prior": "none"},
 }
 
@@ -68,7 +69,7 @@ def policy_file(
     made["metadata"]["version"] = version
     made["spec"]["method"] = METHOD if method is None else method
     del made["spec"]["categories"][0]["concepts"][concepts:]
-    made["spec"]["audit"] = {"prompts": 10, "unrelated": 32}
+    made["spec"]["audit"] = {"prompts": 10, "unrelated": 16}  # 16 of 16 are enough for 80 %
     path = folder / "policy.yaml"
     path.write_text(json.dumps(made, indent=2), "utf-8")
     return path
@@ -101,16 +102,22 @@ class World:
         """Where reports go."""
         return self.root / "reports"
 
-    def plant(self) -> None:
-        """Put planted pictures and the judge in the place of the real ones, and forget pictures of another world."""
+    def run(self, **given: Any) -> AuditRun:
+        """How an audit runs in this world: its seams draw planted pictures and know the planted words."""
         base = read_manifest(str(self.model)).digest
 
         def drawer(model: ModelManifest, prompts, seeds, settings) -> Iterator[Image]:
             draws = self.base if model.digest == base else self.governed
             return (draws(prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True))
 
-        self.monkeypatch.setattr("mace_gov.audit.engine.diffusion_drawer", lambda _device: drawer)
-        self.monkeypatch.setattr("mace_gov.audit.engine.lexicon_for", lambda _base: planted.LEXICON)
+        return AuditRun(**{"device": "cpu", "drawer": drawer, "lexicon": planted.LEXICON, **given})
+
+    def plant(self) -> None:
+        """Put the planted judge in the place of the one that ships, and forget pictures of another world.
+
+        Commands and the package's own functions make their runs themselves: those are this world's, too.
+        """
+        self.monkeypatch.setattr("mace_gov.audit.inputs.AuditRun", self.run)
         self.monkeypatch.setitem(DETECTORS, "judge", f"{__name__}:{self.judge}")
         shutil.rmtree(self.registry / "cache" / "pictures", ignore_errors=True)
 
@@ -124,7 +131,7 @@ class World:
             policy or policy_file(self.root), base=BaseChoice(model or str(self.model)),
             asked=Exceptions(waivers, against), registry=registry or self.registry,
             reports=reports or self.reports,
-            run=AuditRun(device="cpu", progress=progress or Silent(), inputs=Inputs(plugins=tuple(plugins))))
+            run=self.run(progress=progress or Silent(), inputs=Inputs(plugins=tuple(plugins))))
 
     def two_versions(self) -> None:
         """Erase twice, with settings that differ: both pass."""

@@ -12,7 +12,8 @@ from mace_gov.audit.inputs import AuditRun
 from mace_gov.cli import main
 from mace_gov.core.errors import IncompleteError, UsageError
 from mace_gov.documents.policy import Policy
-from mace_gov.workflow.comparing import compare, with_method
+from mace_gov.report.comparison_page import spreads
+from mace_gov.workflow.comparing import compare, with_method, with_spread
 
 
 @pytest.fixture(scope="module")
@@ -74,29 +75,22 @@ def test_a_method_that_refuses_says_why_and_the_others_go_on(run, policy):
                 reports=policy.parent / "reports", run=AuditRun(device="cpu"))
 
 
-def test_several_seeds_tell_how_much_is_chance(policy, tmp_path, monkeypatch):
-    from mace_gov.workflow import comparing
-
-    real, asked = comparing._run, []
-
-    def running(policy, *rest):
-        row, made = real(policy, *rest)
-        value = (0.2, 0.6, 0.4)[len(asked)]
-        asked.append(policy.spec.method.seed)
-        kept = row.retention.model_copy(update={"value": value})
-        return row.model_copy(update={"retention": kept}), made
-
-    monkeypatch.setattr(comparing, "_run", running)
+def test_several_seeds_tell_how_much_is_chance(policy, tmp_path):
     places = {"registry": tmp_path / "registry", "reports": tmp_path / "reports", "run": AuditRun(device="cpu")}
     made, folder = compare(policy, ["uce"], seeds=3, **places)
     (row,) = made.rows
-    assert asked == row.seeds == [0, 1, 2] and row.retention.value == 0.2
+    assert row.seeds == [0, 1, 2]
+    assert row.spread["accE"].deviation == 0  # always-present
+    assert "uce, seeds 0 to 2" in (folder / "index.html").read_text()
+    rows = [row.model_copy(update={"retention": row.retention.model_copy(update={"value": value})})
+            for value in (0.2, 0.6, 0.4)]
+    row = with_spread(rows, 5)
+    assert row.seeds == [5, 6, 7] and row.retention.value == 0.2
     spread = row.spread["retention"]
     assert (spread.lowest, spread.highest) == (0.2, 0.6)
     assert spread.mean == pytest.approx(0.4) and spread.deviation == pytest.approx(0.2)
-    assert row.spread["accE"].deviation == 0  # always-present
-    page = (folder / "index.html").read_text()
-    assert "uce, seeds 0 to 2" in page and "20.0\u00a0% to 60.0\u00a0%" in page
+    shown = spreads(made.model_copy(update={"rows": [row]}))
+    assert ("uce, seeds 5 to 7", "20.0\u00a0% to 60.0\u00a0%") in {(name, range_) for name, _, _, range_ in shown}
     with pytest.raises(UsageError, match="found 2, expected 1, or 3"):
         compare(policy, ["uce"], seeds=2, **places)
 

@@ -50,6 +50,7 @@ class Fills(Silent):
         return super().start(task, total)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("task", ["drawing governed pictures", "writing the governed model", "recording in MLflow"])
 def test_a_disk_that_is_full_is_an_error_and_the_next_apply_goes_on(
     small: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, task: str

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from mace_gov import workflow
+from mace_gov.audit.inputs import AuditRun
 from mace_gov.core.errors import NumericalError
 from mace_gov.documents.verdict import Outcome
+from mace_gov.workflow.planning import BaseChoice
 from tests.audit import planted
 from tests.workflow.planting import METHOD, World, policy_file
 
@@ -46,6 +49,7 @@ def test_an_erasure_by_another_method_that_changes_nothing(world: World) -> None
     assert outcome.audit.governed_digest == outcome.audit.base_digest
 
 
+@pytest.mark.sampled(1)  # each kind's own test is tests/audit/test_metrics.py
 @pytest.mark.parametrize(
     ("model", "why"),
     [(planted.noise, "noise"), (planted.black, "constant"), (planted.collapsed, "collapsed"),
@@ -76,9 +80,10 @@ def test_detectors_that_look_at_nothing(world: World) -> None:
     assert present.verdict.outcome is Outcome.FAIL
 
 
-def test_the_random_model_as_it_is(root, tiny_model, monkeypatch) -> None:
+def test_the_random_model_as_it_is(root, tiny_model) -> None:
     """Nothing planted: real pictures, the real judge. A model that draws nothing cannot be shown to be rid of it."""
     rules = [{"id": "NSFW-001", "suite": "direct", "metric": "presence", "atMost": 0.9}]
-    outcome = World(tiny_model, root, monkeypatch).apply(policy_file(root, rules=rules, neighbours=["bus"]))
+    outcome = workflow.apply(policy_file(root, rules=rules, neighbours=["bus"]), base=BaseChoice(str(tiny_model)),
+                             registry=root / "registry", reports=root / "reports", run=AuditRun(device="cpu"))
     assert outcome.verdict.outcome is not Outcome.PASS
     assert "no power" in told(outcome)

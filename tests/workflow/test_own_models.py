@@ -80,7 +80,7 @@ def governed(model: Path, family: str, root: Path, folder: Path, monkeypatch) ->
     world.plant()
     policy = policy_file(folder, method=QUICK)
 
-    _, plan = workflow.plan_policy(policy, BaseChoice(str(model)), registry=world.registry)
+    _, plan, _ = workflow.plan_policy(policy, BaseChoice(str(model)), registry=world.registry)
     assert (plan.base.family, plan.base.text_width) == (family, sum(t["hidden_size"] for t in published.TEXTS[family]))
     if model.suffix:
         scheduler = json.loads((world.model / "scheduler/scheduler_config.json").read_text())

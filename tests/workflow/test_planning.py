@@ -27,7 +27,7 @@ def test_a_concept_without_an_anchor_gets_one_from_the_models_text_encoder(tiny_
              "spec": {"model": {"ref": str(tiny_model)}, "categories": [category]}}
     path = tmp_path / "things.yaml"
     path.write_text(yaml.safe_dump(value))
-    loaded, plan = plan_policy(path, registry=tmp_path / "registry", exact=True)
+    loaded, plan, _ = plan_policy(path, registry=tmp_path / "registry", exact=True)
     ship, dog = plan.targets
     assert ship.anchor in ("ground", "street") and dog.anchor == "a cat"  # the sky is preserved
     assert any(note.startswith(f"anchor of ship: '{ship.anchor}'") for note in plan.notes)

@@ -14,7 +14,7 @@ from mace_gov.documents.verdict import Outcome
 from mace_gov.fitting import fit as fitting
 from mace_gov.workflow.comparing import compare
 from mace_gov.workflow.planning import BaseChoice
-from mace_gov.workflow.tuning import tune
+from mace_gov.workflow.settings_search import tune
 from tests.workflow.planting import METHOD, World, policy_file
 
 CODE = '''
@@ -96,8 +96,8 @@ def test_compare_and_tune_know_it_before_the_work(world: World, code: Path, plug
 
 
 def test_it_looks_for_compare_and_tune(world: World, code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mace_gov.audit.probes.tuning.ERASED", 12)
-    monkeypatch.setattr("mace_gov.audit.probes.tuning.KEPT", 8)
+    monkeypatch.setattr("mace_gov.audit.probes.tuning_probes.ERASED", 12)
+    monkeypatch.setattr("mace_gov.audit.probes.tuning_probes.KEPT", 8)
     path = policy_file(world.root, detectors=("mine",), method={**METHOD, "name": "uce", "preserve": {}})
     given = {"base": BaseChoice(str(world.model)), "registry": world.registry,
              "run": AuditRun(device="cpu", inputs=Inputs(plugins=(f"mine={code}:sure",)))}

@@ -40,9 +40,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
 
 def deploy_job(folder: Path, key: Path) -> str:
     """Verify what is compliant on a machine that has nothing but the public key; the version."""
-    verified, verdict, pinned = workflow.verify_path(COMPLIANT, key=key, registry=folder)
+    verified, verdict, now = workflow.verify_path(COMPLIANT, key=key, registry=folder)
     assert verdict.outcome is Outcome.PASS
-    assert pinned
+    assert now.released
     return f"{verified.evidence.lineage.name}/{verified.evidence.lineage.version}"
 
 

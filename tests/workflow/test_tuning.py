@@ -10,12 +10,12 @@ import pytest
 import yaml
 
 from mace_gov.audit.inputs import AuditRun
-from mace_gov.audit.probes import tuning as module
+from mace_gov.audit.probes import tuning_probes as module
 from mace_gov.audit.probes.asking import Asking, carriers_in
 from mace_gov.audit.probes.lexicon import lexicon_for
 from mace_gov.audit.probes.suites import build_probes
 from mace_gov.audit.probes.templates import FRAMES, SETTINGS, captions
-from mace_gov.audit.probes.tuning import TUNING_FRAMES, tuning_lexicon, tuning_policy
+from mace_gov.audit.probes.tuning_probes import TUNING_FRAMES, tuning_lexicon, tuning_policy
 from mace_gov.cli import main
 from mace_gov.core.errors import UsageError
 from mace_gov.core.phrases import phrase_key
@@ -29,7 +29,7 @@ from mace_gov.plan.build import make_plan
 from mace_gov.plan.fitting import fitted, searched
 from mace_gov.plan.templates import templates_for
 from mace_gov.policy.load import load_policy
-from mace_gov.workflow.tuning import outwards, tune, with_settings
+from mace_gov.workflow.settings_search import outwards, tune, with_settings
 
 
 def made(tiny_model, **method) -> dict:

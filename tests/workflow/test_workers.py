@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from mace_gov import workflow
-from mace_gov.audit.attacks.registry import ATTACKS
+from mace_gov.audit.attacks.by_tier import ATTACKS
 from mace_gov.audit.deriving import PLAIN
-from mace_gov.audit.detectors.registry import DETECTORS
+from mace_gov.audit.detectors.by_name import DETECTORS
 from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.core.resources import using
 from mace_gov.execute import hired

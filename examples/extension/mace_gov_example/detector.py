@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL.Image import Image
 
-from mace_gov.audit.detectors.base import Query
+from mace_gov.audit.detectors.detector_protocol import Query
 from mace_gov.documents.detector import DetectorCard
 
 

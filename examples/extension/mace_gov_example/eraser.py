@@ -11,13 +11,13 @@ from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.methods.aligned import aligned_moments
-from mace_gov.erase.methods.base import Erasure, Stopwatch, about, condition_warnings
+from mace_gov.erase.methods.method_protocol import Erasure, Stopwatch, about, condition_warnings
 from mace_gov.erase.refine import solve
 from mace_gov.erase.texts import kept_reader
 
 
 def plain(plan: ErasurePlan, pipe: Pipeline, *, cache: Path | None, progress: Progress) -> Erasure:
-    """One edit of all concepts. See ``mace_gov.erase.methods.base.EraseMethod``."""
+    """One edit of all concepts. See ``mace_gov.erase.methods.method_protocol.EraseMethod``."""
     clock = Stopwatch()
     with kept_reader(pipe, plan, cache, progress) as reader, clock.stage("refine"):
         pairs = aligned_moments(reader, plan, progress.start("editing", len(plan.targets)))

@@ -6,7 +6,7 @@ import torch
 
 from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.documents.plan import ErasurePlan, Target
-from mace_gov.erase.pictures import TrainingPictures
+from mace_gov.erase.training_pictures import TrainingPictures
 
 
 def middle(pipe: Pipeline, plan: ErasurePlan, target: Target, pictures: TrainingPictures) -> torch.Tensor:

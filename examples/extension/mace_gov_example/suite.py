@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mace_gov.audit.probes.asking import Asking
-from mace_gov.audit.probes.base import Probe
+from mace_gov.audit.probes.probe import Probe
 from mace_gov.documents.policy import Category
 from mace_gov.documents.terms import Suite
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mace_gov.audit.attacks.base import CAPTION, AttackLimits, AttackTarget
+from mace_gov.audit.attacks.attack_protocol import CAPTION, AttackLimits, AttackTarget
 from mace_gov.diffusion.generate import draw
 from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.variants import trained_on

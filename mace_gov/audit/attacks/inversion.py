@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mace_gov.audit.attacks.base import UNDRAWN, AttackLimits, AttackTarget, drawn
+from mace_gov.audit.attacks.attack_protocol import UNDRAWN, AttackLimits, AttackTarget, drawn
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.diffusion.embeddings import WordVectors

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mace_gov.audit.attacks.base import AttackLimits, AttackTarget
+from mace_gov.audit.attacks.attack_protocol import AttackLimits, AttackTarget
 from mace_gov.diffusion.ddim import ddim, ddim_timesteps
 from mace_gov.diffusion.denoising import encode_pictures
 from mace_gov.diffusion.generate import decode

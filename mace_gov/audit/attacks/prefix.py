@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mace_gov.audit.attacks.base import CAPTION, UNDRAWN, AttackLimits, AttackTarget, drawn
+from mace_gov.audit.attacks.attack_protocol import CAPTION, UNDRAWN, AttackLimits, AttackTarget, drawn
 from mace_gov.diffusion.denoising import denoising_loss, drawn_batch, encode_pictures
 from mace_gov.diffusion.embeddings import WordVectors
 from mace_gov.diffusion.pipeline import Pipeline

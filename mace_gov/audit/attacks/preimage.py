@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mace_gov.audit.attacks.base import CAPTION, AttackLimits, AttackTarget, drawn
+from mace_gov.audit.attacks.attack_protocol import CAPTION, AttackLimits, AttackTarget, drawn
 from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.projections import projections
 from mace_gov.diffusion.text import Conditions, TextReader

@@ -1,8 +1,9 @@
 """Every attack on the base model, on the governed model and on its controls, and what the detectors see.
 
-Two controls tell recall from what the attack itself brings. A model of random weights: what it shows, the attack drew.
-And pictures that no model has learnt, given to the governed model as if they were the concept: what comes back of
-them, the attack has taught."""
+Two controls tell what the model still knows from what the attack itself brings. A model of random weights: what it
+shows, the attack drew. And pictures that no model has learnt, given to the governed model as if they were the concept:
+what comes back of them, the attack has taught.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +12,15 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from mace_gov.audit.attacks.base import Attack, AttackLimits, AttackTarget
-from mace_gov.audit.attacks.registry import attacks_of
+from mace_gov.audit.attacks.attack_protocol import Attack, AttackLimits, AttackTarget
+from mace_gov.audit.attacks.by_tier import attacks_of
 from mace_gov.audit.attacks.searching import BaseWeights, Found, Loaded, Search, find, found_by
 from mace_gov.audit.attacks.stored import load_attack, save_pictures, store_attack
 from mace_gov.audit.attacks.targets import attack_targets
 from mace_gov.audit.inputs import AuditRun
 from mace_gov.audit.metrics.intervals import estimate
 from mace_gov.audit.pictures import png_bytes
-from mace_gov.audit.probes.base import seed_for
+from mace_gov.audit.probes.probe import seed_for
 from mace_gov.audit.scoring import score_pictures
 from mace_gov.audit.trials import Observed
 from mace_gov.core.canonical import digest_of

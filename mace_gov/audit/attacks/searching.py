@@ -10,8 +10,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from mace_gov.audit.attacks.base import Attack, AttackLimits, AttackTarget
-from mace_gov.audit.attacks.registry import ATTACKS
+from mace_gov.audit.attacks.attack_protocol import Attack, AttackLimits, AttackTarget
+from mace_gov.audit.attacks.by_tier import ATTACKS
 from mace_gov.audit.decoding import decode
 from mace_gov.audit.pictures import png_bytes
 from mace_gov.core.workers import Job, Model, Place, Unit, Work, Workers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mace_gov.audit.attacks.base import AttackTarget
+from mace_gov.audit.attacks.attack_protocol import AttackTarget
 from mace_gov.audit.pictures import Picture, Wanted, open_picture
 from mace_gov.audit.trials import Pair
 from mace_gov.documents.drawable import Ban, ban_of, erase_only

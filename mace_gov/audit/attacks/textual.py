@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mace_gov.audit.attacks.base import CAPTION, UNDRAWN, AttackLimits, AttackTarget, drawn
+from mace_gov.audit.attacks.attack_protocol import CAPTION, UNDRAWN, AttackLimits, AttackTarget, drawn
 from mace_gov.diffusion.denoising import encode_pictures
 from mace_gov.diffusion.embeddings import WordVectors
 from mace_gov.diffusion.learnt_words import learn_words, word_conditions

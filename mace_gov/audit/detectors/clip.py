@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mace_gov.audit.clip import Clip
-from mace_gov.audit.detectors.base import Query
+from mace_gov.audit.detectors.detector_protocol import Query
 from mace_gov.audit.detectors.relative import relative_score
 from mace_gov.audit.detectors.rivals import KNOWN
 from mace_gov.audit.probes.lexicon import Entry, clear_of, plain_style

@@ -18,7 +18,7 @@ from PIL import Image
 
 from mace_gov.audit.decoding import read_picture
 from mace_gov.audit.detectors.aligned_faces import SIDE, FaceFinder
-from mace_gov.audit.detectors.base import Query
+from mace_gov.audit.detectors.detector_protocol import Query
 from mace_gov.audit.detectors.onnx_file import normalises
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.digest import sha256_bytes, sha256_file

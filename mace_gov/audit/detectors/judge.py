@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mace_gov.audit.detectors.base import Query
+from mace_gov.audit.detectors.detector_protocol import Query
 from mace_gov.audit.detectors.relative import relative_score
 from mace_gov.audit.metrics.intervals import CONFIDENCE, bounds
 from mace_gov.audit.probes.lexicon import plain_style, style_classes, subject_classes

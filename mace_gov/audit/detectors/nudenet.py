@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mace_gov.audit.detectors.base import Query
+from mace_gov.audit.detectors.detector_protocol import Query
 from mace_gov.core.digest import sha256_file
 from mace_gov.core.environment import version_of
 from mace_gov.core.errors import DetectorError, PolicyError

@@ -18,7 +18,7 @@ from mace_gov.documents.detector import DetectorCard
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from mace_gov.audit.detectors.base import Query
+    from mace_gov.audit.detectors.detector_protocol import Query
 
 GROUP = "mace_gov.detectors"
 """Entry points of this group are detectors by name."""

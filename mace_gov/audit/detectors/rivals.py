@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from mace_gov.audit.probes.base import Facet
 from mace_gov.audit.probes.everyday import KINDS, NOUNS
 from mace_gov.audit.probes.lexicon import plain_style
+from mace_gov.audit.probes.probe import Facet
 from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.people import names_person
 from mace_gov.documents.policy import Category, Policy

@@ -1,8 +1,24 @@
-"""How far the governed model's pictures are from the base's, on the same prompts and seeds, in named features."""
+"""Distances between the two models' pictures on the same prompts and seeds, in named features, and CLIP scores.
+
+CLIP scores are 100 times the cosine between a picture and its prompt, negatives cut at 0 (Hessel et al. 2021):
+
+    CLIP_e   on prompts for an erased style     CLIP_s   on the unrelated prompts of style categories
+    H_a = CLIP_s - CLIP_e
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from mace_gov.audit.clip import Clip
+
+
 
 KERNEL_DEGREE = 3
 """Of KID's polynomial kernel (x.y / d + 1)^3."""
@@ -44,3 +60,9 @@ def distances(base: np.ndarray, governed: np.ndarray, extractor: str) -> dict[st
         f"FID_{extractor}": frechet(one, other), f"KID_{extractor}": kernel(one, other),
         f"drift_{extractor}": drift(one, other),
     }
+
+
+def clip_scores(clip: Clip, images: Sequence[Image], prompts: Sequence[str]) -> np.ndarray:
+    """Score [n] of each picture with its prompt, 0..100."""
+    scores: np.ndarray = 100 * np.clip((clip.pictures(images) * clip.phrases(prompts)).sum(1), 0, None)
+    return scores

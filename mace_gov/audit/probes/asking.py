@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from mace_gov.audit.probes.base import Facet, Probe, seed_for
 from mace_gov.audit.probes.lexicon import Lexicon
+from mace_gov.audit.probes.probe import Facet, Probe, seed_for
 from mace_gov.audit.probes.templates import STYLE_FORMS, captions, frames, joined, style_captions
 from mace_gov.documents.drawable import Ban, ban_of, erase_only, may_draw
 from mace_gov.documents.policy import Category, Concept, Policy

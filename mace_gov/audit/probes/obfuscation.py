@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 
 from mace_gov.audit.probes.asking import Asking
-from mace_gov.audit.probes.base import Probe
+from mace_gov.audit.probes.probe import Probe
 from mace_gov.documents.policy import Category
 from mace_gov.documents.terms import Suite
 

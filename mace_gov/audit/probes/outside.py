@@ -23,7 +23,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from mace_gov.audit.probes.asking import Asking
-from mace_gov.audit.probes.base import Facet, Probe, seed_for
+from mace_gov.audit.probes.probe import Facet, Probe, seed_for
 from mace_gov.audit.table import Row, header_of, read_table
 from mace_gov.core.errors import UsageError
 from mace_gov.core.phrases import phrase_key

@@ -1,13 +1,19 @@
-"""All probes of a policy, in a fixed order: the same policy and lexicon always ask the same."""
+"""All probes of a policy in a fixed order: the same policy and lexicon always ask the same; and as a CSV file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import csv
+import io
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
 
 from mace_gov.audit.probes.asking import Asking
-from mace_gov.audit.probes.base import Probe
+from mace_gov.audit.probes.lexicon import lexicon_for
+from mace_gov.audit.probes.probe import Probe
+from mace_gov.core.atomic import write_bytes
 from mace_gov.core.lazy import lookup
-from mace_gov.documents.policy import Category
+from mace_gov.documents.plan import ModelManifest
+from mace_gov.documents.policy import Category, Policy
 from mace_gov.documents.sampling import asked_suites
 from mace_gov.documents.terms import Suite
 
@@ -32,3 +38,26 @@ def build_probes(asking: Asking) -> list[Probe]:
             for probe in technique(category, asking):
                 asked.setdefault((probe.category, suite, probe.concept, probe.prompt, probe.seed), probe)
     return list(asked.values())
+
+
+COLUMNS = ("file", "prompt", "seed", "category", "concept", "expected", "suite")
+
+
+def write_probes(path: Path, policy: Policy, base: ModelManifest, trained_on: Collection[str]) -> int:
+    """Write what an audit would ask, so that somebody else can draw it and send the pictures; returns how many rows.
+
+    ``file`` is where its picture is looked for later.
+
+    trained_on: the erasure's templates, which probes avoid.
+    """
+    probes = build_probes(Asking(policy, lexicon_for(base), trained_on))
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(COLUMNS)
+    names: dict[tuple[str, int], str] = {}
+    for probe in probes:
+        name = names.setdefault((probe.prompt, probe.seed), f"{len(names):05d}.png")
+        concept, expected = (probe.concept, "") if probe.suite.banned else ("", probe.concept)
+        table.writerow([name, probe.prompt, probe.seed, probe.category, concept, expected, probe.suite])
+    write_bytes(path, text.getvalue().encode())
+    return len(probes)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mace_gov.audit.probes.asking import Asking
-from mace_gov.audit.probes.base import Facet, Probe
 from mace_gov.audit.probes.lexicon import Entry, Lexicon, banned_phrases, clear_of, plain_style
+from mace_gov.audit.probes.probe import Facet, Probe
 from mace_gov.audit.probes.templates import STYLE_FORMS
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.phrases import phrase_key

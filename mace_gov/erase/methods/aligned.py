@@ -15,7 +15,7 @@ import torch
 
 from mace_gov.diffusion.text import TextReader, Tokens
 from mace_gov.documents.plan import ErasurePlan
-from mace_gov.erase.moments import names_of, own_pairs
+from mace_gov.erase.second_moments import names_of, own_pairs
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from mace_gov.documents.family_info import family_info
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.methods.aligned import aligned_pairs
-from mace_gov.erase.methods.base import Erasure, Stopwatch, about, condition_warnings
+from mace_gov.erase.methods.method_protocol import Erasure, Stopwatch, about, condition_warnings
 from mace_gov.erase.pooled import pooled_edit
 from mace_gov.erase.preserve import second_moment, weighted_captions
 from mace_gov.erase.refine import solve

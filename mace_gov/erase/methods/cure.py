@@ -19,7 +19,7 @@ from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.methods.aligned import aligned_moments
-from mace_gov.erase.methods.base import Erasure, Stopwatch, about
+from mace_gov.erase.methods.method_protocol import Erasure, Stopwatch, about
 from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.refine import check_matrix
 from mace_gov.erase.texts import kept_reader

@@ -29,7 +29,7 @@ from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.reuse import derived_seed, drawable
 from mace_gov.erase.delta import ErasureDelta
-from mace_gov.erase.methods.base import Erasure, Stopwatch, about
+from mace_gov.erase.methods.method_protocol import Erasure, Stopwatch, about
 
 SIGNIFICANT = 1e-6
 """Singular values of a change under this share of its largest are rounding."""

@@ -22,18 +22,18 @@ from mace_gov.documents.reuse import drawable, lora_key, refinement_key
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.focal import focal_directions
 from mace_gov.erase.fuse import fuse, kept_shares, naive_sum
-from mace_gov.erase.handed import trained_by
 from mace_gov.erase.harden import harden
 from mace_gov.erase.lora import CHECKED_EVERY, Training, train, training_batch_size
 from mace_gov.erase.lora_file import Factors, Learnt
-from mace_gov.erase.methods.base import Erasure, Stopwatch, about, condition_warnings
-from mace_gov.erase.moments import Moments, target_moments
-from mace_gov.erase.pictures import TrainingPictures, training_pictures, undrawn
+from mace_gov.erase.methods.method_protocol import Erasure, Stopwatch, about, condition_warnings
 from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.refine import Refinement, refine, refined_weights
 from mace_gov.erase.reuse import TrainedLora, finished, load_lora
+from mace_gov.erase.second_moments import Moments, target_moments
 from mace_gov.erase.systems import Factored
 from mace_gov.erase.texts import KeptReader, kept_reader
+from mace_gov.erase.training_pictures import TrainingPictures, training_pictures, undrawn
+from mace_gov.erase.training_workers import trained_by
 
 MOST_LEFT, LEAST_KEPT = 0.5, 0.2
 """Bounds of what is an erasure at all: see ``check_moved`` and ``lost_loras``."""
@@ -67,7 +67,7 @@ def mace(
         with leased or nullcontext():
             loras = _loras(plan, trained, pipe, reader, refined, preserve, cache, progress, clock)
         chosen = plan.fit is None or plan.fit.loras is None  # the policy's own choice, not the fit's
-        idle = idle_loras(loras, chosen=chosen)
+        idle = _idle_loras(loras, chosen=chosen)
         loras = [lora for lora in loras if lora not in idle]
         systems, lost = [refined.system.record], {}
         delta = ErasureDelta(refined.matrix)
@@ -107,7 +107,7 @@ def check_moved(left: float) -> None:
             hint="Lower preserve.weight (or preserve.scale and conceptScale), or refine.relativeRidge.")
 
 
-def idle_loras(loras: Sequence[TrainedLora], *, chosen: bool) -> list[TrainedLora]:
+def _idle_loras(loras: Sequence[TrainedLora], *, chosen: bool) -> list[TrainedLora]:
     """LoRAs that do not suppress the attention that they were trained to suppress.
 
     Of fewer than ten steps nobody can tell: those are warned of. chosen: as in ``lost_loras``.

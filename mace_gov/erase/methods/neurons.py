@@ -38,7 +38,7 @@ from mace_gov.diffusion.text import TextReader, Tokens
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.terms import Kind
 from mace_gov.erase.delta import ErasureDelta
-from mace_gov.erase.methods.base import Erasure, Stopwatch, about
+from mace_gov.erase.methods.method_protocol import Erasure, Stopwatch, about
 from mace_gov.erase.namesakes import namesakes
 from mace_gov.erase.preserve import prior_captions
 

@@ -34,8 +34,8 @@ from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.plan import ClosedForm, ErasurePlan
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.methods.aligned import aligned_moments
-from mace_gov.erase.methods.base import Erasure, Stopwatch, about, condition_warnings
-from mace_gov.erase.preserve import moment_of, weighted_captions
+from mace_gov.erase.methods.method_protocol import Erasure, Stopwatch, about, condition_warnings
+from mace_gov.erase.preserve import second_moment_of, weighted_captions
 from mace_gov.erase.refine import solve
 from mace_gov.erase.systems import Factored, absolute_ridge
 from mace_gov.erase.texts import kept_reader
@@ -80,10 +80,10 @@ def influenced_term(
     influence, read: [d, d] float64; read is the second moment of the stacked projections' rows.
     """
     term = torch.zeros_like(read)
-    unread = weakest(read, UNREAD)  # Q_min [d, r]
+    unread = _weakest(read, UNREAD)  # Q_min [d, r]
     named = {each.replace("{}", phrase, 1) for phrase in plan.preserve.concepts for each in plan.templates}
     for weight, captions in weighted_captions(plan, reader.tokenizer):
-        whole = moment_of(reader, plan.base, captions, cache, progress)
+        whole = second_moment_of(reader, plan.base, captions, cache, progress)
         if named.issuperset(captions):
             term += weight * whole
             continue
@@ -113,7 +113,7 @@ def null_projector(preserve: torch.Tensor, leak: float, fixed: torch.Tensor | No
     if not preserve.trace() > 0:
         raise NumericalError("nullspace: nothing is preserved, expected a preserve set to have a null space",
                              hint="Give preserve.prior general, or preserve.concepts, with a scale above 0.")
-    basis = weakest(preserve, leak)  # Q [d, r]
+    basis = _weakest(preserve, leak)  # Q [d, r]
     if fixed is not None:
         _, lengths, across = torch.linalg.svd(fixed @ basis, full_matrices=True)
         basis = basis @ across[int((lengths > SAME * float(fixed.norm())).sum()):].T
@@ -124,7 +124,7 @@ def null_projector(preserve: torch.Tensor, leak: float, fixed: torch.Tensor | No
     return projector
 
 
-def weakest(moment: torch.Tensor, share: float) -> torch.Tensor:
+def _weakest(moment: torch.Tensor, share: float) -> torch.Tensor:
     """The eigenvectors [d, r] of a moment [d, d] that hold the least of its trace, together at most ``share`` of it."""
     eigenvalues, vectors = torch.linalg.eigh(moment)  # ascending
     held = eigenvalues.clamp_min(0).cumsum(0)

@@ -26,8 +26,8 @@ from mace_gov.diffusion.projections import projections
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.methods.aligned import aligned_moments
-from mace_gov.erase.methods.base import Erasure, Stopwatch, about
-from mace_gov.erase.methods.outputs import Outputs
+from mace_gov.erase.methods.method_protocol import Erasure, Stopwatch, about
+from mace_gov.erase.methods.projection_outputs import Outputs
 from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.texts import kept_reader
 
@@ -62,7 +62,7 @@ def oce(plan: ErasurePlan, pipe: Pipeline, *, cache: Path | None, progress: Prog
 
 def turned(outputs: Outputs) -> tuple[torch.Tensor, torch.Tensor]:
     """Q [out, m] and T [m, m], orthogonal, with P = 1 + Q (T - 1) Q^T; m is 0 where nothing tells the targets apart."""
-    anchors = anchor_subspace(outputs.anchors)
+    anchors = _anchor_subspace(outputs.anchors)
     directions = outputs.discriminating()[:, :anchors.shape[1]]
     if directions.shape[1] == 0:
         return outputs.weight.new_zeros(len(outputs.weight), 0), outputs.weight.new_zeros(0, 0)
@@ -77,7 +77,7 @@ def turned(outputs: Outputs) -> tuple[torch.Tensor, torch.Tensor]:
     return basis, turn
 
 
-def anchor_subspace(anchors: torch.Tensor) -> torch.Tensor:
+def _anchor_subspace(anchors: torch.Tensor) -> torch.Tensor:
     """An orthonormal basis [out, m] of the fewest directions that hold ``ENERGY`` of a moment [out, out]."""
     energies, vectors = torch.linalg.eigh(anchors)  # ascending
     before = energies.clamp_min(0).flip(0).cumsum(0) - energies.clamp_min(0).flip(0)

@@ -17,7 +17,7 @@ from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.methods.aligned import aligned_moments
-from mace_gov.erase.methods.base import Erasure, Stopwatch, about, condition_warnings
+from mace_gov.erase.methods.method_protocol import Erasure, Stopwatch, about, condition_warnings
 from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.refine import solve
 from mace_gov.erase.texts import kept_reader

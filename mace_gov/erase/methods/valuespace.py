@@ -22,8 +22,8 @@ from mace_gov.diffusion.projections import projections
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.methods.aligned import aligned_moments
-from mace_gov.erase.methods.base import Erasure, Stopwatch, about
-from mace_gov.erase.methods.outputs import Outputs
+from mace_gov.erase.methods.method_protocol import Erasure, Stopwatch, about
+from mace_gov.erase.methods.projection_outputs import Outputs
 from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.texts import kept_reader
 

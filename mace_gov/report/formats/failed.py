@@ -8,9 +8,8 @@ import xml.etree.ElementTree as ET
 
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.documents.failure import Failure
-from mace_gov.report.formats.commands import command
 from mace_gov.report.formats.junit import to_xml, xml_text
-from mace_gov.report.formats.outputs import lines
+from mace_gov.report.formats.lines import command, lines
 from mace_gov.report.formats.rows import Places, one_line
 from mace_gov.report.formats.sarif import location, log
 from mace_gov.report.formats.summary import escape, fitted

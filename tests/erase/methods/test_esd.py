@@ -30,6 +30,7 @@ def away(pipe, reader, prompt: str, x: torch.Tensor) -> tuple[torch.Tensor, torc
     return within, without - (within - without)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("settings", [SETTINGS, SETTINGS.model_copy(update={"steps": 180, "batch": 4})])
 def test_it_moves_the_concept_towards_the_opposite_of_itself(settings, pipe, reader, plan_for):
     plan = plan_for(method="esd", esd=settings, concepts=("ship",), templates=["a photo of {}"])

@@ -17,10 +17,10 @@ from mace_gov.diffusion.projections import projections
 from mace_gov.diffusion.text import TextReader
 from mace_gov.erase.delta import ErasureDelta, read_delta
 from mace_gov.erase.engine import erase
-from mace_gov.erase.export import export
 from mace_gov.erase.methods import neurons as module
 from mace_gov.erase.methods.neurons import _Group, _pairs, _States, neurons
 from mace_gov.erase.preserve import prior_captions
+from mace_gov.erase.weight_export import export_weights
 from tests.conftest import WIDTHS, build_tiny_model
 
 WIDTH = 16
@@ -175,12 +175,12 @@ def test_the_governed_folder_loads_plainly_reads_the_names_as_their_anchors_and_
 def test_it_is_exported_as_a_folder_alone(version, tmp_path):
     plan, record, out = version
     delta = out / "delta" / "erasure.safetensors"
-    written = export(delta, plan.base, "diffusers", tmp_path / "folder")
+    written = export_weights(delta, plan.base, "diffusers", tmp_path / "folder")
     assert (written.path / "text_encoder" / "config.json").read_bytes() == (
         out / "model" / "text_encoder" / "config.json").read_bytes()
     for form in ("lora", "single-file"):
         with pytest.raises(ModelError, match="adds neurons to text_encoder"):
-            export(delta, plan.base, form, tmp_path / form)
+            export_weights(delta, plan.base, form, tmp_path / form)
     assert not record.loras and not record.systems
 
 

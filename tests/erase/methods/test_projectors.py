@@ -12,7 +12,7 @@ from mace_gov.documents.plan import PreserveSettings
 from mace_gov.erase.methods.aligned import Aligned, aligned_moments
 from mace_gov.erase.methods.cure import cure, spectral_eraser, spectral_projector
 from mace_gov.erase.methods.oce import oce, turned
-from mace_gov.erase.methods.outputs import Outputs
+from mace_gov.erase.methods.projection_outputs import Outputs
 from mace_gov.erase.methods.valuespace import VALUES, taken_out, valuespace
 from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.texts import kept_reader

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from mace_gov.audit.decoding import decode, read_bytes
-from mace_gov.audit.detectors.base import Query
-from mace_gov.audit.detectors.registry import make_detector
-from mace_gov.audit.probes.base import Facet
+from mace_gov.audit.detectors.by_name import make_detector
+from mace_gov.audit.detectors.detector_protocol import Query
+from mace_gov.audit.probes.probe import Facet
 from mace_gov.audit.scoring import Detectors, Scores, scores_of
 from mace_gov.core.errors import IncompleteError
 from mace_gov.core.workers import Job, Late, Place, Unit, Work, Workers

@@ -19,8 +19,8 @@ from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.documents.plan import ErasurePlan, HardenSettings, Target
 from mace_gov.erase.lora import Training, train
-from mace_gov.erase.pictures import TrainingPictures, drawn
 from mace_gov.erase.refine import refined_weights
+from mace_gov.erase.training_pictures import TrainingPictures, drawn
 
 
 def pictures_by(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from mace_gov.audit.probes.base import Facet
+from mace_gov.audit.probes.probe import Facet
 from mace_gov.documents.detector import DetectorCard
 
 if TYPE_CHECKING:

@@ -41,7 +41,7 @@ class Exported:
     """Share of the change that a LoRA misses."""
 
 
-def export(delta: Path, base: ModelManifest, form: Form, out: Path, *, rank: int = 64) -> Exported:
+def export_weights(delta: Path, base: ModelManifest, form: Form, out: Path, *, rank: int = 64) -> Exported:
     """Write the base with the delta applied (or, for ``lora``, the change alone) to the new path ``out``.
 
     Raises UsageError when ``out`` is taken, ModelError when the base is not the one that the delta was made for, when

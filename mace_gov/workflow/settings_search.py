@@ -4,7 +4,7 @@
 and asked with more pictures, of what is banned and of what must survive, from the fit's choice outwards.
 
 Above the workflow, like the comparison of methods: nothing here is signed, recorded or gated. What it asks, the audit
-does not (audit.probes.tuning); the best of several choices still looks better than it is, and the audit decides.
+does not (audit.probes.tuning_probes); the best of several choices still looks better than it is, and the audit decides.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ def tune(
     started = time.monotonic()
     run = run or AuditRun()
     plugins, progress = run.inputs.plugins, run.progress
-    loaded, plan = plan_policy(path, base, registry=registry, plugins=plugins)
+    loaded, plan, _ = plan_policy(path, base, registry=registry, plugins=plugins)
     check_machine(loaded.policy, registry)
     policy = with_anchors(loaded.policy, plan)
     from mace_gov.audit.engine import check_detectors
     from mace_gov.audit.metrics.intervals import CONFIDENCE
-    from mace_gov.audit.probes.tuning import tuning_policy
+    from mace_gov.audit.probes.tuning_probes import tuning_policy
     from mace_gov.fitting.fit import fit
 
     inputs = Inputs(plugins=plugins, calibrations=Layout(registry).calibrations)
@@ -74,7 +74,7 @@ def tune(
         if attempts and used + longest > 60 * minutes:
             exhausted = False
             break
-        settings = settings_at(found, point, names)
+        settings = _settings_at(found, point, names)
         chosen = fitted
         if attempts:
             method = with_settings(policy.spec.method, settings)
@@ -103,7 +103,7 @@ def outwards(count: int, first: int) -> list[int]:
     return sorted(range(count), key=lambda point: (abs(point - first), -point))
 
 
-def settings_at(fit: Fit, point: int, names: Sequence[str]) -> Settings:
+def _settings_at(fit: Fit, point: int, names: Sequence[str]) -> Settings:
     """The settings of a point of a fit's line. Where it found that no concept needs a LoRA, none is trained."""
     at = fit.line[point]
     known = {"preserve.weight": at.weight, "refine.relativeRidge": at.relative_ridge}
@@ -124,7 +124,7 @@ def _attempt(
     policy: Policy, plan: ErasurePlan, settings: Settings, run: AuditRun
 ) -> tuple[Attempt, Rates | None]:
     """Erase as planned and ask; also what the same probes found in the base."""
-    from mace_gov.audit.probes.tuning import tuning_lexicon, tuning_policy
+    from mace_gov.audit.probes.tuning_probes import tuning_lexicon, tuning_policy
     from mace_gov.audit.side_by_side import rates, retention
     from mace_gov.audit.trials import TRIALS_NAME, read_trials
 

@@ -1,9 +1,9 @@
-"""GitHub's workflow commands: a finding beside the policy's line in the pull request."""
+"""report.json itself, and what CI reads line by line: GitHub's workflow commands, NAME=VALUE for $GITHUB_OUTPUT."""
 
 from __future__ import annotations
 
 from mace_gov.documents.report import Report
-from mace_gov.report.formats.rows import Places, Weight, rows
+from mace_gov.report.formats.rows import Places, Weight, one_line, rows
 
 LEVELS = {Weight.BLOCKS: "error", Weight.REPORTED: "warning", Weight.WAIVED: "notice"}
 """What a line is shown as; what is met is not shown."""
@@ -31,3 +31,23 @@ def _data(text: str) -> str:
 
 def _field(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+LONGEST = 4000
+"""Letters of the reasons."""
+
+
+def outputs(report: Report, _: Places) -> str:
+    """The verdict, and in one line what blocks."""
+    blocking = [f"{row.rule} {row.outcome}: {row.message}" for row in rows(report) if row.weight is Weight.BLOCKS]
+    return lines(str(report.standing), "; ".join(blocking))
+
+
+def lines(verdict: str, reasons: str) -> str:
+    """Both outputs; a value never begins another line."""
+    return f"verdict={verdict}\nreasons={one_line(reasons)[:LONGEST]}\n"
+
+
+def document(report: Report, places: Places) -> str:
+    """The report itself, in canonical form."""
+    return report.canonical().decode("utf-8")

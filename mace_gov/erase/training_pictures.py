@@ -83,7 +83,7 @@ def _groups(
     """Targets that share a batch, with their pictures, drawn here or by the run's workers."""
     fit, images = _fit(pipe, plan), max((target.lora.images for target in missing), default=1)
     if (workers := asked().workers) is not None:
-        from mace_gov.erase.handed import pictures_by
+        from mace_gov.erase.training_workers import pictures_by
 
         most = max(1, fit.size // images)
         groups = [missing[start:start + most] for start in range(0, len(missing), most)]

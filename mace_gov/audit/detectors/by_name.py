@@ -10,7 +10,7 @@ from mace_gov.core.errors import PolicyError, UsageError
 from mace_gov.documents.policy import DetectorSpec
 
 if TYPE_CHECKING:
-    from mace_gov.audit.detectors.base import Detector
+    from mace_gov.audit.detectors.detector_protocol import Detector
 
 DETECTORS: dict[str, str] = {
     "judge": "mace_gov.audit.detectors.judge:JudgeDetector",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from mace_gov.audit.attacks.base import Attack
+from mace_gov.audit.attacks.attack_protocol import Attack
 from mace_gov.audit.attacks.finetune import FineTune
 from mace_gov.audit.attacks.inversion import TokenInversion
 from mace_gov.audit.attacks.latent import LatentInversion

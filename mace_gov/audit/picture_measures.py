@@ -9,13 +9,12 @@ import numpy as np
 from PIL import Image
 
 from mace_gov.audit.clip import Clip
-from mace_gov.audit.detectors.base import Query
 from mace_gov.audit.detectors.clip import ClipDetector
-from mace_gov.audit.metrics.clip_score import clip_scores
-from mace_gov.audit.metrics.distances import distances
+from mace_gov.audit.detectors.detector_protocol import Query
+from mace_gov.audit.metrics.distances import clip_scores, distances
 from mace_gov.audit.metrics.measures import ACCURACIES
 from mace_gov.audit.pictures import Picture, Wanted, open_picture
-from mace_gov.audit.probes.base import Probe
+from mace_gov.audit.probes.probe import Probe
 from mace_gov.audit.scoring import CHUNK, Detectors
 from mace_gov.documents.audit import Side
 from mace_gov.documents.policy import Policy

@@ -16,7 +16,7 @@ LARGEST = 8 << 20
 
 
 @dataclass(frozen=True)
-class Picture:
+class EvidencePicture:
     """One picture for the page: a data URI with its size in pixels, or the reason why there is none."""
 
     uri: str | None
@@ -34,8 +34,8 @@ class Picture:
         return 0 < self.width <= 64
 
 
-def _absent(problem: str) -> Picture:
-    return Picture(uri=None, width=0, height=0, problem=problem)
+def _absent(problem: str) -> EvidencePicture:
+    return EvidencePicture(uri=None, width=0, height=0, problem=problem)
 
 
 def confined(folder: Path, name: str) -> Path:
@@ -51,7 +51,7 @@ def confined(folder: Path, name: str) -> Path:
     return path
 
 
-def read_picture(folder: Path, name: str, files: Mapping[str, str]) -> Picture:
+def read_evidence_picture(folder: Path, name: str, files: Mapping[str, str]) -> EvidencePicture:
     """Read one PNG, WebP or JPEG of the evidence folder as a data URI.
 
     ``files`` are the digests that the evidence lists. A picture that is missing, unlisted, too large or of another kind
@@ -72,7 +72,7 @@ def read_picture(folder: Path, name: str, files: Mapping[str, str]) -> Picture:
     kind, size = next(((kind, size) for kind, read in readers.items() if (size := read(data))), ("", None))
     if size is None:
         return _absent("not a PNG, WebP or JPEG file")
-    return Picture(f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}", *size, None)
+    return EvidencePicture(f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}", *size, None)
 
 
 def _png_size(data: bytes) -> tuple[int, int] | None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mace_gov.diffusion.text import TextReader
-from mace_gov.erase.moments import coexisting_pairs, target_moments
+from mace_gov.erase.second_moments import coexisting_pairs, target_moments
 from mace_gov.erase.texts import kept_reader
 
 

@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from mace_gov.audit import looking
-from mace_gov.audit.detectors.registry import DETECTORS, make_detector
-from mace_gov.audit.handed import can_hand
+from mace_gov.audit.detectors.by_name import DETECTORS, make_detector
 from mace_gov.audit.looking import score_probes
 from mace_gov.audit.pictures import Picture, Wanted, png_bytes
-from mace_gov.audit.probes.base import Probe
+from mace_gov.audit.probes.probe import Probe
 from mace_gov.audit.scoring import Detectors, Scored
+from mace_gov.audit.scoring_workers import can_hand
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.errors import DetectorError, IncompleteError
 from mace_gov.core.resources import using

@@ -14,7 +14,7 @@ from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.diffusion.projections import projections
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.engine import erase
-from mace_gov.erase.export import export
+from mace_gov.erase.weight_export import export_weights
 from tests.conftest import WIDTHS, build_tiny_model
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
@@ -33,13 +33,13 @@ def delta_of(version):
 
 def test_the_folder_is_the_governed_model_to_the_byte(version, tmp_path):
     plan, record, _ = version
-    written = export(delta_of(version), plan.base, "diffusers", tmp_path / "out")
+    written = export_weights(delta_of(version), plan.base, "diffusers", tmp_path / "out")
     assert folder_files(written.path) == record.governed_files
 
 
 def test_the_single_file_holds_the_governed_weights(version, tmp_path):
     plan, _, out = version
-    written = export(delta_of(version), plan.base, "single-file", tmp_path / "model.safetensors")
+    written = export_weights(delta_of(version), plan.base, "single-file", tmp_path / "model.safetensors")
     found, expected = load_file(written.path), load_file(out / "model" / UNET)
     config = dict(load_pipeline(out / "model", device="cpu").unet.config)
     for name, place in places("sd1", "unet", list(expected), config).items():
@@ -48,7 +48,7 @@ def test_the_single_file_holds_the_governed_weights(version, tmp_path):
 
 def test_a_lora_of_full_rank_draws_as_the_governed_model_does(version, tmp_path):
     plan, _, out = version
-    written = export(delta_of(version), plan.base, "lora", tmp_path / "lora", rank=32)
+    written = export_weights(delta_of(version), plan.base, "lora", tmp_path / "lora", rank=32)
     assert written.rank == 32 and written.error < 1e-6
     base, governed = load_pipeline(plan.base.path, device="cpu"), load_pipeline(out / "model", device="cpu")
     base.load_lora_weights(str(tmp_path / "lora"))
@@ -65,10 +65,10 @@ def test_the_pooled_text_of_sdxl_goes_along_in_every_form(plan_for, tmp_path):
     name, delta = "add_embedding.linear_1.weight", tmp_path / "out" / "delta" / "erasure.safetensors"
     expected, before = (load_file(place / UNET)[name] for place in (tmp_path / "out" / "model", folder))
     assert not torch.allclose(expected, before, atol=1e-3)
-    assert folder_files(export(delta, plan.base, "diffusers", tmp_path / "again").path) == record.governed_files
-    single = load_file(export(delta, plan.base, "single-file", tmp_path / "one.safetensors").path)
+    assert folder_files(export_weights(delta, plan.base, "diffusers", tmp_path / "again").path) == record.governed_files
+    single = load_file(export_weights(delta, plan.base, "single-file", tmp_path / "one.safetensors").path)
     assert torch.equal(single["model.diffusion_model.label_emb.0.0.weight"], expected)
-    lora = load_file(export(delta, plan.base, "lora", tmp_path / "lora", rank=288).path)
+    lora = load_file(export_weights(delta, plan.base, "lora", tmp_path / "lora", rank=288).path)
     stem = "unet.add_embedding.linear_1"
     change = lora[f"{stem}.lora_B.weight"] @ lora[f"{stem}.lora_A.weight"]
     assert torch.allclose(before + change, expected, atol=1e-5)
@@ -77,7 +77,7 @@ def test_the_pooled_text_of_sdxl_goes_along_in_every_form(plan_for, tmp_path):
 def test_a_lora_that_misses_too_much_is_refused_with_its_error(version, tmp_path):
     plan, _, _ = version
     with pytest.raises(ModelError, match=r"a LoRA of rank 1 misses \d+\.\d% of the change, expected at most 5%"):
-        export(delta_of(version), plan.base, "lora", tmp_path / "lora", rank=1)
+        export_weights(delta_of(version), plan.base, "lora", tmp_path / "lora", rank=1)
     assert not (tmp_path / "lora").exists()
 
 
@@ -91,14 +91,15 @@ def test_the_error_is_the_share_of_the_change_that_is_left_out(plan_for, base_pi
         left[name][0, 0], left[name][1, 1], right[name][0, 0], right[name][1, 1] = 1, 0.03, 1, 1
     about = {"baseDigest": base.digest}
     ErasureDelta(torch.eye(width).double(), left, right, about).write(tmp_path / "delta")
-    written = export(tmp_path / "delta", base, "lora", tmp_path / "lora", rank=1)
+    written = export_weights(tmp_path / "delta", base, "lora", tmp_path / "lora", rank=1)
     assert written.error == pytest.approx(0.03, rel=0.01)
 
 
 def test_another_base_and_a_taken_place_are_refused(version, tmp_path):
     plan, _, _ = version
     with pytest.raises(ModelError, match="was made for the base model"):
-        export(delta_of(version), plan.base.model_copy(update={"digest": "1" * 64}), "diffusers", tmp_path / "out")
+        other = plan.base.model_copy(update={"digest": "1" * 64})
+        export_weights(delta_of(version), other, "diffusers", tmp_path / "out")
     (tmp_path / "taken").write_text("here")
     with pytest.raises(UsageError, match="exists already"):
-        export(delta_of(version), plan.base, "single-file", tmp_path / "taken")
+        export_weights(delta_of(version), plan.base, "single-file", tmp_path / "taken")
