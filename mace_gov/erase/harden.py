@@ -189,9 +189,10 @@ class _Work:
     ) -> None:
         self.plan, self.pipe, self.reader, self.preserve = plan, pipe, reader, preserve
         self.cache, self.progress, self.first = cache, progress, refined
-        self.named, total = summed(reader, plan)
+        names = summed(reader, plan)
+        self.named = names.named
         self.words = WordVectors(pipe)
-        self._sums: Sums = (self.named, total, ())
+        self._sums: Sums = (names.pairs, names.total, ())
         self._held = held_out_moment(reader, plan, cache, progress)
         self._without = preserve_term(reader, plan, cache, progress, "refine", hold_out=True)
 

@@ -49,23 +49,37 @@ def refine(
 
     Raises NumericalError when the system is ill-conditioned or M is no refinement but noise.
     """
-    pairs, total = summed(reader, plan, advance)
-    matrix, system = solve(pairs.a, pairs.c, plan.refine, preserve)
-    return Refinement(matrix, system, total, pairs.left(matrix))
+    sums = summed(reader, plan, advance)
+    matrix, system = solve(sums.pairs.a, sums.pairs.c, plan.refine, preserve)
+    return Refinement(matrix, system, sums.total, sums.named.left(matrix))
+
+
+@dataclass(frozen=True)
+class TargetSums:
+    """Over all of a plan's targets, float64 on the CPU."""
+
+    pairs: Pairs
+    """The pairs that stage 1 maps, a target's as often as its weight says."""
+    named: Pairs
+    """The same with each target once: what is left is told of these."""
+    total: torch.Tensor
+    """sum A_i [d, d]."""
 
 
 def summed(
     reader: TextReader, plan: ErasurePlan, advance: Callable[[int], None] = lambda _steps: None
-) -> tuple[Pairs, torch.Tensor]:
-    """The pairs that stage 1 maps, of all targets, and sum A_i [d, d]."""
+) -> TargetSums:
+    """What stage 1 is made of. One target's moments are in memory at a time."""
     total = torch.zeros(reader.width, reader.width, dtype=torch.float64)
-    pairs = Pairs(torch.zeros_like(total), torch.zeros_like(total), 0.0)
+    named = pairs = Pairs(torch.zeros_like(total), torch.zeros_like(total), 0.0)
     for target in sorted(plan.targets, key=lambda target: target.id):  # a sum rounds by its order
         moments = target_moments(reader, plan, target)
-        pairs += moments.pairs(plan.refine_tokens or "context")
+        own = moments.pairs(plan.refine_tokens or "context")
+        named += own
+        pairs += own * (target.weight or 1.0)
         total += moments.every
         advance(1)
-    return pairs, total
+    return TargetSums(pairs, named, total)
 
 
 def solve(
