@@ -90,7 +90,7 @@ class Weighing(Document):
     """Whether the plan holds this point and ``weights`` instead of the chosen point: where the last round erases with
     less harm, or erased and unmoved are worth more."""
     weights: dict[Slug, float]
-    """Of each concept that counts more than once."""
+    """Of each concept, beside one that counts once."""
 
 
 class Fit(Document):

@@ -38,6 +38,7 @@ from mace_gov.fitting.handed import Edit, Edited, drawn_by
 from mace_gov.fitting.line import RIDGES, WEIGHTS, Line, line
 from mace_gov.fitting.search import (
     LEFT_UNSEEN,
+    RESERVE,
     balanced,
     bisect,
     gentler,
@@ -254,6 +255,7 @@ class _Looks:
         if unasked:
             count_most = max([points[start].weight / points[chosen].weight, 1.0, *weights.values()])
             weights |= dict.fromkeys(unasked, count_most)
+        weights = {target.id: RESERVE * weights.get(target.id, 1.0) for target in self.plan.targets}
         try:
             edit, last = self.line.at(points[start], weights)
         except NumericalError:

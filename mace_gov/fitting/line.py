@@ -22,10 +22,9 @@ from mace_gov.core.progress import Progress
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.fit import FitPoint
 from mace_gov.documents.plan import ErasurePlan
-from mace_gov.erase.moments import Pairs
 from mace_gov.erase.pooled import pooled_sums
 from mace_gov.erase.preserve import harm, held_out_moment, preserve_term
-from mace_gov.erase.refine import solve, summed
+from mace_gov.erase.refine import TargetSums, solve, summed
 from mace_gov.plan.fitting import at, weighed
 
 WEIGHTS = (0.1, 0.18, 0.32, 0.56, 1.0, 1.8, 3.2, 5.6, 10.0, 18.0, 32.0)
@@ -65,8 +64,9 @@ def line(
     held = held_out_moment(reader, plan, cache, progress)
     once = summed(reader, plan, progress.start("reading what is erased", len(plan.targets)))
 
-    def matrix(weight: float, ridge: float | None, pairs: Pairs) -> torch.Tensor:
-        return solve(pairs.a, pairs.c, at(plan, weight, ridge).refine, parts[weight])[0]
+    def matrix(weight: float, ridge: float | None, sums: TargetSums) -> torch.Tensor:
+        settings = sums.ridge(at(plan, weight, ridge).refine)
+        return solve(sums.pairs.a, sums.pairs.c, settings, parts[weight])[0]
 
     def point(weight: float, ridge: float | None, k: torch.Tensor) -> FitPoint:
         return FitPoint(weight=weight, relative_ridge=ridge, left=round(once.named.left(k), 4),
@@ -76,7 +76,7 @@ def line(
     for weight in weights:
         for ridge in ridges:
             try:
-                found.append(point(weight, ridge, matrix(weight, ridge, once.pairs)))
+                found.append(point(weight, ridge, matrix(weight, ridge, once)))
             except NumericalError:
                 continue  # too little holds this one: a point that nobody should choose
     points = thinned(unbeaten([point for point in found if point.left <= MOST_LEFT]))
@@ -88,8 +88,8 @@ def line(
 
     def edit(of: FitPoint, counts: Mapping[str, float]) -> tuple[dict[str, torch.Tensor], FitPoint]:
         counted = weighed(at(plan, of.weight, of.relative_ridge), counts)
-        pairs = summed(reader, counted).pairs if counts else once.pairs
-        made = {"matrix": matrix(of.weight, of.relative_ridge, pairs)}
+        sums = summed(reader, counted) if counts else once
+        made = {"matrix": matrix(of.weight, of.relative_ridge, sums)}
         if vectors is not None:
             made["pooled"] = vectors.edit(counted)[0]
         return made, point(of.weight, of.relative_ridge, made["matrix"])

@@ -11,6 +11,9 @@ MARGIN = 0.7
 """What the chosen point may leave beyond what the strongest leaves, as a share of what the mildest point that erases
 leaves beyond it: few pictures cannot tell 0 % from 5 %, and the more is left, the more is drawn."""
 
+RESERVE = 2.0
+"""How often more than its rounds asked for every concept counts in the end: as ``MARGIN``, since pictures are few."""
+
 MATTERS = 0.05
 """By how much the harmonic mean of erased and unmoved must be higher at a milder point to give up the margin, or the
 erasure of some concepts, for it."""

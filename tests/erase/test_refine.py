@@ -59,15 +59,20 @@ def test_preserved_embeddings_do_not_move_when_they_weigh_enough():
 
 
 def test_a_target_that_counts_three_times_is_one_that_is_named_three_times(reader, plan_for):
-    plan = plan_for(concepts=("ship", "dog"), refine=ClosedForm(relative_ridge=0.01))
+    plan = plan_for(concepts=("ship", "dog"), refine=ClosedForm(ridge=0.5))
     ship, dog = plan.targets
     counted = plan.model_copy(update={"targets": [ship.model_copy(update={"weight": 3.0}), dog]})
     named = plan.model_copy(update={"targets": [
         *(ship.model_copy(update={"id": f"ship-{n}"}) for n in range(3)), dog]})
     kept = preserve_term(reader, plan)
     one, three, once = (refine(reader, each, kept) for each in (counted, named, plan))
-    assert torch.allclose(one.matrix, three.matrix, atol=1e-9) and not torch.allclose(one.matrix, once.matrix, atol=1e-4)
+    assert torch.allclose(one.matrix, three.matrix, atol=1e-9)
+    assert not torch.allclose(one.matrix, once.matrix, atol=1e-4)
     assert torch.allclose(one.total, once.total)  # the fusion's moments are of the states, however they count
+    relative = plan.model_copy(update={"refine": ClosedForm(relative_ridge=0.01)})
+    ridges = [refine(reader, relative.model_copy(update={"targets": each.targets}), kept).system.ridge
+              for each in (counted, plan)]
+    assert ridges[0] == pytest.approx(ridges[1])  # what counts more does not loosen what counts less
     assert one.left != once.left and one.left == pytest.approx(summed(reader, plan).named.left(one.matrix))
 
 

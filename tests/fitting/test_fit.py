@@ -188,13 +188,14 @@ def test_a_concept_that_is_still_drawn_comes_to_count_more_than_the_others(tiny_
     alone = fit(policy, plan, cache=tmp_path / "alone", detector=lambda _spec: Sees(1))
     assert alone.fit.weighing is None and {target.weight for target in alone.targets} == {None}
     monkeypatch.setattr(module, "HARMLESS", -1.0)  # nothing harms the tiny model
+    monkeypatch.setattr(module, "RESERVE", 1.5)  # twice would harm it more than the chosen point does
     seen = SeesOne("naked", len(alone.fit.trials), 2)
     made = fit(policy, plan, cache=tmp_path, detector=lambda _spec: seen)
     weighing = made.fit.weighing
     assert [each.concepts for each in weighing.rounds] == [["naked"], ["naked"], [], []]
-    assert weighing.weights == {"naked": 4.0} and made.fit.chosen == alone.fit.chosen
+    assert weighing.weights == {"nudity": 1.5, "naked": 6.0} and made.fit.chosen == alone.fit.chosen
     assert weighing.rounds[2].left < weighing.rounds[0].left  # what it asks for is in the edit that draws
-    assert weighing.taken and {target.id: target.weight for target in made.targets} == {"nudity": None, "naked": 4.0}
+    assert weighing.taken and {target.id: target.weight for target in made.targets} == weighing.weights
     assert made.preserve.scale == made.fit.line[weighing.point].weight and made.fit.loras == []
     assert kept_fit(plan, tmp_path) == made.fit
 
@@ -214,7 +215,7 @@ def test_what_nobody_drew_counts_as_much_as_what_counts_most(tiny_model, tmp_pat
     monkeypatch.setattr(module, "_asked", lambda *a: of_concept(real(*a), "naked"))
     made = fit(policy, plan, cache=tmp_path, detector=lambda _spec: SeesOne("naked", 4, 2))
     weights = made.fit.weighing.weights
-    assert weights["nudity"] >= weights["naked"] == 4.0
+    assert weights["nudity"] >= weights["naked"] == 8.0
 
 
 def of_concept(asked, concept: str):
