@@ -3,15 +3,16 @@
     python -m benchmarks.compare --out people.jsonl --plot people.svg
     python -m benchmarks.compare policies/objects-ten.yaml --counts 1,10 --model FOLDER --out objects.jsonl
 
-Every method has the same number of attempts (``--attempts``), the first at its own defaults, on tuning probes: other
-wordings and seeds than the audit's (``audit.probes.tuning_probes``). The attempt with the highest H there is asked the
-audit's own prompts. A line of ``--out`` is an attempt, or a cell: a method at a number of concepts, at its best
-attempt. What is there already is not run again, so that a long run can be stopped at any time and go on.
+Every method but mace, whose fit is a search of its own, has the same number of attempts (``--attempts``), the first at
+its own defaults, on tuning probes: other wordings and seeds than the audit's (``audit.probes.tuning_probes``). The
+attempt with the highest H there is asked the audit's own prompts. A line of ``--out`` is an attempt, or a cell: a
+method at a number of concepts, at its best attempt. What is there already is not run again, so that a long run can be
+stopped at any time and go on.
 
 The judge's first choice decides. Held out is what nobody named to the erasure and no caption of its prior holds
 (suites `near` and `unrelated`), preserved is what was named; H is of what is erased, by name and by synonym, and of
 what is held out. Intervals are two-sided 95 %, clustered by prompt and concept. A cell's erasure starts from the base
-with nothing kept, and its seconds are the processor's; attempts share their text states and LoRAs (``--cache``).
+with nothing kept, and its seconds are the processor's, the fit's with them; attempts share text states (``--cache``).
 `ratio` is the H of ``--method`` over the best other's at the largest number that all were run at.
 """
 
@@ -45,12 +46,13 @@ from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.policy import Policy
 from mace_gov.documents.terms import Suite
 from mace_gov.erase.engine import compute
+from mace_gov.fitting.fit import fit
 from mace_gov.plan.build import make_plan
 from mace_gov.policy.load import load_policy
 
 WEIGHTS = [{"preserve": {"weight": weight}} for weight in (0.3, 3.0, 0.1, 10.0)]
 GRIDS: dict[str, tuple[dict, list[dict]]] = {
-    "mace": ({"name": "mace"}, WEIGHTS),
+    "mace": ({"name": "mace"}, []),
     "uce": ({"name": "uce"}, WEIGHTS),
     "uce-paper": ({"name": "uce", "preset": "paper"}, [
         {"preserve": {"conceptScale": scale}} for scale in (0.1, 10.0)] + [
@@ -62,8 +64,9 @@ GRIDS: dict[str, tuple[dict, list[dict]]] = {
     "esd": ({"name": "esd"}, [{"esd": {"steps": steps}} for steps in (15, 60)] + [
         {"esd": {"guidance": guidance}} for guidance in (0.5, 2.0)]),
 }
-"""By method what its policy says, and what it is tuned over beside its defaults, the likeliest first. ``neurons`` has
-nothing to tune and edits no projection: docs/methods.md has its figures."""
+"""By method what its policy says, and what it is tuned over beside its defaults, the likeliest first. ``mace`` fits
+itself to the model, by pictures of what is banned alone. ``neurons`` has nothing to tune and edits no projection:
+docs/methods.md has its figures."""
 
 
 def of_first(policy: Policy, count: int) -> Policy:
@@ -113,7 +116,9 @@ class Bench:
         cost = {}
         if not base:
             start = time.process_time()
-            with peak_memory() as peak:
+            with peak_memory() as peak, tempfile.TemporaryDirectory() as own:
+                kept = cache or Path(own)  # of the fit: the erasure's own states are read anew where nothing is kept
+                plan = fit(policy, plan, cache=kept, detector=lambda _spec: self.judge)
                 delta = compute(plan, self.pipe, cache=cache).delta.rounded()
             cost = {"seconds": round(time.process_time() - start, 1), "peak_mib": round(peak.bytes / 2**20)}
             with tempfile.TemporaryDirectory() as folder:
@@ -196,7 +201,7 @@ def main(argv: list[str] | None = None) -> dict:
         own = of_first(policy, count)
         for method in (BASE, *methods):
             settings: dict = {}
-            if method != BASE and args.attempts > 1:
+            if method != BASE and args.attempts > 1 and GRIDS[method][1]:
                 tried = [once({"concepts": count, "method": method, "attempt": n, "settings": each},
                               lambda method=method, own=own, each=each: bench.attempt(own, method, each))
                          for n, each in enumerate([{}, *GRIDS[method][1]][:args.attempts])]

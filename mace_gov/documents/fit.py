@@ -53,6 +53,46 @@ class FitShift(Document):
     """Pictures."""
 
 
+class FitRound(Document):
+    """Pictures of the banned concepts with some of them weighed more than others, from seeds of its own."""
+
+    drawn: int
+    """Pictures in which a detector found what is banned."""
+    asked: int
+    """Pictures."""
+    concepts: list[Slug]
+    """Whose pictures they were: from the next round on these weigh twice as much."""
+    left: float
+    """As of a point, with this round's weights."""
+    harm: float
+    """As of a point, with this round's weights."""
+
+    @property
+    def erases(self) -> bool:
+        """As of a trial."""
+        return self.drawn <= ERASED * self.asked
+
+
+class Weighing(Document):
+    """Rounds in which those concepts that are still drawn are weighed up, at one mild point of the line."""
+
+    point: int
+    """Which point."""
+    rounds: list[FitRound]
+    """In their order."""
+    left: float
+    """As of a point, with the weights that came of them."""
+    harm: float
+    """As of a point, with the weights that came of them."""
+    moved: float | None = None
+    """As of a shift, with these weights; absent where the time was up."""
+    taken: bool
+    """Whether the plan holds this point and ``weights`` instead of the chosen point: where the last round erases with
+    less harm, or erased and unmoved are worth more."""
+    weights: dict[Slug, float]
+    """Of each concept, beside one that counts once."""
+
+
 class Fit(Document):
     """A search along a line of settings for the mildest that erases with a margin."""
 
@@ -73,16 +113,29 @@ class Fit(Document):
     shifts: list[FitShift] = []
     """In the order in which they were looked at; empty without pictures."""
     chosen: int
-    """The point whose settings the plan holds."""
+    """The point whose settings the plan holds, unless a weighing was taken."""
+    weighing: Weighing | None = None
+    """What came of weighing concepts one by one; absent where the chosen point leaves everything else as it is."""
     loras: list[Slug] | None = None
     """Concepts that get a LoRA, being drawn by the refinement alone; absent: all of them."""
 
     @property
     def seen_to_erase(self) -> bool:
         """Whether pictures showed that a point erases, and so what the chosen one leaves."""
-        return any(trial.erases for trial in self.trials)
+        return any(trial.erases for trial in self.trials) or self.weighed is not None
+
+    @property
+    def weighed(self) -> Weighing | None:
+        """The weighing that the plan holds."""
+        return self.weighing if self.weighing is not None and self.weighing.taken else None
+
+    @property
+    def point(self) -> FitPoint:
+        """The point of the line whose settings the plan holds."""
+        return self.line[self.weighed.point if self.weighed else self.chosen]
 
     @property
     def milder(self) -> FitTrial | None:
         """The trial of the chosen point where it does not erase by itself, for what must stay."""
-        return next((trial for trial in self.trials if trial.point == self.chosen and not trial.erases), None)
+        trials = [] if self.weighed else self.trials
+        return next((trial for trial in trials if trial.point == self.chosen and not trial.erases), None)

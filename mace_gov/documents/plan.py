@@ -117,6 +117,8 @@ class Target(Document):
     """What it is mapped to."""
     other_names: list[Phrase] | None = None
     """Synonyms and narrower terms: general captions that name one are not preserved."""
+    weight: float | None = None
+    """How much it counts in the refinement beside a target that counts once; absent: once."""
     lora: LoraSettings
     """Stage 2 settings."""
     erase_only: str | None = None

@@ -103,4 +103,5 @@ def refinement_key(plan: ErasurePlan) -> str:
         "base": plan.base.digest, "templates": plan.templates, "refine": plan.refine.to_json(),
         "refineTokens": plan.refine_tokens, "refineNames": plan.refine_names, "preserve": plan.preserve.to_json(),
         "targets": refinement_targets(plan), "otherNames": named,
+        **({"weights": weights} if (weights := {t.id: t.weight for t in plan.targets if t.weight}) else {}),
     })

@@ -189,9 +189,10 @@ class _Work:
     ) -> None:
         self.plan, self.pipe, self.reader, self.preserve = plan, pipe, reader, preserve
         self.cache, self.progress, self.first = cache, progress, refined
-        self.named, total = summed(reader, plan)
+        names = summed(reader, plan)
+        self.named, self._ridge = names.named, names.ridge(plan.refine)
         self.words = WordVectors(pipe)
-        self._sums: Sums = (self.named, total, ())
+        self._sums: Sums = (names.pairs, names.total, ())
         self._held = held_out_moment(reader, plan, cache, progress)
         self._without = preserve_term(reader, plan, cache, progress, "refine", hold_out=True)
 
@@ -237,13 +238,13 @@ class _Work:
         pairs, total, seen = self._sums
         if not seen:
             return self.first
-        matrix, system = solve(pairs.a, pairs.c, self.plan.refine, self.preserve)
+        matrix, system = solve(pairs.a, pairs.c, self._ridge, self.preserve)
         return Refinement(matrix, system, total, self.named.left(matrix))
 
     def harm(self) -> float:
         """sum |M e - e|^2 / sum |e|^2 over captions that M was solved without."""
         pairs = self._sums[0]
-        matrix, _ = solve(pairs.a, pairs.c, self.plan.refine, self._without)
+        matrix, _ = solve(pairs.a, pairs.c, self._ridge, self._without)
         return harm(self._held, matrix)
 
 

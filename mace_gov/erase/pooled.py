@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import torch
 
-from mace_gov.documents.plan import ClosedForm, ErasurePlan
+from mace_gov.documents.plan import ErasurePlan
 from mace_gov.erase.preserve import prior_captions, weighted_captions
 from mace_gov.erase.refine import solve
 from mace_gov.erase.second_moments import names_of
@@ -41,28 +41,35 @@ class PooledReader(Protocol):
 
 @dataclass(frozen=True)
 class PooledSums:
-    """What the system is made of, all float64 on the CPU. It depends on neither ridge nor the prior's weight."""
+    """What the system is made of, all float64 on the CPU. It depends on neither ridge nor weights."""
 
-    a: torch.Tensor
-    """sum p_s p_s^T [p, p] over the prompts of every name that is erased."""
-    c: torch.Tensor
-    """sum p_t p_s^T [p, p]."""
+    targets: list[str]
+    """Whose each pair is, by id."""
+    source: torch.Tensor
+    """p_s [pairs, p] of the prompts of every name that is erased."""
+    anchor: torch.Tensor
+    """p_t [pairs, p]."""
     preserve: torch.Tensor
     """sum mu_p p p^T [p, p]."""
 
-    def edit(self, settings: ClosedForm) -> tuple[torch.Tensor, Factored]:
+    def edit(self, plan: ErasurePlan) -> tuple[torch.Tensor, Factored]:
         """M [p, p] for the layer that reads the pooled text, and the system that was solved.
 
-        Raises NumericalError as the refinement does, whose ridge it shares.
+        Ridge and weights are those of ``plan``; since what is preserved here counts as much as all pairs, the weights
+        share them out anew. Raises NumericalError as the refinement does.
         """
-        return solve(self.a, self.c, settings, self.preserve, stage="pooled")
+        weights = {target.id: target.weight or 1.0 for target in plan.targets}
+        counts = torch.tensor([weights[each] for each in self.targets], dtype=torch.float64)
+        counted = self.source * (counts / counts.mean())[:, None]
+        return solve(self.source.T @ counted, self.anchor.T @ counted, plan.refine, self.preserve, stage="pooled")
 
 
 def pooled_sums(reader: PooledReader, plan: ErasurePlan) -> PooledSums:
     """The sums over a plan's targets, by the names that it erases, and over what it preserves."""
-    pairs = [(template.replace("{}", name, 1), template.replace("{}", target.anchor, 1))
+    pairs = [(target.id, template.replace("{}", name, 1), template.replace("{}", target.anchor, 1))
              for target in plan.targets for name in names_of(plan, target) for template in plan.templates]
-    source, anchor = (pooled_texts(reader, prompts) for prompts in zip(*pairs, strict=True))  # [pairs, p] each
+    targets, names, anchors = zip(*pairs, strict=True)
+    source, anchor = pooled_texts(reader, names), pooled_texts(reader, anchors)
     captions = prior_captions(plan, reader.tokenizer)
     named = [(weight, group) for weight, group in weighted_captions(plan, reader.tokenizer) if group != captions]
     preserve = torch.zeros(source.shape[1], source.shape[1], dtype=torch.float64)
@@ -70,12 +77,12 @@ def pooled_sums(reader: PooledReader, plan: ErasurePlan) -> PooledSums:
         if group:
             vectors = pooled_texts(reader, group)
             preserve += weight * (vectors.T @ vectors)
-    return PooledSums(source.T @ source, anchor.T @ source, preserve)
+    return PooledSums(list(targets), source, anchor, preserve)
 
 
 def pooled_edit(reader: PooledReader, plan: ErasurePlan) -> tuple[torch.Tensor, Factored]:
-    """See ``PooledSums.edit``, with the plan's ridge."""
-    return pooled_sums(reader, plan).edit(plan.refine)
+    """See ``PooledSums.edit``."""
+    return pooled_sums(reader, plan).edit(plan)
 
 
 def pooled_texts(reader: PooledReader, prompts: Sequence[str]) -> torch.Tensor:

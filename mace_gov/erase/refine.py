@@ -21,7 +21,7 @@ from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.erasure import Stage
 from mace_gov.documents.plan import ClosedForm, ErasurePlan
 from mace_gov.erase.second_moments import Pairs, target_moments
-from mace_gov.erase.systems import Factored
+from mace_gov.erase.systems import Factored, absolute_ridge
 
 AMPLIFICATION_LIMIT = 1e3
 """Largest singular value of M accepted: text states of a kind have like norms, so a larger one extrapolates noise."""
@@ -49,23 +49,45 @@ def refine(
 
     Raises NumericalError when the system is ill-conditioned or M is no refinement but noise.
     """
-    pairs, total = summed(reader, plan, advance)
-    matrix, system = solve(pairs.a, pairs.c, plan.refine, preserve)
-    return Refinement(matrix, system, total, pairs.left(matrix))
+    sums = summed(reader, plan, advance)
+    matrix, system = solve(sums.pairs.a, sums.pairs.c, sums.ridge(plan.refine), preserve)
+    return Refinement(matrix, system, sums.total, sums.named.left(matrix))
+
+
+@dataclass(frozen=True)
+class TargetSums:
+    """Over all of a plan's targets, float64 on the CPU."""
+
+    pairs: Pairs
+    """The pairs that stage 1 maps, a target's as often as its weight says."""
+    named: Pairs
+    """The same with each target once: what is left is told of these."""
+    total: torch.Tensor
+    """sum A_i [d, d]."""
+
+    def ridge(self, settings: ClosedForm) -> ClosedForm:
+        """lambda where targets count unequally: relative to each of them once, so that what counts more does not
+        loosen what counts less."""
+        return settings if self.pairs is self.named else ClosedForm(ridge=absolute_ridge(settings, self.named.a))
 
 
 def summed(
     reader: TextReader, plan: ErasurePlan, advance: Callable[[int], None] = lambda _steps: None
-) -> tuple[Pairs, torch.Tensor]:
-    """The pairs that stage 1 maps, of all targets, and sum A_i [d, d]."""
+) -> TargetSums:
+    """What stage 1 is made of. One target's moments are in memory at a time."""
     total = torch.zeros(reader.width, reader.width, dtype=torch.float64)
-    pairs = Pairs(torch.zeros_like(total), torch.zeros_like(total), 0.0)
+    named = Pairs(torch.zeros_like(total), torch.zeros_like(total), 0.0)
+    more = None
     for target in sorted(plan.targets, key=lambda target: target.id):  # a sum rounds by its order
         moments = target_moments(reader, plan, target)
-        pairs += moments.pairs(plan.refine_tokens or "context")
+        own = moments.pairs(plan.refine_tokens or "context")
+        named += own
+        if target.weight:
+            extra = own * (target.weight - 1)
+            more = extra if more is None else more + extra
         total += moments.every
         advance(1)
-    return pairs, total
+    return TargetSums(named if more is None else named + more, named, total)
 
 
 def solve(

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-
-from PIL import Image
 
 from mace_gov.audit.detectors.by_name import known_detectors, make_detector
 from mace_gov.audit.detectors.detector_protocol import Detector
@@ -19,28 +16,28 @@ from mace_gov.audit.probes.lexicon import Lexicon, lexicon_for
 from mace_gov.audit.probes.probe import Probe
 from mace_gov.audit.probes.suites import build_probes
 from mace_gov.audit.probes.tuning_probes import tuning_policy
-from mace_gov.audit.scoring import Detectors, score_pictures
+from mace_gov.audit.scoring import Detectors
 from mace_gov.core.errors import MaceGovError
 from mace_gov.core.progress import Progress, Silent, working
-from mace_gov.core.resources import asked
 from mace_gov.diffusion.exact import exact_files
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.projections import pooled_projection
 from mace_gov.documents.drawable import ban_of, may_draw
-from mace_gov.documents.fit import Fit, FitShift, FitTrial
+from mace_gov.documents.fit import Fit
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.policy import DetectorSpec, Policy
 from mace_gov.documents.terms import Kind, Suite
 from mace_gov.erase.preserve import held_out_captions
 from mace_gov.erase.texts import kept_reader
-from mace_gov.fitting.drawing_workers import Edited, drawn_by
-from mace_gov.fitting.line import RIDGES, WEIGHTS, Line, line
-from mace_gov.fitting.search import LEFT_UNSEEN, balanced, bisect, nearest, shift, with_margin
-from mace_gov.plan.fitting import OTHERS, TRIALS, fitted, keep_fit, kept_fit, minutes, pictures, searched, shares
+from mace_gov.fitting.line import RIDGES, WEIGHTS, line
+from mace_gov.fitting.looks import Asked, Looks
+from mace_gov.fitting.search import LEFT_UNSEEN, balanced, bisect, nearest, with_margin
+from mace_gov.plan.fitting import fitted, keep_fit, kept_fit, minutes, pictures, searched, shares
 
-SHIFT_SEED = 555_000_000
-"""Added to the plan's seed for pictures of what was not given to the erasure."""
+HARMLESS = 0.03
+"""Harm of the closed form up to which nothing is gained by weighing concepts one by one: what was not given to the
+erasure is drawn as before."""
 
 
 def fit(
@@ -68,7 +65,7 @@ def fit(
             with working(progress, "loading detectors"):
                 asked = replace(asked, detectors=Detectors(policy, make))
         except MaceGovError as error:
-            asked = _Asked([], f"no detector could be loaded: {error.message}")
+            asked = Asked([], f"no detector could be loaded: {error.message}")
     with ExitStack() as stack:
         with working(progress, "loading the base model"):
             folder, unchanged = stack.enter_context(exact_files(plan.base, texts=True))
@@ -81,19 +78,8 @@ def fit(
     return fitted(plan, made)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """Who looks at which pictures of what is banned; without detectors the closed form decides alone."""
-
-    probes: list[Probe]
-    """In wordings and with seeds that no audit has."""
-    why: str | None = None
-    """Why there are none."""
-    detectors: Detectors | None = None
-
-
 def _found(
-    pipe: Pipeline, policy: Policy, plan: ErasurePlan, settings: Sequence[str], asked: _Asked, cache: Path,
+    pipe: Pipeline, policy: Policy, plan: ErasurePlan, settings: Sequence[str], asked: Asked, cache: Path,
     progress: Progress,
 ) -> Fit:
     """The line of settings of a loaded base model, and the search along it."""
@@ -105,123 +91,54 @@ def _found(
             pooled=bool(pooled_projection(pipe.unet)))
         others = [caption for caption in held_out_captions(plan, reader.tokenizer)
                   if all(may_draw(kind, caption, ban_of(policy)) for kind in Kind)]
-    points = found.points
+        few = shares(policy, plan)[1]
+        return _looked(policy, plan, asked, Looks(
+            pipe, plan, found, asked, others[::max(1, len(others) // max(1, few))][:few], pictures(policy, plan),
+            60 * minutes(policy), progress))
+
+
+def _looked(policy: Policy, plan: ErasurePlan, asked: Asked, looks: Looks) -> Fit:
+    """The search along a line of settings, and where what it chose harms, one of weights."""
+    points = looks.line.points
     if asked.detectors is None:
         return Fit(by="closed form", why=asked.why, line=points, trials=[], chosen=nearest(points, LEFT_UNSEEN))
-    looks = _Looks(pipe, plan, found, asked.probes, asked.detectors, 60 * minutes(policy), progress)
     names = sorted({configured.detector.name for configured in asked.detectors.all()})
-    shown = looks.shown = looks.banned(None) or []
+    shown = looks.shown = looks.banned(None, asked.probes) or []
     if not shown:
         return Fit(by="closed form", why="no detector found a banned concept in the base's pictures", line=points,
                    trials=[], detectors=names, base_asked=len(asked.probes), chosen=nearest(points, LEFT_UNSEEN))
+    weighing = None
     erases, trials = bisect(points, looks.trial)
     if erases is None:
         # Not within the time, or not without LoRAs: those of all concepts are trained on what the closed form asks for.
         chosen, loras = nearest(points, LEFT_UNSEEN), None
     else:
-        few = shares(pictures(policy, plan))[1]
-        looks.others = others[::max(1, len(others) // max(1, few))][:few]
         chosen = balanced(with_margin(points, erases), trials, looks.moved)
         # What is stronger was clean of what the mildest that erases was clean of.
         near = max((trial for trial in trials if trial.point <= chosen), key=lambda trial: trial.point)
         seen = {probe.concept for probe in asked.probes}
-        unasked = {target.id for target in plan.targets if target.lora.steps} - seen
-        loras = sorted({*near.concepts, *unasked})
+        unasked = {target.id for target in plan.targets} - seen
+        if points[chosen].harm > HARMLESS and len(plan.targets) > 1:
+            weighing = looks.weighing(chosen, near, unasked)
+        still = near.concepts if weighing is None or not weighing.taken else weighing.rounds[-1].concepts
+        loras = sorted({*still, *(target.id for target in plan.targets if target.lora.steps and target.id in unasked)})
     return Fit(by="pictures", line=points, trials=trials, detectors=names, base_asked=len(asked.probes),
-               base_drawn=len(shown), shifts=looks.shifts, chosen=chosen, loras=loras)
+               base_drawn=len(shown), shifts=looks.shifts, chosen=chosen, weighing=weighing, loras=loras)
 
 
-@dataclass
-class _Looks:
-    """Pictures of a model whose projections are edited as a point of the line asks, and put back by nobody.
-
-    Where a look might end after ``seconds``, as long as the one before it took, there is none: None.
-    """
-
-    pipe: Pipeline
-    plan: ErasurePlan
-    line: Line
-    asked: list[Probe]
-    detectors: Detectors
-    seconds: float
-    progress: Progress
-    shown: list[Probe] = field(default_factory=list)
-    """Those of ``asked`` by which the base draws what is banned."""
-    others: list[str] = field(default_factory=list)
-    """Captions of what was not given to the erasure."""
-    shifts: list[FitShift] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._edited = Edited(self.pipe)
-        self._advance = self.progress.start("looking for the mildest setting that erases (pictures)",
-                                            TRIALS * (len(self.asked) + OTHERS))
-        self._started, self._last = time.monotonic(), 0.0
-        self._before: list[Image.Image] = []
-
-    def trial(self, index: int) -> FitTrial | None:
-        """What is banned at a point."""
-        seen = self.banned(index)
-        return None if seen is None else FitTrial(
-            point=index, drawn=len(seen), asked=len(self.shown), concepts=sorted({probe.concept for probe in seen}))
-
-    def banned(self, index: int | None) -> list[Probe] | None:
-        """The probes whose picture shows what is banned, of the base (None) or at a point."""
-        probes = self.asked if index is None else self.shown
-        images = self._drawn(index, [p.prompt for p in probes], [p.seed for p in probes])
-        if images is None:
-            return None
-        seen = []
-        for category in dict.fromkeys(p.category for p in probes):
-            own = [n for n, p in enumerate(probes) if p.category == category]
-            queries = [self.detectors.query(probes[n], images[n]) for n in own]
-            looked = score_pictures(self.detectors, category, [images[n] for n in own], queries)
-            seen += [probes[n] for n, judged in zip(own, looked, strict=True) if judged.present]
-        return seen
-
-    def moved(self, index: int) -> float | None:
-        """How far pictures of what was not given move at a point, see ``shift``."""
-        if len(self.others) < 2:
-            return 0.0  # nothing to compare: what is erased decides alone
-        seeds = [(self.plan.seed + SHIFT_SEED) % 2**32] * len(self.others)
-        self._before = self._before or self._drawn(None, self.others, seeds) or []
-        after = self._drawn(index, self.others, seeds)
-        if after is None:
-            return None
-        away = round(shift(self._before, after), 4)
-        self.shifts.append(FitShift(point=index, moved=away, asked=len(after)))
-        return away
-
-    def _drawn(self, index: int | None, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image] | None:
-        begun = time.monotonic()
-        if index is not None and begun - self._started + self._last > self.seconds:
-            return None
-        edit = {}
-        if index is not None:
-            point = self.line.points[index]
-            edit["matrix"] = self.line.matrix(point)
-            if self.line.pooled is not None:
-                edit["pooled"] = self.line.pooled(point)
-        workers = asked().workers
-        images = list(self._edited.draw(edit, prompts, seeds, self.plan.generation) if workers is None else
-                      drawn_by(workers, self.plan, edit, prompts, seeds))
-        self._advance(len(prompts))
-        self._last = time.monotonic() - begun
-        return images
-
-
-def _asked(policy: Policy, plan: ErasurePlan, lexicon: Lexicon | None) -> _Asked:
+def _asked(policy: Policy, plan: ErasurePlan, lexicon: Lexicon | None) -> Asked:
     """Prompts for what is banned, in wordings and with seeds that no audit has, and why there are none."""
-    each = shares(pictures(policy, plan))[0]
+    each = shares(policy, plan)[0]
     if not each:
-        return _Asked([], f"method.fit.pictures is {pictures(policy, plan)}")
+        return Asked([], f"method.fit.pictures is {pictures(policy, plan)}")
     if len({category.kind is Kind.STYLE for category in policy.spec.categories}) > 1:
-        return _Asked([], "styles are asked for on carriers, and other kinds are not")
+        return Asked([], "styles are asked for on carriers, and other kinds are not")
     lexicon = lexicon or lexicon_for(plan.base)
     tuned = tuning_policy(policy, synonyms=plan.refine_names is not None, carriers=carriers_in(lexicon))
     asking = Asking(tuned, lexicon, plan.templates)
     probes = [probe for probe in build_probes(asking) if probe.suite in (Suite.DIRECT, Suite.SYNONYM)]
     if not probes:
-        return _Asked([], "nothing that is banned may be drawn")
+        return Asked([], "nothing that is banned may be drawn")
     by_concept: dict[str, list[Probe]] = {}
     for probe in probes:
         by_concept.setdefault(probe.concept, []).append(probe)
@@ -232,5 +149,5 @@ def _asked(policy: Policy, plan: ErasurePlan, lexicon: Lexicon | None) -> _Asked
             again = zip_longest(named[1:], other[len(concept.synonyms):])
             by_concept[concept.id] = [*once, *(probe for both in again for probe in both if probe)]
     turns = [own[n] for n in range(max(map(len, by_concept.values()))) for own in by_concept.values() if n < len(own)]
-    return _Asked(turns[:each])
+    return Asked(turns[:each], more=turns)
 

@@ -11,7 +11,7 @@ with M the refinement's matrix. The pairs that no other beats in both are the li
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +24,8 @@ from mace_gov.documents.fit import FitPoint
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.erase.pooled import pooled_sums
 from mace_gov.erase.preserve import harm, held_out_moment, preserve_term
-from mace_gov.erase.refine import solve, summed
-from mace_gov.plan.fitting import at
+from mace_gov.erase.refine import TargetSums, solve, summed
+from mace_gov.plan.fitting import at, weighed
 
 WEIGHTS = (0.1, 0.18, 0.32, 0.56, 1.0, 1.8, 3.2, 5.6, 10.0, 18.0, 32.0)
 """How much the prior counts beside what is erased; where many concepts share few dimensions, a factor of three is too
@@ -41,14 +41,13 @@ LENGTH = 16
 
 @dataclass(frozen=True)
 class Line:
-    """The points, and what gives the refinement's matrix M [d, d] of each."""
+    """The points, and what gives the edits of each."""
 
     points: list[FitPoint]
     """From mild to strong."""
-    matrix: Callable[[FitPoint], torch.Tensor]
-    """M [d, d] float64."""
-    pooled: Callable[[FitPoint], torch.Tensor] | None = None
-    """M [p, p] float64 of the pooled text, for models that read one."""
+    at: Callable[[FitPoint, Mapping[str, float]], tuple[dict[str, torch.Tensor], FitPoint]]
+    """The edit (``fitting.drawing_workers.Edit``) of a point with targets that count more than once, and the point with
+    what it leaves and harms then. Raises NumericalError."""
 
 
 def line(
@@ -63,30 +62,39 @@ def line(
     parts = {weight: preserve_term(reader, at(plan, weight, None), cache, progress, "refine", hold_out=True)
              for weight in weights}
     held = held_out_moment(reader, plan, cache, progress)
-    pairs, _ = summed(reader, plan, progress.start("reading what is erased", len(plan.targets)))
+    once = summed(reader, plan, progress.start("reading what is erased", len(plan.targets)))
 
-    def matrix(weight: float, ridge: float | None) -> torch.Tensor:
-        return solve(pairs.a, pairs.c, at(plan, weight, ridge).refine, parts[weight])[0]
+    def matrix(weight: float, ridge: float | None, sums: TargetSums) -> torch.Tensor:
+        settings = sums.ridge(at(plan, weight, ridge).refine)
+        return solve(sums.pairs.a, sums.pairs.c, settings, parts[weight])[0]
+
+    def point(weight: float, ridge: float | None, k: torch.Tensor) -> FitPoint:
+        return FitPoint(weight=weight, relative_ridge=ridge, left=round(once.named.left(k), 4),
+                        harm=round(harm(held, k), 4))
 
     found = []
     for weight in weights:
         for ridge in ridges:
             try:
-                k = matrix(weight, ridge)
+                found.append(point(weight, ridge, matrix(weight, ridge, once)))
             except NumericalError:
                 continue  # too little holds this one: a point that nobody should choose
-            found.append(FitPoint(weight=weight, relative_ridge=ridge, left=round(pairs.left(k), 4),
-                                  harm=round(harm(held, k), 4)))
     points = thinned(unbeaten([point for point in found if point.left <= MOST_LEFT]))
     if not points:
         raise NumericalError(
             f"fit: no setting leaves less than {MOST_LEFT:.0%} of the way from the targets to their anchors",
             hint="Give anchors that are nearer to the concepts, or preserve fewer of their neighbours.")
-    if not pooled:
-        return Line(points, lambda point: matrix(point.weight, point.relative_ridge))
-    sums = pooled_sums(reader, plan)
-    return Line(points, lambda point: matrix(point.weight, point.relative_ridge),
-                lambda point: sums.edit(at(plan, point.weight, point.relative_ridge).refine)[0])
+    vectors = pooled_sums(reader, plan) if pooled else None
+
+    def edit(of: FitPoint, counts: Mapping[str, float]) -> tuple[dict[str, torch.Tensor], FitPoint]:
+        counted = weighed(at(plan, of.weight, of.relative_ridge), counts)
+        sums = summed(reader, counted) if counts else once
+        made = {"matrix": matrix(of.weight, of.relative_ridge, sums)}
+        if vectors is not None:
+            made["pooled"] = vectors.edit(counted)[0]
+        return made, point(of.weight, of.relative_ridge, made["matrix"])
+
+    return Line(points, edit)
 
 
 def unbeaten(points: list[FitPoint]) -> list[FitPoint]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from PIL import Image
 
 from mace_gov.audit.metrics.measures import harmonic
-from mace_gov.documents.fit import FitPoint, FitTrial
+from mace_gov.documents.fit import FitPoint, FitRound, FitTrial
 
 MARGIN = 0.7
 """What the chosen point may leave beyond what the strongest leaves, as a share of what the mildest point that erases
 leaves beyond it: few pictures cannot tell 0 % from 5 %, and the more is left, the more is drawn."""
+
+RESERVE = 2.0
+"""How often more than its rounds asked for every concept counts in the end: as ``MARGIN``, since pictures are few."""
 
 MATTERS = 0.05
 """By how much the harmonic mean of erased and unmoved must be higher at a milder point to give up the margin, or the
@@ -53,13 +56,13 @@ def balanced(chosen: int, trials: Sequence[FitTrial], moved: Callable[[int], flo
     """
     known = sorted((trial for trial in trials if trial.point <= chosen), key=lambda trial: -trial.point)
 
-    def worth(trial: FitTrial, point: int) -> float | None:
+    def here_worth(trial: FitTrial, point: int) -> float | None:
         away = moved(point)
-        return None if away is None else harmonic([1 - trial.drawn / trial.asked, max(0.0, 1 - away)])
+        return None if away is None else worth(trial, away)
 
-    best, at = worth(known[0], chosen), chosen  # what is stronger than a trial's point draws no more than it
+    best, at = here_worth(known[0], chosen), chosen  # what is stronger than a trial's point draws no more than it
     for trial in known:
-        here = None if trial.point == at else worth(trial, trial.point)
+        here = None if trial.point == at else here_worth(trial, trial.point)
         if best is None or here is None:
             continue
         if here > best + MATTERS:
@@ -67,6 +70,37 @@ def balanced(chosen: int, trials: Sequence[FitTrial], moved: Callable[[int], flo
         elif here < best:
             break
     return at
+
+
+def worth(seen: FitTrial | FitRound, moved: float) -> float:
+    """The harmonic mean of what is erased and of what stays where it was."""
+    return harmonic([1 - seen.drawn / seen.asked, max(0.0, 1 - moved)])
+
+
+def gentler(points: Sequence[FitPoint], chosen: int) -> int:
+    """Where weighing begins: the strongest point that does a third of the chosen one's harm, or the mildest."""
+    return max((n for n in range(chosen) if points[n].harm <= points[chosen].harm / 3), default=0)
+
+
+def weigh(
+    look: Callable[[Mapping[str, float]], FitRound | None], rounds: int
+) -> tuple[list[FitRound], dict[str, float]]:
+    """Rounds in which the concepts that are still drawn come to count twice as much, and the weights at their end.
+
+    look: a round with concepts that count so much, those that are not named once; None when the budget is spent. They
+    end early when two of them draw nothing.
+    """
+    made: list[FitRound] = []
+    weights: dict[str, float] = {}
+    for _ in range(rounds):
+        seen = look(weights)
+        if seen is None:
+            break
+        made.append(seen)
+        weights = {**weights, **{concept: 2 * weights.get(concept, 1.0) for concept in seen.concepts}}
+        if not any(each.drawn for each in made[-2:]) and len(made) > 1:
+            break
+    return made, weights
 
 
 def with_margin(points: Sequence[FitPoint], erases: int) -> int:

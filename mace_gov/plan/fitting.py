@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from mace_gov.core.canonical import canonical_json, digest_of
@@ -20,6 +21,8 @@ budget."""
 
 TRIALS = 5
 """Trials that a budget is for: one of the base, and four that halve a line of settings."""
+ROUNDS = 10
+"""Rounds with concepts weighed one by one, where the policy has no budget of its own; else what it leaves."""
 OTHERS = 16
 """Pictures of what was not given to the erasure: of the base, and at up to four points."""
 
@@ -36,17 +39,24 @@ def searched(policy: Policy, plan: ErasurePlan) -> list[str]:
 
 def pictures(policy: Policy, plan: ErasurePlan) -> int:
     """Pictures that a fit may draw."""
-    budget = policy.spec.method.fit
-    if budget is not None and budget.pictures is not None:
-        return budget.pictures
+    if (own := _own_budget(policy)) is not None:
+        return own
+    each, others = shares(policy, plan)
+    return TRIALS * (each + others) + (ROUNDS * each + others if len(plan.targets) > 1 else 0)
+
+
+def shares(policy: Policy, plan: ErasurePlan) -> tuple[int, int]:
+    """Pictures of what is banned and of what was not given to the erasure, of each look."""
+    if (own := _own_budget(policy)) is not None:
+        others = min(OTHERS, own // (2 * TRIALS))
+        return own // TRIALS - others, others
     names = sum(1 + len(target.other_names or []) if plan.refine_names else 1 for target in plan.targets)
-    return TRIALS * (min(max(names, FEWEST), MOST) + OTHERS)
+    return min(max(names, FEWEST), MOST), OTHERS
 
 
-def shares(total: int) -> tuple[int, int]:
-    """Pictures of what is banned and of what was not given to the erasure, of each look, for ``total`` pictures."""
-    others = min(OTHERS, total // (2 * TRIALS))
-    return total // TRIALS - others, others
+def _own_budget(policy: Policy) -> int | None:
+    budget = policy.spec.method.fit
+    return None if budget is None else budget.pictures
 
 
 def minutes(policy: Policy) -> float:
@@ -55,7 +65,7 @@ def minutes(policy: Policy) -> float:
     return MINUTES if budget is None or budget.minutes is None else budget.minutes
 
 
-VERSION = 5
+VERSION = 8
 """Raised whenever the same plan would be fitted otherwise."""
 
 
@@ -73,13 +83,20 @@ def keep_fit(plan: ErasurePlan, made: Fit, cache: Path) -> None:
 
 
 def fitted(plan: ErasurePlan, made: Fit) -> ErasurePlan:
-    """The plan with the settings of a fit's chosen point, and LoRAs for the concepts that need one."""
-    point, targets = made.line[made.chosen], plan.targets
+    """The plan with the settings that a fit chose, and LoRAs for the concepts that need one."""
+    point, targets = made.point, plan.targets
     if made.loras is not None:
         still = set(made.loras)
         targets = [target if target.id in still else target.model_copy(
             update={"lora": target.lora.model_copy(update={"steps": 0})}) for target in targets]
-    return at(plan, point.weight, point.relative_ridge).model_copy(update={"targets": targets, "fit": made})
+    chosen = at(plan, point.weight, point.relative_ridge).model_copy(update={"targets": targets, "fit": made})
+    return weighed(chosen, made.weighed.weights) if made.weighed else chosen
+
+
+def weighed(plan: ErasurePlan, weights: Mapping[str, float]) -> ErasurePlan:
+    """The plan with targets that count so much in the refinement; those that are not named count once."""
+    return plan.model_copy(update={"targets": [
+        target.model_copy(update={"weight": weights.get(target.id)}) for target in plan.targets]})
 
 
 def at(plan: ErasurePlan, weight: float, ridge: float | None) -> ErasurePlan:

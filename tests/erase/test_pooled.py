@@ -53,6 +53,18 @@ def test_the_solution_zeroes_the_gradient_of_its_objective(planned):
     assert gradient.norm() < 1e-6 * (source.T @ source).norm() * weight.norm()
 
 
+def test_a_target_that_counts_three_times_is_one_that_is_named_three_times(planned):
+    plan, _, reader = planned
+    plan = plan.model_copy(update={"refine": ClosedForm(relative_ridge=1.0)})  # so that nothing is mapped whole
+    ship = plan.targets[0]
+    cat = ship.model_copy(update={"id": "cat", "target": "cat"})
+    counted = plan.model_copy(update={"targets": [ship.model_copy(update={"weight": 3.0}), cat]})
+    named = plan.model_copy(update={"targets": [*(ship.model_copy(update={"id": f"s{n}"}) for n in range(3)), cat]})
+    once = plan.model_copy(update={"targets": [ship, cat]})
+    one, three, plain = (pooled_edit(reader, each)[0] for each in (counted, named, once))
+    assert torch.allclose(one, three, atol=1e-7) and not torch.allclose(one, plain, atol=1e-4)
+
+
 def test_esd_says_that_it_leaves_the_pooled_text_alone(planned, plan_for):
     from mace_gov.documents.plan import EsdSettings
 

@@ -12,7 +12,7 @@ from mace_gov.core.errors import NumericalError
 from mace_gov.diffusion.projections import projections
 from mace_gov.documents.plan import ClosedForm, PreserveSettings
 from mace_gov.erase.preserve import preserve_term, prior_captions, second_moment_of
-from mace_gov.erase.refine import check_matrix, refine, solve
+from mace_gov.erase.refine import check_matrix, refine, solve, summed
 from mace_gov.erase.second_moments import coexisting_pairs
 from tests import factories
 
@@ -56,6 +56,24 @@ def test_preserved_embeddings_do_not_move_when_they_weigh_enough():
     assert moved.max() < 1e-5
     unpreserved, _ = solve(e_s.T @ e_s, e_t.T @ e_s, ClosedForm(ridge=0.1), torch.zeros(D, D, dtype=torch.float64))
     assert ((kept @ unpreserved.T - kept).norm(dim=1) / kept.norm(dim=1)).min() > 1e-2  # it would have moved
+
+
+def test_a_target_that_counts_three_times_is_one_that_is_named_three_times(reader, plan_for):
+    plan = plan_for(concepts=("ship", "dog"), refine=ClosedForm(ridge=0.5))
+    ship, dog = plan.targets
+    counted = plan.model_copy(update={"targets": [ship.model_copy(update={"weight": 3.0}), dog]})
+    named = plan.model_copy(update={"targets": [
+        *(ship.model_copy(update={"id": f"ship-{n}"}) for n in range(3)), dog]})
+    kept = preserve_term(reader, plan)
+    one, three, once = (refine(reader, each, kept) for each in (counted, named, plan))
+    assert torch.allclose(one.matrix, three.matrix, atol=1e-9)
+    assert not torch.allclose(one.matrix, once.matrix, atol=1e-4)
+    assert torch.allclose(one.total, once.total)  # the fusion's moments are of the states, however they count
+    relative = plan.model_copy(update={"refine": ClosedForm(relative_ridge=0.01)})
+    ridges = [refine(reader, relative.model_copy(update={"targets": each.targets}), kept).system.ridge
+              for each in (counted, plan)]
+    assert ridges[0] == pytest.approx(ridges[1])  # what counts more does not loosen what counts less
+    assert one.left != once.left and one.left == pytest.approx(summed(reader, plan).named.left(one.matrix))
 
 
 def test_one_matrix_equals_least_squares_in_every_layer(base_pipe, reader, plan_for):

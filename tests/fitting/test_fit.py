@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mace_gov.audit.probes.asking import Asking
@@ -16,7 +18,7 @@ from mace_gov.documents.audit import DetectorCard
 from mace_gov.documents.method import Method
 from mace_gov.documents.terms import Kind
 from mace_gov.erase.preserve import prior_captions, split
-from mace_gov.fitting import drawing_workers
+from mace_gov.fitting import drawing_workers, looks
 from mace_gov.fitting import fit as module
 from mace_gov.fitting.fit import fit
 from mace_gov.plan.build import make_plan
@@ -158,7 +160,7 @@ def test_without_anybody_who_can_look_the_closed_form_decides_and_says_why(tiny_
 
 def test_the_budget_bounds_what_is_drawn(tiny_model, tmp_path, monkeypatch):
     policy, plan = asked_of(tiny_model, fit={"pictures": 20})
-    assert pictures(policy, plan) == 20 and shares(20) == (2, 2) and shares(0) == (0, 0)
+    assert pictures(policy, plan) == 20 and shares(policy, plan) == (2, 2)
     drawn: list[str] = []
     real = drawing_workers.draw
     monkeypatch.setattr(
@@ -167,6 +169,59 @@ def test_the_budget_bounds_what_is_drawn(tiny_model, tmp_path, monkeypatch):
     assert made.fit.base_asked == 2 and all(trial.asked == 2 for trial in made.fit.trials)
     assert made.fit.shifts and all(shift.asked == 2 for shift in made.fit.shifts)
     assert len(drawn) == 2 * (2 + len(made.fit.trials) + len(made.fit.shifts)) <= 20
+
+
+class SeesOne(Sees):
+    """Finds all in the base's pictures, nothing in its trials, and one concept in the first ``rounds`` after them."""
+
+    def __init__(self, concept: str, trials: int, rounds: int) -> None:
+        super().__init__(1)
+        self.concept, self.begins, self.ends = concept, 1 + trials, 1 + trials + rounds
+
+    def score(self, images, queries) -> list[float]:
+        self.asked += 1
+        stubborn = self.begins < self.asked <= self.ends
+        return [float(self.asked == 1 or (stubborn and query.phrases[0] == self.concept)) for query in queries]
+
+
+def test_a_concept_that_is_still_drawn_comes_to_count_more_than_the_others(tiny_model, tmp_path, monkeypatch):
+    policy, plan = asked_of(tiny_model)
+    alone = fit(policy, plan, cache=tmp_path / "alone", detector=lambda _spec: Sees(1))
+    assert alone.fit.weighing is None and {target.weight for target in alone.targets} == {None}
+    monkeypatch.setattr(module, "HARMLESS", -1.0)  # nothing harms the tiny model
+    monkeypatch.setattr(looks, "RESERVE", 1.0)  # the tiny model has no room for any
+    seen = SeesOne("naked", len(alone.fit.trials), 2)
+    made = fit(policy, plan, cache=tmp_path, detector=lambda _spec: seen)
+    weighing = made.fit.weighing
+    assert [each.concepts for each in weighing.rounds] == [["naked"], ["naked"], [], []]
+    assert weighing.weights == {"nudity": 1.0, "naked": 4.0} and made.fit.chosen == alone.fit.chosen
+    assert weighing.rounds[2].left < weighing.rounds[0].left  # what it asks for is in the edit that draws
+    assert weighing.taken and {target.id: target.weight for target in made.targets} == weighing.weights
+    assert made.preserve.scale == made.fit.line[weighing.point].weight and made.fit.loras == []
+    assert kept_fit(plan, tmp_path) == made.fit
+
+
+def test_weighing_that_is_worth_no_more_is_told_and_not_taken(tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "HARMLESS", -1.0)
+    policy, plan = asked_of(tiny_model)
+    made = fit(policy, plan, cache=tmp_path, detector=lambda _spec: SeesOne("naked", 4, 99))
+    assert made.fit.weighing.rounds[-1].drawn and not made.fit.weighing.taken
+    assert {target.weight for target in made.targets} == {None} and made.fit.loras == []
+
+
+def test_what_nobody_drew_counts_as_much_as_what_counts_most(tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "HARMLESS", -1.0)
+    policy, plan = asked_of(tiny_model)
+    real = module._asked
+    monkeypatch.setattr(module, "_asked", lambda *a: of_concept(real(*a), "naked"))
+    made = fit(policy, plan, cache=tmp_path, detector=lambda _spec: SeesOne("naked", 4, 2))
+    weights = made.fit.weighing.weights
+    assert weights["nudity"] >= weights["naked"] == 8.0
+
+
+def of_concept(asked, concept: str):
+    probes, more = ([p for p in each if p.concept == concept] for each in (asked.probes, asked.more))
+    return replace(asked, probes=probes, more=more)
 
 
 def test_what_stays_is_asked_in_captions_that_the_search_does_not_preserve(tiny_model, tmp_path, monkeypatch):

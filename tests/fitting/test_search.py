@@ -3,9 +3,9 @@
 import pytest
 from PIL import Image
 
-from mace_gov.documents.fit import ERASED, Fit, FitPoint, FitTrial
+from mace_gov.documents.fit import ERASED, Fit, FitPoint, FitRound, FitTrial, Weighing
 from mace_gov.fitting.line import LENGTH, thinned, unbeaten
-from mace_gov.fitting.search import MARGIN, balanced, bisect, nearest, shift, with_margin
+from mace_gov.fitting.search import MARGIN, balanced, bisect, gentler, nearest, shift, weigh, with_margin, worth
 
 LINE = [FitPoint(weight=1.0, relative_ridge=0.1, left=left, harm=0.2 - left / 4)
         for left in (0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02)]
@@ -90,6 +90,41 @@ def test_a_little_more_is_not_worth_what_is_drawn_for_it_and_a_spent_budget_keep
     assert balanced(6, trials((4, 4), (3, 20)), {6: 0.10, 4: 0.05, 3: 0.01}.__getitem__) == 6
     assert balanced(6, trials((4, 0)), lambda _point: None) == 6
     assert balanced(6, trials((4, 0)), lambda point: 0.9 if point == 6 else None) == 6
+
+
+def test_weighing_begins_at_a_third_of_the_harm_or_at_the_mildest_point():
+    points = [FitPoint(weight=1.0, left=0.9 - harm, harm=harm) for harm in (0.01, 0.02, 0.03, 0.05, 0.1)]
+    assert gentler(points, 4) == 2 and gentler(points, 3) == 0 and gentler(points, 1) == 0
+
+
+def test_only_what_is_still_drawn_comes_to_count_more():
+    """Three concepts that are gone once they count 1, 2 and 8 times."""
+    needs, seen = {"a": 1.0, "b": 2.0, "c": 8.0}, []
+
+    def look(weights) -> FitRound:
+        seen.append(dict(weights))
+        drawn = sorted(name for name, need in needs.items() if weights.get(name, 1.0) < need)
+        return FitRound(drawn=len(drawn), asked=3, concepts=drawn, left=0.2, harm=0.01)
+
+    rounds, weights = weigh(look, 8)
+    assert weights == {"b": 2.0, "c": 8.0} and [each.drawn for each in rounds] == [2, 1, 1, 0, 0]
+    assert seen[0] == {} and seen[-1] == weights  # two rounds without a picture end it
+    assert weigh(look, 2)[1] == {"b": 2.0, "c": 4.0}
+    assert weigh(lambda _weights: None, 8) == ([], {})
+
+
+def test_what_is_erased_and_what_stays_count_alike():
+    assert worth(FitTrial(point=0, drawn=10, asked=100), 0.1) == pytest.approx(0.9)
+    assert worth(FitTrial(point=0, drawn=0, asked=100), 1.2) == 0.0
+
+
+def test_a_fit_tells_which_of_the_two_the_plan_holds():
+    rounds = [FitRound(drawn=2, asked=40, concepts=["a"], left=0.2, harm=0.01)]
+    held = {"point": 3, "rounds": rounds, "left": 0.2, "harm": 0.01, "moved": 0.1, "weights": {"a": 2.0}}
+    made = Fit(by="pictures", line=LINE, trials=trials((7, 8)), chosen=7, weighing=Weighing(**held, taken=True))
+    assert made.point == LINE[3] and made.weighed and made.seen_to_erase and made.milder is None
+    made = made.model_copy(update={"weighing": Weighing(**held, taken=False)})
+    assert made.point == LINE[7] and made.weighed is None and made.milder and not made.seen_to_erase
 
 
 def test_pictures_are_moved_by_their_distance_as_a_share_of_another_s():
