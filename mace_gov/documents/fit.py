@@ -88,7 +88,7 @@ class Weighing(Document):
     """As of a shift, with these weights; absent where the time was up."""
     taken: bool
     """Whether the plan holds this point and ``weights`` instead of the chosen point: where the last round erases with
-    less harm, or erased and unmoved are worth more."""
+    much less harm, or erased and unmoved are worth more."""
     weights: dict[Slug, float]
     """Of each concept, beside one that counts once."""
 

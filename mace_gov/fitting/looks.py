@@ -18,7 +18,7 @@ from mace_gov.documents.fit import FitRound, FitShift, FitTrial, Weighing
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.fitting.drawing_workers import Edit, Edited, drawn_by
 from mace_gov.fitting.line import Line
-from mace_gov.fitting.search import RESERVE, gentler, shift, weigh, worth
+from mace_gov.fitting.search import GENTLER, RESERVES, gentler, shift, weigh, worth
 from mace_gov.plan.fitting import OTHERS, ROUNDS, TRIALS
 
 SHIFT_SEED = 555_000_000
@@ -126,17 +126,25 @@ class Looks:
         if unasked:
             count_most = max([points[start].weight / points[chosen].weight, 1.0, *weights.values()])
             weights |= dict.fromkeys(unasked, count_most)
-        weights = {target.id: RESERVE * weights.get(target.id, 1.0) for target in self.plan.targets}
-        try:
-            edit, last = self.line.at(points[start], weights)
-        except NumericalError:
+        made = None
+        for reserve in RESERVES:
+            counts = {target.id: reserve * weights.get(target.id, 1.0) for target in sorted(
+                self.plan.targets, key=lambda target: target.id)}
+            try:
+                made = counts, *self.line.at(points[start], counts)
+            except NumericalError:
+                continue
+            if made[2].harm <= GENTLER * points[chosen].harm:
+                break
+        if made is None:
             return None
+        counts, edit, last = made
         away = self._away(edit)
         before = next((each.moved for each in self.shifts if each.point == chosen), 0.0)
-        gentle = rounds[-1].erases and last.harm < points[chosen].harm
+        gentle = rounds[-1].erases and last.harm <= GENTLER * points[chosen].harm
         taken = gentle or (away is not None and worth(rounds[-1], away) > worth(near, before))
         return Weighing(point=start, rounds=rounds, left=last.left, harm=last.harm, moved=away, taken=taken,
-                        weights=dict(sorted(weights.items())))
+                        weights=counts)
 
     def _away(self, edit: Edit) -> float | None:
         if len(self.others) < 2:

@@ -14,8 +14,11 @@ MARGIN = 0.7
 """What the chosen point may leave beyond what the strongest leaves, as a share of what the mildest point that erases
 leaves beyond it: few pictures cannot tell 0 % from 5 %, and the more is left, the more is drawn."""
 
-RESERVE = 2.0
-"""How often more than its rounds asked for every concept counts in the end: as ``MARGIN``, since pictures are few."""
+RESERVES = (2.0, 1.4, 1.0)
+"""How often what its rounds asked for every concept counts in the end: as ``MARGIN``, since pictures are few. The first
+counts that does no more than ``GENTLER`` of the chosen point's harm."""
+GENTLER = 0.75
+"""Share of the chosen point's harm up to which what erases is taken without weighing one against the other."""
 
 MATTERS = 0.05
 """By how much the harmonic mean of erased and unmoved must be higher at a milder point to give up the margin, or the

