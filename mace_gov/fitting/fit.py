@@ -35,7 +35,7 @@ from mace_gov.fitting.looks import Asked, Looks
 from mace_gov.fitting.search import LEFT_UNSEEN, balanced, bisect, nearest, with_margin
 from mace_gov.plan.fitting import fitted, keep_fit, kept_fit, minutes, pictures, searched, shares
 
-HARMLESS = 0.03
+HARMLESS = 0.02
 """Harm of the closed form up to which nothing is gained by weighing concepts one by one: what was not given to the
 erasure is drawn as before."""
 
