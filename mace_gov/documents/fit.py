@@ -130,9 +130,14 @@ class Fit(Document):
         return self.weighing if self.weighing is not None and self.weighing.taken else None
 
     @property
+    def held(self) -> int:
+        """Which point of the line the plan's settings are."""
+        return self.weighed.point if self.weighed else self.chosen
+
+    @property
     def point(self) -> FitPoint:
-        """The point of the line whose settings the plan holds."""
-        return self.line[self.weighed.point if self.weighed else self.chosen]
+        """That point."""
+        return self.line[self.held]
 
     @property
     def milder(self) -> FitTrial | None:

@@ -68,7 +68,7 @@ def tune(
     exhausted = True
     if (found := fitted.fit) is None:
         raise IncompleteError("tune: the search gave nothing to try")
-    for point in outwards(len(found.line), found.chosen):
+    for point in outwards(len(found.line), found.held):
         used = time.monotonic() - started
         longest = max((each.seconds for each in attempts), default=0.0)
         if attempts and used + longest > 60 * minutes:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from mace_gov.documents.audit import Thumbnail
+from mace_gov.documents.fit import Fit, FitPoint, FitRound, FitTrial, Weighing
 from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.report import Report
 from mace_gov.documents.terms import Suite
@@ -149,3 +150,20 @@ def test_the_banner_says_what_counts_when_it_is_rendered(state, remarks, headlin
     banner = text[text.index("<main>"):text.index("<nav")]
     assert f'class="banner {mood}"' in banner and headline in banner
     assert all(said in banner for said in (*remarks, *check.reasons))
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_what_a_fit_tried_stands_in_words(taken: bool) -> None:
+    line = [FitPoint(weight=10.0, left=0.4, harm=0.01), FitPoint(weight=0.5, left=0.1, harm=0.09)]
+    rounds = [FitRound(drawn=drawn, asked=24, concepts=["naked"] if drawn else [], left=0.3, harm=0.02)
+              for drawn in (7, 0, 0)]
+    weighing = Weighing(point=0, rounds=rounds, left=0.3, harm=0.02, moved=0.125, taken=taken,
+                        weights={"naked": 4.0, "nudity": 2.0})
+    made = Fit(by="pictures", line=line, trials=[FitTrial(point=1, drawn=1, asked=24)], detectors=["judge"],
+               base_asked=24, base_drawn=24, chosen=1, weighing=weighing, loras=[])
+    plan = factories.plan(fit=made)
+    text = " ".join(page_of(factories.report(evidence=factories.evidence(
+        plan=plan, erasure=factories.erasure(plan=plan)))).split())
+    assert "from 40.0 % left on: 7 of 24, 0 of 24, 0 of 24 still drawn, other words moved by 12.5 %" in text
+    assert ("taken: each counts 2 to 4 times" if taken else "not taken") in text
+    assert f"Chosen: weight {'10' if taken else '0.5'}" in text
