@@ -87,8 +87,8 @@ class Weighing(Document):
     moved: float | None = None
     """As of a shift, with these weights; absent where the time was up."""
     taken: bool
-    """Whether the plan holds this point and ``weights`` instead of the chosen point: where the last round erases with
-    much less harm, or erased and unmoved are worth more."""
+    """Whether the plan holds this point and ``weights`` instead of the chosen point: where the last round erases
+    with much less harm than the point that erases with a margin, or erased and unmoved are worth more."""
     weights: dict[Slug, float]
     """Of each concept, beside one that counts once."""
 

@@ -113,13 +113,14 @@ def _looked(policy: Policy, plan: ErasurePlan, asked: Asked, looks: Looks) -> Fi
         # Not within the time, or not without LoRAs: those of all concepts are trained on what the closed form asks for.
         chosen, loras = nearest(points, LEFT_UNSEEN), None
     else:
-        chosen = balanced(with_margin(points, erases), trials, looks.moved)
+        strong = with_margin(points, erases)
+        chosen = balanced(strong, trials, looks.moved)
         # What is stronger was clean of what the mildest that erases was clean of.
         near = max((trial for trial in trials if trial.point <= chosen), key=lambda trial: trial.point)
         seen = {probe.concept for probe in asked.probes}
         unasked = {target.id for target in plan.targets} - seen
-        if points[chosen].harm > HARMLESS and len(plan.targets) > 1:
-            weighing = looks.weighing(chosen, near, unasked)
+        if points[strong].harm > HARMLESS and len(plan.targets) > 1:
+            weighing = looks.weighing(strong, chosen, near, unasked)
         still = near.concepts if weighing is None or not weighing.taken else weighing.rounds[-1].concepts
         loras = sorted({*still, *(target.id for target in plan.targets if target.lora.steps and target.id in unasked)})
     return Fit(by="pictures", line=points, trials=trials, detectors=names, base_asked=len(asked.probes),

@@ -94,14 +94,17 @@ class Looks:
             self.shifts.append(FitShift(point=index, moved=away, asked=len(self.others)))
         return away
 
-    def weighing(self, chosen: int, near: FitTrial, unasked: Collection[str]) -> Weighing | None:
-        """Rounds of weighing from a point that is gentler than ``chosen``, taken where they are worth more.
+    def weighing(
+        self, strong: int, chosen: int, near: FitTrial, unasked: Collection[str]
+    ) -> Weighing | None:
+        """Rounds of weighing from a point that is gentler than ``strong``, the one that erases with a margin.
 
+        They are taken where they erase with much less harm than it, or are worth more than ``chosen``.
         near: the trial that tells what ``chosen`` draws. unasked: concepts that nobody drew. They come to count as at
         the chosen point, or as the concept that counts most. Returns None when the budget is spent before a round.
         """
         points = self.line.points
-        start = gentler(points, chosen)
+        start = gentler(points, strong)
         count, every = len(self.asked.probes), self.asked.more
         turn = iter(range(ROUNDS))
 
@@ -124,7 +127,7 @@ class Looks:
         if not rounds:
             return None
         if unasked:
-            count_most = max([points[start].weight / points[chosen].weight, 1.0, *weights.values()])
+            count_most = max([points[start].weight / points[strong].weight, 1.0, *weights.values()])
             weights |= dict.fromkeys(unasked, count_most)
         made = None
         for reserve in RESERVES:
@@ -134,14 +137,14 @@ class Looks:
                 made = counts, *self.line.at(points[start], counts)
             except NumericalError:
                 continue
-            if made[2].harm <= GENTLER * points[chosen].harm:
+            if made[2].harm <= GENTLER * points[strong].harm:
                 break
         if made is None:
             return None
         counts, edit, last = made
         away = self._away(edit)
         before = next((each.moved for each in self.shifts if each.point == chosen), 0.0)
-        gentle = rounds[-1].erases and last.harm <= GENTLER * points[chosen].harm
+        gentle = rounds[-1].erases and last.harm <= GENTLER * points[strong].harm
         taken = gentle or (away is not None and worth(rounds[-1], away) > worth(near, before))
         return Weighing(point=start, rounds=rounds, left=last.left, harm=last.harm, moved=away, taken=taken,
                         weights=counts)

@@ -16,9 +16,9 @@ leaves beyond it: few pictures cannot tell 0 % from 5 %, and the more is left, t
 
 RESERVES = (2.0, 1.4, 1.0)
 """How often what its rounds asked for every concept counts in the end: as ``MARGIN``, since pictures are few. The first
-counts that does no more than ``GENTLER`` of the chosen point's harm."""
+counts that does no more than ``GENTLER`` of the harm of the point that erases with that margin."""
 GENTLER = 0.75
-"""Share of the chosen point's harm up to which what erases is taken without weighing one against the other."""
+"""Share of that harm up to which what erases is taken without weighing one against the other."""
 
 MATTERS = 0.05
 """By how much the harmonic mean of erased and unmoved must be higher at a milder point to give up the margin, or the
@@ -80,9 +80,9 @@ def worth(seen: FitTrial | FitRound, moved: float) -> float:
     return harmonic([1 - seen.drawn / seen.asked, max(0.0, 1 - moved)])
 
 
-def gentler(points: Sequence[FitPoint], chosen: int) -> int:
-    """Where weighing begins: the strongest point that does a third of the chosen one's harm, or the mildest."""
-    return max((n for n in range(chosen) if points[n].harm <= points[chosen].harm / 3), default=0)
+def gentler(points: Sequence[FitPoint], strong: int) -> int:
+    """Where weighing begins: the strongest point that does a third of another's harm, or the mildest."""
+    return max((n for n in range(strong) if points[n].harm <= points[strong].harm / 3), default=0)
 
 
 def weigh(
