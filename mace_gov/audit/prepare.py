@@ -79,7 +79,6 @@ def prepare(policy: Policy, base: ModelManifest, run: AuditRun) -> Prepared:
     inputs = run.inputs
     check_tiers(base, inputs)
     _apart([*inputs.prompts, *inputs.loras, *sources(inputs.plugins)])
-    brought = {path.name: sha256_file(path) for path in inputs.prompts}
     synonyms = [path for path in inputs.prompts if is_synonyms(path)]
     policy = with_synonyms(policy, synonyms)
     tables = {path: is_translations(path) for path in inputs.prompts if path not in synonyms}
@@ -98,6 +97,7 @@ def prepare(policy: Policy, base: ModelManifest, run: AuditRun) -> Prepared:
         raise UsageError("--images: found no file of prompts, expected one that says which picture answers which",
                          hint="Give it with --prompts; `mace-gov probes POLICY --out FILE.csv` writes one.")
     outside = read_prompts(files, asking, pictures=inputs.images is not None)
+    brought = {path.name: sha256_file(path) for path in inputs.prompts}  # what is no file was refused when it was read
     if inputs.images is not None:
         probes = list(outside.probes)
         digests = check_pictures(inputs.images, outside)

@@ -94,14 +94,12 @@ class Looks:
             self.shifts.append(FitShift(point=index, moved=away, asked=len(self.others)))
         return away
 
-    def weighing(
-        self, strong: int, chosen: int, near: FitTrial, unasked: Collection[str]
-    ) -> Weighing | None:
+    def weighing(self, strong: int, chosen: int, near: FitTrial, unasked: Collection[str]) -> Weighing | None:
         """Rounds of weighing from a point that is gentler than ``strong``, the one that erases with a margin.
 
         They are taken where they erase with much less harm than it, or are worth more than ``chosen``.
         near: the trial that tells what ``chosen`` draws. unasked: concepts that nobody drew. They come to count as at
-        the chosen point, or as the concept that counts most. Returns None when the budget is spent before a round.
+        that point, or as the concept that counts most. Returns None when the budget is spent before a round.
         """
         points = self.line.points
         start = gentler(points, strong)

@@ -12,7 +12,7 @@ COMMANDS = {
     "apply": ("workflow.apply", ("policy.yaml",)),
     "audit": ("workflow.audit_model", ("model", "--policy", "policy.yaml")),
     "erase": ("workflow.erase_model", ("policy.yaml", "--out", "new")),
-    "tune": ("workflow.tuning.tune", ("policy.yaml",)),
+    "tune": ("workflow.settings_search.tune", ("policy.yaml",)),
     "compare": ("workflow.comparing.compare", ("policy.yaml",)),
     "generate": ("workflow.loading.generate_pictures", ("model", "a cat")),
 }
