@@ -166,4 +166,4 @@ def test_what_a_fit_tried_stands_in_words(taken: bool) -> None:
         plan=plan, erasure=factories.erasure(plan=plan)))).split())
     assert "from 40.0 % left on: 7 of 24, 0 of 24, 0 of 24 still drawn, other words moved by 12.5 %" in text
     assert ("taken: each counts 2 to 4 times" if taken else "not taken") in text
-    assert f"Chosen: weight {'10' if taken else '0.5'}" in text
+    assert f"Chosen: weight {'10, 30.0' if taken else '0.5, 10.0'} % left" in text
