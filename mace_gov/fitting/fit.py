@@ -120,7 +120,7 @@ def _looked(policy: Policy, plan: ErasurePlan, asked: Asked, looks: Looks) -> Fi
         seen = {probe.concept for probe in asked.probes}
         unasked = {target.id for target in plan.targets} - seen
         if points[strong].harm > HARMLESS and len(plan.targets) > 1:
-            weighing = looks.weighing(strong, chosen, near, unasked)
+            weighing = looks.weighing(strong, chosen, near, {t.id for t in plan.targets} - {p.concept for p in shown})
         still = near.concepts if weighing is None or not weighing.taken else weighing.rounds[-1].concepts
         loras = sorted({*still, *(target.id for target in plan.targets if target.lora.steps and target.id in unasked)})
     return Fit(by="pictures", line=points, trials=trials, detectors=names, base_asked=len(asked.probes),

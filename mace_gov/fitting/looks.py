@@ -98,12 +98,14 @@ class Looks:
         """Rounds of weighing from a point that is gentler than ``strong``, the one that erases with a margin.
 
         They are taken where they erase with much less harm than it, or are worth more than ``chosen``.
-        near: the trial that tells what ``chosen`` draws. unasked: concepts that nobody drew. They come to count as at
-        that point, or as the concept that counts most. Returns None when the budget is spent before a round.
+        near: the trial that tells what ``chosen`` draws. unasked: concepts that no picture showed. They come to count
+        as at that point, or as the concept that counts most. Returns None when the budget is spent before a round.
         """
         points = self.line.points
         start = gentler(points, strong)
         count, every = len(self.asked.probes), self.asked.more
+        self._advance = self.progress.start("weighing what is still drawn (pictures)",
+                                            ROUNDS * count + len(self.others))
         turn = iter(range(ROUNDS))
 
         def look(weights: Mapping[str, float]) -> FitRound | None:
