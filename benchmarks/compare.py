@@ -2,17 +2,19 @@
 
     python -m benchmarks.compare --out people.jsonl --plot people.svg
     python -m benchmarks.compare policies/objects-ten.yaml --counts 1,10 --model FOLDER --out objects.jsonl
+    python -m benchmarks.compare benchmarks/twin/characters-100.yaml --twin FOLDER --out twin.jsonl   # training/twin
 
-Every method but mace, whose fit is a search of its own, has the same number of attempts (``--attempts``), the first at
-its own defaults, on tuning probes: other wordings and seeds than the audit's (``audit.probes.tuning_probes``). The
-attempt with the highest H there is asked the audit's own prompts. A line of ``--out`` is an attempt, or a cell: a
-method at a number of concepts, at its best attempt. What is there already is not run again, so that a long run can be
-stopped at any time and go on.
+Every method has the same number of attempts (``--attempts``), but for mace, whose fit is a search of its own, and
+neurons, which has nothing to tune. The first is at its own defaults, on tuning probes: other wordings and seeds than
+the audit's (``audit.probes.tuning_probes``). The attempt with the highest H there is asked the audit's own prompts. A
+line of ``--out`` is an attempt, or a cell: a method at a number of concepts, at its best attempt. What is there already
+is not run again, so that a long run can be stopped at any time and go on.
 
 The judge's first choice decides. Held out is what nobody named to the erasure and no caption of its prior holds
 (suites `near` and `unrelated`), preserved is what was named; H is of what is erased, by name and by synonym, and of
 what is held out. Intervals are two-sided 95 %, clustered by prompt and concept. A cell's erasure starts from the base
-with nothing kept, and its seconds are the processor's, the fit's with them; attempts share text states (``--cache``).
+with nothing kept but the moments of general captions, where ``--cache`` has them: every method reads the same, and a
+registry keeps them. Its seconds are the processor's, the fit's with them. Attempts share all of ``--cache``.
 `ratio` is the H of ``--method`` over the best other's at the largest number that all were run at.
 """
 
@@ -20,17 +22,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shutil
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import twin
 from benchmarks.ablation import first_concepts, load_judge, set_weights
 from benchmarks.compare_results import BASE, markdown, plotted, rates_of
 from mace_gov.audit.detectors.detector_protocol import Query
 from mace_gov.audit.detectors.judge import JudgeDetector
 from mace_gov.audit.probes.asking import Asking
-from mace_gov.audit.probes.lexicon import lexicon_for
+from mace_gov.audit.probes.lexicon import Lexicon, lexicon_for
 from mace_gov.audit.probes.probe import Probe
 from mace_gov.audit.probes.suites import build_probes
 from mace_gov.audit.probes.tuning_probes import tuning_lexicon, tuning_policy
@@ -41,6 +46,7 @@ from mace_gov.diffusion.generate import draw
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.diffusion.projections import projections
+from mace_gov.diffusion.save import save_governed
 from mace_gov.documents.method import Method
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.policy import Policy
@@ -53,6 +59,7 @@ from mace_gov.policy.load import load_policy
 WEIGHTS = [{"preserve": {"weight": weight}} for weight in (0.3, 3.0, 0.1, 10.0)]
 GRIDS: dict[str, tuple[dict, list[dict]]] = {
     "mace": ({"name": "mace"}, []),
+    "neurons": ({"name": "neurons"}, []),
     "uce": ({"name": "uce"}, WEIGHTS),
     "uce-paper": ({"name": "uce", "preset": "paper"}, [
         {"preserve": {"conceptScale": scale}} for scale in (0.1, 10.0)] + [
@@ -65,8 +72,7 @@ GRIDS: dict[str, tuple[dict, list[dict]]] = {
         {"esd": {"guidance": guidance}} for guidance in (0.5, 2.0)]),
 }
 """By method what its policy says, and what it is tuned over beside its defaults, the likeliest first. ``mace`` fits
-itself to the model, by pictures of what is banned alone. ``neurons`` has nothing to tune and edits no projection:
-docs/methods.md has its figures."""
+itself to the model, by pictures of what is banned alone."""
 
 
 def of_first(policy: Policy, count: int) -> Policy:
@@ -91,21 +97,25 @@ def with_settings(policy: Policy, method: str, settings: dict) -> Policy:
 class Bench:
     """A loaded base model, and what is asked of it."""
 
-    def __init__(self, model: str, judge: Path | None, tuning: int, most: int | None, cache: Path | None) -> None:
+    def __init__(
+        self, model: str, judge: JudgeDetector, lexicon: Lexicon | None, tuning: int, most: int | None,
+        cache: Path | None,
+    ) -> None:
         self.base = read_manifest(model)
+        self.lexicon = lexicon or lexicon_for(self.base)
         self.pipe = load_pipeline(self.base.path)
         self.layers = projections(self.pipe.unet)
         self.pristine = {name: layer.weight.detach().clone() for name, layer in self.layers.items()}
-        self.judge = JudgeDetector(judge=load_judge(judge))
+        self.judge = judge
         self.tuning, self.most, self.cache = tuning, most, cache
 
     def plan(self, policy: Policy) -> ErasurePlan:
         """The plan of a policy with a method in it."""
-        return make_plan(policy, self.base, held_out=held_out(policy, lexicon_for(self.base)))
+        return make_plan(policy, self.base, held_out=held_out(policy, self.lexicon))
 
     def tuning_probes(self, policy: Policy) -> list[Probe]:
         """Questions of ``tuning_policy``, evenly taken: as many as asked for, half of them about what is erased."""
-        probes = build_probes(Asking(tuning_policy(policy), tuning_lexicon(policy, self.base)))
+        probes = build_probes(Asking(tuning_policy(policy), tuning_lexicon(policy, self.lexicon)))
         return _evenly(probes, self.tuning // 2)
 
     def erased(
@@ -113,25 +123,35 @@ class Bench:
         cache: Path | None = None,
     ) -> dict:
         """Rates of the erased model, or the base's own, and what it took."""
-        cost = {}
+        cost, pipe = {}, self.pipe
         if not base:
             start = time.process_time()
             with peak_memory() as peak, tempfile.TemporaryDirectory() as own:
-                kept = cache or Path(own)  # of the fit: the erasure's own states are read anew where nothing is kept
+                kept = cache or self._moments(Path(own))
                 plan = fit(policy, plan, cache=kept, detector=lambda _spec: self.judge)
-                delta = compute(plan, self.pipe, cache=cache).delta.rounded()
+                delta = compute(plan, self.pipe, cache=kept).delta.rounded()
             cost = {"seconds": round(time.process_time() - start, 1), "peak_mib": round(peak.bytes / 2**20)}
             with tempfile.TemporaryDirectory() as folder:
                 delta.write(file := Path(folder) / "erasure.safetensors")
                 cost["delta_bytes"] = file.stat().st_size
+                if delta.neurons:  # they widen text encoders, which a loaded one is not
+                    save_governed(Path(self.base.path), model := Path(folder) / "model", {}, delta.neurons)
+                    pipe = load_pipeline(model)
             set_weights(self.layers, delta.apply(self.pristine))
         try:
-            pictures = list(draw(self.pipe, [p.prompt for p in probes], [p.seed for p in probes], plan.generation))
+            pictures = list(draw(pipe, [p.prompt for p in probes], [p.seed for p in probes], plan.generation))
         finally:
             set_weights(self.layers, self.pristine)
         queries = [Query(p.expected, p.facet, p.suite.banned, plan.generation.size) for p in probes]
         present = [score >= self.judge.threshold for score in self.judge.score(pictures, queries)]
         return {"rates": rates_of(probes, present), **cost}
+
+    def _moments(self, folder: Path) -> Path:
+        """A cache that holds what the shared one knows of general captions, and nothing that was drawn or trained."""
+        for name in ("moments", "digests/moments"):
+            if self.cache is not None and (self.cache / name).is_dir():
+                shutil.copytree(self.cache / name, folder / name)
+        return folder
 
     def attempt(self, policy: Policy, method: str, settings: dict) -> dict:
         """One choice of settings, on tuning probes."""
@@ -141,7 +161,7 @@ class Bench:
         """One method with its settings, or the base, on the audit's own prompts."""
         own = with_settings(policy, "mace" if method == BASE else method, settings)
         templates = self.plan(own).templates
-        probes = build_probes(Asking(own, lexicon_for(self.base), templates))
+        probes = build_probes(Asking(own, self.lexicon, templates))
         return self._tried(own, _evenly(probes, self.most or len(probes)), base=method == BASE)
 
     def _tried(
@@ -178,11 +198,18 @@ def main(argv: list[str] | None = None) -> dict:
     parser.add_argument("--cache", type=Path, default=None, help="folder of what attempts share, default none")
     parser.add_argument("--model", default=None, help="base model, default the policy's own")
     parser.add_argument("--judge", type=Path, default=None, help="folder of a judge, default the one that ships")
+    parser.add_argument("--twin", type=Path, default=None, help="the twin's folder: base model, judge and words")
     args = parser.parse_args(argv)
     if not 1 <= args.attempts <= 5:
         parser.error("--attempts: expected 1 to 5")
     policy = load_policy(args.policy).policy
-    bench = Bench(args.model or policy.spec.model.ref, args.judge, args.tuning, args.most, args.cache)
+    if args.twin:
+        os.environ["MACE_TWIN"] = str(args.twin)
+        judge, lexicon = twin.TwinJudge(), twin.lexicon(args.twin)
+    else:
+        judge, lexicon = JudgeDetector(judge=load_judge(args.judge)), None
+    model = args.model or (str(args.twin) if args.twin else policy.spec.model.ref)
+    bench = Bench(model, judge, lexicon, args.tuning, args.most, args.cache)
     found = [json.loads(line) for line in args.out.read_text("utf-8").splitlines()] if args.out.is_file() else []
     done = {_key(line): line for line in found}
 

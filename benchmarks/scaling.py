@@ -7,8 +7,9 @@ seconds of the parallel part (without starting up), the efficiency against one w
 the CPU seconds that the driver takes for a unit. On a machine that does other things wall seconds say little: the load
 is printed. CPU seconds tell how much dearer a unit gets when two run at once.
 
-The cost model: seconds of a batch of n pictures at s steps = start + n (a + b s): fitted by least squares to some
-combinations, and held against others, on which it was not fitted.
+The cost model: seconds of a batch of n pictures at s steps = start + c s + n (a + b s), where c is what a step costs
+however many pictures it is for. It is fitted by least squares to some combinations, and held against others, on which
+it was not fitted.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.documents.plan import GenerationSettings, ModelManifest
 from mace_gov.execute import hired
 
-FITTED = [(1, 4), (1, 12), (2, 8), (4, 4), (4, 12), (8, 8)]
+FITTED = [(1, 4), (1, 16), (2, 8), (4, 4), (4, 16), (6, 12), (8, 4), (8, 16)]
 """Pictures in a batch and steps that the model is fitted to."""
-HELD_OUT = [(2, 14), (6, 10), (8, 4), (3, 6)]
+HELD_OUT = [(2, 14), (3, 6), (4, 20), (6, 10), (8, 8)]
 
 
 def cpu(who: int) -> float:
@@ -92,7 +93,7 @@ def measured(model: ModelManifest, cases: list[tuple[int, int]], repeats: int) -
 
 
 def features(cases: list[tuple[int, int]]) -> np.ndarray:
-    return np.array([[1.0, count, count * steps] for count, steps in cases])
+    return np.array([[1.0, steps, count, count * steps] for count, steps in cases])
 
 
 def main() -> None:
@@ -114,15 +115,16 @@ def main() -> None:
     fitted, held = measured(model, FITTED, given.repeats), measured(model, HELD_OUT, given.repeats)
     # relative errors count alike, whatever the size of the batch
     scale = 1 / np.array(fitted)
-    start, each, step = np.linalg.lstsq(features(FITTED) * scale[:, None], np.ones(len(fitted)), rcond=None)[0]
-    said = features(HELD_OUT) @ np.array([start, each, step])
+    found = np.linalg.lstsq(features(FITTED) * scale[:, None], np.ones(len(fitted)), rcond=None)[0]
+    start, turn, each, step = found
+    said = features(HELD_OUT) @ found
     errors = said / np.array(held) - 1
-    print(f"CPU seconds of a batch: {start:.3f} + n ({each:.3f} + {step:.4f} steps)")
+    print(f"CPU seconds of a batch: {start:.3f} + {turn:.4f} steps + n ({each:.3f} + {step:.4f} steps)")
     for case, seconds, told in zip(HELD_OUT, held, said, strict=True):
         print(f"  not fitted to: {case[0]} pictures, {case[1]} steps: {seconds:.3f} s, the model says {told:.3f}")
     print(f"  largest error {abs(errors).max():.1%}, mean {abs(errors).mean():.1%}")
     batch, steps = settings.batch, 20
-    picture = start / batch + each + step * steps
+    picture = (start + turn * steps) / batch + each + step * steps
     driver = runs[-1]["driver_cpu_per_unit"] / batch
     million = 1e6 * picture / 3600
     print(f"a million pictures of {steps} steps: {million:.0f} CPU hours here, "
@@ -131,7 +133,7 @@ def main() -> None:
     print("10,000 concepts, 2 names x 4 prompts, both sides: "
           f"{10_000 * 2 * 4 * 2 * picture / 3600:.0f} CPU hours of drawing")
     print(json.dumps({"benchmark": "scaling", "ratio": round(runs[-1]["efficiency"], 3), "runs": runs,
-                      "seconds": [start, each, step], "errors": errors.tolist()}))
+                      "seconds": found.tolist(), "errors": errors.tolist()}))
 
 
 if __name__ == "__main__":

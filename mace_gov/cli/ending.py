@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shlex
@@ -87,7 +88,8 @@ def _usage(error: Exception) -> str:
 def _internal(error: Exception) -> tuple[str, str]:
     """What to say of an error that is none of ours, and what to do next."""
     if isinstance(error, OSError):
-        return (f"{error.filename or 'a file'}: {error.strerror or error}",
+        copied = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS) and error.filename2
+        return (f"{copied or error.filename or 'a file'}: {error.strerror or error}",
                 "Check the path, its permissions and the space left.")
     return (f"internal error: {type(error).__name__}: {error}",
             "Run again with MACE_GOV_DEBUG=1 to see the traceback, and report it.")

@@ -129,7 +129,7 @@ def check_machine(policy: Policy | None, *folders: Path, needs: int = 0) -> None
         free = shutil.disk_usage(place).free
         if free < needs:
             raise IncompleteError(
-                f"{folder}: found {free / 1e9:.1f} GB free, expected {needs / 1e9:.1f} GB for the model, its "
+                f"{folder}: found {free / 1e6:,.0f} MB free, expected {needs / 1e6:,.0f} MB for the model, its "
                 "pictures and the cache",
                 hint="Free some space, or give folders on another disk with --registry and --reports.")
 

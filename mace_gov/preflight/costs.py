@@ -52,12 +52,23 @@ def audit_costs(policy: Policy, plan: ErasurePlan, probes: Sequence[Probe], regi
     cached = _cached(plan, wanted, store)
     seconds = max(_seconds(plan, registry), default=None)
     pictures = 2 * len(wanted)
+    room = (2 * pictures - (cached or 0)) * each + model_bytes(plan) + states_bytes(plan, Layout(registry).cache)
     return AuditCosts(
         suites={suite: len(asked) for suite, asked in suites.items()}, pictures=pictures, cached=cached,
-        picture_bytes=each, measured_bytes=bool(sizes), disk_bytes=2 * pictures * each + model_bytes(plan),
+        picture_bytes=each, measured_bytes=bool(sizes), disk_bytes=room,
         seconds_each=None if seconds is None else round(seconds, 4),
         seconds=None if seconds is None else round(seconds * (pictures - (cached or 0)), 1),
     )
+
+
+def states_bytes(plan: ErasurePlan, cache: Path) -> int:
+    """Room that moments of text states will take beside what the cache holds of them: all that is there is counted as
+    this plan's. See ``erase.second_moments`` and ``erase.preserve``: three matrices for each name, some for the rest."""
+    from mace_gov.erase.second_moments import names_of
+
+    names = sum(len(names_of(plan, target)) for target in plan.targets)
+    kept = sum(path.stat().st_size for path in (cache / "states").glob("*.safetensors"))
+    return max(0, (3 * names + 4) * 8 * plan.base.text_width ** 2 - kept)
 
 
 def apply_costs(

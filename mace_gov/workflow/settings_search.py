@@ -124,6 +124,7 @@ def _attempt(
     policy: Policy, plan: ErasurePlan, settings: Settings, run: AuditRun
 ) -> tuple[Attempt, Rates | None]:
     """Erase as planned and ask; also what the same probes found in the base."""
+    from mace_gov.audit.probes.lexicon import lexicon_for
     from mace_gov.audit.probes.tuning_probes import tuning_lexicon, tuning_policy
     from mace_gov.audit.side_by_side import rates, retention
     from mace_gov.audit.trials import TRIALS_NAME, read_trials
@@ -132,8 +133,8 @@ def _attempt(
     with tempfile.TemporaryDirectory(prefix="mace-gov-tune-") as name:
         folder = Path(name)
         try:
-            found = erase_and_audit(tuning_policy(policy), plan, folder,
-                                    replace(run, lexicon=tuning_lexicon(policy, plan.base)), cache=run.cache)
+            lexicon = tuning_lexicon(policy, lexicon_for(plan.base))
+            found = erase_and_audit(tuning_policy(policy), plan, folder, replace(run, lexicon=lexicon), cache=run.cache)
         except NumericalError as error:
             seconds = round(time.monotonic() - started, 3)
             return Attempt(settings=settings, problem=error.message, seconds=seconds), None

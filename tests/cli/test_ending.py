@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import subprocess
@@ -104,6 +105,13 @@ def test_an_interrupt_that_a_library_raises_is_told_too(run, monkeypatch, as_jso
     told = json.loads(out)["error"] if as_json else err
     assert f"`mace-gov registry list{' --json' if as_json else ''}` was interrupted (SIGINT)" in told
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_copy_for_which_there_is_no_room_is_told_by_where_it_was_to_go(run, monkeypatch) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "/tmp/private/model", None, "registry/versions/x/model")
+    monkeypatch.setattr("mace_gov.record.versions.list_versions", raising(full))
+    code, _, err = run("registry", "list")
+    assert code == 3 and "registry/versions/x/model: No space left on device" in err and "/tmp" not in err
 
 
 @pytest.mark.parametrize("debug", [False, True])

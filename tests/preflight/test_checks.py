@@ -197,7 +197,7 @@ def test_folders_that_cannot_hold_the_work_are_refused_before_it(tmp_path, monke
         checks.check_machine(None, tmp_path / "file")
     with pytest.raises(UsageError, match="is a file"):
         checks.check_machine(None, tmp_path / "file" / "registry")
-    with pytest.raises(IncompleteError, match="GB free"):
+    with pytest.raises(IncompleteError, match="MB free"):
         checks.check_machine(None, tmp_path, needs=10**18)
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(UsageError, match="cannot be written"):

@@ -10,7 +10,7 @@ import pytest
 
 from mace_gov.audit.pictures import picture_key
 from mace_gov.preflight.checks import check_plan, model_bytes
-from mace_gov.preflight.costs import audit_costs, told
+from mace_gov.preflight.costs import audit_costs, states_bytes, told
 from mace_gov.workflow.planning import plan_policy
 from tests.preflight.test_checks import ROOT
 
@@ -40,8 +40,19 @@ def test_pictures_are_counted_as_they_will_be_drawn(planned, tmp_path):
     assert costs.suites == {"direct": 96, "synonym": 64, "unrelated": 120}
     assert costs.pictures == 2 * 280 and costs.cached == 0
     assert not costs.measured_bytes and costs.picture_bytes == round(0.6 * 3 * plan.generation.size**2)
-    assert costs.disk_bytes == 2 * costs.pictures * costs.picture_bytes + model_bytes(plan)
+    states = states_bytes(plan, tmp_path / "cache")
+    assert states > 3 * 8 * 640**2 * len(plan.targets)
+    assert costs.disk_bytes == 2 * costs.pictures * costs.picture_bytes + model_bytes(plan) + states
     assert costs.seconds is None and "not known on this machine" in told(costs)[1]
+
+
+def test_text_states_that_are_kept_take_no_more_room(planned, tmp_path):
+    _, plan, _ = planned
+    (tmp_path / "states").mkdir()
+    (tmp_path / "states" / "one.safetensors").write_bytes(b"x" * 1000)
+    assert states_bytes(plan, tmp_path) == states_bytes(plan, tmp_path / "none") - 1000
+    (tmp_path / "states" / "two.safetensors").write_bytes(b"x" * 200_000_000)
+    assert states_bytes(plan, tmp_path) == 0
 
 
 def test_a_policy_without_unrelated_prompts_draws_those_of_the_broken_model_check(planned, tmp_path):

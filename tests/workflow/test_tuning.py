@@ -64,7 +64,7 @@ def test_tuning_asks_nothing_that_the_audit_asks_or_that_anything_was_trained_on
 def test_no_prompt_and_no_seed_is_shared_with_the_audit(name):
     policy, base = load_policy(Path(f"policies/{name}.yaml")).policy, read_manifest("embedded")
     audit = build_probes(Asking(policy, lexicon_for(base)))
-    tuning = build_probes(Asking(tuning_policy(policy), tuning_lexicon(policy, base)))
+    tuning = build_probes(Asking(tuning_policy(policy), tuning_lexicon(policy, lexicon_for(base))))
     assert {probe.suite for probe in tuning} == {Suite.DIRECT, Suite.UNRELATED}
     assert {probe.concept for probe in tuning if probe.suite is Suite.DIRECT} == {
         probe.concept for probe in audit if probe.suite is Suite.DIRECT}

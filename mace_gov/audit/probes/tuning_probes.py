@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from mace_gov.audit.probes.lexicon import Lexicon, banned_phrases, clear_of, lexicon_for
+from mace_gov.audit.probes.lexicon import Lexicon, banned_phrases, clear_of
 from mace_gov.audit.probes.templates import style_captions
 from mace_gov.core.errors import UsageError
-from mace_gov.documents.plan import ModelManifest
 from mace_gov.documents.policy import Category, Policy, Rule
 from mace_gov.documents.terms import Kind, Metric, Suite
 
@@ -53,9 +52,8 @@ def tuning_policy(policy: Policy, *, synonyms: bool = False, carriers: Sequence[
     })})
 
 
-def tuning_lexicon(policy: Policy, base: ModelManifest) -> Lexicon:
-    """What may be asked for as unrelated: nothing that shares a word with what is banned, by whichever name."""
-    known = lexicon_for(base)
+def tuning_lexicon(policy: Policy, known: Lexicon) -> Lexicon:
+    """What of ``known`` may be asked for as unrelated: nothing that shares a word with a banned name or synonym."""
     return Lexicon(tuple(clear_of(known.entries, banned_phrases(policy))), known.styles)
 
 
