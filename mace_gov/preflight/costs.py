@@ -63,7 +63,7 @@ def audit_costs(policy: Policy, plan: ErasurePlan, probes: Sequence[Probe], regi
 
 def states_bytes(plan: ErasurePlan, cache: Path) -> int:
     """Room that moments of text states will take beside what the cache holds of them: all that is there is counted as
-    this plan's. See ``erase.second_moments`` and ``erase.preserve``: three matrices for each name, some for the rest."""
+    this plan's. Three matrices for each name, and some for what is preserved."""
     from mace_gov.erase.second_moments import names_of
 
     names = sum(len(names_of(plan, target)) for target in plan.targets)
