@@ -100,6 +100,9 @@ def plan(
     if hard := made.harden:
         typer.echo(f"harden    up to {hard.rounds} rounds of {hard.searches} searches for each concept, "
                    f"{hard.vectors} vectors, {hard.steps} steps")
+    if guard := made.guard:
+        typer.echo(f"guard     experimental: all layers that read no text are trained, {guard.steps} steps at "
+                   f"{guard.learning_rate:g}, {guard.pictures} pictures of other things")
     for target in made.targets:
         lora = target.lora
         step = f"{lora.learning_rate:g}" if lora.step_size is None else f"{lora.step_size:g} of the answer"

@@ -95,6 +95,14 @@ def pooled_projection(unet: nn.Module) -> dict[str, nn.Linear]:
     return {POOLED: _linear(unet, POOLED)}
 
 
+def guarded_layers(unet: nn.Module) -> dict[str, nn.Linear | nn.Conv2d]:
+    """Every linear layer and convolution of a U-Net that reads neither text nor time, by dotted name."""
+    reads = projections(unet)
+    return {name: layer for name, layer in unet.named_modules()
+            if isinstance(layer, nn.Linear | nn.Conv2d) and name not in reads
+            and not any(part.startswith(("time_", "add_")) for part in name.split("."))}
+
+
 def _linear(network: nn.Module, name: str) -> nn.Linear:
     layer = network.get_submodule(name)
     if not isinstance(layer, nn.Linear):

@@ -66,6 +66,21 @@ class Hardening(Document):
     """Whether they came from the cache."""
 
 
+class GuardRecord(Document):
+    """How near a guard's training came: mean squared distances of predictions, on draws that it was not trained on."""
+
+    concepts: list[Slug]
+    """Concept ids that it was trained for."""
+    first_erased: float
+    """Of the base, told the concepts, from the base, told their anchors."""
+    last_erased: float
+    """The same of the guarded U-Net."""
+    kept: float
+    """Of the guarded U-Net from the base, told captions that no step trained on."""
+    scale: float
+    """Of the base, told these captions, from the base, told nothing: what counts as far."""
+
+
 class ErasureRecord(Document):
     """The erase stage's account of itself."""
 
@@ -87,6 +102,8 @@ class ErasureRecord(Document):
     """LoRAs trained or reused; empty with steps 0."""
     hardening: list[Hardening] | None = None
     """Rounds of search by concept, in the plan's order; absent where there were none."""
+    guard: GuardRecord | None = None
+    """Training of the layers that read no text; absent where there was none."""
     left: float | None = None
     """Share of the way from the targets to their anchors that the refinement leaves; absent for methods without one."""
     seconds: dict[str, float]

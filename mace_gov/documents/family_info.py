@@ -23,12 +23,14 @@ class FamilyInfo:
     """Erasers that run on it."""
     tiers: tuple[Tier, ...] = TIERS
     """Tiers of the audit that run on it."""
+    guards: bool = True
+    """Whether its layers that read no text can be trained (``method.guard``)."""
     why: str = ""
     """Why the others do not."""
 
 
 _JOINT = FamilyInfo(
-    methods=("uce",), tiers=("static",),
+    methods=("uce",), tiers=("static",), guards=False,
     why="its text enters by joint attention, where cross-attention is needed",
 )
 FAMILIES: dict[Family, FamilyInfo] = {

@@ -147,6 +147,17 @@ class Harden(Written):
     """Gradient steps of a search."""
 
 
+class Guard(Written):
+    """Experimental: the U-Net's other layers learn to draw the anchors, whatever keys and values they are given."""
+
+    steps: int | None = Field(default=None, ge=1, le=100_000)
+    """Optimiser steps; 100 for each concept, 300 at least."""
+    pictures: int | None = Field(default=None, ge=16, le=10_000)
+    """Pictures of general captions that are kept."""
+    learning_rate: float | None = Field(default=None, gt=0, le=1)
+    """AdamW learning rate at the first step."""
+
+
 class Esd(Written):
     """ESD's fine-tuning."""
 
@@ -209,6 +220,8 @@ class Method(Written):
     """What the search for preserve.weight and refine.relativeRidge may cost, where the policy leaves them out."""
     harden: Harden | None = None
     """For the eraser mace: rounds of search after the refinement. An empty block takes the defaults."""
+    guard: Guard | None = None
+    """Experimental: training of the layers that read no text, beside any eraser. An empty block takes the defaults."""
     esd: Esd | None = None
     """For the eraser esd."""
     segmenter: Segmenter | None = None

@@ -174,6 +174,17 @@ class HardenSettings(Document):
     """Gradient steps of a search."""
 
 
+class GuardSettings(Document):
+    """Training of the layers that read no text, complete."""
+
+    steps: int
+    """Optimiser steps."""
+    pictures: int
+    """Pictures of general captions that are kept."""
+    learning_rate: float
+    """AdamW learning rate at the first step; it falls as a cosine to 0."""
+
+
 class EsdSettings(Document):
     """ESD's fine-tuning, complete."""
 
@@ -233,6 +244,8 @@ class ErasurePlan(Document):
     """cure alone: alpha."""
     harden: HardenSettings | None = None
     """Rounds of search after the refinement; absent: none."""
+    guard: GuardSettings | None = None
+    """Training of the layers that read no text; absent: they stay the base's."""
     esd: EsdSettings | None = None
     """Fine-tuning, for the eraser esd alone."""
     segmenter: SegmenterSettings | None = None

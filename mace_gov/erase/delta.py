@@ -2,10 +2,10 @@
 
     W* = W K + B C        K [d, d],  B [out, k],  C [k, d]
 
-A layer that reads the pooled text has a K [p, p] of its own. The file holds K - I, B and C in half precision, with its
-own description, and the governed model is computed from what was written. K - I is small where K is near 1, so that its
-rounding is small as well; where it would still show, the file is written in float32. Neurons that are added to text
-encoders stand beside them in float32.
+A layer that reads the pooled text has a K [p, p] of its own, one that a guard trained a change of its own. The file
+holds K - I, B, C and these changes in half precision, with its own description, and the governed model is computed
+from what was written. K - I is small where K is near 1, so that its rounding is small as well; where it would still
+show, the file is written in float32. Neurons that are added to text encoders stand beside them in float32.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ from mace_gov.diffusion.neurons import Neurons
 SCHEMA = "mace-gov/delta/v2"
 WITH_NEURONS = "mace-gov/delta/v3"
 """Schema of a delta that changes text encoders as well: who knows the other alone must not read half of it."""
+GUARDED = "mace-gov/delta/v4"
+"""Schema of a delta that changes layers that read no text as well, for the same reason."""
 FILE_NAME = "erasure.safetensors"
+_GUARD = ".guard"
 _PARTS = ("read", "bias", "write")
 _NEURONS = re.compile(r"(\w+)\.layers\.(\d+)\.neurons\.read")
 _HEADER = "mace-gov"  # one metadata key: a file's metadata comes out in no fixed order
@@ -54,19 +57,26 @@ class ErasureDelta:
     """K [p, p] by layer that reads the pooled text with its first p inputs."""
     neurons: dict[str, Neurons] = field(default_factory=dict)
     """What is added to text encoders, by the names of their folders."""
+    guard: dict[str, torch.Tensor] = field(default_factory=dict)
+    """What weights of layers that read no text change by, in the weights' own shapes, by name."""
 
     def apply(self, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Governed projections W* [out, d], from the base's W by projection name: in float64, rounded to the W's type.
+        """Governed weights W* [out, in], from the base's W by layer's name: in float64, rounded to the W's type.
 
         Raises ModelError when the delta does not fit the projections, NumericalError when it is not finite.
         """
-        if unknown := (self.left.keys() | self.pooled.keys()) - weights.keys():
+        if unknown := (self.left.keys() | self.pooled.keys() | self.guard.keys()) - weights.keys():
             raise ModelError(f"the delta changes {min(unknown)}, which the base does not have")
         matrix = self.matrix.double()
         governed = {}
         for name, weight in weights.items():
             new = weight.detach().cpu().double()
-            if name in self.pooled:
+            if name in self.guard:
+                change = self.guard[name].double()
+                if change.shape != new.shape:
+                    raise ModelError(f"{name} has shape {tuple(new.shape)}, the delta is for {tuple(change.shape)}")
+                new = new + change
+            elif name in self.pooled:
                 width = len(self.pooled[name])
                 new = torch.cat([new[:, :width] @ self.pooled[name].double(), new[:, width:]], 1)
             elif new.shape[1] != len(matrix):
@@ -86,7 +96,7 @@ class ErasureDelta:
 
     def write(self, path: Path) -> None:
         """Write the file; equal deltas give equal bytes. Raises NumericalError when something is not finite."""
-        schema = WITH_NEURONS if self.neurons else SCHEMA
+        schema = GUARDED if self.guard else WITH_NEURONS if self.neurons else SCHEMA
         header = canonical_json({"schema": schema, **self.about}).decode()
         write_bytes(path, save(self._tensors(), metadata={_HEADER: header}))
 
@@ -98,6 +108,7 @@ class ErasureDelta:
         def whole() -> Iterator[tuple[str, torch.Tensor]]:
             """All but neurons in float64, one projection's at a time."""
             yield from changes.items()
+            yield from ((f"{name}{_GUARD}", change.double()) for name, change in self.guard.items())
             for name, left in self.left.items():
                 b, c = left.double(), self.right[name].double()
                 long, wide = b.norm(dim=0), c.norm(dim=1)  # [k] each
@@ -137,7 +148,8 @@ def _assembled(tensors: Mapping[str, torch.Tensor], about: dict[str, Any]) -> Er
         found[1]: Neurons(int(found[2]), *(tensors[f"{found[1]}.layers.{found[2]}.neurons.{part}"] for part in _PARTS))
         for name in tensors if (found := _NEURONS.fullmatch(name))
     }
-    return ErasureDelta(whole(tensors["change"]), named(".left"), named(".right"), about, pooled, neurons)
+    return ErasureDelta(whole(tensors["change"]), named(".left"), named(".right"), about, pooled, neurons,
+                        named(_GUARD))
 
 
 def read_delta(path: Path) -> ErasureDelta:
@@ -149,6 +161,6 @@ def read_delta(path: Path) -> ErasureDelta:
     except (OSError, ValueError, SafetensorError) as error:
         raise ModelError(f"erasure delta {path} cannot be read: {error}") from error
     schema = about.pop("schema", None)
-    if schema not in (SCHEMA, WITH_NEURONS) or "change" not in tensors:
-        raise ModelError(f"{path} has schema {schema!r}, expected {SCHEMA} or {WITH_NEURONS}")
+    if schema not in (SCHEMA, WITH_NEURONS, GUARDED) or "change" not in tensors:
+        raise ModelError(f"{path} has schema {schema!r}, expected {SCHEMA}, {WITH_NEURONS} or {GUARDED}")
     return _assembled(tensors, about)

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from mace_gov.core.atomic import new_folder, write_bytes
 from mace_gov.core.digest import folder_digest, folder_files, sha256_file
 from mace_gov.core.environment import environment_facts
@@ -19,13 +21,16 @@ from mace_gov.diffusion.families import JOINT
 from mace_gov.diffusion.load import device_name, load_pipeline
 from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.precision import multiplies_in
-from mace_gov.diffusion.projections import denoiser, pooled_projection, projections
+from mace_gov.diffusion.projections import denoiser, guarded_layers, pooled_projection, projections
 from mace_gov.diffusion.save import save_governed
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.erasure import ErasureRecord
 from mace_gov.documents.method_info import method_info
 from mace_gov.documents.plan import ErasurePlan
+from mace_gov.documents.reuse import drawable
 from mace_gov.erase import delta as delta_file
+from mace_gov.erase.delta import ErasureDelta
+from mace_gov.erase.guard import guard
 from mace_gov.erase.lora_file import FILE_NAME
 from mace_gov.erase.methods import JOINT_METHOD
 from mace_gov.erase.methods.method_protocol import EraseMethod, Erasure, Stopwatch, condition_warnings
@@ -66,7 +71,7 @@ def _erase(
     machine = {"device": device_name(pipe.device),
                "precision": str(multiplies_in(pipe.device)).removeprefix("torch.")}
     result = compute(plan, pipe, cache=cache, progress=progress)
-    layers = projections(denoiser(pipe)) | (pooled_projection(denoiser(pipe)) if result.delta.pooled else {})
+    layers = edited_layers(pipe, result.delta)
     pristine = {name: layer.weight.detach().cpu().clone() for name, layer in layers.items()}
     # the model is written from its files: two copies of it need not be in memory
     del pipe, layers
@@ -90,11 +95,18 @@ def _erase(
         delta_digest=delta_digest,
         systems=result.systems,
         loras=[lora.record for lora in result.loras],
-        left=result.left, hardening=result.hardening,
+        left=result.left, hardening=result.hardening, guard=result.guard,
         seconds={**clock.seconds, **result.seconds},
         environment={**environment_facts(), **machine},
         warnings=result.warnings,
     )
+
+
+def edited_layers(pipe: Pipeline, delta: ErasureDelta) -> dict[str, nn.Linear | nn.Conv2d]:
+    """The layers of a loaded base whose weights a delta changes, by name."""
+    network = denoiser(pipe)
+    pooled = pooled_projection(network) if delta.pooled else {}
+    return {**projections(network), **pooled, **(guarded_layers(network) if delta.guard else {})}
 
 
 def compute(
@@ -107,6 +119,14 @@ def compute(
     joint = plan.base.family in JOINT.values()
     method: EraseMethod = lookup(JOINT_METHOD if joint else method_info(plan.method).erase)
     made = method(plan, pipe, cache=cache, progress=progress or Silent(), **of_method)
+    if plan.guard and not any(drawable(plan, target) for target in plan.targets):
+        made = replace(made, warnings=[*made.warnings, "no guard was trained: no picture of any concept may be made"])
+    elif plan.guard:
+        clock = Stopwatch()
+        with clock.stage("guard"):
+            gained, record = guard(plan, pipe, cache=cache, progress=progress or Silent())
+        made = replace(made, delta=replace(made.delta, guard=gained), guard=record,
+                       seconds={**made.seconds, **clock.seconds})
     layers = {} if joint else pooled_projection(pipe.unet)
     if not layers:
         return made

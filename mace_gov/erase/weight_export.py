@@ -83,7 +83,8 @@ def _export(change: ErasureDelta, base: ModelManifest, folder: Path, form: Form,
 def _edited_weights(folder: Path, delta: ErasureDelta) -> dict[str, torch.Tensor]:
     """The base's weights W [out, d] that a delta changes, by name, from its files alone."""
     found = {}
-    ends = (*(f"{name}.weight" for name in (CONTEXT, *delta.pooled)), ".attn2.to_k.weight", ".attn2.to_v.weight")
+    ends = (*(f"{name}.weight" for name in (CONTEXT, *delta.pooled, *delta.guard)),
+            ".attn2.to_k.weight", ".attn2.to_v.weight")
     for file in (file for name in DENOISERS for file in weight_files(folder / name)):
         with safe_open(file, framework="pt") as handle:
             for name in handle.keys():  # noqa: SIM118 (not a dict)
@@ -96,12 +97,16 @@ def _lora(delta: ErasureDelta, weights: dict[str, torch.Tensor], out: Path, rank
     tensors, missed, whole = {}, 0.0, 0.0
     weights = {name: weight.double() for name, weight in weights.items()}
     for name, governed in delta.apply(weights).items():
-        left, values, right = torch.linalg.svd(governed - weights[name], full_matrices=False)
+        shape = governed.shape
+        left, values, right = torch.linalg.svd((governed - weights[name]).flatten(1), full_matrices=False)
         whole += float(values.square().sum())
         missed += float(values[rank:].square().sum())
         root = values[:rank].sqrt()
-        tensors[f"unet.{name}.lora_A.weight"] = (root[:, None] * right[:rank]).float().contiguous()
-        tensors[f"unet.{name}.lora_B.weight"] = (left[:, :rank] * root).float().contiguous()
+        down, up = (root[:, None] * right[:rank]).float(), (left[:, :rank] * root).float()
+        if len(shape) == 4:  # a convolution's: as many channels as ranks, then one pixel by one
+            down, up = down.view(-1, *shape[1:]), up[:, :, None, None]
+        tensors[f"unet.{name}.lora_A.weight"] = down.contiguous()
+        tensors[f"unet.{name}.lora_B.weight"] = up.contiguous()
     error = (missed / whole) ** 0.5 if whole else 0.0
     if error > FAITHFUL:
         raise ModelError(f"a LoRA of rank {rank} misses {error:.1%} of the change, expected at most {FAITHFUL:.0%}: "

@@ -11,12 +11,14 @@ from mace_gov.documents.anchors import ChosenAnchor, doubtful_anchors
 from mace_gov.documents.consistency import asks_published
 from mace_gov.documents.detector_info import SMALL_SIDE
 from mace_gov.documents.drawable import Ban, ban_of, erase_only_rule, forbidden
-from mace_gov.documents.method import Esd, Harden, Lora, Method, Ridge
+from mace_gov.documents.family_info import family_info
+from mace_gov.documents.method import Esd, Guard, Harden, Lora, Method, Ridge
 from mace_gov.documents.method_info import METHODS, method_info
 from mace_gov.documents.plan import (
     ClosedForm,
     ErasurePlan,
     GenerationSettings,
+    GuardSettings,
     HardenSettings,
     LoraSettings,
     ModelManifest,
@@ -35,6 +37,7 @@ from mace_gov.plan.presets import (
     PAPER_RATE,
     Preset,
     esd_settings,
+    guard_settings,
     paper,
 )
 from mace_gov.plan.templates import templates_for
@@ -105,6 +108,7 @@ def make_plan(
         preserve=_preserve(preset, method, held_out),
         expansion=info.expansion and (method.expansion or info.expansion),
         harden=_harden(method),
+        guard=_guard(method, base, len(targets)),
         esd=esd_settings(method.esd or Esd(), embedded=base.embedded) if info.trains == "projections" else None,
         segmenter=segmenter,
         exact=True if exact else None,
@@ -122,6 +126,16 @@ def _harden(method: Method) -> HardenSettings | None:
                           hint="Take the block out, or name another eraser.")
     return HARDEN.model_copy(update={name: value for name in Harden.model_fields
                                      if (value := getattr(method.harden, name)) is not None})
+
+
+def _guard(method: Method, base: ModelManifest, targets: int) -> GuardSettings | None:
+    if method.guard is None:
+        return None
+    if not family_info(base.family).guards:
+        raise PolicyError(f"spec.method.guard is given for {base.family}, expected a model with a U-Net",
+                          hint="Take the block out.")
+    return guard_settings(targets).model_copy(update={name: value for name in Guard.model_fields
+                                                      if (value := getattr(method.guard, name)) is not None})
 
 
 def _segmented(target: Target) -> Target:

@@ -21,6 +21,7 @@ from mace_gov.documents.plan import (
     ClosedForm,
     EsdSettings,
     GenerationSettings,
+    GuardSettings,
     HardenSettings,
     LoraSettings,
     PairedTokens,
@@ -128,6 +129,11 @@ nothing else and a step can be told as a share of what its layer answers."""
 HARDEN = HardenSettings(rounds=6, searches=3, vectors=1, steps=150)
 """Rounds of search, where a policy asks for them and says no more."""
 
+GUARD = GuardSettings(steps=300, pictures=150, learning_rate=1e-4)
+"""Training of the layers that read no text, of few concepts."""
+GUARD_STEPS_EACH = 100
+"""Steps for each concept, where that is more."""
+
 PAPER_GENERATION = GenerationSettings(steps=50, guidance=7.5, size=512, batch=4)
 
 
@@ -143,3 +149,8 @@ def esd_settings(asked: Esd, *, embedded: bool) -> EsdSettings:
     """What the policy says, and the preset where it says nothing."""
     given = {name: value for name in Esd.model_fields if (value := getattr(asked, name)) is not None}
     return (ESD_EMBEDDED if embedded else ESD_PAPER).model_copy(update=given)
+
+
+def guard_settings(concepts: int) -> GuardSettings:
+    """Where a policy asks for a guard against so many concepts and says no more."""
+    return GUARD.model_copy(update={"steps": max(GUARD.steps, GUARD_STEPS_EACH * concepts)})

@@ -131,7 +131,7 @@ SETTINGS: Mapping[type[Written], Mapping[str, Setting | None]] = {
     Method: {
         "preserve": None,
         **dict.fromkeys(("name", "preset", "seed", "refine", "lora", "fuse", "esd", "segmenter", "fit", "harden",
-                         "expansion"), HOW),
+                         "guard", "expansion"), HOW),
     },
     Preserve: {
         "concepts": None,

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from mace_gov.core.progress import Progress
 from mace_gov.diffusion.pipeline import Pipeline
-from mace_gov.documents.erasure import Hardening, SystemRecord
+from mace_gov.documents.erasure import GuardRecord, Hardening, SystemRecord
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.reuse import TrainedLora
@@ -36,6 +36,8 @@ class Erasure:
     """See ``erase.refine.Refinement.left``."""
     hardening: list[Hardening] | None = None
     """Rounds of search by concept, where there were any."""
+    guard: GuardRecord | None = None
+    """Training of the layers that read no text, where there was any."""
 
 
 class EraseMethod(Protocol):
