@@ -108,6 +108,6 @@ def at(plan: ErasurePlan, weight: float, ridge: float | None) -> ErasurePlan:
 
 
 def _name(plan: ErasurePlan) -> str:
-    bare = plan.model_copy(update={"notes": [], "fit": None}).to_json()
+    bare = plan.model_copy(update={"notes": [], "fit": None, "guard": None}).to_json()
     del bare["base"]
     return f"fits/{digest_of({'what': f'fit/v{VERSION}', 'base': plan.base.digest, 'plan': bare})}.json"

@@ -53,6 +53,8 @@ def audit_costs(policy: Policy, plan: ErasurePlan, probes: Sequence[Probe], regi
     seconds = max(_seconds(plan, registry), default=None)
     pictures = 2 * len(wanted)
     room = (2 * pictures - (cached or 0)) * each + model_bytes(plan) + states_bytes(plan, Layout(registry).cache)
+    if plan.guard:  # what it changes is kept in full, and written in half precision
+        room += 3 * model_bytes(plan) // 2
     return AuditCosts(
         suites={suite: len(asked) for suite, asked in suites.items()}, pictures=pictures, cached=cached,
         picture_bytes=each, measured_bytes=bool(sizes), disk_bytes=room,
@@ -79,6 +81,7 @@ def apply_costs(
     reuse: what becomes of each target's LoRA. fit_pictures: those that a fit may draw before the erasure.
     """
     from mace_gov.diffusion.lengths import tokenizer_of
+    from mace_gov.erase.guard_lessons import ERASED, KEPT
     from mace_gov.erase.preserve import weighted_captions
 
     picture = plan.generation.steps * timing.step
@@ -88,6 +91,9 @@ def apply_costs(
     training = sum(target.lora.steps for target in trained) * (timing.train or 0.0)
     if plan.esd is not None:  # each sample is half drawn, then seen twice as it was and once forwards and backwards
         training = plan.esd.steps * len(plan.targets) * (0.5 * picture + 5 * timing.step)
+    guard = 0.0
+    if plan.guard:  # a draw is seen as the base and as trained, then backwards; a sampler's step sees it twice
+        guard = plan.guard.steps * (ERASED + KEPT) * 2 * timing.step + plan.guard.pictures * picture
     prompts = 2 * len(plan.targets) * len(plan.templates)
     prompts += sum(len(captions) for _, captions in weighted_captions(plan, tokenizer_of(Path(plan.base.path))))
     return ApplyCosts(timing=timing, seconds={name: round(seconds, 1) for name, seconds in {
@@ -96,6 +102,7 @@ def apply_costs(
         "fit": fit_pictures * (picture + timing.decode),
         "pictures": undrawn * picture,
         "lora": training,
+        "guard": guard,
         "draw": (audit.pictures - (audit.cached or 0)) * (picture + timing.decode),
         "files": READINGS * model_bytes(plan) * timing.read,
     }.items()})
@@ -104,7 +111,8 @@ def apply_costs(
 def told_apply(costs: ApplyCosts) -> list[str]:
     """The same in lines for people."""
     timing, names = costs.timing, {
-        "fit": "the fit", "pictures": "training pictures", "lora": "training", "draw": "the audit's pictures",
+        "fit": "the fit", "pictures": "training pictures", "lora": "training", "guard": "the guard",
+        "draw": "the audit's pictures",
     }
     shares = ", ".join(f"{_duration(costs.seconds[name])} {said}" for name, said in names.items()
                        if costs.seconds[name])

@@ -10,14 +10,14 @@ from typing import Literal
 import pytest
 
 from mace_gov.documents.composition import Ancestor, Extends
-from mace_gov.documents.method import Esd, FitBudget, Fuse, Harden, Lora, Refine, Segmenter, Window
+from mace_gov.documents.method import Esd, FitBudget, Fuse, Guard, Harden, Lora, Refine, Segmenter, Window
 from mace_gov.documents.policy import Policy, Sampler
 from mace_gov.documents.waiver import Waiver
 from mace_gov.policy.diff import diff
 from mace_gov.policy.settings import SETTINGS, settings
 from tests.policy.every_field import FULL, NEUTRAL, OTHER, TIGHTER, Path, changed, models, put
 
-WHOLE = {Refine, Fuse, Lora, Window, Esd, Segmenter, FitBudget, Harden, Sampler, Ancestor, Extends, Waiver}
+WHOLE = {Refine, Fuse, Lora, Window, Esd, Segmenter, FitBudget, Guard, Harden, Sampler, Ancestor, Extends, Waiver}
 """Compared as one value by the field that holds them."""
 
 
