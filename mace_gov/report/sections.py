@@ -155,10 +155,11 @@ def corrected_rates(report: Report) -> list[Measurement]:
 def done(report: Report) -> str:
     """What the erasure did to the base."""
     record, info = report.evidence.erasure, method_info(report.evidence.plan.method)
-    if info.trains != "loras":
-        return info.does
-    loras = len(record.loras) if record else 0
-    return f"{info.does}, {loras} LoRA{'s' if loras > 1 else ''}, fusion" if loras else f"{info.does} alone"
+    does = info.does
+    if info.trains == "loras":
+        loras = len(record.loras) if record else 0
+        does = f"{does}, {loras} LoRA{'s' if loras > 1 else ''}, fusion" if loras else f"{does} alone"
+    return f"{does}, with a guard in the U-Net" if record and record.guard else does
 
 
 def limitations(report: Report) -> list[str]:

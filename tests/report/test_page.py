@@ -295,6 +295,18 @@ def test_it_says_what_each_method_did_and_shows_the_settings_that_it_has_alone(n
     assert said == [bool(info.undone)] * 2
 
 
+def test_a_guard_is_named_with_how_near_it_came():
+    plan = factories.plan(guard={"steps": 300, "pictures": 150, "learning_rate": 1e-4})
+    guard = {"concepts": ["nudity"], "first_erased": 0.2, "last_erased": 0.05, "kept": 0.003, "scale": 0.1}
+    record = factories.erasure(plan=plan, guard=guard)
+    report = factories.report(evidence=factories.evidence(plan=plan, erasure=record,
+                                                          audit=factories.audit_result(thumbnails=[])))
+    text, card = Checker(page(report, {})).text, model_card(report)
+    assert "trained for 300 steps" in text and "predictions are at 25" in text and "they moved by 3" in text
+    assert "with a guard in the U-Net" in card
+    assert "guard in the U-Net" not in model_card(factories.report())
+
+
 def test_a_detector_that_looks_at_one_side_only_says_so(tmp_path):
     detectors = ["nudenet", {"name": "clip", "model": "a/b", "only": "kept"}]
     text = Checker(rendered(tmp_path, factories.report(policy=factories.policy(detectors=detectors)))).text
