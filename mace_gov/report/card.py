@@ -85,7 +85,7 @@ def _body(report: Report) -> Iterator[str]:
                  observed(finding.estimate), interval(finding.estimate),
                  f"{finding.outcome}{' (waived)' if finding.waiver else ''}")
         yield f"| {' | '.join(map(_plain, cells))} |"
-    yield from ("", "## Use", "", "Load it through the guard, which verifies first:", "", "    import mace_gov",
+    yield from ("", "## Use", "", "Load it with `mace_gov.load`, which verifies first:", "", "    import mace_gov",
                 f'    pipe = mace_gov.load("{report.version or "FOLDER"}", key="pipeline.pub.pem")')
     yield from ("", "## Verify", "", f"Governed model: `{verdict.governed_digest}`  ",
                 f"Policy: `{verdict.policy_digest}`  ", f"Signing key: `{report.keyid}`", "")
