@@ -179,6 +179,10 @@ class GuardSettings(Document):
 
     steps: int
     """Optimiser steps."""
+    rounds: int
+    """How often, on the way, a word is searched for each concept, which then leads to the anchor as well."""
+    search_steps: int
+    """Gradient steps of such a search."""
     pictures: int
     """Pictures of general captions that are kept."""
     learning_rate: float

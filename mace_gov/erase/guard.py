@@ -107,7 +107,11 @@ def _trained(
         control = [lessons.draw(CONTROLS, 0, torch.Generator().manual_seed(1)),
                    lessons.draw(0, CONTROLS, torch.Generator().manual_seed(2), held_out=True)]
         before = [_distance(pipe, changes, each, size) for each in control]
-        for _ in range(settings.steps):
+        searched = {settings.steps * turn // (settings.rounds + 1) for turn in range(1, settings.rounds + 1)}
+        for step in range(settings.steps):
+            if step in searched:
+                with _frozen(weights):
+                    lessons.find_words(settings.search_steps, step)
             lesson = lessons.draw(ERASED, KEPT, chance)
             for weight, grad in zip(weights, _gradient(pipe, changes, lesson, weights, size), strict=True):
                 weight.grad = grad
@@ -138,6 +142,17 @@ def changing(unet: nn.Module) -> Iterator[dict[str, Change]]:
         for name in changes:
             parametrize.remove_parametrizations(layers[name], "weight", leave_parametrized=False)
         for weight in trainable:
+            weight.requires_grad_(True)
+
+
+@contextmanager
+def _frozen(weights: Sequence[torch.Tensor]) -> Iterator[None]:
+    for weight in weights:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in weights:
             weight.requires_grad_(True)
 
 

@@ -11,7 +11,9 @@ import torch
 from mace_gov.core.progress import Progress
 from mace_gov.diffusion.batching import batch_size_of
 from mace_gov.diffusion.denoising import levels_of
+from mace_gov.diffusion.embeddings import WordVectors
 from mace_gov.diffusion.generate import predict, sample
+from mace_gov.diffusion.learnt_words import BATCH, learn_words, word_conditions
 from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.text import Conditions, TextReader
 from mace_gov.documents.plan import ErasurePlan, GuardSettings, Target
@@ -65,7 +67,7 @@ class Lessons:
         self, plan: ErasurePlan, pipe: Pipeline, settings: GuardSettings, targets: Sequence[Target],
         cache: Path | None, progress: Progress,
     ) -> None:
-        self.pipe, self.targets = pipe, targets
+        self.plan, self.pipe, self.targets, self.progress = plan, pipe, targets, progress
         advance = progress.start("drawing training pictures", undrawn(plan, targets, cache))
         drawn = training_pictures(pipe, plan, targets, cache, advance, progress)
         self.own = [drawn[target.id].latents for target in targets]
@@ -92,6 +94,20 @@ class Lessons:
         self.of_anchor = {anchor: range(n * ANCHORS, (n + 1) * ANCHORS) for n, anchor in enumerate(anchors)}
         self.taught = range(count, count + len(taught))
         self.held = range(count + len(taught), len(wanted))
+
+    def find_words(self, steps: int, turn: int) -> None:
+        """Search a word for each concept on the U-Net as it is now; from then on these lead to the anchors as well."""
+        size = batch_size_of(self.pipe, "learnt words", max(1, self.plan.generation.batch // BATCH))
+        seeds = [derived_seed(self.plan.seed, f"{target.id}:guard:{turn}") for target in self.targets]
+        advance = self.progress.start("searching for words that bring concepts back (steps)", steps * len(seeds))
+        learnt = torch.cat([found.vectors for _, found in size.each(len(seeds), lambda part: learn_words(
+            self.pipe, self.own[part], seeds[part], steps=steps, advance=advance))])
+        words = WordVectors(self.pipe)
+        for which, vectors in enumerate(learnt):
+            told = Conditions.joined(word_conditions(words, vectors, self.plan.templates)[1])
+            self.named[which] = Conditions.joined([self.named[which], told])
+            goal = self.anchored[which]
+            self.anchored[which] = Conditions.joined([goal, goal[:len(told)]])
 
     def draw(self, erased: int, kept: int, chance: torch.Generator, *, held_out: bool = False) -> Lesson:
         """So many draws of either kind. held_out: kept ones of captions that no step trains on."""

@@ -31,7 +31,7 @@ def test_a_stopped_run_goes_on_and_asks_every_model_as_often(tiny_model, tmp_pat
     monkeypatch.setattr(hardening, "learn_words", counting)
     monkeypatch.setattr(hardening, "HARDEN", hardening.HARDEN.model_copy(update={"searches": 1, "steps": 2}))
     monkeypatch.setattr(hardening, "guard_settings", lambda _count: GuardSettings(
-        steps=3, pictures=16, learning_rate=1e-5))
+        steps=3, rounds=0, search_steps=1, pictures=16, learning_rate=1e-5))
     monkeypatch.setattr(hardening, "REFERENCES", 2)
     monkeypatch.setattr(hardening, "PICTURES", 2)
     out = tmp_path / "lines.jsonl"

@@ -20,7 +20,7 @@ from mace_gov.erase.weight_export import export_weights
 from mace_gov.plan.build import make_plan
 from tests import factories
 
-SETTINGS = GuardSettings(steps=40, pictures=16, learning_rate=1e-5)
+SETTINGS = GuardSettings(steps=40, rounds=1, search_steps=2, pictures=16, learning_rate=1e-5)
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ FULL: dict[str, Any] = {
                          "namesakeScale": 0.1, "leak": 0.1, "refineScale": 0.1, "refineConceptScale": 0.1,
                          "priorSize": 700},
             "expansion": 3.0, "fit": {"pictures": 100, "minutes": 5},
-            "guard": {"steps": 400, "pictures": 100, "learningRate": 0.001},
+            "guard": {"steps": 400, "rounds": 1, "searchSteps": 50, "pictures": 100, "learningRate": 0.001},
             "harden": {"rounds": 3, "searches": 2, "vectors": 1, "steps": 50},
             "esd": {"steps": 10, "batch": 2, "learningRate": 0.001, "guidance": 1.0, "startGuidance": 3.0},
             "segmenter": {"detector": "a/dino", "detectorRevision": "abc", "segmenter": "a/sam",

@@ -296,7 +296,8 @@ def test_it_says_what_each_method_did_and_shows_the_settings_that_it_has_alone(n
 
 
 def test_a_guard_is_named_with_how_near_it_came():
-    plan = factories.plan(guard={"steps": 300, "pictures": 150, "learning_rate": 1e-4})
+    plan = factories.plan(guard={"steps": 300, "rounds": 2, "search_steps": 150, "pictures": 150,
+                                 "learning_rate": 1e-4})
     guard = {"concepts": ["nudity"], "first_erased": 0.2, "last_erased": 0.05, "kept": 0.003, "scale": 0.1}
     record = factories.erasure(plan=plan, guard=guard)
     report = factories.report(evidence=factories.evidence(plan=plan, erasure=record,
