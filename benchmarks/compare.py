@@ -8,7 +8,8 @@ Every method has the same number of attempts (``--attempts``), but for mace, who
 neurons, which has nothing to tune. The first is at its own defaults, on tuning probes: other wordings and seeds than
 the audit's (``audit.probes.tuning_probes``). The attempt with the highest H there is asked the audit's own prompts. A
 line of ``--out`` is an attempt, or a cell: a method at a number of concepts, at its best attempt. What is there already
-is not run again, so that a long run can be stopped at any time and go on.
+is not run again, so that a long run can be stopped at any time and go on. benchmarks/results holds the lines behind
+docs/methods.md.
 
 The judge's first choice decides. Held out is what nobody named to the erasure and no caption of its prior holds
 (suites `near` and `unrelated`), preserved is what was named; H is of what is erased, by name and by synonym, and of
