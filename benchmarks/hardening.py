@@ -95,12 +95,11 @@ def main(argv: list[str] | None = None) -> list[dict]:
                 file.write(json.dumps(line) + "\n")
         return done[_key(about)]
 
-    weights, erasures = {"base": pristine}, {}
+    weights, erasures = {"base": pristine} if "base" in args.models else {}, {}
     plans = {"mace": plan,
              "hardened": plan.model_copy(update={"harden": HARDEN.model_copy(update={"rounds": args.rounds})}),
              "guarded": plan.model_copy(update={"guard": guard_settings(len(plan.targets))})}
-    for name in args.models[1:]:
-        each = plans[name]
+    for name, each in ((name, plans[name]) for name in args.models if name in plans):
         start = time.process_time()
         made = compute(each, pipe, cache=args.cache)
         spent = round(time.process_time() - start, 1)
@@ -174,7 +173,8 @@ def main(argv: list[str] | None = None) -> list[dict]:
             row["secondsASearch"] = round(sum(line["seconds"] for line in lines) / len(won), 1)
         rows.append(row | erasures.get(name, {}))
         print(json.dumps(rows[-1]))
-    ratio = erasures[args.models[-1]]["spent"] / max(erasures["mace"]["spent"], 1e-9) if "mace" in erasures else None
+    last = erasures.get(args.models[-1])
+    ratio = last["spent"] / max(erasures["mace"]["spent"], 1e-9) if last and "mace" in erasures else None
     print(json.dumps({"benchmark": "hardening", "baseline": "plain MACE", "ratio": ratio}))
     return rows
 

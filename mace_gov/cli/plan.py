@@ -102,8 +102,8 @@ def plan(
                    f"{hard.vectors} vectors, {hard.steps} steps")
     if guard := made.guard:
         typer.echo(f"guard     experimental: all layers that read no text are trained, {guard.steps} steps at "
-                   f"{guard.learning_rate:g}, {guard.rounds} rounds of search, "
-                   f"{guard.pictures} pictures of other things")
+                   f"{guard.learning_rate:g}, rounds of search: {guard.rounds}, pictures of other things: "
+                   f"{guard.pictures}")
     for target in made.targets:
         lora = target.lora
         step = f"{lora.learning_rate:g}" if lora.step_size is None else f"{lora.step_size:g} of the answer"
