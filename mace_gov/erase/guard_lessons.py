@@ -16,8 +16,10 @@ from mace_gov.diffusion.generate import predict, sample
 from mace_gov.diffusion.learnt_words import BATCH, learn_words, word_conditions
 from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.text import Conditions, TextReader
+from mace_gov.documents.drawable import may_draw
 from mace_gov.documents.plan import ErasurePlan, GuardSettings, Target
 from mace_gov.documents.reuse import derived_seed
+from mace_gov.documents.terms import Kind
 from mace_gov.erase.preserve import held_out_captions, prior_captions, split
 from mace_gov.erase.training_pictures import training_pictures, undrawn
 
@@ -76,8 +78,8 @@ class Lessons:
         self.named = [reader.conditions([reader.fill(each, t.target) for each in plan.templates]) for t in targets]
         self.anchored = [reader.conditions([reader.fill(each, t.anchor) for each in plan.templates]) for t in targets]
         anchors = sorted({target.anchor for target in targets})
-        lists = prior_captions(plan, reader.tokenizer), held_out_captions(plan, reader.tokenizer)
-        taught, held = _evenly(split(lists[0])[0], settings.pictures), _evenly(lists[1], CONTROLS // 4)
+        taught = _evenly(_drawable(plan, split(prior_captions(plan, reader.tokenizer))[0]), settings.pictures)
+        held = _evenly(_drawable(plan, held_out_captions(plan, reader.tokenizer)), CONTROLS // 4)
         wanted = [plan.templates[n % len(plan.templates)].replace("{}", anchor, 1)
                   for anchor in anchors for n in range(ANCHORS)] + taught + held
         self.texts = reader.conditions(wanted)
@@ -146,6 +148,12 @@ class Lessons:
         told, untold = (predict(self.pipe, noised, steps, text).float() for text in (
             control.told, self.empty.repeated(len(control.told))))
         return float((told - untold).square().mean())
+
+
+def _drawable(plan: ErasurePlan, captions: Sequence[str]) -> list[str]:
+    """Captions of which pictures may be made beside what is erased."""
+    kind = Kind.EXPLICIT if any(target.kind is Kind.EXPLICIT for target in plan.targets) else Kind.OBJECT
+    return [caption for caption in captions if may_draw(kind, caption)]
 
 
 def _evenly(captions: Sequence[str], most: int) -> list[str]:

@@ -12,7 +12,9 @@ from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.projections import guarded_layers, projections
 from mace_gov.documents.method import Guard
 from mace_gov.documents.plan import GuardSettings
+from mace_gov.documents.terms import Kind
 from mace_gov.erase import guard as module
+from mace_gov.erase import guard_lessons
 from mace_gov.erase.delta import read_delta
 from mace_gov.erase.engine import compute, edited_layers, erase
 from mace_gov.erase.guard import changing, guard
@@ -115,6 +117,19 @@ def test_the_governed_model_has_the_guard_beside_the_edit_and_every_form_takes_i
         assert torch.allclose(change, governed[f"{name}.weight"] - layer.weight, atol=1e-2)
     fresh = load_pipeline(tmp_path / "bare" / "model", device="cpu")
     fresh.load_lora_weights(str(tmp_path / "lora"))  # diffusers has a place for all of it
+
+
+def test_no_picture_is_drawn_of_a_child_where_explicit_content_is_erased(pipe, plan, monkeypatch):
+    lists = ["a photo of a child", "a photo of a dog"] * 10
+    for name in ("prior_captions", "held_out_captions"):
+        monkeypatch.setattr(guard_lessons, name, lambda _plan, _tokenizer: lists)
+    explicit = plan.model_copy(update={"targets": [
+        target.model_copy(update={"kind": Kind.EXPLICIT}) for target in plan.targets]})
+    for each, children in ((plan, True), (explicit, False)):
+        lessons = guard_lessons.Lessons(each, pipe, SETTINGS, each.targets, None, Silent())
+        every = guard_lessons._drawable(each, lists)
+        assert ("a photo of a child" in every) is children
+        assert len(lessons.taught) == min(SETTINGS.pictures, sum(c in every for c in guard_lessons.split(lists)[0]))
 
 
 def test_any_eraser_may_have_one(pipe, plan):
