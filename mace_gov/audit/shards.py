@@ -80,7 +80,9 @@ def parse_share(text: str, environment: Mapping[str, str] = os.environ) -> Share
         else:
             first, step = _number(environment, "SLURM_ARRAY_TASK_MIN"), _number(environment, "SLURM_ARRAY_TASK_STEP")
             index = (array - (1 if first is None else first)) // (step or 1) + 1
-            count = _number(environment, "SLURM_ARRAY_TASK_COUNT") or 0
+            if not (count := _number(environment, "SLURM_ARRAY_TASK_COUNT") or 0):
+                raise UsageError("--shard auto: found no SLURM_ARRAY_TASK_COUNT, expected the array's number of tasks",
+                                 hint="Give the number: --shard auto/N.")
     elif (completion := _number(environment, "JOB_COMPLETION_INDEX")) is not None:
         if not found[3]:
             raise UsageError("--shard auto: Kubernetes does not tell how many there are, expected auto/N",
@@ -89,6 +91,8 @@ def parse_share(text: str, environment: Mapping[str, str] = os.environ) -> Share
     else:
         raise UsageError(f"--shard {text}: found neither SLURM_ARRAY_TASK_ID nor JOB_COMPLETION_INDEX, expected one",
                          hint="Give --shard I/N outside of an array job.")
+    if not count:
+        raise UsageError(f"--shard {text}: found 0 shards, expected at least 1")
     if not 1 <= index <= count:
         raise UsageError(f"--shard {text}: found shard {index} of {count}, expected 1 to {count}",
                          hint="Number a Slurm array 1-N; give the N of spec.completions in Kubernetes.")

@@ -176,6 +176,13 @@ def test_a_share_is_told_by_the_option_or_by_the_cluster(text: str, environment:
     assert parse_share(text, environment) == share
 
 
+def test_an_array_without_its_number_of_tasks_is_told_what_is_missing():
+    with pytest.raises(UsageError, match="found no SLURM_ARRAY_TASK_COUNT"):
+        parse_share("auto", {"SLURM_ARRAY_TASK_ID": "5"})
+    with pytest.raises(UsageError, match="found 0 shards, expected at least 1"):
+        parse_share("1/0", {})
+
+
 @pytest.mark.parametrize(("text", "environment"), [
     ("0/8", {}), ("9/8", {}), ("1", {}), ("1/0", {}), ("-1/8", {}), ("1/8/9", {}), ("", {}), ("auto", {}),
     ("auto", {"JOB_COMPLETION_INDEX": "0"}), ("auto/8", {"JOB_COMPLETION_INDEX": "8"}),
