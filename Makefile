@@ -17,9 +17,8 @@ demo: install
 test: install
 	$(MAKE) --jobs=2 check pytest
 
-# One worker more than there are processors: some tests wait for a server, a browser or a process that was killed.
 pytest: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile --no-loadscope-reorder -m "not slow and not nightly and not full_size"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow and not nightly and not full_size"
 
 # With Ray, which `make test` does without: 80 MB to fetch, and minutes for a cluster to come and go.
 nightly: install
