@@ -52,15 +52,20 @@ def audit_costs(policy: Policy, plan: ErasurePlan, probes: Sequence[Probe], regi
     cached = _cached(plan, wanted, store)
     seconds = max(_seconds(plan, registry), default=None)
     pictures = 2 * len(wanted)
-    room = (2 * pictures - (cached or 0)) * each + model_bytes(plan) + states_bytes(plan, Layout(registry).cache)
-    if plan.guard:  # what it changes is kept in full, and written in half precision
-        room += 3 * model_bytes(plan) // 2
+    room = (2 * pictures - (cached or 0)) * each + erasure_bytes(plan, Layout(registry).cache)
     return AuditCosts(
         suites={suite: len(asked) for suite, asked in suites.items()}, pictures=pictures, cached=cached,
         picture_bytes=each, measured_bytes=bool(sizes), disk_bytes=room,
         seconds_each=None if seconds is None else round(seconds, 4),
         seconds=None if seconds is None else round(seconds * (pictures - (cached or 0)), 1),
     )
+
+
+def erasure_bytes(plan: ErasurePlan, cache: Path) -> int:
+    """Room that an erasure will take: the governed model, text states, and what a guard changes, which is kept in full
+    and written in half precision."""
+    guard = 3 * model_bytes(plan) // 2 if plan.guard else 0
+    return model_bytes(plan) + states_bytes(plan, cache) + guard
 
 
 def states_bytes(plan: ErasurePlan, cache: Path) -> int:
@@ -80,6 +85,7 @@ def apply_costs(
 
     reuse: what becomes of each target's LoRA. fit_pictures: those that a fit may draw before the erasure.
     """
+    from mace_gov.diffusion.learnt_words import BATCH
     from mace_gov.diffusion.lengths import tokenizer_of
     from mace_gov.erase.guard_lessons import ERASED, KEPT
     from mace_gov.erase.preserve import weighted_captions
@@ -93,7 +99,9 @@ def apply_costs(
         training = plan.esd.steps * len(plan.targets) * (0.5 * picture + 5 * timing.step)
     guard = 0.0
     if plan.guard:  # a draw is seen as the base and as trained, then backwards; a sampler's step sees it twice
-        guard = plan.guard.steps * (ERASED + KEPT) * 2 * timing.step + plan.guard.pictures * picture
+        searched = plan.guard.rounds * plan.guard.search_steps * len(plan.targets) * BATCH
+        seen = plan.guard.steps * (ERASED + KEPT) + searched
+        guard = seen * 2 * timing.step + plan.guard.pictures * picture
     prompts = 2 * len(plan.targets) * len(plan.templates)
     prompts += sum(len(captions) for _, captions in weighted_captions(plan, tokenizer_of(Path(plan.base.path))))
     return ApplyCosts(timing=timing, seconds={name: round(seconds, 1) for name, seconds in {

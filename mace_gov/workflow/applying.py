@@ -29,8 +29,8 @@ from mace_gov.documents.release_check import ReleaseCheck
 from mace_gov.documents.verdict import Verdict
 from mace_gov.gate.decide import NOTHING_BESIDE, DecisionInputs, decide
 from mace_gov.policy.load import LoadedPolicy
-from mace_gov.preflight.checks import Ahead, check_machine, check_plan, check_sight, model_bytes
-from mace_gov.preflight.costs import audit_costs, states_bytes
+from mace_gov.preflight.checks import Ahead, check_machine, check_plan, check_sight
+from mace_gov.preflight.costs import audit_costs, erasure_bytes
 from mace_gov.record.versions import find, highest_number, new_version
 from mace_gov.workflow.attempt import erase_and_audit
 from mace_gov.workflow.deciding import NO_EXCEPTIONS, Exceptions, decision_inputs, with_policy
@@ -180,7 +180,7 @@ def erase_model(
         if folder.exists() and any(folder.iterdir()):
             raise UsageError(f"{folder} exists and is not empty, expected a new folder", hint="Give another --out.")
     loaded, plan, _ = plan_policy(path, base, exact=exact, registry=registry, ahead=Ahead(asks=False, judges=False))
-    check_machine(None, out.parent, registry, needs=model_bytes(plan) + states_bytes(plan, Layout(registry).cache))
+    check_machine(None, out.parent, registry, needs=erasure_bytes(plan, Layout(registry).cache))
     from mace_gov.erase.engine import erase
     from mace_gov.fitting.fit import fit
 
