@@ -35,7 +35,7 @@ from mace_gov.documents.plan import ErasurePlan, GuardSettings, Target
 from mace_gov.documents.reuse import derived_seed, drawable, pictures_key
 from mace_gov.erase.guard_lessons import CONTROLS, ERASED, KEPT, Lesson, Lessons
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same plan would give something else."""
 
 

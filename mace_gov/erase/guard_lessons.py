@@ -20,7 +20,7 @@ from mace_gov.documents.drawable import may_draw
 from mace_gov.documents.plan import ErasurePlan, GuardSettings, Target
 from mace_gov.documents.reuse import derived_seed
 from mace_gov.documents.terms import Kind
-from mace_gov.erase.preserve import held_out_captions, prior_captions, split
+from mace_gov.erase.preserve import evenly, other_captions, split
 from mace_gov.erase.training_pictures import training_pictures, undrawn
 
 ERASED, KEPT = 4, 12
@@ -78,8 +78,9 @@ class Lessons:
         self.named = [reader.conditions([reader.fill(each, t.target) for each in plan.templates]) for t in targets]
         self.anchored = [reader.conditions([reader.fill(each, t.anchor) for each in plan.templates]) for t in targets]
         anchors = sorted({target.anchor for target in targets})
-        taught = _evenly(_drawable(plan, split(prior_captions(plan, reader.tokenizer))[0]), settings.pictures)
-        held = _evenly(_drawable(plan, held_out_captions(plan, reader.tokenizer)), CONTROLS // 4)
+        parts = [split(_drawable(plan, part)) for part in other_captions(plan, reader.tokenizer)]
+        taught = evenly([part for part, _ in parts], settings.pictures)
+        held = evenly([part for _, part in parts if part], CONTROLS // 4)
         wanted = [plan.templates[n % len(plan.templates)].replace("{}", anchor, 1)
                   for anchor in anchors for n in range(ANCHORS)] + taught + held
         self.texts = reader.conditions(wanted)
@@ -154,8 +155,3 @@ def _drawable(plan: ErasurePlan, captions: Sequence[str]) -> list[str]:
     """Captions of which pictures may be made beside what is erased."""
     kind = Kind.EXPLICIT if any(target.kind is Kind.EXPLICIT for target in plan.targets) else Kind.OBJECT
     return [caption for caption in captions if may_draw(kind, caption)]
-
-
-def _evenly(captions: Sequence[str], most: int) -> list[str]:
-    count = min(most, len(captions))
-    return [captions[n * len(captions) // count] for n in range(count)]

@@ -46,7 +46,7 @@ WEIGHTS = (1.0, 0.5, 0.25, 0.125)
 """What a round's words may count beside a name, prompt for prompt. The first is taken at which captions that are held
 out move no further than they may: a lighter word goes less far to its anchor and moves the rest less."""
 
-VERSION = 2
+VERSION = 3
 """Raised whenever the same plan would find other words."""
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,16 +139,32 @@ def weighted_captions(
 def held_out_moment(
     reader: TextReader, plan: ErasurePlan, cache: Path | None = None, progress: Progress | None = None
 ) -> torch.Tensor:
-    """Sum of e e^T [d, d] over the prior's captions that a fit does not preserve, to see what an edit does to them."""
-    return second_moment_of(reader, plan.base, split(prior_captions(plan, reader.tokenizer))[1], cache, progress)
+    """Sum of e e^T [d, d] over the captions that a fit does not preserve, to see what an edit does to them.
+
+    Those of the prior and those of namesakes count alike: each has the trace of the prior's.
+    """
+    first, *others = (second_moment_of(reader, plan.base, captions, cache, progress)
+                      for captions in held_out_captions(plan, reader.tokenizer))
+    return sum((other * (first.trace() / other.trace()) for other in others), first)
 
 
-def held_out_captions(plan: ErasurePlan, tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """The captions that a fit does not preserve: of the prior, and of the namesakes where there are some, in turn."""
-    each = [split(prior_captions(plan, tokenizer))[1]]
-    if plan.preserve.namesake_scale:
-        each.append(split(_namesake_captions(plan))[1])
-    return [caption for turn in zip_longest(*each) for caption in turn if caption is not None]
+def held_out_captions(plan: ErasurePlan, tokenizer: PreTrainedTokenizerBase) -> list[list[str]]:
+    """The captions that a fit does not preserve, by part: see ``other_captions``."""
+    return [held for part in other_captions(plan, tokenizer) if (held := split(part)[1])]
+
+
+def other_captions(plan: ErasurePlan, tokenizer: PreTrainedTokenizerBase) -> list[list[str]]:
+    """What an edit is looked at by: captions of the prior, and of namesakes, preserved or not, where there are some.
+
+    A prior names no person, so that it does not tell what an edit does to people.
+    """
+    return [part for part in (prior_captions(plan, tokenizer), _namesake_captions(plan)) if part]
+
+
+def evenly(parts: Sequence[Sequence[str]], most: int) -> list[str]:
+    """At most so many captions, as many of each part, spread over it."""
+    each = most // len(parts)
+    return [caption for part in parts for caption in part[::max(1, len(part) // max(1, each))][:each]]
 
 
 def harm(moment: torch.Tensor, matrix: torch.Tensor) -> float:

@@ -28,7 +28,7 @@ from mace_gov.documents.fit import Fit
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.policy import DetectorSpec, Policy
 from mace_gov.documents.terms import Kind, Suite
-from mace_gov.erase.preserve import held_out_captions
+from mace_gov.erase.preserve import evenly, held_out_captions
 from mace_gov.erase.texts import kept_reader
 from mace_gov.fitting.line import RIDGES, WEIGHTS, line
 from mace_gov.fitting.looks import Asked, Looks
@@ -89,11 +89,11 @@ def _found(
             weights=WEIGHTS if "preserve.weight" in settings else (plan.preserve.scale,),
             ridges=RIDGES if "refine.relativeRidge" in settings else (None,),
             pooled=bool(pooled_projection(pipe.unet)))
-        others = [caption for caption in held_out_captions(plan, reader.tokenizer)
-                  if all(may_draw(kind, caption, ban_of(policy)) for kind in Kind)]
+        others = [[caption for caption in part if all(may_draw(kind, caption, ban_of(policy)) for kind in Kind)]
+                  for part in held_out_captions(plan, reader.tokenizer)]
         few = shares(policy, plan)[1]
         return _looked(policy, plan, asked, Looks(
-            pipe, plan, found, asked, others[::max(1, len(others) // max(1, few))][:few], pictures(policy, plan),
+            pipe, plan, found, asked, evenly(others, few), pictures(policy, plan),
             60 * minutes(policy), progress))
 
 

@@ -121,15 +121,14 @@ def test_the_governed_model_has_the_guard_beside_the_edit_and_every_form_takes_i
 
 def test_no_picture_is_drawn_of_a_child_where_explicit_content_is_erased(pipe, plan, monkeypatch):
     lists = ["a photo of a child", "a photo of a dog"] * 10
-    for name in ("prior_captions", "held_out_captions"):
-        monkeypatch.setattr(guard_lessons, name, lambda _plan, _tokenizer: lists)
+    monkeypatch.setattr(guard_lessons, "other_captions", lambda _plan, _tokenizer: [lists])
     explicit = plan.model_copy(update={"targets": [
         target.model_copy(update={"kind": Kind.EXPLICIT}) for target in plan.targets]})
     for each, children in ((plan, True), (explicit, False)):
         lessons = guard_lessons.Lessons(each, pipe, SETTINGS, each.targets, None, Silent())
         every = guard_lessons._drawable(each, lists)
         assert ("a photo of a child" in every) is children
-        assert len(lessons.taught) == min(SETTINGS.pictures, sum(c in every for c in guard_lessons.split(lists)[0]))
+        assert len(lessons.taught) == min(SETTINGS.pictures, len(guard_lessons.split(every)[0]))
 
 
 def test_any_eraser_may_have_one(pipe, plan):

@@ -7,7 +7,14 @@ import torch
 from mace_gov.documents.plan import PreserveSettings
 from mace_gov.documents.policy import Kind
 from mace_gov.erase.namesakes import OTHERS, namesakes
-from mace_gov.erase.preserve import preserve_term
+from mace_gov.erase.preserve import (
+    evenly,
+    held_out_captions,
+    held_out_moment,
+    preserve_term,
+    split,
+    weighted_captions,
+)
 
 PEOPLE = [f"{first} {last}" for first in ("anna", "maria", "ida") for last in ("lund", "berg", "dahl")]
 
@@ -45,3 +52,22 @@ def test_only_characters_have_namesakes_and_the_scale_multiplies_them(plan_for, 
     assert torch.allclose(twice, 2 * once)
     things = [t.model_copy(update={"kind": Kind.OBJECT}) for t in people]
     assert term(things, 1.0).abs().max() == term(people, 0.0).abs().max() == 0
+
+
+def test_an_edit_of_people_is_looked_at_by_namesakes_that_it_does_not_preserve(plan_for, reader):
+    plan = plan_for(preserve=PreserveSettings(prior="general", scale=1.0, concepts=[], concept_scale=0.0))
+    many = [f"{first} {last}" for first, last in zip("abcdefgh", "ijklmnop", strict=True)]
+    people = [plan.targets[0].model_copy(update={"id": name.replace(" ", "-"), "kind": Kind.CELEBRITY, "target": name})
+              for name in many]
+    plan = plan.model_copy(update={"targets": people})
+    general, joined = held_out_captions(plan, reader.tokenizer)
+    assert joined and all(any(name in caption for name in namesakes(many)) for caption in joined)
+    preserved = plan.model_copy(update={"preserve": plan.preserve.model_copy(update={"namesake_scale": 0.5})})
+    given = {each for _, captions in weighted_captions(preserved, reader.tokenizer) for each in split(captions)[0]}
+    assert held_out_captions(preserved, reader.tokenizer) == [general, joined] and not given & {*general, *joined}
+
+    alone = held_out_moment(reader, plan.model_copy(update={"targets": plan.targets[:1]}))
+    both = held_out_moment(reader, plan)
+    assert torch.allclose(both.trace(), 2 * alone.trace())  # people and all the rest count alike
+    looked = evenly([general, joined], 4)
+    assert len(looked) == 2 + min(2, len(joined)) and looked[0] in general and looked[-1] in joined

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -113,6 +114,15 @@ def test_what_a_unit_raises_is_raised_here(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("breaks-*"))) == 1
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell's background jobs ignore SIGINT, and so does what they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_workers_end_with_the_block_whatever_they_do(tmp_path: Path) -> None:
     def interrupt() -> None:
         while not list(tmp_path.glob("sleeps-*")):

@@ -64,13 +64,14 @@ def tracking_server(database: str, artifacts: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     here = {"mlflow@database/mlflow": f"mlflow@/mlflow?host={database}",
             "=/artifacts": f"={artifacts}", "0.0.0.0": "127.0.0.1", "5000": str(port)}
-    options = yaml.safe_load(COMPOSE.read_text("utf-8"))["services"]["tracking"]["command"][1:]
+    service = yaml.safe_load(COMPOSE.read_text("utf-8"))["services"]["tracking"]
+    options = service["command"][1:]
     for there, place in here.items():
         options = [option.replace(there, place) for option in options]
     # A relay on a port of its own speaks to it too.
     options = [f"{option},127.0.0.1:*" if option.startswith("--allowed-hosts=") else option for option in options]
     log = (artifacts.parent / "server.log").open("wb")
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment = {**os.environ, **{name: value for name, value in service["environment"].items() if "$" not in value}}
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MACE_GOV_TRACKING_URI"):
         environment.pop(name, None)
     with log, subprocess.Popen(
