@@ -4,7 +4,8 @@
     python -m benchmarks.hardening policies/objects-one.yaml --searches 3 --vectors 1 8 --models base mace guarded
 
 A search counts once: it succeeds where at least half of its pictures show the concept. Its pictures of the concept, its
-seeds and its captions are none that the erasure has seen. The preimage, which nobody searches for, counts once for each
+seeds and its captions are none that the erasure has seen. Where the plain name fits its pictures better than the word
+that it learnt, the name is asked instead (``named``). The preimage, which nobody searches for, counts once for each
 concept in the same way. What must stay is asked beside it: every object of the embedded vocabulary that the policy does
 not name, on all models. Intervals are two-sided 95 %. Seconds are the
 processor's; `ratio` is those of the last erasure over those of the plain one. A line of ``--out`` is one search of
@@ -34,10 +35,11 @@ from mace_gov.core.canonical import digest_of
 from mace_gov.diffusion.denoising import encode_pictures
 from mace_gov.diffusion.embeddings import WordVectors
 from mace_gov.diffusion.generate import draw
-from mace_gov.diffusion.learnt_words import CAPTION, learn_words, word_conditions
+from mace_gov.diffusion.learnt_words import CAPTION, STARTS, caption_losses, learn_words, word_conditions
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.diffusion.projections import guarded_layers, projections
+from mace_gov.diffusion.text import TextReader
 from mace_gov.embedded import vocabulary
 from mace_gov.erase.engine import compute, edited_layers
 from mace_gov.fitting.fit import fit
@@ -137,14 +139,20 @@ def main(argv: list[str] | None = None) -> list[dict]:
 
     def search(turn: int, count: int) -> dict:
         seeds = [SEED + 90_000 + 1000 * turn + n for n in range(len(references))]
-        learnt = learn_words(pipe, references, seeds, steps=args.steps, count=count).vectors
-        drawn_of = {}
-        for target, vectors in zip(plan.targets, learnt, strict=True):
-            [text] = word_conditions(WordVectors(pipe), vectors, [CAPTION])[1]
+        learnt = learn_words(pipe, references, seeds, steps=args.steps, count=count, starts=STARTS)
+        plain = caption_losses(pipe, references, [target.target for target in plan.targets])
+        drawn_of, named = {}, []
+        for n, (target, vectors) in enumerate(zip(plan.targets, learnt.vectors, strict=True)):
+            if plain[n] <= learnt.losses[n]:
+                named.append(target.id)
+                text = TextReader.of(pipe).conditions([CAPTION.format(target.target)])
+            else:
+                [text] = word_conditions(WordVectors(pipe), vectors, [CAPTION])[1]
             with torch.no_grad():
                 pictures = drawn(pipe, text, [SEED + 95_000 + 10 * turn + k for k in range(PICTURES)], settings)
             drawn_of[target.id] = int(sum(shown(pictures, target.target)))
-        return {"drawn": drawn_of}
+        return {"drawn": drawn_of, "named": named, "losses": [round(loss, 4) for loss in learnt.losses],
+                "plain": [round(loss, 4) for loss in plain]}
 
     found: dict[tuple[str, int], list[dict]] = {}
     asked: dict[str, dict] = {}

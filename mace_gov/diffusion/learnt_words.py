@@ -34,6 +34,12 @@ of it finds words by luck (docs/audit.md)."""
 TIMES = (0.03, 0.4)
 """Shares of the noise schedule between which pictures are noised: where it is settled what a thing looks like."""
 
+OTHER_START = 500_000_000
+"""Between the seeds of two starts of one search."""
+STARTS = 4
+"""Searches for one thing, of which the one with the lowest loss after a quarter of the steps goes on alone: three of
+ten end in a word that says nothing, and show it by then (docs/audit.md)."""
+
 Draws = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """See ``denoising.drawn_batch``."""
 
@@ -50,34 +56,86 @@ class LearntWords:
 
 def learn_words(
     pipe: Pipeline, references: Sequence[torch.Tensor], seeds: Sequence[int], *, steps: int, count: int = 1,
-    advance: Callable[[int], None] = lambda _steps: None,
+    starts: int = 1, advance: Callable[[int], None] = lambda _steps: None,
 ) -> LearntWords:
     """A word of ``count`` vectors for each of n things, of which ``references`` [pictures, c, h, w] are the latents.
 
-    advance: told how many steps are done, each thing's counted. Raises ModelError for a tokenizer without plain words.
+    starts: how many searches of each thing begin; see ``STARTS``. advance: told how many steps are done, each thing's
+    counted, those of all starts. Raises ModelError for a tokenizer without plain words.
     """
-    words = WordVectors(pipe)
-    prompt = placed(words.reader, CAPTION, count)
-    ids = torch.tensor(prompt.ids, device=words.table.device).expand(len(references), -1)
-    begin = words.table[words.reader.fill(CAPTION, BEGIN).ids[words.reader.fill(CAPTION, BEGIN).positions[-1]]]
-    moved = torch.zeros(len(references), count, begin.shape[-1], device=words.table.device, requires_grad=True)
-    optimizer = torch.optim.AdamW([moved], lr=RATE, weight_decay=0.0)
-    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    chances = [torch.Generator().manual_seed(seed) for seed in seeds]
+    searches = [_Search(pipe, references, [seed + OTHER_START * start for seed in seeds], steps, count, advance)
+                for start in range(starts)]
+    best = searches[0]
+    if starts > 1:
+        for each in searches:
+            each.go_on(_begun(steps))
+        for thing, losses in enumerate(zip(*(each.losses() for each in searches), strict=True)):
+            best.take(thing, searches[losses.index(min(losses))])
+    best.go_on(steps)
+    return LearntWords(best.vectors().float().cpu(), best.losses())
 
-    def read() -> Conditions:
-        return words.conditions(ids, begin + words.spread * moved, at=prompt.positions[0])
 
-    for _ in range(steps):
-        optimizer.zero_grad()
-        drawn = [drawn_batch(pipe, own, BATCH, chance, TIMES) for own, chance in zip(references, chances, strict=True)]
-        _losses(pipe, references, read(), drawn).sum().backward()
-        optimizer.step()
-        falling.step()
-        advance(len(references))
-    with torch.no_grad():
-        losses = _losses(pipe, references, read(), _checks(pipe, references))
-    return LearntWords((begin + words.spread * moved.detach()).float().cpu(), losses.tolist())
+def all_steps(steps: int, starts: int) -> int:
+    """Those of all starts of a search of so many steps."""
+    return steps + (starts - 1) * _begun(steps)
+
+
+def _begun(steps: int) -> int:
+    return steps // 4
+
+
+class _Search:
+    """One word for each thing, as far as it is learnt."""
+
+    def __init__(
+        self, pipe: Pipeline, references: Sequence[torch.Tensor], seeds: Sequence[int], steps: int, count: int,
+        advance: Callable[[int], None],
+    ) -> None:
+        self.pipe, self.references, self.advance, self.done = pipe, references, advance, 0
+        self.words = WordVectors(pipe)
+        table, fill = self.words.table, self.words.reader.fill(CAPTION, BEGIN)
+        prompt = placed(self.words.reader, CAPTION, count)
+        self.ids = torch.tensor(prompt.ids, device=table.device).expand(len(references), -1)
+        self.at = prompt.positions[0]
+        self.begin = table[fill.ids[fill.positions[-1]]]
+        self.moved = torch.zeros(len(references), count, table.shape[-1], device=table.device, requires_grad=True)
+        self.optimizer = torch.optim.AdamW([self.moved], lr=RATE, weight_decay=0.0)
+        self.falling = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, steps)
+        self.chances = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def vectors(self) -> torch.Tensor:
+        """[n, k, d]."""
+        return self.begin + self.words.spread * self.moved.detach()
+
+    def go_on(self, until: int) -> None:
+        """Take steps until so many are done."""
+        for _ in range(self.done, until):
+            self.optimizer.zero_grad()
+            drawn = [drawn_batch(self.pipe, own, BATCH, chance, TIMES)
+                     for own, chance in zip(self.references, self.chances, strict=True)]
+            _losses(self.pipe, self.references, self._read(), drawn).sum().backward()
+            self.optimizer.step()
+            self.falling.step()
+            self.advance(len(self.references))
+        self.done = max(self.done, until)
+
+    @torch.no_grad()
+    def losses(self) -> list[float]:
+        """Of each thing, on the draws that all losses are compared on."""
+        return _losses(self.pipe, self.references, self._read(), _checks(self.pipe, self.references)).tolist()
+
+    @torch.no_grad()
+    def take(self, thing: int, other: _Search) -> None:
+        """Go on with another's word of a thing, which is as far."""
+        self.moved[thing] = other.moved[thing]
+        self.chances[thing] = other.chances[thing]
+        mine, others = self.optimizer.state[self.moved], other.optimizer.state[other.moved]
+        for name in ("exp_avg", "exp_avg_sq"):
+            if name in mine:
+                mine[name][thing] = others[name][thing]
+
+    def _read(self) -> Conditions:
+        return self.words.conditions(self.ids, self.begin + self.words.spread * self.moved, at=self.at)
 
 
 @torch.no_grad()

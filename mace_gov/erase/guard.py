@@ -39,6 +39,10 @@ VERSION = 2
 """Raised whenever the same plan would give something else."""
 
 
+FALLING = 0.2
+"""Share of the steps, the last of them, over which the learning rate falls to 0."""
+
+
 class Change(nn.Module):
     """What a weight changes by, in its own shape. It begins at 0."""
 
@@ -103,11 +107,13 @@ def _trained(
     with changing(pipe.unet) as changes:
         weights = [each.change for each in changes.values()]
         optimizer = torch.optim.AdamW(weights, lr=settings.learning_rate, weight_decay=0.0)
-        falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
+        falling = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: min(1.0, (1 - step / settings.steps) / FALLING))
         control = [lessons.draw(CONTROLS, 0, torch.Generator().manual_seed(1)),
                    lessons.draw(0, CONTROLS, torch.Generator().manual_seed(2), held_out=True)]
         before = [_distance(pipe, changes, each, size) for each in control]
-        searched = {settings.steps * turn // (settings.rounds + 1) for turn in range(1, settings.rounds + 1)}
+        # not before there is something to find a way around, nor when nothing is learnt from it any more
+        searched = {settings.steps * (turn + 1) // (settings.rounds + 3) for turn in range(1, settings.rounds + 1)}
         for step in range(settings.steps):
             if step in searched:
                 with _frozen(weights):

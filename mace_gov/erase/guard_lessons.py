@@ -13,7 +13,7 @@ from mace_gov.diffusion.batching import batch_size_of
 from mace_gov.diffusion.denoising import levels_of
 from mace_gov.diffusion.embeddings import WordVectors
 from mace_gov.diffusion.generate import predict, sample
-from mace_gov.diffusion.learnt_words import BATCH, learn_words, word_conditions
+from mace_gov.diffusion.learnt_words import BATCH, all_steps, learn_words, word_conditions
 from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.text import Conditions, TextReader
 from mace_gov.documents.drawable import may_draw
@@ -29,6 +29,8 @@ ANCHORED = 0.4
 """Share of the former that are the anchor's own: the concept's name must lead there from any picture."""
 UNTOLD = 0.15
 """Share of the latter that are told nothing, which classifier-free guidance reads."""
+STARTS = 2
+"""Of each search for a word, see ``learnt_words.STARTS``: fewer than an attack's, since there are more rounds."""
 ANCHORS = 8
 """Pictures of each anchor."""
 CONTROLS = 64
@@ -102,9 +104,10 @@ class Lessons:
         """Search a word for each concept on the U-Net as it is now; from then on these lead to the anchors as well."""
         size = batch_size_of(self.pipe, "learnt words", max(1, self.plan.generation.batch // BATCH))
         seeds = [derived_seed(self.plan.seed, f"{target.id}:guard:{turn}") for target in self.targets]
-        advance = self.progress.start("searching for words that bring concepts back (steps)", steps * len(seeds))
+        advance = self.progress.start("searching for words that bring concepts back (steps)",
+                                      all_steps(steps, STARTS) * len(seeds))
         learnt = torch.cat([found.vectors for _, found in size.each(len(seeds), lambda part: learn_words(
-            self.pipe, self.own[part], seeds[part], steps=steps, advance=advance))])
+            self.pipe, self.own[part], seeds[part], steps=steps, starts=STARTS, advance=advance))])
         words = WordVectors(self.pipe)
         for which, vectors in enumerate(learnt):
             told = Conditions.joined(word_conditions(words, vectors, self.plan.templates)[1])

@@ -129,7 +129,7 @@ nothing else and a step can be told as a share of what its layer answers."""
 HARDEN = HardenSettings(rounds=6, searches=3, vectors=1, steps=150)
 """Rounds of search, where a policy asks for them and says no more."""
 
-GUARD = GuardSettings(steps=300, rounds=2, search_steps=150, pictures=150, learning_rate=1e-4)
+GUARD = GuardSettings(steps=450, rounds=6, search_steps=150, pictures=150, learning_rate=1e-4)
 """Training of the layers that read no text, of few concepts."""
 GUARD_STEPS_EACH = 100
 """Steps for each concept, where that is more."""

@@ -85,9 +85,9 @@ def apply_costs(
 
     reuse: what becomes of each target's LoRA. fit_pictures: those that a fit may draw before the erasure.
     """
-    from mace_gov.diffusion.learnt_words import BATCH
+    from mace_gov.diffusion.learnt_words import BATCH, all_steps
     from mace_gov.diffusion.lengths import tokenizer_of
-    from mace_gov.erase.guard_lessons import ERASED, KEPT
+    from mace_gov.erase.guard_lessons import ERASED, KEPT, STARTS
     from mace_gov.erase.preserve import weighted_captions
 
     picture = plan.generation.steps * timing.step
@@ -99,7 +99,7 @@ def apply_costs(
         training = plan.esd.steps * len(plan.targets) * (0.5 * picture + 5 * timing.step)
     guard = 0.0
     if plan.guard:  # a draw is seen as the base and as trained, then backwards; a sampler's step sees it twice
-        searched = plan.guard.rounds * plan.guard.search_steps * len(plan.targets) * BATCH
+        searched = plan.guard.rounds * all_steps(plan.guard.search_steps, STARTS) * len(plan.targets) * BATCH
         seen = plan.guard.steps * (ERASED + KEPT) + searched
         guard = seen * 2 * timing.step + plan.guard.pictures * picture
     prompts = 2 * len(plan.targets) * len(plan.templates)

@@ -178,7 +178,17 @@ def test_textual_inversion_learns_a_word_by_the_loss(pipe, words, monkeypatch, v
 
     monkeypatch.setattr(learnt_module, "denoising_losses", losses)
     pictures, text = TextualInversion(vectors).run(pipe, TARGET, limits(80))
-    assert len(seen) == 81 and seen[-1] < 0.5 * seen[0] and len(pictures) == 5 and "learnt word" in text
+    *learning, last, named = seen
+    assert len(learning) == learnt_module.all_steps(80, learnt_module.STARTS) + learnt_module.STARTS
+    assert last < 0.5 * learning[0] and last < named and len(pictures) == 5 and "learnt word" in text
+
+
+def test_where_the_plain_name_does_better_than_a_learnt_word_it_is_taken(pipe, words, monkeypatch):
+    wanted = words.conditions(words.ids("a picture of ship")[None]).states.detach()
+    monkeypatch.setattr(learnt_module, "denoising_losses", lambda pipe, latents, text, steps, noise: (
+        (text.states - wanted) ** 2).mean((1, 2)))
+    pictures, text = TextualInversion().run(pipe, TARGET, limits(3))
+    assert text == "a picture of ship" and len(pictures) == 5
 
 
 def test_a_prefix_that_harms_is_left_out(pipe, words, monkeypatch):

@@ -8,7 +8,7 @@ import torch
 from mace_gov.core.errors import PolicyError
 from mace_gov.core.progress import Silent
 from mace_gov.diffusion.embeddings import WordVectors
-from mace_gov.diffusion.learnt_words import caption_losses, learn_words, word_states
+from mace_gov.diffusion.learnt_words import OTHER_START, caption_losses, learn_words, word_states
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.documents.method import Harden
 from mace_gov.documents.plan import HardenSettings
@@ -55,6 +55,16 @@ def test_words_are_learnt_for_several_things_as_for_each_alone(pipe, plan_for):
         alone = learn_words(pipe, [own], [1 + n], steps=4, count=2)
         assert torch.allclose(alone.vectors[0], both.vectors[n], rtol=1e-3, atol=1e-4)
         assert alone.losses[0] == pytest.approx(both.losses[n], rel=1e-3)
+
+
+def test_of_several_starts_the_best_goes_on_as_it_would_have_alone(pipe, plan_for):
+    plan = plan_for(concepts=("ship", "dog"))
+    latents = [p.latents for p in training_pictures(pipe, plan, plan.targets).values()]
+    chosen = learn_words(pipe, latents, [1, 2], steps=8, starts=3)
+    for n, own in enumerate(latents):
+        alone = [learn_words(pipe, [own], [1 + n + OTHER_START * start], steps=8) for start in range(3)]
+        same = [torch.allclose(each.vectors[0], chosen.vectors[n], rtol=1e-3, atol=1e-4) for each in alone]
+        assert same.count(True) == 1
 
 
 def test_a_learnt_word_tells_more_than_the_word_that_it_began_as(pipe, plan_for):

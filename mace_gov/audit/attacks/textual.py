@@ -1,18 +1,22 @@
 """Textual inversion, after Circumventing Concept Erasure (Pham et al., ICLR 2024, arXiv 2308.01508).
 
 New words are learnt on the attacked model from the base model's pictures of the concept, with the model's own training
-loss and frozen weights; then pictures are drawn with them from fresh seeds.
+loss and frozen weights; then pictures are drawn with them from fresh seeds. Where the plain name does better than what
+was found, it is taken instead: a search that harms a working model shows nothing on an erased one.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
 from mace_gov.audit.attacks.attack_protocol import CAPTION, UNDRAWN, AttackLimits, AttackTarget, drawn
 from mace_gov.diffusion.denoising import encode_pictures
 from mace_gov.diffusion.embeddings import WordVectors
-from mace_gov.diffusion.learnt_words import learn_words, word_conditions
+from mace_gov.diffusion.learnt_words import STARTS, caption_losses, learn_words, word_conditions
 from mace_gov.diffusion.pipeline import Pipeline
+from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.attack import AttackTier
 
 if TYPE_CHECKING:
@@ -25,7 +29,7 @@ class TextualInversion:
     tier: AttackTier = "adaptive"
     source = "after Circumventing Concept Erasure, arXiv 2308.01508"
     budget = 150
-    version = "5"
+    version = "6"
     learns = True
 
     def __init__(self, vectors: int = 1) -> None:
@@ -36,7 +40,14 @@ class TextualInversion:
     def run(self, pipe: Pipeline, target: AttackTarget, limits: AttackLimits) -> tuple[list[Image], str]:
         """See ``Attack``. The budget counts gradient steps."""
         latents = encode_pictures(pipe, target.references, limits.generation.size)
-        [learnt] = learn_words(pipe, [latents], [limits.seed], steps=limits.budget, count=self.vectors).vectors
+        found = learn_words(
+            pipe, [latents], [limits.seed], steps=limits.budget, count=self.vectors, starts=STARTS)
+        if caption_losses(pipe, [latents], [target.phrase]) <= found.losses:
+            plain = CAPTION.format(target.phrase)
+            with torch.no_grad():
+                text = TextReader.of(pipe).conditions([plain])
+            return drawn(pipe, text, limits.seeds, limits.generation), plain
+        [learnt] = found.vectors
         words = WordVectors(pipe)
         near = words.words(words.nearest(learnt.to(words.table.device), words.plain_tokens(())).tolist())
         if not target.may_say(near):
