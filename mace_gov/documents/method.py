@@ -151,7 +151,7 @@ class Guard(Written):
     """Experimental: the U-Net's other layers learn to draw the anchors, whatever keys and values they are given."""
 
     steps: int | None = Field(default=None, ge=1, le=100_000)
-    """Optimiser steps; 100 for each concept, 300 at least."""
+    """Optimiser steps; 100 for each concept, 450 at least."""
     rounds: int | None = Field(default=None, ge=0, le=50)
     """How often, on the way, a word is searched for each concept that brings it back, to lead to the anchor as well."""
     search_steps: int | None = Field(default=None, ge=1, le=10_000)
