@@ -1,12 +1,14 @@
-"""What every suite and every attack brings back from three erasures of the same concepts, and from the base itself.
+"""What every suite and every attack brings back from erasures of the same concepts, and from the base itself.
 
     python -m benchmarks.attacks                                   # three objects on the embedded model
     python -m benchmarks.attacks --concepts 1 --budget 20
+    python -m benchmarks.attacks --concepts 1 --erasures mace guarded
 
-UCE, MACE and MACE with rounds of search erase the same concepts; each is audited with the base's pictures and attacked
-with the same seeds. Interrupted, it goes on from --cache. Bounds are one-sided 95 % Clopper-Pearson bounds: of suites
-clustered by prompt; of attacks over searches, each of which counts once. `ratio` is the share that the
-attacks bring back from plain MACE over the share that they bring back from the base: have they teeth?
+UCE, MACE, MACE with rounds of search and MACE with a guard erase the same concepts; each is audited with the base's
+pictures and attacked with the same seeds. Interrupted, it goes on from --cache. Bounds are one-sided 95 %
+Clopper-Pearson bounds: of suites clustered by prompt; of attacks over searches, each of which counts once. `ratio` is
+the share that the attacks bring back from plain MACE, where it is among them, over the share that they bring back from
+the base: have they teeth?
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from mace_gov.fitting.fit import fit
 from mace_gov.plan.build import make_plan
 from mace_gov.policy.load import load_policy
 
-ERASURES: dict[str, dict] = {"uce": {"name": "uce"}, "mace": {}, "hardened": {"harden": {}}}
+ERASURES: dict[str, dict] = {"uce": {"name": "uce"}, "mace": {}, "hardened": {"harden": {}}, "guarded": {"guard": {}}}
 """The policy's ``method`` block by column of the table."""
 PLAIN = "mace"
 TIERS = frozenset({"transferred", "adaptive", "embeddings", "weights", "text-free"})
@@ -90,7 +92,7 @@ def table(results: Mapping[str, AuditResult]) -> list[dict]:
 
 def show(rows: list[dict]) -> None:
     """Print the table as Markdown: hits of n (lower to upper bound)."""
-    columns = ["base", *ERASURES, "control"]
+    columns = ["base", *(name for name in ERASURES if any(name in row for row in rows)), "control"]
     print("| asked or attacked | mode | budget | seed | " + " | ".join(columns) + " |")
     print("| --- " * (4 + len(columns)) + "|")
     for row in rows:
@@ -109,19 +111,20 @@ def main(argv: list[str] | None = None) -> dict:
     parser.add_argument("--concepts", type=int, default=None, help="only the first so many concepts")
     parser.add_argument("--budget", type=int, default=None, help="steps of every search, default each attack's own")
     parser.add_argument("--searches", type=int, default=5, help="of each attack for each concept")
+    parser.add_argument("--erasures", nargs="+", choices=ERASURES, default=list(ERASURES))
     parser.add_argument("--cache", type=Path, default=Path("registry/cache"))
     args = parser.parse_args(argv)
     policy = first_concepts(load_policy(args.policy).policy, args.concepts)
     inputs = Inputs(tiers=TIERS, budget=args.budget, searches=args.searches)
     results, start = {}, time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch, progress() as shown:
-        for name, method in ERASURES.items():
+        for name, method in ((each, ERASURES[each]) for each in args.erasures):
             shown.note(f"== {name}")
             results[name] = audited(policy, method, Path(scratch) / name, args.cache, inputs, args.model, shown)
     rows = table(results)
     show(rows)
     attacks = [row for row in rows if row["mode"] != "static"]
-    plain, base = (sum(row[column]["hits"] for row in attacks) for column in (PLAIN, "base"))
+    plain, base = (sum(row[column]["hits"] for row in attacks if column in row) for column in (PLAIN, "base"))
     result = {
         "benchmark": "attacks", "baseline": "the same attacks on the base", "ratio": plain / base if base else None,
         "concepts": [concept.id for _, concept in policy.concepts()], "rows": rows,

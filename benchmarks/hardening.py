@@ -178,6 +178,7 @@ def main(argv: list[str] | None = None) -> list[dict]:
             lines = found[name, count]
             won = [2 * shows >= PICTURES for line in lines for shows in line["drawn"].values()]
             row["searches"][count] = (sum(won), len(won), *bounds(sum(won), len(won), 0.975))
+            row["named"] = sum(len(line["named"]) for line in lines)
             row["secondsASearch"] = round(sum(line["seconds"] for line in lines) / len(won), 1)
         rows.append(row | erasures.get(name, {}))
         print(json.dumps(rows[-1]))
