@@ -29,7 +29,7 @@ from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.erasure import Hardening
 from mace_gov.documents.plan import ErasurePlan, HardenSettings, Target
 from mace_gov.documents.reuse import derived_seed, refinement_key
-from mace_gov.erase.preserve import harm, held_out_moment, preserve_term
+from mace_gov.erase.preserve import FREE_HARM, harm, held_out_moment, preserve_term
 from mace_gov.erase.refine import Refinement, refined_weights, solve, summed
 from mace_gov.erase.second_moments import Moments, Pairs, multiplied
 from mace_gov.erase.training_pictures import TrainingPictures, training_pictures, undrawn
@@ -38,9 +38,9 @@ from mace_gov.erase.training_workers import learnt_by
 BACK = 0.5
 """Share of the way back to the name's own loss from which a search counts as having brought a concept back."""
 
-MOST_HARM, FREE_HARM = 2.0, 0.03
-"""How far captions that are held out may move: as a multiple of what the refinement alone does to them, and what is
-free in any case (up to .034 three models that nothing was tuned on kept 248 of 249 others or more; docs/methods.md)."""
+MOST_HARM = 2.0
+"""How far captions that are held out may move, as a multiple of what the refinement alone does to them; ``FREE_HARM``
+in any case."""
 
 WEIGHTS = (1.0, 0.5, 0.25, 0.125)
 """What a round's words may count beside a name, prompt for prompt. The first is taken at which captions that are held

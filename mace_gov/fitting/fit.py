@@ -28,17 +28,12 @@ from mace_gov.documents.fit import Fit
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.policy import DetectorSpec, Policy
 from mace_gov.documents.terms import Kind, Suite
-from mace_gov.erase.preserve import evenly, held_out_captions
+from mace_gov.erase.preserve import FREE_HARM, evenly, held_out_captions
 from mace_gov.erase.texts import kept_reader
 from mace_gov.fitting.line import RIDGES, WEIGHTS, line
 from mace_gov.fitting.looks import Asked, Looks
 from mace_gov.fitting.search import LEFT_UNSEEN, balanced, bisect, nearest, with_margin
 from mace_gov.plan.fitting import fitted, keep_fit, kept_fit, minutes, pictures, searched, shares
-
-HARMLESS = 0.02
-"""Harm of the closed form up to which nothing is gained by weighing concepts one by one: what was not given to the
-erasure is drawn as before."""
-
 
 def fit(
     policy: Policy, plan: ErasurePlan, *, cache: Path, device: str | None = None, progress: Progress | None = None,
@@ -119,7 +114,7 @@ def _looked(policy: Policy, plan: ErasurePlan, asked: Asked, looks: Looks) -> Fi
         near = max((trial for trial in trials if trial.point <= chosen), key=lambda trial: trial.point)
         seen = {probe.concept for probe in asked.probes}
         unasked = {target.id for target in plan.targets} - seen
-        if points[strong].harm > HARMLESS and len(plan.targets) > 1:
+        if points[strong].harm > FREE_HARM and len(plan.targets) > 1:
             weighing = looks.weighing(strong, chosen, near, {t.id for t in plan.targets} - {p.concept for p in shown})
         still = near.concepts if weighing is None or not weighing.taken else weighing.rounds[-1].concepts
         loras = sorted({*still, *(target.id for target in plan.targets if target.lora.steps and target.id in unasked)})
