@@ -35,6 +35,7 @@ from mace_gov.fitting.looks import Asked, Looks
 from mace_gov.fitting.search import LEFT_UNSEEN, balanced, bisect, nearest, with_margin
 from mace_gov.plan.fitting import fitted, keep_fit, kept_fit, minutes, pictures, searched, shares
 
+
 def fit(
     policy: Policy, plan: ErasurePlan, *, cache: Path, device: str | None = None, progress: Progress | None = None,
     plugins: Sequence[str] = (), detector: Callable[[DetectorSpec], Detector] | None = None,

@@ -188,7 +188,7 @@ def test_a_concept_that_is_still_drawn_comes_to_count_more_than_the_others(tiny_
     policy, plan = asked_of(tiny_model)
     alone = fit(policy, plan, cache=tmp_path / "alone", detector=lambda _spec: Sees(1))
     assert alone.fit.weighing is None and {target.weight for target in alone.targets} == {None}
-    monkeypatch.setattr(module, "HARMLESS", -1.0)  # nothing harms the tiny model
+    monkeypatch.setattr(module, "FREE_HARM", -1.0)  # nothing harms the tiny model
     monkeypatch.setattr(looks, "RESERVES", (1.0,))  # the tiny model has no room for any
     seen = SeesOne("naked", len(alone.fit.trials), 2)
     made = fit(policy, plan, cache=tmp_path, detector=lambda _spec: seen)
@@ -202,7 +202,7 @@ def test_a_concept_that_is_still_drawn_comes_to_count_more_than_the_others(tiny_
 
 
 def test_weighing_that_is_worth_no_more_is_told_and_not_taken(tiny_model, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "HARMLESS", -1.0)
+    monkeypatch.setattr(module, "FREE_HARM", -1.0)
     policy, plan = asked_of(tiny_model)
     made = fit(policy, plan, cache=tmp_path, detector=lambda _spec: SeesOne("naked", 4, 99))
     assert made.fit.weighing.rounds[-1].drawn and not made.fit.weighing.taken
@@ -210,7 +210,7 @@ def test_weighing_that_is_worth_no_more_is_told_and_not_taken(tiny_model, tmp_pa
 
 
 def test_what_nobody_drew_counts_as_much_as_what_counts_most(tiny_model, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "HARMLESS", -1.0)
+    monkeypatch.setattr(module, "FREE_HARM", -1.0)
     policy, plan = asked_of(tiny_model)
     real = module._asked
     monkeypatch.setattr(module, "_asked", lambda *a: of_concept(real(*a), "naked"))
