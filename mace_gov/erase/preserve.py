@@ -148,9 +148,12 @@ def held_out_moment(
 
     Those of the prior and those of namesakes count alike: each has the trace of the prior's.
     """
-    first, *others = (second_moment_of(reader, plan.base, captions, cache, progress)
-                      for captions in held_out_captions(plan, reader.tokenizer))
-    return sum((other * (first.trace() / other.trace()) for other in others), first)
+    parts = [second_moment_of(reader, plan.base, captions, cache, progress)
+             for captions in held_out_captions(plan, reader.tokenizer)]
+    total = torch.zeros(reader.width, reader.width, dtype=torch.float64)
+    for part in parts:
+        total += part * (parts[0].trace() / part.trace())
+    return total
 
 
 def held_out_captions(plan: ErasurePlan, tokenizer: PreTrainedTokenizerBase) -> list[list[str]]:
@@ -168,12 +171,14 @@ def other_captions(plan: ErasurePlan, tokenizer: PreTrainedTokenizerBase) -> lis
 
 def evenly(parts: Sequence[Sequence[str]], most: int) -> list[str]:
     """At most so many captions, as many of each part, spread over it."""
-    each = most // len(parts)
+    each = most // max(1, len(parts))
     return [caption for part in parts for caption in part[::max(1, len(part) // max(1, each))][:each]]
 
 
 def harm(moment: torch.Tensor, matrix: torch.Tensor) -> float:
-    """sum |M e - e|^2 / sum |e|^2 from the moment sum e e^T [d, d] and M [d, d]."""
+    """sum |M e - e|^2 / sum |e|^2 from the moment sum e e^T [d, d] and M [d, d]; 0 where nothing is looked at."""
+    if not moment.any():
+        return 0.0
     change = matrix - torch.eye(len(matrix), dtype=matrix.dtype)
     return float(((change @ moment) * change).sum() / moment.trace())
 

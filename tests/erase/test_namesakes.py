@@ -6,9 +6,11 @@ import torch
 
 from mace_gov.documents.plan import PreserveSettings
 from mace_gov.documents.policy import Kind
+from mace_gov.erase import preserve as preserve_module
 from mace_gov.erase.namesakes import OTHERS, namesakes
 from mace_gov.erase.preserve import (
     evenly,
+    harm,
     held_out_captions,
     held_out_moment,
     preserve_term,
@@ -71,3 +73,11 @@ def test_an_edit_of_people_is_looked_at_by_namesakes_that_it_does_not_preserve(p
     assert torch.allclose(both.trace(), 2 * alone.trace())  # people and all the rest count alike
     looked = evenly([general, joined], 4)
     assert len(looked) == 2 + min(2, len(joined)) and looked[0] in general and looked[-1] in joined
+
+
+def test_where_there_is_nothing_to_look_at_nothing_is_harmed(plan_for, reader, monkeypatch):
+    plan = plan_for(preserve=PreserveSettings(prior="general", scale=1.0, concepts=[], concept_scale=0.0))
+    monkeypatch.setattr(preserve_module, "prior_captions", lambda _plan, _tokenizer: ["a caption of one's own"])
+    moment = held_out_moment(reader, plan)
+    assert moment.shape == (reader.width, reader.width) and harm(moment, torch.zeros_like(moment)) == 0
+    assert evenly(held_out_captions(plan, reader.tokenizer), 4) == []
