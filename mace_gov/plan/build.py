@@ -42,6 +42,9 @@ from mace_gov.plan.presets import (
 )
 from mace_gov.plan.templates import templates_for
 
+MANY_PEOPLE = 20
+"""From how many on a plan says that there is another eraser for people."""
+
 
 def make_plan(
     policy: Policy, base: ModelManifest, *, chosen: Mapping[str, ChosenAnchor] | None = None, exact: bool = False,
@@ -79,6 +82,11 @@ def make_plan(
               "train nor to audit" for concept, rule in undrawn.items() if rule]
     if base.ref.endswith(".safetensors") and base.family in ("sd1", "sdxl"):
         notes.append("base model: a single file of this family predicts noise unless it says v; weights do not tell")
+    people = sum(category.kind is Kind.CELEBRITY for category, _ in policy.concepts())
+    if people >= MANY_PEOPLE and info.trains == "loras":
+        notes.append(f"people: {people} are erased, and an edit of keys and values takes along others who share names "
+                     "with them; where only prompts reach the model, method: {name: neurons} keeps these "
+                     "(docs/methods.md)")
     targets = [
         Target(
             id=concept.id,

@@ -1,9 +1,10 @@
 import pytest
 
+from mace_gov.documents.method import Method
 from mace_gov.documents.method_info import method_info
 from mace_gov.documents.policy import Kind, Sampler
 from mace_gov.embedded import vocabulary
-from mace_gov.plan.build import make_plan
+from mace_gov.plan.build import MANY_PEOPLE, make_plan
 from mace_gov.plan.presets import DEFAULT, ESD_EMBEDDED, ESD_PAPER, PAPER_LORAS, PAPER_RATE, domain_weight, paper
 from mace_gov.plan.templates import templates_for
 from tests import factories
@@ -88,6 +89,21 @@ def test_each_method_brings_its_own_settings_and_no_other_plan_changes():
     plain = make_plan(factories.policy(), manifest(768)).to_json()
     # plans signed before these existed keep their digest
     assert not {"expansion", "esd"} & plain.keys() and "leak" not in plain["preserve"]
+
+
+def test_a_plan_for_many_people_names_the_eraser_that_tells_them_from_others():
+    def told(count, **method):
+        policy = factories.policy()
+        [category] = policy.spec.categories
+        people = [category.concepts[0].model_copy(update={"id": f"c{n}", "target": f"anna number{n}"})
+                  for n in range(count)]
+        category = category.model_copy(update={"kind": Kind.CELEBRITY, "concepts": people})
+        spec = policy.spec.model_copy(update={"categories": [category], "method": Method.from_json(method)})
+        return [note for note in make_plan(policy.model_copy(update={"spec": spec}), manifest(768)).notes
+                if note.startswith("people: ")]
+
+    assert told(MANY_PEOPLE) and f"{MANY_PEOPLE} are erased" in told(MANY_PEOPLE)[0]
+    assert not told(MANY_PEOPLE - 1) and not told(MANY_PEOPLE, name="neurons")
 
 
 def test_uce_as_published_edits_bare_names_by_sums_of_what_is_named():
