@@ -17,8 +17,11 @@ demo: install
 test: install
 	$(MAKE) --jobs=2 check pytest
 
+# One worker more than processors: some tests wait, for servers, browsers and processes that they start.
+WORKERS = $(shell $(BIN)/python -c 'from mace_gov.core.threads import usable_cpus; print(1 + usable_cpus())')
+
 pytest: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow and not nightly and not full_size"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow and not nightly and not full_size"
 
 # With Ray, which `make test` does without: 80 MB to fetch, and minutes for a cluster to come and go.
 nightly: install
