@@ -92,6 +92,6 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "
 def parse_size(text: str, option: str) -> int:
     """Bytes in ``500MB``, ``20G`` or ``1.5GiB``. Raises UsageError that names ``option``."""
     found = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?([KMGT]I?)?B?", text.strip().upper(), re.ASCII)
-    if found is None:
+    if found is None or ("." in found[1] and not found[2]):  # no part of a byte
         raise UsageError(f"{option}: found '{text[:40]}', expected a size such as 500MB, 20GB or 1.5GiB")
     return int(float(found[1]) * _UNITS[found[2] or ""])

@@ -82,7 +82,7 @@ def test_sizes_as_people_write_them(text: str, size: int) -> None:
     assert parse_size(text, "--keep-cache") == size
 
 
-@pytest.mark.parametrize("text", ["", "-1", "GB", "1XB", "1e9", "٣GB", "1" * 20, "1.5.5GB"])
+@pytest.mark.parametrize("text", ["", "-1", "GB", "1XB", "1e9", "٣GB", "1" * 20, "1.5.5GB", "1.5", "0.5B"])
 def test_a_size_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--keep-cache"):
         parse_size(text, "--keep-cache")
