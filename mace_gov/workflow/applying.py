@@ -78,7 +78,7 @@ def apply(
     check_machine(loaded.policy, registry, reports,
                   needs=audit_costs(loaded.policy, plan, own, registry).disk_bytes)
     for note in plan.notes:
-        if note.startswith("erase-only"):
+        if note.startswith(("erase-only: ", "people: ")):
             progress.note(note)
     from mace_gov.audit.engine import check_detectors
     from mace_gov.fitting.fit import fit
