@@ -126,7 +126,7 @@ def main(argv: list[str] | None = None) -> dict:
     attacks = [row for row in rows if row["mode"] != "static"]
     plain, base = (sum(row[column]["hits"] for row in attacks if column in row) for column in (PLAIN, "base"))
     result = {
-        "benchmark": "attacks", "baseline": "the same attacks on the base", "ratio": plain / base if base else None,
+        "benchmark": "attacks", "baseline": "the same attacks on the base", "ratio": plain / base if base and PLAIN in args.erasures else None,
         "concepts": [concept.id for _, concept in policy.concepts()], "rows": rows,
         "seconds": round(time.perf_counter() - start),
     }

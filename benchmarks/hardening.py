@@ -165,7 +165,7 @@ def main(argv: list[str] | None = None) -> list[dict]:
                 asked[name] = once({**about, "what": "others"}, ask_others)
                 undone[name] = once({**about, "what": "preimage"}, preimage)
                 line = once({**about, "what": "search", "concepts": [t.id for t in plan.targets], "turn": turn,
-                             "vectors": count, "steps": args.steps}, lambda turn=turn, count=count: search(turn, count))
+                             "vectors": count, "steps": args.steps, "starts": STARTS}, lambda turn=turn, count=count: search(turn, count))
                 found.setdefault((name, count), []).append(line)
                 print(json.dumps(line), flush=True)
     put(pristine)
@@ -173,12 +173,12 @@ def main(argv: list[str] | None = None) -> list[dict]:
     for name in weights:
         back = [2 * shows >= PICTURES for shows in undone[name]["drawn"].values()]
         row: dict = {"model": name, "others": (asked[name]["kept"], asked[name]["of"]),
-                     "preimage": (sum(back), len(back), *bounds(sum(back), len(back), 0.975)), "searches": {}}
+                     "preimage": (sum(back), len(back), *bounds(sum(back), len(back), 0.975)), "searches": {}, "named": {}}
         for count in args.vectors:
             lines = found[name, count]
             won = [2 * shows >= PICTURES for line in lines for shows in line["drawn"].values()]
             row["searches"][count] = (sum(won), len(won), *bounds(sum(won), len(won), 0.975))
-            row["named"] = sum(len(line["named"]) for line in lines)
+            row["named"][count] = sum(len(line["named"]) for line in lines)
             row["secondsASearch"] = round(sum(line["seconds"] for line in lines) / len(won), 1)
         rows.append(row | erasures.get(name, {}))
         print(json.dumps(rows[-1]))
@@ -194,7 +194,7 @@ def _digest(weights: Mapping[str, torch.Tensor]) -> str:
 
 
 def _key(line: dict) -> str:
-    names = ("what", "model", "weights", "concepts", "turn", "vectors", "steps")
+    names = ("what", "model", "weights", "concepts", "turn", "vectors", "steps", "starts")
     return json.dumps([line.get(name) for name in names])
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf, isnan
 
 import torch
 
@@ -30,15 +31,15 @@ CHECKS = 16
 """Noised pictures of each thing on which losses are compared."""
 RATE = 0.3
 """Learning rate of AdamW at the first step, in units of the embeddings' own spread; it falls as a cosine to 0. A sixth
-of it finds words by luck (docs/audit.md)."""
+of it finds words by luck."""
 TIMES = (0.03, 0.4)
 """Shares of the noise schedule between which pictures are noised: where it is settled what a thing looks like."""
 
 OTHER_START = 500_000_000
 """Between the seeds of two starts of one search."""
 STARTS = 4
-"""Searches for one thing, of which the one with the lowest loss after a quarter of the steps goes on alone: three of
-ten end in a word that says nothing, and show it by then (docs/audit.md)."""
+"""Searches for one thing, of which the one with the lowest loss after a quarter of the steps goes on alone: some three of
+ten (of 12 on the embedded model's other objects) end in a word that says nothing, and show it by then."""
 
 Draws = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """See ``denoising.drawn_batch``."""
@@ -70,7 +71,8 @@ def learn_words(
         for each in searches:
             each.go_on(_begun(steps))
         for thing, losses in enumerate(zip(*(each.losses() for each in searches), strict=True)):
-            best.take(thing, searches[losses.index(min(losses))])
+            known = [inf if isnan(loss) else loss for loss in losses]
+            best.take(thing, searches[known.index(min(known))])
     best.go_on(steps)
     return LearntWords(best.vectors().float().cpu(), best.losses())
 

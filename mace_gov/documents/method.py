@@ -153,13 +153,14 @@ class Guard(Written):
     steps: int | None = Field(default=None, ge=1, le=100_000)
     """Optimiser steps; 100 for each concept, 450 at least."""
     rounds: int | None = Field(default=None, ge=0, le=50)
-    """How often, on the way, a word is searched for each concept that brings it back, to lead to the anchor as well."""
+    """How often, on the way, a word is searched for each concept that brings it back, to lead to the anchor as well; at
+    most as often as there are steps."""
     search_steps: int | None = Field(default=None, ge=1, le=10_000)
     """Gradient steps of such a search."""
     pictures: int | None = Field(default=None, ge=16, le=10_000)
-    """Pictures of general captions that are kept."""
+    """Pictures that are kept, of general captions, and half of them of namesakes where people are erased."""
     learning_rate: float | None = Field(default=None, gt=0, le=1)
-    """AdamW learning rate at the first step."""
+    """AdamW learning rate; over the last fifth of the steps it falls to 0."""
 
 
 class Esd(Written):

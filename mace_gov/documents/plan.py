@@ -184,9 +184,9 @@ class GuardSettings(Document):
     search_steps: int
     """Gradient steps of such a search."""
     pictures: int
-    """Pictures of general captions that are kept."""
+    """Pictures that are kept, of general captions, and half of them of namesakes where people are erased."""
     learning_rate: float
-    """AdamW learning rate at the first step; it falls as a cosine to 0."""
+    """AdamW learning rate; over the last fifth of the steps it falls to 0."""
 
 
 class EsdSettings(Document):

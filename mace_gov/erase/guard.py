@@ -88,7 +88,7 @@ def guard(
 def _key(plan: ErasurePlan, settings: GuardSettings, targets: Sequence[Target]) -> str:
     return digest_of({
         "what": f"guard/v{VERSION}", "settings": settings.to_json(), "seed": derived_seed(plan.seed, "guard"),
-        "pictures": [pictures_key(plan, target) for target in targets],
+        "pictures": [pictures_key(plan, target) for target in targets], "kinds": [t.kind for t in plan.targets],
         "anchors": [target.anchor for target in targets], "templates": plan.templates,
         "preserve": plan.preserve.to_json(),
         "names": sorted({name for target in plan.targets for name in (target.target, *(target.other_names or []))}),
@@ -112,8 +112,7 @@ def _trained(
         control = [lessons.draw(CONTROLS, 0, torch.Generator().manual_seed(1)),
                    lessons.draw(0, CONTROLS, torch.Generator().manual_seed(2), held_out=True)]
         before = [_distance(pipe, changes, each, size) for each in control]
-        # not before there is something to find a way around, nor when nothing is learnt from it any more
-        searched = {settings.steps * (turn + 1) // (settings.rounds + 3) for turn in range(1, settings.rounds + 1)}
+        searched = searched_at(settings.steps, settings.rounds)
         for step in range(settings.steps):
             if step in searched:
                 with _frozen(weights):
@@ -128,6 +127,16 @@ def _trained(
         scale = lessons.scale(control[1])
         found = {name: each.change.detach().cpu().contiguous() for name, each in changes.items()}
     return {**found, "losses": torch.tensor([[before[0], after[0]], [scale, after[1]]])}
+
+
+def searched_at(steps: int, rounds: int) -> set[int]:
+    """The steps before which words are searched, spread between two and seven ninths of them all.
+
+    Before, there is next to nothing to find a way around; after, little is learnt from what is found.
+    """
+    if rounds == 1:
+        return {steps // 2}
+    return {steps * (2 * (rounds - 1) + 5 * turn) // (9 * (rounds - 1)) for turn in range(rounds)}
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from mace_gov.core.errors import NumericalError
 from mace_gov.core.progress import Progress
 from mace_gov.diffusion.batching import batch_size_of
 from mace_gov.diffusion.denoising import levels_of
@@ -82,7 +83,10 @@ class Lessons:
         anchors = sorted({target.anchor for target in targets})
         parts = [split(_drawable(plan, part)) for part in other_captions(plan, reader.tokenizer)]
         taught = evenly([part for part, _ in parts], settings.pictures)
-        held = evenly([part for _, part in parts if part], CONTROLS // 4)
+        if not taught:
+            raise NumericalError("guard: no caption is left that it could keep, expected some that name nothing banned",
+                                 hint="Give the model more captions (captions.txt), or take the block out.")
+        held = evenly([part for _, part in parts], CONTROLS // 4) or taught  # of fewer than ten none is held out
         wanted = [plan.templates[n % len(plan.templates)].replace("{}", anchor, 1)
                   for anchor in anchors for n in range(ANCHORS)] + taught + held
         self.texts = reader.conditions(wanted)

@@ -82,8 +82,9 @@ def make_plan(
               "train nor to audit" for concept, rule in undrawn.items() if rule]
     if base.ref.endswith(".safetensors") and base.family in ("sd1", "sdxl"):
         notes.append("base model: a single file of this family predicts noise unless it says v; weights do not tell")
-    people = sum(category.kind is Kind.CELEBRITY for category, _ in policy.concepts())
-    if people >= MANY_PEOPLE and info.trains == "loras":
+    people = sum(category.kind is Kind.CELEBRITY and " " in concept.target.strip()
+                 for category, concept in policy.concepts())
+    if people >= MANY_PEOPLE and info.closed_forms:
         notes.append(f"people: {people} are erased, and an edit of keys and values takes along others who share names "
                      "with them; where only prompts reach the model, method: {name: neurons} keeps these "
                      "(docs/methods.md)")
@@ -142,8 +143,12 @@ def _guard(method: Method, base: ModelManifest, targets: int) -> GuardSettings |
     if not family_info(base.family).guards:
         raise PolicyError(f"spec.method.guard is given for {base.family}, expected a model with a U-Net",
                           hint="Take the block out.")
-    return guard_settings(targets).model_copy(update={name: value for name in Guard.model_fields
+    made = guard_settings(targets).model_copy(update={name: value for name in Guard.model_fields
                                                       if (value := getattr(method.guard, name)) is not None})
+    if made.rounds > made.steps and method.guard.rounds is not None:
+        raise PolicyError(f"spec.method.guard has {made.rounds} rounds in {made.steps} steps, expected no more than "
+                          "those", hint="Give fewer rounds or more steps.")
+    return made.model_copy(update={"rounds": min(made.rounds, made.steps)})
 
 
 def _segmented(target: Target) -> Target:

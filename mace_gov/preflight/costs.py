@@ -87,7 +87,7 @@ def apply_costs(
     """
     from mace_gov.diffusion.learnt_words import BATCH, all_steps
     from mace_gov.diffusion.lengths import tokenizer_of
-    from mace_gov.erase.guard_lessons import ERASED, KEPT, STARTS
+    from mace_gov.erase.guard_lessons import ANCHORS, CONTROLS, ERASED, KEPT, STARTS
     from mace_gov.erase.preserve import weighted_captions
 
     picture = plan.generation.steps * timing.step
@@ -97,11 +97,16 @@ def apply_costs(
     training = sum(target.lora.steps for target in trained) * (timing.train or 0.0)
     if plan.esd is not None:  # each sample is half drawn, then seen twice as it was and once forwards and backwards
         training = plan.esd.steps * len(plan.targets) * (0.5 * picture + 5 * timing.step)
-    guard = 0.0
-    if plan.guard:  # a draw is seen as the base and as trained, then backwards; a sampler's step sees it twice
+    # A draw of a word's search or of a guard is seen forwards and backwards; a sampler's step sees one twice.
+    harden = guard = 0.0
+    if plan.harden:
+        searches = plan.harden.rounds * plan.harden.searches * len(plan.targets)
+        harden = searches * plan.harden.steps * BATCH * 2 * timing.step
+    if plan.guard:
         searched = plan.guard.rounds * all_steps(plan.guard.search_steps, STARTS) * len(plan.targets) * BATCH
         seen = plan.guard.steps * (ERASED + KEPT) + searched
-        guard = seen * 2 * timing.step + plan.guard.pictures * picture
+        kept = plan.guard.pictures + CONTROLS // 4 + ANCHORS * len({target.anchor for target in plan.targets})
+        guard = seen * 2 * timing.step + kept * picture
     prompts = 2 * len(plan.targets) * len(plan.templates)
     prompts += sum(len(captions) for _, captions in weighted_captions(plan, tokenizer_of(Path(plan.base.path))))
     return ApplyCosts(timing=timing, seconds={name: round(seconds, 1) for name, seconds in {
@@ -110,6 +115,7 @@ def apply_costs(
         "fit": fit_pictures * (picture + timing.decode),
         "pictures": undrawn * picture,
         "lora": training,
+        "harden": harden,
         "guard": guard,
         "draw": (audit.pictures - (audit.cached or 0)) * (picture + timing.decode),
         "files": READINGS * model_bytes(plan) * timing.read,
@@ -119,8 +125,8 @@ def apply_costs(
 def told_apply(costs: ApplyCosts) -> list[str]:
     """The same in lines for people."""
     timing, names = costs.timing, {
-        "fit": "the fit", "pictures": "training pictures", "lora": "training", "guard": "the guard",
-        "draw": "the audit's pictures",
+        "fit": "the fit", "pictures": "training pictures", "lora": "training",
+        "harden": "all rounds of search", "guard": "the guard", "draw": "the audit's pictures",
     }
     shares = ", ".join(f"{_duration(costs.seconds[name])} {said}" for name, said in names.items()
                        if costs.seconds[name])

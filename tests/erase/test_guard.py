@@ -17,9 +17,10 @@ from mace_gov.erase import guard as module
 from mace_gov.erase import guard_lessons
 from mace_gov.erase.delta import read_delta
 from mace_gov.erase.engine import compute, edited_layers, erase
-from mace_gov.erase.guard import changing, guard
+from mace_gov.erase.guard import changing, guard, searched_at
 from mace_gov.erase.weight_export import export_weights
 from mace_gov.plan.build import make_plan
+from mace_gov.plan.presets import GUARD
 from tests import factories
 
 SETTINGS = GuardSettings(steps=40, rounds=1, search_steps=2, pictures=16, learning_rate=1e-5)
@@ -152,7 +153,34 @@ def test_a_policy_asks_for_it_and_says_as_much_as_it_likes(manifest):
 
     assert planned().guard is None
     made = planned(guard=Guard())
-    assert made.guard.steps == max(300, 100 * len(made.targets))
-    assert planned(guard=Guard(steps=5)).guard.steps == 5
+    assert made.guard.steps == max(GUARD.steps, 100 * len(made.targets))
+    few = planned(guard=Guard(steps=5)).guard
+    assert (few.steps, few.rounds) == (5, 5)
+    with pytest.raises(PolicyError, match="method.guard has 9 rounds in 8 steps"):
+        planned(guard=Guard(steps=8, rounds=9))
     with pytest.raises(PolicyError, match="method.guard is given for flux, expected a model with a U-Net"):
         planned(manifest.model_copy(update={"family": "flux"}), name="uce", guard=Guard())
+
+
+def test_words_are_searched_for_when_there_is_something_to_find_and_something_to_learn_from_it():
+    assert searched_at(450, 6) == {100, 150, 200, 250, 300, 350}
+    assert searched_at(450, 0) == set() and searched_at(450, 1) == {225}
+    for steps, rounds in ((450, 50), (300, 2), (50, 50), (7, 3)):
+        found = searched_at(steps, rounds)
+        assert 0 < len(found) <= rounds and 2 * steps // 9 == min(found) and max(found) == 7 * steps // 9
+
+
+def test_a_guard_is_kept_by_kind_since_what_may_be_drawn_is(plan):
+    kinds = [plan.model_copy(update={"targets": [t.model_copy(update={"kind": kind}) for t in plan.targets]})
+             for kind in (Kind.OBJECT, Kind.CELEBRITY, Kind.EXPLICIT)]
+    assert len({module._key(each, SETTINGS, each.targets) for each in kinds}) == 3
+
+
+def test_without_a_caption_to_keep_it_is_refused(pipe, plan, monkeypatch):
+    monkeypatch.setattr(guard_lessons, "other_captions", lambda _plan, _tokenizer: [])
+    with pytest.raises(NumericalError, match="no caption is left"):
+        guard_lessons.Lessons(plan, pipe, SETTINGS, plan.targets, None, Silent())
+    few = ["a photo of a dog", "a photo of a lamp"]
+    monkeypatch.setattr(guard_lessons, "other_captions", lambda _plan, _tokenizer: [few])
+    lessons = guard_lessons.Lessons(plan, pipe, SETTINGS, plan.targets, None, Silent())
+    assert len(lessons.held) == len(lessons.taught) == 2

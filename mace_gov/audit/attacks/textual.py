@@ -38,7 +38,7 @@ class TextualInversion:
         self.name = "textual-inversion" if vectors == 1 else f"textual-inversion-{vectors}"
 
     def run(self, pipe: Pipeline, target: AttackTarget, limits: AttackLimits) -> tuple[list[Image], str]:
-        """See ``Attack``. The budget counts gradient steps."""
+        """See ``Attack``. The budget counts gradient steps of the start that goes on."""
         latents = encode_pictures(pipe, target.references, limits.generation.size)
         found = learn_words(
             pipe, [latents], [limits.seed], steps=limits.budget, count=self.vectors, starts=STARTS)
