@@ -125,8 +125,9 @@ def main(argv: list[str] | None = None) -> dict:
     show(rows)
     attacks = [row for row in rows if row["mode"] != "static"]
     plain, base = (sum(row[column]["hits"] for row in attacks if column in row) for column in (PLAIN, "base"))
+    ratio = plain / base if base and PLAIN in args.erasures else None
     result = {
-        "benchmark": "attacks", "baseline": "the same attacks on the base", "ratio": plain / base if base and PLAIN in args.erasures else None,
+        "benchmark": "attacks", "baseline": "the same attacks on the base", "ratio": ratio,
         "concepts": [concept.id for _, concept in policy.concepts()], "rows": rows,
         "seconds": round(time.perf_counter() - start),
     }

@@ -165,7 +165,8 @@ def main(argv: list[str] | None = None) -> list[dict]:
                 asked[name] = once({**about, "what": "others"}, ask_others)
                 undone[name] = once({**about, "what": "preimage"}, preimage)
                 line = once({**about, "what": "search", "concepts": [t.id for t in plan.targets], "turn": turn,
-                             "vectors": count, "steps": args.steps, "starts": STARTS}, lambda turn=turn, count=count: search(turn, count))
+                             "vectors": count, "steps": args.steps, "starts": STARTS},
+                            lambda turn=turn, count=count: search(turn, count))
                 found.setdefault((name, count), []).append(line)
                 print(json.dumps(line), flush=True)
     put(pristine)
@@ -173,7 +174,8 @@ def main(argv: list[str] | None = None) -> list[dict]:
     for name in weights:
         back = [2 * shows >= PICTURES for shows in undone[name]["drawn"].values()]
         row: dict = {"model": name, "others": (asked[name]["kept"], asked[name]["of"]),
-                     "preimage": (sum(back), len(back), *bounds(sum(back), len(back), 0.975)), "searches": {}, "named": {}}
+                     "preimage": (sum(back), len(back), *bounds(sum(back), len(back), 0.975)),
+                     "searches": {}, "named": {}}
         for count in args.vectors:
             lines = found[name, count]
             won = [2 * shows >= PICTURES for line in lines for shows in line["drawn"].values()]

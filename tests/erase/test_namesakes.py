@@ -76,7 +76,7 @@ def test_captions_are_taken_evenly_and_what_one_part_lacks_another_gives():
     many, few = [f"many {n}" for n in range(31)], [f"few {n}" for n in range(3)]
     taken = evenly([many, few], 16)
     assert len(taken) == len(set(taken)) == 16 and taken[-3:] == few
-    assert taken[0] == many[0] and int(taken[12].split()[1]) >= 26  # spread to the end
+    assert taken[0] == many[0] and int(taken[12].split()[1]) >= 20  # spread to its end
     assert evenly([many], 16) == [f"many {n * 31 // 16}" for n in range(16)]
     assert evenly([], 16) == [] and evenly([few, []], 16) == few and len(evenly([many, many], 200)) == 62
 
