@@ -38,6 +38,10 @@ FREE_HARM = 0.03
 249 others or more, five objects erased."""
 
 
+LEAST_NAMESAKES = 8
+"""Captions of namesakes that tell what an edit does to people; so many are held out from some twenty people on."""
+
+
 def second_moment(states: Iterable[torch.Tensor], width: int) -> torch.Tensor:
     """Sum of e e^T over the rows of every state [L, d], in float64 on the CPU; memory is O(d^2)."""
     total = torch.zeros(width, width, dtype=torch.float64)
@@ -145,13 +149,22 @@ def weighted_captions(
 def held_out_moment(
     reader: TextReader, plan: ErasurePlan, cache: Path | None = None, progress: Progress | None = None
 ) -> torch.Tensor:
-    """Sum of e e^T [d, d] over the prior's captions that a fit does not preserve, to see what an edit does to them."""
-    return second_moment_of(reader, plan.base, split(prior_captions(plan, reader.tokenizer))[1], cache, progress)
+    """Sum of e e^T [d, d] over the captions that a fit does not preserve, to see what an edit does to them.
+
+    Those of the prior and those of namesakes count alike: each has the trace of the first.
+    """
+    parts = [second_moment_of(reader, plan.base, captions, cache, progress)
+             for captions in held_out_captions(plan, reader.tokenizer)]
+    total = torch.zeros(reader.width, reader.width, dtype=torch.float64)
+    for part in parts:
+        total += part * (parts[0].trace() / part.trace())
+    return total
 
 
 def held_out_captions(plan: ErasurePlan, tokenizer: PreTrainedTokenizerBase) -> list[list[str]]:
-    """The captions that a fit does not preserve, by part: see ``other_captions``."""
-    return [held for part in other_captions(plan, tokenizer) if (held := split(part)[1])]
+    """The captions that a fit does not preserve, by part: see ``other_captions``. Namesakes only if they are many."""
+    parts = [split(part)[1] for part in other_captions(plan, tokenizer)]
+    return [part for n, part in enumerate(parts) if len(part) >= (LEAST_NAMESAKES if n else 1)]
 
 
 def other_captions(plan: ErasurePlan, tokenizer: PreTrainedTokenizerBase) -> list[list[str]]:

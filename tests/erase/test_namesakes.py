@@ -59,7 +59,7 @@ def test_only_characters_have_namesakes_and_the_scale_multiplies_them(plan_for, 
 
 def test_an_edit_of_people_is_looked_at_by_namesakes_that_it_does_not_preserve(plan_for, reader):
     plan = plan_for(preserve=PreserveSettings(prior="general", scale=1.0, concepts=[], concept_scale=0.0))
-    many = [f"{first} {last}" for first, last in zip("abcdefgh", "ijklmnop", strict=True)]
+    many = [f"first{n} last{n}" for n in range(24)]
     people = [plan.targets[0].model_copy(update={"id": name.replace(" ", "-"), "kind": Kind.CELEBRITY, "target": name})
               for name in many]
     plan = plan.model_copy(update={"targets": people})
@@ -68,6 +68,9 @@ def test_an_edit_of_people_is_looked_at_by_namesakes_that_it_does_not_preserve(p
     preserved = plan.model_copy(update={"preserve": plan.preserve.model_copy(update={"namesake_scale": 0.5})})
     given = {each for _, captions in weighted_captions(preserved, reader.tokenizer) for each in split(captions)[0]}
     assert held_out_captions(preserved, reader.tokenizer) == [general, joined] and not given & {*general, *joined}
+    alone = held_out_moment(reader, plan.model_copy(update={"targets": people[:8]}))
+    assert held_out_captions(plan.model_copy(update={"targets": people[:8]}), reader.tokenizer) == [general]  # too few
+    assert torch.allclose(held_out_moment(reader, plan).trace(), 2 * alone.trace())  # both count alike
     looked = evenly([general, joined], 4)
     assert len(looked) == 4 and looked[0] in general and looked[-1] in joined
 
