@@ -17,7 +17,10 @@ from pathlib import Path
 
 from mace_gov.audit.inputs import AuditRun
 from mace_gov.core.progress import Progress, Silent
+from mace_gov.diffusion.load import load_pipeline
 from mace_gov.documents.registry import Layout
+from mace_gov.erase.preserve import preserve_term
+from mace_gov.erase.texts import kept_reader
 from mace_gov.fitting.fit import fit
 from mace_gov.workflow import apply, verify_path
 from mace_gov.workflow.planning import BaseChoice, plan_policy
@@ -26,20 +29,25 @@ DEFAULT = [Path("policies/characters-10.yaml"), Path("policies/characters-100.ya
 
 
 def staged(policy: Path, model: str | None, progress: Progress) -> dict:
-    """Seconds by stage of one apply; ``fit`` is with planning; ``other`` is recording, signing, verifying and the
+    """Seconds by stage of one apply; ``text`` is planning and what is preserved, which an erasure
+    reads without a fit too; ``other`` is recording, signing, verifying and the
     report."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         registry = Path(folder, "registry")
         planned = plan_policy(policy, BaseChoice(model), registry=registry)
-        fit(planned.loaded.policy, planned.plan, cache=Layout(registry).cache, progress=progress)  # apply then has it
-        fitted = time.perf_counter() - start
+        plan, cache = planned.plan, Layout(registry).cache
+        with kept_reader(load_pipeline(plan.base.path), plan, cache, progress) as reader:
+            preserve_term(reader, plan, cache, progress)
+        read = time.perf_counter() - start
+        fit(planned.loaded.policy, plan, cache=cache, progress=progress)  # apply then has it
+        fitted = time.perf_counter() - start - read
         outcome = apply(policy, base=BaseChoice(model), registry=registry, reports=Path(folder, "reports"),
                         run=AuditRun(progress=progress))
         total = time.perf_counter() - start
         evidence = verify_path(outcome.folder, key=None, registry=registry)[0].evidence
     erasure = evidence.erasure.seconds if evidence.erasure else {}
-    stages = {"fit": round(fitted, 1), **{f"erase: {stage}": value for stage, value in erasure.items()}}
+    stages = {"text": round(read, 1), "fit": round(fitted, 1), **{f"erase: {stage}": value for stage, value in erasure.items()}}
     stages |= {f"audit: {stage}": value for stage, value in evidence.audit.seconds.items()}
     return {"policy": policy.stem, "concepts": len(evidence.plan.targets), "verdict": outcome.verdict.outcome,
             "seconds": round(total, 1), "stages": {**stages, "other": round(total - sum(stages.values()), 1)}}

@@ -115,6 +115,6 @@ def test_stages_add_up_to_the_whole(tiny_model, tmp_path, capsys, monkeypatch):
     result = apply_stages.main([str(policy), "--plot", str(tmp_path / "stages.svg")])
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == result
     run, = result["runs"]
-    assert {"fit", "erase: refine", "erase: lora", "audit: draw", "other"} <= run["stages"].keys()
+    assert {"text", "fit", "erase: refine", "erase: lora", "audit: draw", "other"} <= run["stages"].keys()
     assert abs(sum(run["stages"].values()) - run["seconds"]) < 0.1
     assert (tmp_path / "stages.svg").stat().st_size > 1000
