@@ -29,9 +29,8 @@ DEFAULT = [Path("policies/characters-10.yaml"), Path("policies/characters-100.ya
 
 
 def staged(policy: Path, model: str | None, progress: Progress) -> dict:
-    """Seconds by stage of one apply; ``text`` is planning and what is preserved, which an erasure
-    reads without a fit too; ``other`` is recording, signing, verifying and the
-    report."""
+    """Seconds by stage of one apply; ``text`` is planning and what is preserved, which an erasure reads without a fit,
+    too; ``other`` is recording, signing, verifying and the report."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         registry = Path(folder, "registry")
@@ -47,7 +46,8 @@ def staged(policy: Path, model: str | None, progress: Progress) -> dict:
         total = time.perf_counter() - start
         evidence = verify_path(outcome.folder, key=None, registry=registry)[0].evidence
     erasure = evidence.erasure.seconds if evidence.erasure else {}
-    stages = {"text": round(read, 1), "fit": round(fitted, 1), **{f"erase: {stage}": value for stage, value in erasure.items()}}
+    stages = {"text": round(read, 1), "fit": round(fitted, 1)}
+    stages |= {f"erase: {stage}": value for stage, value in erasure.items()}
     stages |= {f"audit: {stage}": value for stage, value in evidence.audit.seconds.items()}
     return {"policy": policy.stem, "concepts": len(evidence.plan.targets), "verdict": outcome.verdict.outcome,
             "seconds": round(total, 1), "stages": {**stages, "other": round(total - sum(stages.values()), 1)}}
