@@ -126,8 +126,9 @@ def aimed_at(part: str, words, prompt: str, monkeypatch, module, name: str = "de
 @pytest.mark.parametrize("part", ["first", "second", "pooled"])
 def test_a_learnt_word_is_learnt_for_each_part_of_the_text(part, xl, words, monkeypatch):
     seen = aimed_at(part, words, "a picture of dog", monkeypatch, learnt_module, "denoising_losses")
-    pictures, _ = TextualInversion().run(xl, TARGET, limits(60))
-    assert seen[-1] < 0.5 * seen[0] and len(pictures) == 5
+    pictures, text = TextualInversion().run(xl, TARGET, limits(60))
+    *_, learnt, named = seen
+    assert learnt < 0.5 * seen[0] and learnt < named and len(pictures) == 5 and "learnt word" in text
 
 
 @pytest.mark.parametrize("part", ["first", "second", "pooled"])
