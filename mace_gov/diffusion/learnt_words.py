@@ -38,8 +38,8 @@ TIMES = (0.03, 0.4)
 OTHER_START = 500_000_000
 """Between the seeds of two starts of one search."""
 STARTS = 4
-"""Searches for one thing, of which the one with the lowest loss after a quarter of the steps goes on alone: two of
-ten searches for objects of the embedded model ended in a word that says nothing, and showed it by then."""
+"""Searches for one thing, of which the one with the lowest loss after a quarter of the steps goes on alone: some
+end in a word that says nothing, and show it by then."""
 
 Draws = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """See ``denoising.drawn_batch``."""

@@ -38,7 +38,6 @@ from mace_gov.erase.guard_lessons import CONTROLS, ERASED, KEPT, Lesson, Lessons
 VERSION = 2
 """Raised whenever the same plan would give something else."""
 
-
 FALLING = 0.2
 """Share of the steps, the last of them, over which the learning rate falls to 0."""
 
