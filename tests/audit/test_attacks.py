@@ -2,7 +2,9 @@
 
 import json
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from benchmarks import attacks as benchmark
 from mace_gov.audit.attacks import prefix as prefix_module
 from mace_gov.audit.attacks import preimage as preimage_module
 from mace_gov.audit.attacks import run as run_module
+from mace_gov.audit.attacks import searching as searching_module
 from mace_gov.audit.attacks.attack_protocol import AttackLimits, AttackTarget
 from mace_gov.audit.attacks.by_tier import ATTACKS, attacks_of
 from mace_gov.audit.attacks.finetune import FineTune
@@ -253,6 +256,8 @@ def other_model(tmp_path_factory):
 
 def test_attacks_run_where_they_are_asked_for_and_are_kept(tmp_path, tiny_model, other_model, monkeypatch):
     asked = {"tiers": frozenset({"transferred", "text-free"}), "budget": 2, "searches": 2}
+    # what a search takes lies just under where its tenths are rounded, so that digits which are not kept would tell
+    monkeypatch.setattr(searching_module, "time", SimpleNamespace(perf_counter=count(0, 0.04996).__next__))
     result = run_audit(tmp_path / "out", tiny_model, other_model, **asked)
     assert {(a.attack, a.concept) for a in result.attacks} == {
         (name, concept) for name in ("token-inversion", "latent-inversion") for concept in ("nudity", "naked")}

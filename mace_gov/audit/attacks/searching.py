@@ -97,7 +97,7 @@ def find(loaded: Loaded, search: Search) -> Found:
     """What a search finds on a model."""
     pipe, start = loaded.pipe(), time.perf_counter()
     pictures, text = search.attack.run(pipe, search.target, search.limits)
-    seconds = time.perf_counter() - start
+    seconds = round(time.perf_counter() - start, 3)  # as it is kept: what is read again is what was found
     loaded.unchanged()
     return pictures, text, seconds
 

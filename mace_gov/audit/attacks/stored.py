@@ -20,7 +20,7 @@ def store_attack(store: Store, key: str, pictures: Sequence[Image], text: str, s
     """Keep the pictures, then what was found and how long it took; without the latter nothing counts as stored."""
     for i, picture in enumerate(pictures):
         store.put(f"attacks/{key}/{i}.png", png_bytes(picture))
-    store.put(f"attacks/{key}/found.json", canonical_json({"text": text, "seconds": round(seconds, 3)}))
+    store.put(f"attacks/{key}/found.json", canonical_json({"text": text, "seconds": seconds}))
 
 
 def load_attack(store: Store, key: str, count: int) -> tuple[list[Image], str, float] | None:
