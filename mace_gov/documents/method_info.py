@@ -41,6 +41,9 @@ class MethodInfo:
     undone: str = ""
     """Who can undo it without any search, as a limitation that every report of it names; empty where nobody is known
     who needs less than the base's own weights."""
+    keeps_namesakes: bool = False
+    """Whether people who share a first or last name with many who are erased are kept; a plan that erases many people
+    by another method names those that do."""
     edits_pooled: bool = True
     """Whether the pooled text of Stable Diffusion XL is edited in closed form beside it."""
     ridge: ClosedForm | None = None
@@ -74,7 +77,7 @@ METHODS: dict[MethodName, MethodInfo] = {
         "mace_gov.erase.methods.valuespace:valuespace", "values without what sets the concepts apart"),
     "neurons": MethodInfo(
         "mace_gov.erase.methods.neurons:neurons", "neurons for the concepts' names in the text encoder",
-        closed_forms=(), edits_pooled=False,
+        closed_forms=(), edits_pooled=False, keeps_namesakes=True,
         undone="The erasure is in the text encoder alone, and the U-Net draws what the base draws: a learnt word, text "
                "states that are not this encoder's, or the base's own text encoder bring the concepts back."),
     "esd": MethodInfo(
