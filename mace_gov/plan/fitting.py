@@ -65,7 +65,7 @@ def minutes(policy: Policy) -> float:
     return MINUTES if budget is None or budget.minutes is None else budget.minutes
 
 
-VERSION = 16
+VERSION = 17
 """Raised whenever the same plan would be fitted otherwise."""
 
 

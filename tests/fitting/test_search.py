@@ -113,6 +113,13 @@ def test_only_what_is_still_drawn_comes_to_count_more():
     assert weigh(lambda _weights: None, 8) == ([], {})
 
 
+@pytest.mark.parametrize(("drawn", "rounds"), [
+    ([6, 4, 3, 0, 1, 0, 2, 0, 0], 6), ([2, 0, 0, 1], 3), ([2, 0, 2, 0, 0], 5), ([1, 1, 1, 1], 4), ([0, 0, 1], 2)])
+def test_rounds_end_once_they_draw_next_to_nothing(drawn, rounds):
+    looks = iter([FitRound(drawn=count, asked=24, concepts=["a"][:count], left=0.2, harm=0.01) for count in drawn])
+    assert len(weigh(lambda _weights: next(looks), len(drawn))[0]) == rounds
+
+
 def test_what_is_erased_and_what_stays_count_alike():
     assert worth(FitTrial(point=0, drawn=10, asked=100), 0.1) == pytest.approx(0.9)
     assert worth(FitTrial(point=0, drawn=0, asked=100), 1.2) == 0.0
