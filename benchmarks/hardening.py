@@ -2,16 +2,17 @@
 
     python -m benchmarks.hardening policies/objects-ten.yaml                       # ten concepts, five searches each
     python -m benchmarks.hardening policies/objects-one.yaml --searches 3 --vectors 1 8 --models base mace guarded
+    python -m benchmarks.hardening policies/objects-ten.yaml --vectors --attacks adversarial-prefix fine-tune
 
 A search counts once: it succeeds where at least half of its pictures show the concept. Its pictures of the concept, its
 seeds and its captions are none that the erasure has seen. Where the plain name fits its pictures better than the word
-that it learnt, the name is asked instead (``named``). The preimage, which nobody searches for, counts once for each
-concept in the same way. What must stay is asked beside it: every object of the embedded vocabulary that the policy does
-not name, on all models. Intervals are two-sided 95 %. Seconds are the
-processor's; `ratio` is those of the last erasure over those of the plain one. A line of ``--out`` is one search of
-every concept on one model, in turn, or the others once. What is there already is not run again, nor what lies in
-``--cache``, so that a long run can be stopped at any time and go on (of an erasure that went
-on, only the last part is counted).
+that it learnt, the name is asked instead (``named``). ``--attacks`` names others of the audit's, each with its own
+budget, from as many seeds. The preimage, which nobody searches for, counts once for each concept in the same way. What
+must stay is asked beside it: every object of the embedded vocabulary that the policy does not name, on all models.
+Intervals are two-sided 95 %. Seconds are the processor's; `ratio` is those of the last erasure over those of the plain
+one. A line of ``--out`` is one search of every concept on one model, in turn, or the others once. What is there already
+is not run again, nor what lies in ``--cache``, so that a long run can be stopped at any time and go on (of an erasure
+that went on, only the last part is counted).
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.ablation import first_concepts
-from mace_gov.audit.attacks.attack_protocol import AttackLimits, AttackTarget, drawn
+from mace_gov.audit.attacks.attack_protocol import Attack, AttackLimits, AttackTarget, drawn
+from mace_gov.audit.attacks.by_tier import ATTACKS
 from mace_gov.audit.attacks.preimage import Preimage
 from mace_gov.audit.detectors.detector_protocol import Query
 from mace_gov.audit.detectors.judge import JudgeDetector
@@ -47,6 +49,9 @@ from mace_gov.plan.build import make_plan
 from mace_gov.plan.presets import HARDEN, guard_settings
 from mace_gov.policy.load import load_policy
 
+OTHER_ATTACKS = {attack.name: attack for attack in ATTACKS
+                 if attack.name != Preimage.name and not attack.name.startswith("textual-inversion")}
+"""Those that are searches and not learnt words, by name."""
 MODELS = ("base", "mace", "hardened", "guarded")
 REFERENCES, PICTURES = 8, 8
 """Pictures that a search looks at, and those that it draws."""
@@ -60,7 +65,8 @@ def main(argv: list[str] | None = None) -> list[dict]:
     parser.add_argument("policy", type=Path, nargs="?", default=Path("policies/objects-ten.yaml"))
     parser.add_argument("--concepts", type=int, default=None, help="only the first so many concepts")
     parser.add_argument("--searches", type=int, default=5, help="of each concept")
-    parser.add_argument("--vectors", type=int, nargs="+", default=[1], help="of a learnt word")
+    parser.add_argument("--vectors", type=int, nargs="*", default=[1], help="of a learnt word")
+    parser.add_argument("--attacks", nargs="*", choices=OTHER_ATTACKS, default=[], help="other searches")
     parser.add_argument("--steps", type=int, default=HARDEN.steps, help="of a search")
     parser.add_argument("--rounds", type=int, default=HARDEN.rounds)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=["base", "mace", "hardened"])
@@ -112,12 +118,14 @@ def main(argv: list[str] | None = None) -> list[dict]:
             lambda made=made, spent=spent: {
                 "spent": spent, "hardening": [h.to_json() for h in made.hardening or []],
                 "guard": made.guard and made.guard.to_json()})
-    references = []
+    references, targets = [], []
     for n, target in enumerate(plan.targets):
         prompts = [FRAMES[k % len(FRAMES)].format(target.target) for k in range(REFERENCES)]
         pictures = list(draw(pipe, prompts, [SEED + 100 * n + k for k in range(REFERENCES)], settings))
         known = [picture for picture, there in zip(pictures, shown(pictures, target.target), strict=True) if there]
         references.append(encode_pictures(pipe, known or pictures, settings.size))
+        targets.append(AttackTarget("", target.id, target.target, (target.target, *(target.other_names or [])),
+                                    tuple(known or pictures)))
     named = {name.casefold() for t in plan.targets for name in (t.target, *(t.other_names or []))}
     others = [c for c in vocabulary().concepts if c.kind == "object" and not named & {p.casefold() for p in c.phrases}]
 
@@ -132,10 +140,20 @@ def main(argv: list[str] | None = None) -> list[dict]:
         limits = AttackLimits(tuple(SEED + 97_000 + k for k in range(PICTURES)), 1, 0, settings,
                               base=lambda: base_projections)
         drawn_of = {}
-        for target in plan.targets:
-            pictures, _ = Preimage().run(pipe, AttackTarget("", target.id, target.target, (target.target,), ()), limits)
-            drawn_of[target.id] = int(sum(shown(pictures, target.target)))
+        for target in targets:
+            pictures, _ = Preimage().run(pipe, target, limits)
+            drawn_of[target.concept] = int(sum(shown(pictures, target.phrase)))
         return {"drawn": drawn_of}
+
+    def attacked(turn: int, attack: Attack) -> dict:
+        drawn_of, found = {}, []
+        for n, target in enumerate(targets):
+            limits = AttackLimits(tuple(SEED + 95_000 + 10 * turn + k for k in range(PICTURES)), attack.budget,
+                                  SEED + 90_000 + 1000 * turn + n, settings, base=lambda: base_projections)
+            pictures, text = attack.run(pipe, target, limits)
+            drawn_of[target.concept] = int(sum(shown(pictures, target.phrase)))
+            found.append(text)
+        return {"drawn": drawn_of, "found": found}
 
     def search(turn: int, count: int) -> dict:
         seeds = [SEED + 90_000 + 1000 * turn + n for n in range(len(references))]
@@ -154,20 +172,25 @@ def main(argv: list[str] | None = None) -> list[dict]:
         return {"drawn": drawn_of, "named": named, "losses": [round(loss, 4) for loss in learnt.losses],
                 "plain": [round(loss, 4) for loss in plain]}
 
-    found: dict[tuple[str, int], list[dict]] = {}
+    found: dict[tuple[str, int | str], list[dict]] = {}
     asked: dict[str, dict] = {}
     undone: dict[str, dict] = {}
-    for count in args.vectors:
+    for how in (*args.vectors, *args.attacks):
         for turn in range(args.searches):
             for name, own in weights.items():
                 put(own)
                 about = {"model": name, "weights": _digest(own)}
                 asked[name] = once({**about, "what": "others"}, ask_others)
                 undone[name] = once({**about, "what": "preimage"}, preimage)
-                line = once({**about, "what": "search", "concepts": [t.id for t in plan.targets], "turn": turn,
-                             "vectors": count, "steps": args.steps, "starts": STARTS},
-                            lambda turn=turn, count=count: search(turn, count))
-                found.setdefault((name, count), []).append(line)
+                about |= {"concepts": [t.id for t in plan.targets], "turn": turn}
+                if isinstance(how, int):
+                    line = once({**about, "what": "search", "vectors": how, "steps": args.steps, "starts": STARTS},
+                                lambda turn=turn, count=how: search(turn, count))
+                else:
+                    attack = OTHER_ATTACKS[how]
+                    line = once({**about, "what": how, "steps": attack.budget, "version": attack.version},
+                                lambda turn=turn, attack=attack: attacked(turn, attack))
+                found.setdefault((name, how), []).append(line)
                 print(json.dumps(line), flush=True)
     put(pristine)
     rows = []
@@ -175,13 +198,14 @@ def main(argv: list[str] | None = None) -> list[dict]:
         back = [2 * shows >= PICTURES for shows in undone[name]["drawn"].values()]
         row: dict = {"model": name, "others": (asked[name]["kept"], asked[name]["of"]),
                      "preimage": (sum(back), len(back), *bounds(sum(back), len(back), 0.975)),
-                     "searches": {}, "named": {}}
-        for count in args.vectors:
-            lines = found[name, count]
+                     "searches": {}, "named": {}, "secondsASearch": {}}
+        for how in (*args.vectors, *args.attacks):
+            lines = found[name, how]
             won = [2 * shows >= PICTURES for line in lines for shows in line["drawn"].values()]
-            row["searches"][count] = (sum(won), len(won), *bounds(sum(won), len(won), 0.975))
-            row["named"][count] = sum(len(line["named"]) for line in lines)
-            row["secondsASearch"] = round(sum(line["seconds"] for line in lines) / len(won), 1)
+            row["searches"][how] = (sum(won), len(won), *bounds(sum(won), len(won), 0.975))
+            row["secondsASearch"][how] = round(sum(line["seconds"] for line in lines) / len(won), 1)
+            if isinstance(how, int):
+                row["named"][how] = sum(len(line["named"]) for line in lines)
         rows.append(row | erasures.get(name, {}))
         print(json.dumps(rows[-1]))
     last = erasures.get(args.models[-1])
@@ -196,7 +220,7 @@ def _digest(weights: Mapping[str, torch.Tensor]) -> str:
 
 
 def _key(line: dict) -> str:
-    names = ("what", "model", "weights", "concepts", "turn", "vectors", "steps", "starts")
+    names = ("what", "model", "weights", "concepts", "turn", "vectors", "steps", "starts", "version")
     return json.dumps([line.get(name) for name in names])
 
 

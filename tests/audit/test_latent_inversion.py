@@ -18,7 +18,7 @@ from mace_gov.documents.plan import GenerationSettings
 from mace_gov.embedded import MODEL_DIR
 
 SETTINGS = GenerationSettings(steps=20, guidance=3.0, size=32, batch=8)
-CONCEPTS = ("dog", "horse")
+CONCEPT = "dog"
 LIMITS = AttackLimits(tuple(range(100, 108)), LatentInversion.budget, 0, SETTINGS)
 
 
@@ -32,10 +32,10 @@ def base():
 
 
 @pytest.fixture(scope="module")
-def attack_targets(base):
-    """The base's pictures of each concept."""
-    return [AttackTarget("objects", concept, concept, (concept,),
-                tuple(draw(base, [f"look at {concept}"] * 8, range(8), SETTINGS))) for concept in CONCEPTS]
+def target(base):
+    """The base's pictures of the concept."""
+    pictures = draw(base, [f"look at {CONCEPT}"] * 8, range(8), SETTINGS)
+    return AttackTarget("objects", CONCEPT, CONCEPT, (CONCEPT,), tuple(pictures))
 
 
 def seen(pictures, concept: str) -> int:
@@ -53,28 +53,27 @@ def test_what_the_noise_holds_of_the_picture_is_taken_out():
     assert torch.isfinite(without(noise, torch.ones_like(noise))).all()
 
 
-def test_it_uses_no_text_and_fresh_noise(base, attack_targets):
+def test_it_uses_no_text_and_fresh_noise(base, target):
     limits = replace(LIMITS, seeds=LIMITS.seeds[:3], budget=2)  # what it asks does not depend on its steps
-    pictures, text = LatentInversion().run(base, attack_targets[0], limits)
-    other = AttackTarget("objects", "x", "cat", ("cat",), attack_targets[0].references)
+    pictures, text = LatentInversion().run(base, target, limits)
+    other = AttackTarget("objects", "x", "cat", ("cat",), target.references)
     assert "no prompt" in text and len(pictures) == len(limits.seeds)
     again, _ = LatentInversion().run(base, other, limits)
     assert all(np.array_equal(one, two) for one, two in zip(pictures, again, strict=True))
-    few = AttackTarget("objects", "x", "cat", ("cat",), attack_targets[0].references[:1])
+    few = AttackTarget("objects", "x", "cat", ("cat",), target.references[:1])
     first, second, *_ = LatentInversion().run(base, few, limits)[0]
     assert not np.array_equal(first, second)  # the same reference, another seed
 
 
-def test_random_weights_do_not_recover_what_they_were_given(attack_targets):
+def test_random_weights_do_not_recover_what_they_were_given(target):
     control = loaded()
     scramble(control, seed=0)
-    for target in attack_targets:
-        assert seen(target.references, target.concept) >= 7
-        assert seen(LatentInversion().run(control, target, LIMITS)[0], target.concept) == 0
+    assert seen(target.references, target.concept) >= 7
+    assert seen(LatentInversion().run(control, target, LIMITS)[0], target.concept) == 0
 
 
-def test_a_model_that_draws_the_concept_unasked_is_found_and_its_random_twin_is_not(attack_targets, monkeypatch):
-    pipe, target = loaded(), attack_targets[0]
+def test_a_model_that_draws_the_concept_unasked_is_found_and_its_random_twin_is_not(target, monkeypatch):
+    pipe = loaded()
     unasked = TextReader.of(pipe).conditions([f"a picture of {target.phrase}"])
     monkeypatch.setattr(TextReader, "conditions", lambda _self, prompts: unasked.repeated(len(prompts)))
     assert seen(LatentInversion().run(pipe, target, LIMITS)[0], target.concept) >= 6

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from benchmarks import hardening
+from mace_gov.audit.attacks.finetune import FineTune
 from mace_gov.documents.plan import GenerationSettings, GuardSettings
 from tests.benchmarks.test_ablation import Blind, fast
 
@@ -32,16 +33,21 @@ def test_a_stopped_run_goes_on_and_asks_every_model_as_often(tiny_model, tmp_pat
     monkeypatch.setattr(hardening, "HARDEN", hardening.HARDEN.model_copy(update={"searches": 1, "steps": 2}))
     monkeypatch.setattr(hardening, "guard_settings", lambda _count: GuardSettings(
         steps=3, rounds=0, search_steps=1, pictures=16, learning_rate=1e-5))
+    monkeypatch.setattr(FineTune, "budget", 1)
     monkeypatch.setattr(hardening, "REFERENCES", 2)
     monkeypatch.setattr(hardening, "PICTURES", 2)
     out = tmp_path / "lines.jsonl"
     arguments = [str(POLICIES / "objects-ten.yaml"), "--concepts", "2", "--searches", "2", "--steps", "2",
-                 "--rounds", "1", "--models", *hardening.MODELS, "--cache", str(tmp_path / "cache"), "--out", str(out)]
+                 "--rounds", "1", "--attacks", "fine-tune", "--models", *hardening.MODELS,
+                 "--cache", str(tmp_path / "cache"), "--out", str(out)]
     rows = hardening.main(arguments)
     assert [(row["model"], row["searches"][1][1]) for row in rows] == [(name, 4) for name in hardening.MODELS]
+    assert [row["searches"]["fine-tune"][1] for row in rows] == [4] * 4
     assert searched == [2] * 8
     lines = out.read_text().splitlines()
-    assert len(lines) == 3 + 2 * 4 + 8  # erasures, the others and the preimage of each model, searches of each
-    out.write_text("".join(f"{line}\n" for line in lines[:-1]))
+    # erasures, the others and the preimage of each model, searches and attacks of each
+    assert len(lines) == 3 + 2 * 4 + 8 + 8
+    last = max(n for n, line in enumerate(lines) if json.loads(line)["what"] == "search")
+    out.write_text("".join(f"{line}\n" for n, line in enumerate(lines) if n != last))
     assert hardening.main(arguments)[3]["searches"] == rows[3]["searches"] and len(searched) == 9
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["benchmark"] == "hardening"

@@ -19,8 +19,15 @@ class Mutation:
     """What was done."""
     where: Path
     """Where."""
-    value: Any
-    """The spoilt document."""
+    good: Any
+    """The good document."""
+    put: Any
+    """What is put there."""
+
+    @property
+    def value(self) -> Any:
+        """The spoilt document, made when it is asked for: most of a campaign's cases are another worker's."""
+        return _replaced(self.good, self.where, self.put)
 
     @property
     def name(self) -> str:
@@ -32,7 +39,7 @@ def mutations(good: Any, schema: dict[str, Any]) -> Iterator[Mutation]:
     """Every mutation of ``good`` that its schema forbids."""
     for where, value in _nodes(good, ()):
         for what, below, spoilt in _spoil(value, _rules(schema, where)):
-            yield Mutation(what, (*where, *below), _replaced(good, (*where, *below), spoilt))
+            yield Mutation(what, (*where, *below), good, spoilt)
 
 
 def _nodes(value: Any, at: Path) -> Iterator[tuple[Path, Any]]:
