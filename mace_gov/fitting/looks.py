@@ -142,10 +142,11 @@ class Looks:
         if made is None:
             return None
         counts, edit, last = made
-        away = self._away(edit)
-        before = next((each.moved for each in self.shifts if each.point == chosen), 0.0)
-        gentle = rounds[-1].erases and last.harm <= GENTLER * points[strong].harm
-        taken = gentle or (away is not None and worth(rounds[-1], away) > worth(near, before))
+        away, taken = None, rounds[-1].erases and last.harm <= GENTLER * points[strong].harm
+        if not taken:
+            away = self._away(edit)
+            before = next((each.moved for each in self.shifts if each.point == chosen), 0.0)
+            taken = away is not None and worth(rounds[-1], away) > worth(near, before)
         return Weighing(point=start, rounds=rounds, left=last.left, harm=last.harm, moved=away, taken=taken,
                         weights=counts)
 
