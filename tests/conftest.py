@@ -175,7 +175,7 @@ def quick_commands() -> Iterator[None]:
         yield
 
 
-LONG = {"workflow", "erase", "benchmarks", "audit", "diffusion", "record"}
+LONG = {"workflow", "erase", "benchmarks", "audit", "diffusion", "record", "review", "report", "fitting"}
 """Where the tests are that take long: they go first, so that no worker is left alone with them at the end."""
 SEED = "MACE_GOV_CAMPAIGN"
 """Variable of the seed by which cases are drawn; the workers have it from the process that starts them."""

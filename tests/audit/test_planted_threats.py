@@ -5,6 +5,7 @@ Erasures here are stage 1 alone, on few captions: what undoes it undoes the othe
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
@@ -49,8 +50,14 @@ def edit(pipe, matrix: torch.Tensor) -> None:
         layer.weight.copy_((layer.weight.double() @ matrix).float())
 
 
+@functools.cache
+def erasure() -> torch.Tensor:
+    """Of the embedded model."""
+    return mapped(load_pipeline(str(MODEL_DIR), device="cpu"), NAMES, "ground")
+
+
 def govern(pipe) -> None:
-    edit(pipe, mapped(pipe, NAMES, "ground"))
+    edit(pipe, erasure())
 
 
 @pytest.fixture(scope="module")

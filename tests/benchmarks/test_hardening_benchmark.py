@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 from benchmarks import hardening
 from mace_gov.audit.attacks.finetune import FineTune
@@ -34,6 +35,8 @@ def test_a_stopped_run_goes_on_and_asks_every_model_as_often(tiny_model, tmp_pat
     monkeypatch.setattr(hardening, "guard_settings", lambda _count: GuardSettings(
         steps=3, rounds=0, search_steps=1, pictures=16, learning_rate=1e-5))
     monkeypatch.setattr(FineTune, "budget", 1)
+    words = [concept for concept in hardening.vocabulary().concepts if concept.kind == "object"][:20]
+    monkeypatch.setattr(hardening, "vocabulary", lambda: SimpleNamespace(concepts=words))
     monkeypatch.setattr(hardening, "REFERENCES", 2)
     monkeypatch.setattr(hardening, "PICTURES", 2)
     out = tmp_path / "lines.jsonl"
