@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import warnings
 from pathlib import Path
 
@@ -33,6 +34,8 @@ CODE_POINTS = bytes([1, 13, 0, 1])
 ONCE_BEFORE = (b"PLTE", b"tRNS", b"acTL", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"eXIf")
 """A PNG's chunks that say how the picture is shown."""
 
+_WARNINGS = threading.Lock()
+
 
 def read_picture(path: Path) -> Image.Image:
     """A file's one picture, upright, RGB. Raises ValueError that says why it is none; see ``decode``."""
@@ -54,8 +57,10 @@ def decode(data: bytes) -> Image.Image:
     the like, odd sizes, and files that are damaged: the detectors must see what people will see.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # Pillow warns of what it leaves out
+        # Filters are the whole process's: no other thread's warnings may become errors, nor may two threads put back
+        # what the other one found.
+        with _WARNINGS, warnings.catch_warnings():
+            warnings.filterwarnings("error", module=r"PIL\.")  # Pillow warns of what it leaves out
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _check(image)
                 _check_chunks(data)

@@ -2,7 +2,9 @@
 
 import io
 import struct
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -155,6 +157,27 @@ FRAMES = {"save_all": True, "append_images": [OTHER]}
 def test_what_could_be_seen_in_two_ways_is_refused(data, said):
     with pytest.raises(ValueError, match=said):
         decode(data)
+
+
+def test_what_pillow_warns_of_is_refused_and_nobody_elses_warnings_are_errors(monkeypatch):
+    frames = rgb(chunk(b"acTL", bytes(8)))  # of no frame at all: read as a plain picture, with a warning
+    check = decoding._check
+
+    def beside(image):
+        """What other threads of the process do meanwhile."""
+        warnings.warn("of another library", DeprecationWarning, stacklevel=1)
+        check(image)
+
+    monkeypatch.setattr(decoding, "_check", beside)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before = list(warnings.filters)
+        with pytest.raises(ValueError, match="damaged: UserWarning: Invalid APNG"):
+            decode(frames)
+        assert decode(encoded(PICTURE, "PNG")).size == PICTURE.size
+        with ThreadPoolExecutor(4) as threads:
+            assert len(list(threads.map(decode, [encoded(PICTURE, "PNG")] * 40))) == 40
+        assert warnings.filters == before
 
 
 def test_a_file_that_is_too_large_or_not_there_is_not_read(tmp_path, monkeypatch):
