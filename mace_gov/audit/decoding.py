@@ -57,8 +57,8 @@ def decode(data: bytes) -> Image.Image:
     the like, odd sizes, and files that are damaged: the detectors must see what people will see.
     """
     try:
-        # Filters are the whole process's: no other thread's warnings may become errors, nor may two threads put back
-        # what the other one found.
+        # Filters are the whole process's: other libraries' warnings in other threads may not become errors, nor may two
+        # pictures' filters be put back in the wrong order.
         with _WARNINGS, warnings.catch_warnings():
             warnings.filterwarnings("error", module=r"PIL\.")  # Pillow warns of what it leaves out
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:

@@ -85,7 +85,7 @@ class Weighing(Document):
     harm: float
     """As of a point, with the weights that came of them."""
     moved: float | None = None
-    """As of a shift, with these weights; absent where nothing hung on it, or the time was up."""
+    """As of a shift, with these weights; absent where it could decide nothing, or the time was up."""
     taken: bool
     """Whether the plan holds this point and ``weights`` instead of the chosen point: where the last round erases
     with much less harm than the point that erases with a margin, or erased and unmoved are worth more."""

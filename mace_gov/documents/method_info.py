@@ -42,8 +42,8 @@ class MethodInfo:
     """Who can undo it without any search, as a limitation that every report of it names; empty where nobody is known
     who needs less than the base's own weights."""
     keeps_namesakes: bool = False
-    """Whether people who share a first or last name with many who are erased are kept; a plan that erases many people
-    by another method names those that do."""
+    """Whether people who share a first or last name with many who are erased are kept, where only prompts reach the
+    model; a plan that erases many people by a method that does not names those that do."""
     edits_pooled: bool = True
     """Whether the pooled text of Stable Diffusion XL is edited in closed form beside it."""
     ridge: ClosedForm | None = None

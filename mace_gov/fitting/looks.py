@@ -143,10 +143,10 @@ class Looks:
             return None
         counts, edit, last = made
         away, taken = None, rounds[-1].erases and last.harm <= GENTLER * points[strong].harm
-        if not taken:
+        before = worth(near, next((each.moved for each in self.shifts if each.point == chosen), 0.0))
+        if not taken and worth(rounds[-1], 0.0) > before:
             away = self._away(edit)
-            before = next((each.moved for each in self.shifts if each.point == chosen), 0.0)
-            taken = away is not None and worth(rounds[-1], away) > worth(near, before)
+            taken = away is not None and worth(rounds[-1], away) > before
         return Weighing(point=start, rounds=rounds, left=last.left, harm=last.harm, moved=away, taken=taken,
                         weights=counts)
 

@@ -94,7 +94,7 @@ def weigh(
     """Rounds in which the concepts that are still drawn come to count twice as much, and the weights at their end.
 
     look: a round with concepts that count so much, those that are not named once; None when the budget is spent. They
-    end early when two of them draw nothing, or three a single picture: of 24 a round, bounds of 6.1 % and 6.4 %.
+    end early when two of them draw nothing, or three a single picture, which says about as much.
     """
     made: list[FitRound] = []
     weights: dict[str, float] = {}

@@ -84,7 +84,7 @@ def make_plan(
         notes.append("base model: a single file of this family predicts noise unless it says v; weights do not tell")
     people = sum(category.kind is Kind.CELEBRITY and " " in concept.target.strip()
                  for category, concept in policy.concepts())
-    if people >= MANY_PEOPLE and info.closed_forms and not info.keeps_namesakes:
+    if people >= MANY_PEOPLE and not info.keeps_namesakes:
         notes += [f"people: {people} are erased, and an edit of keys and values takes along others who share names "
                   f"with them; where only prompts reach the model, method: {{name: {name}}} keeps these "
                   "(docs/methods.md)"

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -175,8 +176,17 @@ def test_what_pillow_warns_of_is_refused_and_nobody_elses_warnings_are_errors(mo
         with pytest.raises(ValueError, match="damaged: UserWarning: Invalid APNG"):
             decode(frames)
         assert decode(encoded(PICTURE, "PNG")).size == PICTURE.size
+        inside: list[int] = []
+
+        def alone(image):
+            inside.append(1)
+            time.sleep(0.02)
+            assert len(inside) == 1  # filters of two pictures would be put back in the wrong order
+            inside.pop()
+
+        monkeypatch.setattr(decoding, "_check", alone)
         with ThreadPoolExecutor(4) as threads:
-            assert len(list(threads.map(decode, [encoded(PICTURE, "PNG")] * 40))) == 40
+            assert len(list(threads.map(decode, [encoded(PICTURE, "PNG")] * 8))) == 8
         assert warnings.filters == before
 
 

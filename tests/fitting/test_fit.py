@@ -201,11 +201,26 @@ def test_a_concept_that_is_still_drawn_comes_to_count_more_than_the_others(tiny_
     assert kept_fit(plan, tmp_path) == made.fit
 
 
+@pytest.mark.parametrize("gentle", [True, False])
+def test_what_others_do_is_looked_at_only_where_that_can_decide(tiny_model, tmp_path, monkeypatch, gentle):
+    monkeypatch.setattr(module, "FREE_HARM", -1.0)
+    monkeypatch.setattr(looks, "RESERVES", (1.0,))
+    monkeypatch.setattr(looks, "GENTLER", 1e9 if gentle else -1.0)
+    policy, plan = asked_of(tiny_model)
+    looked = []
+    real = looks.Looks._away
+    monkeypatch.setattr(looks.Looks, "_away", lambda self, edit: looked.append(1) or real(self, edit))
+    made = fit(policy, plan, cache=tmp_path, detector=lambda _spec: SeesOne("naked", 4, 1)).fit
+    assert made.weighing.rounds[-1].erases and (made.weighing.moved is None) == gentle
+    assert len(looked) == len(made.shifts) + (not gentle) and (made.weighing.taken or not gentle)
+
+
 def test_weighing_that_is_worth_no_more_is_told_and_not_taken(tiny_model, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "FREE_HARM", -1.0)
     policy, plan = asked_of(tiny_model)
     made = fit(policy, plan, cache=tmp_path, detector=lambda _spec: SeesOne("naked", 4, 99))
     assert made.fit.weighing.rounds[-1].drawn and not made.fit.weighing.taken
+    assert made.fit.weighing.moved is None  # nothing that others did could make it worth more
     assert {target.weight for target in made.targets} == {None} and made.fit.loras == []
 
 
