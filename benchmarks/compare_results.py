@@ -72,6 +72,6 @@ def plotted(cells: list[dict], out: Path) -> None:
     axes.set_xticks(counts, [str(count) for count in counts], minor=False)
     axes.minorticks_off()
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower left")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     pyplot.rcParams["svg.hashsalt"] = "mace-gov"
     figure.savefig(out, metadata={"Date": None} if out.suffix == ".svg" else None)
