@@ -19,7 +19,7 @@ from mace_gov.documents.plan import ErasurePlan
 from mace_gov.fitting.drawing_workers import Edit, Edited, drawn_by
 from mace_gov.fitting.line import Line
 from mace_gov.fitting.search import GENTLER, RESERVES, gentler, shift, weigh, worth
-from mace_gov.plan.fitting import OTHERS, ROUNDS, TRIALS
+from mace_gov.plan.fitting import OTHERS, ROUNDS, TRIALS, names
 
 SHIFT_SEED = 555_000_000
 """Added to the plan's seed for pictures of what was not given to the erasure."""
@@ -103,7 +103,8 @@ class Looks:
         """
         points = self.line.points
         start = gentler(points, strong)
-        count, every = len(self.asked.probes), self.asked.more
+        # one of each name, and as many as said something in a trial
+        count, every = max(len(self.shown), min(names(self.plan), len(self.asked.probes))), self.asked.more
         self._advance = self.progress.start("weighing what is still drawn (pictures)",
                                             ROUNDS * count + len(self.others))
         turn = iter(range(ROUNDS))

@@ -50,8 +50,12 @@ def shares(policy: Policy, plan: ErasurePlan) -> tuple[int, int]:
     if (own := _own_budget(policy)) is not None:
         others = min(OTHERS, own // (2 * TRIALS))
         return own // TRIALS - others, others
-    names = sum(1 + len(target.other_names or []) if plan.refine_names else 1 for target in plan.targets)
-    return min(max(names, FEWEST), MOST), OTHERS
+    return min(max(names(plan), FEWEST), MOST), OTHERS
+
+
+def names(plan: ErasurePlan) -> int:
+    """How many are erased, synonyms with them where the erasure is given them."""
+    return sum(1 + len(target.other_names or []) if plan.refine_names else 1 for target in plan.targets)
 
 
 def _own_budget(policy: Policy) -> int | None:
@@ -65,7 +69,7 @@ def minutes(policy: Policy) -> float:
     return MINUTES if budget is None or budget.minutes is None else budget.minutes
 
 
-VERSION = 17
+VERSION = 18
 """Raised whenever the same plan would be fitted otherwise."""
 
 

@@ -22,7 +22,7 @@ from mace_gov.fitting import drawing_workers, looks
 from mace_gov.fitting import fit as module
 from mace_gov.fitting.fit import fit
 from mace_gov.plan.build import make_plan
-from mace_gov.plan.fitting import kept_fit, pictures, searched, shares
+from mace_gov.plan.fitting import kept_fit, names, pictures, searched, shares
 from tests import factories
 from tests.execute.inside import crew
 
@@ -199,6 +199,19 @@ def test_a_concept_that_is_still_drawn_comes_to_count_more_than_the_others(tiny_
     assert weighing.taken and {target.id: target.weight for target in made.targets} == weighing.weights
     assert made.preserve.scale == made.fit.line[weighing.point].weight and made.fit.loras == []
     assert kept_fit(plan, tmp_path) == made.fit
+
+
+def test_a_round_asks_by_each_name_and_as_often_as_the_base_shows_something(tiny_model, tmp_path, monkeypatch):
+    class SeesHalf(SeesOne):
+        def score(self, images, queries) -> list[float]:
+            found = super().score(images, queries)
+            return [score * (n % 2) for n, score in enumerate(found)] if self.asked == 1 else found
+
+    monkeypatch.setattr(module, "FREE_HARM", -1.0)
+    policy, plan = asked_of(tiny_model)
+    made = fit(policy, plan, cache=tmp_path, detector=lambda _spec: SeesHalf("naked", 4, 1)).fit
+    assert made.base_drawn == made.base_asked // 2
+    assert {each.asked for each in made.weighing.rounds} == {max(made.base_drawn, names(plan))}
 
 
 @pytest.mark.parametrize("gentle", [True, False])
