@@ -152,7 +152,7 @@ def main(argv: list[str] | None = None) -> list[dict]:
         drawn_of, found = {}, []
         for n, target in enumerate(targets):
             limits = AttackLimits(tuple(SEED + 95_000 + 10 * turn + k for k in range(PICTURES)), attack.budget,
-                                  SEED + 90_000 + 1000 * turn + n, settings, base=lambda: base_projections)
+                                  SEED + 90_000 + 1000 * turn + n, settings)
             pictures, text = attack.run(pipe, target, limits)
             drawn_of[target.concept] = int(sum(shown(pictures, target.phrase)))
             found.append(text)
