@@ -67,7 +67,7 @@ GRIDS: dict[str, tuple[dict, list[dict]]] = {
         {"refine": {"ridge": ridge}} for ridge in (1.0, 0.01)]),
     "nullspace": ({"name": "nullspace"}, [{"preserve": {"leak": leak}} for leak in (0.1, 0.01, 0.3, 0.003)]),
     "oce": ({"name": "oce"}, [{"preserve": {"weight": weight}} for weight in (0.1, 0.01, 0.001, 10.0)]),
-    "cure": ({"name": "cure"}, [{"expansion": alpha} for alpha in (10.0, 100.0, 1e4, 1e6)]),
+    "cure": ({"name": "cure"}, [{"expansion": alpha} for alpha in (100.0, 1e4, 1e6, 10.0)]),
     "valuespace": ({"name": "valuespace"}, WEIGHTS),
     "esd": ({"name": "esd"}, [{"esd": {"steps": steps}} for steps in (15, 60)] + [
         {"esd": {"guidance": guidance}} for guidance in (0.5, 2.0)]),

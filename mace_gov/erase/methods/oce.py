@@ -1,16 +1,16 @@
 """Orthogonal Concept Erasure (Sun et al., ICML 2026, arXiv 2605.28902): projections are turned, W* = P W.
 
 P [out, out] is orthogonal, one for each projection, so that lengths and angles of what it answers stay. Derived here
-from the paper's idea, a subspace of the targets' outputs goes into a subspace of their anchors' while what is kept
-stays where it is; the paper's own code was not read:
+from the paper's idea, the targets' outputs go to their anchors' while what is kept stays where it is; the paper's own
+code was not read. For text states e_s of the targets, e_t of their anchors, and k of what is kept:
 
-    max over orthogonal P   sum_i t_i v_i^T P u_i  +  tr(P R)     =>     P = X Y^T,   X S Y^T = sum_i t_i v_i u_i^T + R
+    min over orthogonal P   sum |P W e_s - W e_t|^2  +  mu sum |P W k - W k|^2     =>     P = X Y^T,
+    X S Y^T = W (sum e_t e_s^T + mu sum k k^T) W^T
 
-u_i is an orthonormal basis of the directions that tell the targets from their anchors (``outputs``), t_i what the
-targets have there, v_i its principal vectors (Jordan, Bjorck and Golub) in the anchors' outputs, R = W mu P W^T of what
-is kept: the orthogonal Procrustes problem (Schonemann, Psychometrika 31 (1966) 1-10). The anchors' subspace holds
-``ENERGY`` of their outputs and bounds how many directions can go there. P is solved within the span of all u and v and
-is 1 beyond it, so that P W - W is stored as thin factors.
+the orthogonal Procrustes problem (Schonemann, Psychometrika 31 (1966) 1-10). P turns planes by angles; those that it
+turns least are left as they are, ``TURNED`` of ||P - 1||^2 stays, so that P W - W is stored as thin factors and P is
+orthogonal still. Since |P x - P y| = |x - y|, targets keep their distance from one another: many of them cannot all
+come to one anchor.
 """
 
 from __future__ import annotations
@@ -27,12 +27,17 @@ from mace_gov.documents.plan import ErasurePlan
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.methods.aligned import aligned_moments
 from mace_gov.erase.methods.method_protocol import Erasure, Stopwatch, about
-from mace_gov.erase.methods.projection_outputs import Outputs
 from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.texts import kept_reader
 
-ENERGY = 0.99
-"""Share of the anchors' outputs that their subspace holds."""
+TURNED = 0.999
+"""Share of ||P - 1||^2 that is stored."""
+
+HOLD = 1e-9
+"""Weight of directions that nothing reaches, as a share of the largest of the moment's singular values."""
+
+SAME = 1e-9
+"""Cosines that differ by less are of one plane; a turn of less than that is none."""
 
 
 def oce(plan: ErasurePlan, pipe: Pipeline, *, cache: Path | None, progress: Progress) -> Erasure:
@@ -48,38 +53,40 @@ def oce(plan: ErasurePlan, pipe: Pipeline, *, cache: Path | None, progress: Prog
             pairs = aligned_moments(reader, plan, progress.start("editing", len(plan.targets)))
             left, right = {}, {}
             for name, layer in projections(pipe.unet).items():
-                outputs = Outputs.of(layer.weight, pairs, preserve)
-                basis, turn = turned(outputs)
+                w = layer.weight.detach().cpu().double()
+                basis, turn = planes(turned(w @ (pairs.c + preserve) @ w.T))
                 if len(turn):
                     left[name] = basis @ (turn - torch.eye(len(turn), dtype=turn.dtype))
-                    right[name] = basis.T @ outputs.weight
+                    right[name] = basis.T @ w
     if not left:
-        raise NumericalError("oce: no direction tells the targets more than it holds of what is kept",
-                             hint="Lower preserve.weight.")
+        raise NumericalError("oce: nothing to turn: what is kept holds the targets, or they are their anchors",
+                             hint="Lower preserve.weight or choose other anchors.")
     identity = torch.eye(len(preserve), dtype=torch.float64)
     return Erasure(ErasureDelta(identity, left, right, about(plan, "none")), [], [], clock.seconds, [])
 
 
-def turned(outputs: Outputs) -> tuple[torch.Tensor, torch.Tensor]:
-    """Q [out, m] and T [m, m], orthogonal, with P = 1 + Q (T - 1) Q^T; m is 0 where nothing tells the targets apart."""
-    anchors = _anchor_subspace(outputs.anchors)
-    directions = outputs.discriminating()[:, :anchors.shape[1]]
-    if directions.shape[1] == 0:
-        return outputs.weight.new_zeros(len(outputs.weight), 0), outputs.weight.new_zeros(0, 0)
-    own = torch.linalg.qr(directions).Q  # [out, k]
-    x, _, y = torch.linalg.svd(anchors.T @ own, full_matrices=False)
-    u, v = own @ y.T, anchors @ x  # principal vectors, [out, k] each
-    weights = (u * (outputs.residual @ u)).sum(0)  # t [k]
-    spanning, lengths, _ = torch.linalg.svd(torch.cat([own, anchors], 1), full_matrices=False)
-    basis = spanning[:, lengths > 1e-6]
-    a, _, b = torch.linalg.svd(basis.T @ ((v * weights) @ u.T + outputs.kept) @ basis)
-    turn: torch.Tensor = a @ b
-    return basis, turn
+def turned(moment: torch.Tensor) -> torch.Tensor:
+    """P [out, out], orthogonal, with the largest tr(P^T M) for M [out, out] float64; 1 where M says nothing.
+
+    Directions that M says nothing of stay: each has ``HOLD`` of M's largest singular value.
+    """
+    hold = HOLD * torch.linalg.matrix_norm(moment, 2) * torch.eye(len(moment), dtype=moment.dtype)
+    x, _, y = torch.linalg.svd(moment + hold)
+    turn: torch.Tensor = x @ y
+    return turn
 
 
-def _anchor_subspace(anchors: torch.Tensor) -> torch.Tensor:
-    """An orthonormal basis [out, m] of the fewest directions that hold ``ENERGY`` of a moment [out, out]."""
-    energies, vectors = torch.linalg.eigh(anchors)  # ascending
-    before = energies.clamp_min(0).flip(0).cumsum(0) - energies.clamp_min(0).flip(0)
-    basis: torch.Tensor = vectors.flip(1)[:, before < ENERGY * float(energies.clamp_min(0).sum())]
-    return basis
+def planes(turn: torch.Tensor, share: float = TURNED) -> tuple[torch.Tensor, torch.Tensor]:
+    """Q [out, m] and T [m, m], orthogonal, for P = 1 + Q (T - 1) Q^T: what P [out, out] turns most.
+
+    A direction of a plane that turns by an angle t adds 2 - 2 cos t to ||P - 1||^2. Those planes are eigenspaces of
+    P + P^T, which P maps to themselves.
+    """
+    cosines, vectors = torch.linalg.eigh((turn + turn.T) / 2)  # ascending: what turns most comes first
+    energies = (2 - 2 * cosines).clamp_min(0)
+    left = energies.sum() - energies.cumsum(0) + energies  # before each direction
+    most = int((left > (1 - share) * energies.sum() + SAME * len(turn)).sum())
+    while 0 < most < len(turn) and cosines[most] - cosines[most - 1] < SAME:  # both directions of a plane
+        most += 1
+    basis = vectors[:, :most]
+    return basis, basis.T @ turn @ basis

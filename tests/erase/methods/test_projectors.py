@@ -11,9 +11,8 @@ from mace_gov.diffusion.projections import projections
 from mace_gov.documents.plan import PreserveSettings
 from mace_gov.erase.methods.aligned import Aligned, aligned_moments
 from mace_gov.erase.methods.cure import cure, spectral_eraser, spectral_projector
-from mace_gov.erase.methods.oce import oce, turned
-from mace_gov.erase.methods.projection_outputs import Outputs
-from mace_gov.erase.methods.valuespace import VALUES, taken_out, valuespace
+from mace_gov.erase.methods.oce import TURNED, oce, planes, turned
+from mace_gov.erase.methods.valuespace import VALUES, Outputs, taken_out, valuespace
 from mace_gov.erase.preserve import preserve_term
 from mace_gov.erase.texts import kept_reader
 
@@ -39,31 +38,74 @@ def exact():
     return Outputs.of(w, pairs, kept.T @ kept), w, apart, kept
 
 
-def whole(outputs) -> torch.Tensor:
-    """P [out, out] of OCE."""
-    basis, turn = turned(outputs)
-    return torch.eye(WIDTH, dtype=torch.float64) + basis @ (turn - torch.eye(len(turn), dtype=turn.dtype)) @ basis.T
+def outputs_of(states: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    return states @ w.T
 
 
-def test_oce_turns_targets_into_their_anchors_subspace_and_leaves_what_is_kept(exact):
-    outputs, w, apart, kept = exact
-    p = whole(outputs)
+@pytest.fixture
+def turn():
+    """W, states of targets, anchors and what is kept, and the P of OCE for a weight of what is kept.
+
+    Targets are their anchors, turned into coordinates of their own, so that a turn can bring all of them back.
+    """
+    w = torch.linalg.qr(torch.randn(WIDTH, WIDTH, generator=torch.Generator().manual_seed(1)).double()).Q
+    anchors, targets, kept = (torch.zeros(20, WIDTH, dtype=torch.float64) for _ in range(3))
+    anchors[:, list(ANCHOR)[:2]] = targets[:, list(OWN)] = within(range(2))[:, :2]
+    kept[:, list(KEPT)] = within(KEPT, seed=3)[:, list(KEPT)]
+
+    def of(weight: float = 1.0, everything: float = 0.0) -> torch.Tensor:
+        kept_moment = weight * kept.T @ kept + everything * torch.eye(WIDTH, dtype=torch.float64)
+        return turned(w @ (anchors.T @ targets + kept_moment) @ w.T)
+
+    return w, targets, anchors, kept, of
+
+
+def test_oce_turns_targets_to_their_anchors_and_leaves_what_is_kept(turn):
+    w, targets, anchors, kept, of = turn
+    p = of()
     assert torch.allclose(p @ p.T, torch.eye(WIDTH, dtype=p.dtype), atol=1e-9)
-    assert torch.allclose(kept @ w.T @ p.T, kept @ w.T, atol=1e-5)
-    assert torch.allclose(within(OTHER) @ w.T @ p.T, within(OTHER) @ w.T, atol=1e-9)  # beyond the span P is 1
-    went = (apart @ w.T @ p.T) @ w  # in text coordinates
-    assert went[:, list(ANCHOR)].norm() == pytest.approx(float(apart.norm()), rel=1e-5)  # all of its length is there
+    assert torch.allclose(outputs_of(targets, p @ w), outputs_of(anchors, w), atol=1e-6)
+    assert torch.allclose(outputs_of(kept, p @ w), outputs_of(kept, w), atol=1e-6)
+    assert torch.allclose(outputs_of(within(OTHER), p @ w), outputs_of(within(OTHER), w), atol=1e-6)  # nobody's stay
     assert torch.linalg.svdvals(p @ w) == pytest.approx(torch.linalg.svdvals(w))
 
 
-def test_oce_turns_less_the_more_is_kept_along_the_way(exact):
-    outputs, w, apart, _ = exact
-    moved = []
-    for weight in (0.0, 1.0, 1e6):
-        everything = torch.eye(WIDTH, dtype=torch.float64) * weight
-        p = whole(Outputs(outputs.weight, outputs.residual, outputs.anchors, outputs.kept + everything))
-        moved.append(float((apart @ w.T @ p.T - apart @ w.T).norm()))
-    assert moved[0] > moved[1] > moved[2] == 0  # nothing tells them more than it holds of what is kept
+def test_no_other_turn_comes_nearer_than_that_of_oce(turn):
+    w, _, _, kept, of = turn
+    targets, anchors = within([*OWN, *ANCHOR], seed=5), within(ANCHOR, seed=6)  # no turn brings all of them back
+    p = turned(w @ (anchors.T @ targets + kept.T @ kept) @ w.T)
+
+    def cost(q: torch.Tensor) -> float:
+        gone = (outputs_of(targets, q @ w) - outputs_of(anchors, w)).square().sum()
+        return float(gone + (outputs_of(kept, q @ w) - outputs_of(kept, w)).square().sum())
+
+    for seed in range(20):
+        skew = torch.randn(WIDTH, WIDTH, generator=torch.Generator().manual_seed(seed)).double()
+        assert cost(p) < cost(torch.linalg.matrix_exp(0.01 * (skew - skew.T)) @ p)
+    assert cost(p) < min(cost(torch.eye(WIDTH, dtype=p.dtype)), cost(of()))
+
+
+def test_oce_turns_less_the_more_is_kept_along_the_way(turn):
+    w, targets, *_, of = turn
+    moved = [float((outputs_of(targets, of(everything=more) @ w) - outputs_of(targets, w)).norm())
+             for more in (0.0, 10.0, 1e6)]
+    assert moved[0] > moved[1] > moved[2] and moved[2] < 1e-3 * moved[0]
+
+
+def test_planes_that_turn_most_are_kept_and_the_rest_is_left_as_it_is():
+    skew = torch.zeros(WIDTH, WIDTH, dtype=torch.float64)
+    for place, angle in ((0, 2.0), (2, 0.5), (4, 1e-3), (6, 0.5)):  # radians, each in a plane of its own
+        skew[place, place + 1], skew[place + 1, place] = -angle, angle
+    own = torch.linalg.qr(torch.randn(WIDTH, WIDTH, generator=torch.Generator().manual_seed(4)).double()).Q
+    p = own @ torch.linalg.matrix_exp(skew) @ own.T
+    identity = torch.eye(WIDTH, dtype=p.dtype)
+    for share, directions in ((0.5, 2), (0.9, 6), (TURNED, 6), (1.0, 8)):
+        basis, turn = planes(p, share)
+        thin = identity + basis @ (turn - torch.eye(len(turn), dtype=p.dtype)) @ basis.T
+        assert basis.shape[1] == directions, share  # planes that turn alike go together
+        assert torch.allclose(thin @ thin.T, identity, atol=1e-9)
+        assert (thin - p).square().sum() <= (1 - share) * (p - identity).square().sum() + 1e-9
+    assert planes(identity)[0].shape == (WIDTH, 0)
 
 
 @pytest.mark.parametrize("method", [oce, valuespace])
@@ -111,10 +153,10 @@ def test_of_all_edits_that_hide_a_target_that_of_values_moves_what_is_kept_least
     assert cost(left) < cost(left + 1e-3 * other) and cost(left) < cost(left - 1e-3 * other), name
 
 
-@pytest.mark.parametrize("method", [oce, valuespace])
-def test_where_everything_is_kept_there_is_nothing_to_edit(base_pipe, plan_for, method):
+@pytest.mark.parametrize(("method", "problem"), [(oce, "nothing to turn"), (valuespace, "no direction tells")])
+def test_where_everything_is_kept_there_is_nothing_to_edit(base_pipe, plan_for, method, problem):
     plan = plan_for(preserve=PreserveSettings(prior="general", scale=1e9, concepts=[], concept_scale=0.0))
-    with pytest.raises(NumericalError, match="no direction tells the targets more"):
+    with pytest.raises(NumericalError, match=problem):
         method(plan, base_pipe, cache=None, progress=Silent())
 
 
