@@ -6,6 +6,7 @@ words those that its training texts hold most often, in the order of how often: 
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ MOST = 2000
 """Words taken, the most frequent first: a text state has some thousand dimensions, and each word costs a pass."""
 SHORTEST = 3
 """Letters of a word; shorter ones are abbreviations and pieces of others."""
+ONE, WORD = 0.5, 0.3
+"""Shares of strangers who differ from a name in one token, and in one word."""
 _END, _BEGIN = "</w>", "\u2581"
 """How byte-pair vocabularies mark a word's end, and sentence-piece vocabularies its beginning."""
 
@@ -32,10 +35,42 @@ def whole_words(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     return list(dict.fromkeys(words))
 
 
+def harmless_words(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """``whole_words`` without those for sexual content."""
+    return [word for word in whole_words(tokenizer) if not _sexual(word)]
+
+
 def word_captions(tokenizer: PreTrainedTokenizerBase, templates: Sequence[str]) -> list[str]:
     """A caption for each of the first ``MOST`` words, the templates in turn. Words for sexual content are in none."""
-    words = [word for word in whole_words(tokenizer) if not _sexual(word)][:MOST]
+    words = harmless_words(tokenizer)[:MOST]
     return [templates[n % len(templates)].replace("{}", word, 1) for n, word in enumerate(words)]
+
+
+def strangers(tokenizer: PreTrainedTokenizerBase, names: Sequence[str], each: int, seed: int) -> list[str]:
+    """Phrases that are much like names and are nobody's: a name with some of its tokens exchanged, ``each`` of a name.
+
+    One token, one of its words, or all but one token, for others that stand in the same place of a word. Names are
+    split by a byte-pair tokenizer; one without marks of words' ends has none.
+    """
+    tokens = [token for token in tokenizer.get_vocab() if token.removesuffix(_END).isalpha()]
+    tokens = sorted(token for token in tokens if token.isascii() and not _sexual(token.removesuffix(_END).lower()))
+    ends, inner = [t for t in tokens if t.endswith(_END)], [t for t in tokens if not t.endswith(_END)]
+    if not ends or not inner:
+        return []
+    draw, found = random.Random(seed), []
+    for name in sorted(names):
+        own = tokenizer.tokenize(name)
+        words = list(range(sum(token.endswith(_END) for token in own)))
+        of = [sum(token.endswith(_END) for token in own[:n]) for n in range(len(own))]  # each token's word
+        for _ in range(each):
+            way, one = draw.random(), draw.randrange(len(own))
+            word = draw.choice(words)
+            changed = ([one] if way < ONE else [n for n, w in enumerate(of) if w == word] if way < ONE + WORD
+                       else [n for n in range(len(own)) if n != one])
+            made = [draw.choice(ends if t.endswith(_END) else inner) if n in changed else t for n, t in enumerate(own)]
+            if made != own:
+                found.append("".join(made).replace(_END, " ").strip())
+    return list(dict.fromkeys(found))
 
 
 def _sexual(word: str) -> bool:

@@ -1,7 +1,7 @@
 """The tokenizer's own words as captions of the prior."""
 
 from mace_gov.erase.preserve import prior_captions, split
-from mace_gov.erase.vocabulary import MOST, SHORTEST, whole_words, word_captions
+from mace_gov.erase.vocabulary import MOST, SHORTEST, strangers, whole_words, word_captions
 
 
 class Words:
@@ -45,3 +45,17 @@ def test_banned_words_are_in_no_caption_of_the_prior(reader, plan_for):
 def test_what_a_fit_holds_out_is_every_tenth_caption_and_the_rest_is_given():
     given, held = split([str(n) for n in range(25)])
     assert held == ["9", "19"] and len(given) == 23
+
+
+def test_strangers_are_a_name_with_other_tokens_in_their_places(reader):
+    tokenizer, name = reader.tokenizer, "mira okafor"
+    found = strangers(tokenizer, [name], 60, seed=3)
+    assert 40 < len(found) <= 60 and name not in found
+    assert found == strangers(tokenizer, [name], 60, seed=3) != strangers(tokenizer, [name], 60, seed=4)
+    kept = [sum(word in name.split() for word in stranger.split()) for stranger in found]
+    assert all(len(stranger.split()) == 2 for stranger in found)
+    assert kept.count(1) > len(kept) / 8  # a word of it, or some of its pieces
+
+
+def test_a_tokenizer_without_marks_of_words_ends_has_no_strangers():
+    assert strangers(Words("\u2581mira", "okafor"), ["mira okafor"], 5, seed=0) == []

@@ -18,7 +18,8 @@ from mace_gov.diffusion.text import TextReader
 from mace_gov.erase.delta import ErasureDelta, read_delta
 from mace_gov.erase.engine import erase
 from mace_gov.erase.methods import neurons as module
-from mace_gov.erase.methods.neurons import _Group, _pairs, _States, neurons
+from mace_gov.erase.methods.neuron_pairs import Group, States, pairs
+from mace_gov.erase.methods.neurons import neurons
 from mace_gov.erase.preserve import prior_captions
 from mace_gov.erase.weight_export import export_weights
 from tests.conftest import WIDTHS, build_tiny_model
@@ -27,12 +28,12 @@ WIDTH = 16
 CROWD = 48
 
 
-def states_at(centre, count: int, seed: int, noise: float = 0.05) -> _States:
+def states_at(centre, count: int, seed: int, noise: float = 0.05) -> States:
     """Around a centre at the name's last token, and around its half, turned by one, after the text."""
     chance = torch.Generator().manual_seed(seed)
     own, after = (at + noise * torch.randn(count, CROWD, generator=chance).double()
                   for at in (centre, centre.roll(1) / 2))
-    return _States((own, after), (own, after))
+    return States((own, after), (own, after))
 
 
 def answers(parts, h: torch.Tensor) -> torch.Tensor:
@@ -50,12 +51,12 @@ def crowd():
     made = [states_at(firsts[i] + lasts[j], 12, n) for n, (i, j) in enumerate(people)]
     anchor = states_at(torch.zeros(CROWD).double(), 12, 99)
     general = states_at(torch.zeros(CROWD).double(), 400, 100, noise=1.0)
-    return [_Group((own,), anchor) for own in made[::2]], made[1::2], general, anchor
+    return [Group((own,), anchor) for own in made[::2]], made[1::2], general, anchor
 
 
 def test_names_that_share_their_words_with_others_go_and_the_others_stay_to_the_last_digit(crowd):
     gone, kept, general, anchor = crowd
-    parts, apart = _pairs(0, gone, kept, general)
+    parts, apart = pairs(0, gone, kept, general)
     assert all(apart)
     for own in (group.names[0] for group in gone):
         moved = own.given[0] + answers(parts, own.read[0])
@@ -68,7 +69,7 @@ def test_names_that_share_their_words_with_others_go_and_the_others_stay_to_the_
 
 def test_a_name_that_is_read_as_what_must_stay_answers_nothing_that_must_stay(crowd):
     gone, kept, general, _ = crowd
-    parts, apart = _pairs(0, gone, [*kept, gone[3].names[0]], general)
+    parts, apart = pairs(0, gone, [*kept, gone[3].names[0]], general)
     assert not apart[3] and sum(apart) == len(gone) - 1
     assert answers(parts, gone[3].names[0].read[0]).abs().max() == 0
 
@@ -77,11 +78,11 @@ def test_synonyms_share_a_pair_where_they_are_read_alike_and_get_their_own_where
     gone, kept, general, anchor = crowd
     [one], [other] = gone[0].names, gone[1].names
     alike = states_at(one.read[0].mean(0), 12, 7)
-    for names, pairs in (((one, alike), 1), ((one, other), 2)):
+    for names, count in (((one, alike), 1), ((one, other), 2)):
         # between two names of nobody's lies somebody who must stay
-        halfway = [states_at((one.read[0].mean(0) + other.read[0].mean(0)) / 2, 12, 8)] if pairs == 2 else []
-        parts, apart = _pairs(0, [_Group(names, anchor), *gone[2:]], [*kept, *halfway], general)
-        assert len(parts[0]) == 2 * (pairs + len(gone) - 2) and all(apart)
+        halfway = [states_at((one.read[0].mean(0) + other.read[0].mean(0)) / 2, 12, 8)] if count == 2 else []
+        parts, apart = pairs(0, [Group(names, anchor), *gone[2:]], [*kept, *halfway], general)
+        assert len(parts[0]) == 2 * (count + len(gone) - 2) and all(apart)
         for name in names:
             moved = (name.given[0] + answers(parts, name.read[0])).norm(dim=1)
             assert (moved < 0.3 * name.given[0].norm(dim=1)).float().mean() > 0.9
@@ -163,7 +164,7 @@ def test_the_governed_folder_loads_plainly_reads_the_names_as_their_anchors_and_
         # what the layer gives at the last token, the mean over the wordings: v is the difference of the means
         before, to, after = (torch.stack([
             encoder.inside([prompt])[1][0, prompt.found[1] - 1]
-            for prompt in [own.fill(template, phrase) for template in plan.templates]
+            for prompt in [own.fill(template, phrase) for template in module._wordings(plan, own)]
         ]).mean(0) for encoder, phrase in ((plain, name), (plain, anchor), (wider, name)))
         assert (after - to).norm() < 0.01 * (before - to).norm()
     for still in prior_captions(plan, own.tokenizer)[::40]:
@@ -186,11 +187,11 @@ def test_it_is_exported_as_a_folder_alone(version, tmp_path):
 
 def test_names_that_are_not_apart_are_told_and_all_of_them_is_an_error(plan_for, base_pipe, monkeypatch):
     plan = plan_for(method="neurons", concepts=("ship", "dog"))
-    real = module._pairs
-    monkeypatch.setattr(module, "_pairs", lambda *a: (real(*a)[0], [True, False]))
+    real = module.pairs
+    monkeypatch.setattr(module, "pairs", lambda *a: (real(*a)[0], [True, False]))
     made = neurons(plan, base_pipe, cache=None, progress=Silent())
     assert any("a name of dog is read much like" in warning for warning in made.warnings)
-    monkeypatch.setattr(module, "_pairs", lambda *a: (real(*a)[0], [False, False]))
+    monkeypatch.setattr(module, "pairs", lambda *a: (real(*a)[0], [False, False]))
     with pytest.raises(NumericalError, match="no name's text states lie apart"):
         neurons(plan, base_pipe, cache=None, progress=Silent())
 
