@@ -16,11 +16,10 @@ REACHED = 0.02
 """Share of a name's own states that may lie lower than that."""
 SHRUNK = 0.02
 """Least variance of a direction, relative to the mean, when states are made comparable."""
-RIDGES, OWN = (5e-3, 5e-4), 0.025
-"""lambda of the machine of largest margin in either place, and what a name's own states count, both as shares of what
-must stay. At its last token a name is read much alike, after the prompt less so."""
-ROOM = 0.7
-"""Enough distance of a name from what is left alone; a whole margin is 2."""
+RIDGES, OWN = (0.5, 0.05, 0.005, 0.0005), 0.025
+"""lambdas of the machine of largest margin, and what a name's own states count, as shares of what must stay."""
+ROOM = 0.4
+"""Enough distance of a name from what is left alone, as a share of that from what is usual there."""
 MOST_OTHERS = 20000
 """States that must stay of which the machine learns, more or less; its threshold is of all."""
 STEEP = 60.0
@@ -89,9 +88,7 @@ def pairs(
 def _solved(room: _Room, before: Parts | None, advance: Callable[[int], None]) -> tuple[Parts, list[bool]]:
     """A pair for each group, and which of them lie apart from what stays and from one another."""
     place = room.place
-    read, bias = room.machines(advance)
-    reached = torch.stack([(states @ read[n] + bias[n]).quantile(REACHED) for n, states in enumerate(room.own)])
-    highest = room.highest(read, bias, reached)
+    read, bias, reached, highest = room.machines(advance)
     apart = reached > highest
     gap = (reached - highest).clamp_min(0)  # what is not apart is left to what lies above all that must stay
     start = highest + (START * gap).clamp_min(ROUNDING)
@@ -140,24 +137,50 @@ class _Room:
         found: torch.Tensor = torch.linalg.solve_triangular(self.root, (states - self.middle).T, upper=False).T
         return found
 
-    def machines(self, advance: Callable[[int], None]) -> tuple[torch.Tensor, torch.Tensor]:
-        """w [n, d] and c [n] with s(h) = w h + c for each group."""
-        found, shift = largest_margin([self._comparable(states) for states in self.own], self.others, advance,
-                                      ridge=RIDGES[self.place] * len(self.others), weight=OWN * len(self.others))
-        read = torch.linalg.solve_triangular(self.root.T, found.T, upper=True).T
-        return read, shift - read @ self.middle
+    def machines(self, advance: Callable[[int], None]) -> tuple[torch.Tensor, ...]:
+        """w [n, d] and c [n] with s(h) = w h + c for each group, what its own states reach, and the highest other s.
 
-    def highest(self, read: torch.Tensor, bias: torch.Tensor, reached: torch.Tensor) -> torch.Tensor:
-        """The largest s of all that must stay, of each group [n]; ``LEEWAY`` where general captions leave no room.
+        The larger lambda is, the nearer w comes to Fisher's discriminant, which hears a name in other wordings as well;
+        the smaller, the closer may be what must stay. Each group gets the largest that leaves ``ROOM``.
+        """
+        names, open_ = [self._comparable(states) for states in self.own], list(range(len(self.own)))
+        best: list[tuple[torch.Tensor, ...]] = [()] * len(names)
+        shares = torch.full((len(names),), -torch.inf, dtype=torch.float64)
+        for ridge in RIDGES:
+            rest = [states for n, states in enumerate(names) if n not in open_]
+            found, shift = largest_margin([names[n] for n in open_], torch.cat([self.others, *rest]),
+                                          ridge=ridge * len(self.others), weight=OWN * len(self.others))
+            read = torch.linalg.solve_triangular(self.root.T, found.T, upper=True).T
+            bias = shift - read @ self.middle
+            reached = torch.stack([(self.own[n] @ w + c).quantile(REACHED)
+                                   for n, w, c in zip(open_, read, bias, strict=True)])
+            highest = self.highest(open_, read, bias, reached)
+            usual = bias + read @ self.middle
+            share = (reached - highest) / (reached - usual).clamp_min(1e-9)
+            for k, n in enumerate(open_):
+                if share[k] > shares[n]:
+                    best[n], shares[n] = (read[k], bias[k], reached[k], highest[k]), share[k]
+            left = [n for n in open_ if shares[n] < ROOM]
+            advance(len(open_) - len(left))
+            if not left:
+                break
+            open_ = left
+        return tuple(torch.stack(each) for each in zip(*best, strict=True))
+
+    def highest(
+        self, which: Sequence[int], read: torch.Tensor, bias: torch.Tensor, reached: torch.Tensor
+    ) -> torch.Tensor:
+        """The largest s of all that must stay, of some groups [n]; ``LEEWAY`` where general captions leave no room.
 
         A group's own states in the other place have a pair already. They are left alone where that leaves ``ROOM``; a
         machine that had to tell them apart would tell others worse.
         """
-        of_groups = torch.stack([(states @ read.T + bias).amax(0) for states in self.own]).fill_diagonal_(-torch.inf)
+        of_groups = torch.stack([(states @ read.T + bias).amax(0) for states in self.own])
+        of_groups[list(which), range(len(which))] = -torch.inf
         near = torch.cat([of_groups, self.stay @ read.T + bias]).amax(0)
         captions = (torch.cat(self.prior.read) @ read.T + bias).sort(0, descending=True).values
         few = captions[int(LEEWAY * len(captions))]
         highest = torch.maximum(near, torch.where(reached > captions[0], captions[0], few))
-        elsewhere = torch.stack([(states @ read[n] + bias[n]).max() for n, states in enumerate(self.elsewhere)])
-        alone = torch.maximum(highest, elsewhere)
-        return torch.where(reached - alone >= ROOM, alone, highest)
+        elsewhere = torch.stack([(self.elsewhere[n] @ w + c).max() for n, w, c in zip(which, read, bias, strict=True)])
+        alone, usual = torch.maximum(highest, elsewhere), bias + read @ self.middle
+        return torch.where(reached - alone >= ROOM * (reached - usual), alone, highest)
