@@ -35,14 +35,9 @@ def whole_words(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     return list(dict.fromkeys(words))
 
 
-def harmless_words(tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """``whole_words`` without those for sexual content."""
-    return [word for word in whole_words(tokenizer) if not _sexual(word)]
-
-
 def word_captions(tokenizer: PreTrainedTokenizerBase, templates: Sequence[str]) -> list[str]:
     """A caption for each of the first ``MOST`` words, the templates in turn. Words for sexual content are in none."""
-    words = harmless_words(tokenizer)[:MOST]
+    words = [word for word in whole_words(tokenizer) if not _sexual(word)][:MOST]
     return [templates[n % len(templates)].replace("{}", word, 1) for n, word in enumerate(words)]
 
 
@@ -60,7 +55,8 @@ def strangers(tokenizer: PreTrainedTokenizerBase, names: Sequence[str], each: in
     draw, found = random.Random(seed), []
     for name in sorted(names):
         own = tokenizer.tokenize(name)
-        words = list(range(sum(token.endswith(_END) for token in own)))
+        if not (words := list(range(sum(token.endswith(_END) for token in own)))):
+            continue
         of = [sum(token.endswith(_END) for token in own[:n]) for n in range(len(own))]  # each token's word
         for _ in range(each):
             way, one = draw.random(), draw.randrange(len(own))

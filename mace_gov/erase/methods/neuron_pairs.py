@@ -9,7 +9,7 @@ import torch
 
 from mace_gov.erase.margin import largest_margin
 
-START, FULL = 0.35, 0.6
+START, FULL = 0.25, 0.55
 """Where the ramp begins and where it has done its work, as shares of the way from the largest s of what must stay to
 what nearly all of the name's own states reach."""
 REACHED = 0.02
@@ -18,7 +18,7 @@ SHRUNK = 0.02
 """Least variance of a direction, relative to the mean, when states are made comparable."""
 RIDGES, OWN = (0.5, 0.05, 0.005, 0.0005), 0.025
 """lambdas of the machine of largest margin, and what a name's own states count, as shares of what must stay."""
-ROOM = 0.4
+ROOM = 0.25
 """Enough distance of a name from what is left alone, as a share of that from what is usual there."""
 MOST_OTHERS = 20000
 """States that must stay of which the machine learns, more or less; its threshold is of all."""
@@ -140,32 +140,41 @@ class _Room:
     def machines(self, advance: Callable[[int], None]) -> tuple[torch.Tensor, ...]:
         """w [n, d] and c [n] with s(h) = w h + c for each group, what its own states reach, and the highest other s.
 
-        The larger lambda is, the nearer w comes to Fisher's discriminant, which hears a name in other wordings as well;
-        the smaller, the closer may be what must stay. Each group gets the largest that leaves ``ROOM``.
+        Fisher's discriminant hears a name in other wordings best; where it leaves no ``ROOM``, so does the machine of
+        largest margin with the largest lambda that does, or else the one that leaves most.
         """
-        names, open_ = [self._comparable(states) for states in self.own], list(range(len(self.own)))
-        best: list[tuple[torch.Tensor, ...]] = [()] * len(names)
-        shares = torch.full((len(names),), -torch.inf, dtype=torch.float64)
-        for ridge in RIDGES:
-            rest = [states for n, states in enumerate(names) if n not in open_]
-            found, shift = largest_margin([names[n] for n in open_], torch.cat([self.others, *rest]),
-                                          ridge=ridge * len(self.others), weight=OWN * len(self.others))
-            read = torch.linalg.solve_triangular(self.root.T, found.T, upper=True).T
-            bias = shift - read @ self.middle
+        best: list[tuple[torch.Tensor, ...]] = [()] * len(self.own)
+        shares = [-torch.inf] * len(self.own)
+        left = list(range(len(self.own)))
+        for ridge in (None, *RIDGES):
+            read, bias = self.discriminants(left) if ridge is None else self.margins(left, ridge)
             reached = torch.stack([(self.own[n] @ w + c).quantile(REACHED)
-                                   for n, w, c in zip(open_, read, bias, strict=True)])
-            highest = self.highest(open_, read, bias, reached)
-            usual = bias + read @ self.middle
-            share = (reached - highest) / (reached - usual).clamp_min(1e-9)
-            for k, n in enumerate(open_):
+                                   for n, w, c in zip(left, read, bias, strict=True)])
+            highest = self.highest(left, read, bias, reached)
+            share = (reached - highest) / (reached - bias - read @ self.middle).clamp_min(1e-9)
+            for k, n in enumerate(left):
                 if share[k] > shares[n]:
-                    best[n], shares[n] = (read[k], bias[k], reached[k], highest[k]), share[k]
-            left = [n for n in open_ if shares[n] < ROOM]
-            advance(len(open_) - len(left))
-            if not left:
+                    best[n], shares[n] = (read[k], bias[k], reached[k], highest[k]), float(share[k])
+            advance(sum(shares[n] >= ROOM for n in left))
+            if not (left := [n for n in left if shares[n] < ROOM]):
                 break
-            open_ = left
         return tuple(torch.stack(each) for each in zip(*best, strict=True))
+
+    def discriminants(self, which: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Fisher's w and c, with s = 1 at a group's mean, 0 at the captions' and at the group's in the other place."""
+        at = torch.stack([torch.stack([self.own[n].mean(0), self.elsewhere[n].mean(0)]) - self.middle for n in which])
+        reads = torch.cholesky_solve(at.mT, self.root.expand(len(at), *self.root.shape))  # [n, d, 2]
+        read = torch.linalg.solve(reads.mT @ at.mT, reads.mT)[:, 0]
+        return read, -read @ self.middle
+
+    def margins(self, which: Sequence[int], ridge: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """w and c of the machines of largest margin; other groups are among what each is told from."""
+        names = [self._comparable(states) for states in self.own]
+        rest = [states for n, states in enumerate(names) if n not in which]
+        found, shift = largest_margin([names[n] for n in which], torch.cat([self.others, *rest]),
+                                      ridge=ridge * len(self.others), weight=OWN * len(self.others))
+        read = torch.linalg.solve_triangular(self.root.T, found.T, upper=True).T
+        return read, shift - read @ self.middle
 
     def highest(
         self, which: Sequence[int], read: torch.Tensor, bias: torch.Tensor, reached: torch.Tensor

@@ -10,19 +10,18 @@ A pair reads s(h) = w h + c of a text state h before the layer and writes v time
 
     v (relu(k (s - t)) - relu(k (s - u))),  k = 1 / (u - t)
 
-w is of largest margin between the name's states and all others' (``margin``). t lies above the largest s of all that
-must stay, u below what the name itself reaches. v leads from the name's state after the layer to its anchor's in the
-same place. No picture is drawn, and no gradient of the model asked for. What must stay is what nobody banned: general
-captions, the vocabulary, concepts that the policy preserves, other banned names, names that are joined anew of banned
-ones, and strangers, banned names with some of their tokens exchanged. Names of one concept share a pair where they are
-read alike.
+w is Fisher's discriminant of the name, or of largest margin where that leaves no room (``margin``). t lies above the
+largest s of all that must stay, u below what the name itself reaches. v leads from the name's state after the layer to
+its anchor's in the same place. No picture is drawn, and no gradient of the model asked for. What must stay is what
+nobody banned: general captions, the vocabulary, concepts that the policy preserves, other banned names, names that are
+joined anew of banned ones, and strangers, banned names with some of their tokens exchanged. Names of one concept share
+a pair where they are read alike.
 
 Whoever puts back the base's text encoder, or learns a word, has the concept back: docs/methods.md.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +43,7 @@ from mace_gov.erase.methods.method_protocol import Erasure, Stopwatch, about
 from mace_gov.erase.methods.neuron_pairs import Group, States, joined, pairs
 from mace_gov.erase.namesakes import namesakes
 from mace_gov.erase.preserve import prior_captions
-from mace_gov.erase.vocabulary import harmless_words, strangers
+from mace_gov.erase.vocabulary import strangers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -103,7 +102,8 @@ def neurons(plan: ErasurePlan, pipe: Pipeline, *, cache: Path | None, progress: 
     clock, reader = Stopwatch(), TextReader.of(pipe)
     names = {target.id: (target.target, *(target.other_names or [])) for target in plan.targets}
     every = [name for each in names.values() for name in each]
-    templates = _wordings(plan, reader)
+    wordings = min(WORDINGS, len(plan.templates))
+    templates = [plan.templates[n * len(plan.templates) // wordings] for n in range(wordings)]
     near = _staying(plan, every)
     people = [target.target for target in plan.targets if target.kind is Kind.CELEBRITY]
     each = min(STRANGERS, STRANGERS_OF_ALL // max(1, len(people)))
@@ -147,16 +147,6 @@ def neurons(plan: ErasurePlan, pipe: Pipeline, *, cache: Path | None, progress: 
     width = reader.width
     delta = ErasureDelta(torch.eye(width, dtype=torch.float64), about=about(plan, "none"), neurons=added)
     return Erasure(delta, [], [], clock.seconds, warnings)
-
-
-def _wordings(plan: ErasurePlan, reader: TextReader) -> list[str]:
-    """The bare name and templates, every other one with words after it, which what follows the prompt has read, too."""
-    count = min(WORDINGS - 1, len(plan.templates))
-    templates = [plan.templates[n * len(plan.templates) // count] for n in range(count)]
-    words = random.Random(derived_seed(plan.seed, "words after names"))
-    known = harmless_words(reader.tokenizer) or [""]
-    return ["{}", *(f"{template} {' '.join(words.choices(known, k=1 + n // 2 % 3))}" if n % 2 else template
-                    for n, template in enumerate(templates))]
 
 
 def _encoders(reader: TextReader) -> list[_Encoder]:

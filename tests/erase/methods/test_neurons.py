@@ -164,7 +164,7 @@ def test_the_governed_folder_loads_plainly_reads_the_names_as_their_anchors_and_
         # what the layer gives at the last token, the mean over the wordings: v is the difference of the means
         before, to, after = (torch.stack([
             encoder.inside([prompt])[1][0, prompt.found[1] - 1]
-            for prompt in [own.fill(template, phrase) for template in module._wordings(plan, own)]
+            for prompt in [own.fill(template, phrase) for template in plan.templates]
         ]).mean(0) for encoder, phrase in ((plain, name), (plain, anchor), (wider, name)))
         assert (after - to).norm() < 0.01 * (before - to).norm()
     for still in prior_captions(plan, own.tokenizer)[::40]:
