@@ -31,7 +31,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import twin
-from benchmarks.ablation import first_concepts, load_judge, set_weights
+from benchmarks.ablation import evenly, first_concepts, load_judge, set_weights
 from benchmarks.compare_results import BASE, markdown, plotted, rates_of
 from mace_gov.audit.detectors.detector_protocol import Query
 from mace_gov.audit.detectors.judge import JudgeDetector
@@ -51,7 +51,6 @@ from mace_gov.diffusion.save import save_governed
 from mace_gov.documents.method import Method
 from mace_gov.documents.plan import ErasurePlan
 from mace_gov.documents.policy import Policy
-from mace_gov.documents.terms import Suite
 from mace_gov.erase.engine import compute
 from mace_gov.fitting.fit import fit
 from mace_gov.plan.build import make_plan
@@ -117,7 +116,7 @@ class Bench:
     def tuning_probes(self, policy: Policy) -> list[Probe]:
         """Questions of ``tuning_policy``, evenly taken: as many as asked for, half of them about what is erased."""
         probes = build_probes(Asking(tuning_policy(policy), tuning_lexicon(policy, self.lexicon)))
-        return _evenly(probes, self.tuning // 2)
+        return evenly(probes, self.tuning // 2)
 
     def erased(
         self, policy: Policy, probes: Sequence[Probe], plan: ErasurePlan, *, base: bool = False,
@@ -163,7 +162,7 @@ class Bench:
         own = with_settings(policy, "mace" if method == BASE else method, settings)
         templates = self.plan(own).templates
         probes = build_probes(Asking(own, self.lexicon, templates))
-        return self._tried(own, _evenly(probes, self.most or len(probes)), base=method == BASE)
+        return self._tried(own, evenly(probes, self.most or len(probes)), base=method == BASE)
 
     def _tried(
         self, policy: Policy, probes: Sequence[Probe], *, base: bool = False, cache: Path | None = None
@@ -172,16 +171,6 @@ class Bench:
             return self.erased(policy, probes, self.plan(policy), base=base, cache=cache)
         except (NumericalError, UsageError) as error:
             return {"problem": str(error)}
-
-
-def _evenly(probes: Sequence[Probe], most: int) -> list[Probe]:
-    """At most so many probes of each suite, spread over all of them."""
-    chosen = []
-    for suite in Suite:
-        own = [probe for probe in probes if probe.suite is suite]
-        count = min(most, len(own))
-        chosen += [own[n * len(own) // count] for n in range(count)]
-    return chosen
 
 
 def main(argv: list[str] | None = None) -> dict:

@@ -19,17 +19,64 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.ablation import accuracies, describe, first_concepts, load_judge, set_weights, show
+from benchmarks.ablation import first_concepts, load_judge, set_weights
+from mace_gov.audit.detectors.detector_protocol import Query
 from mace_gov.audit.detectors.judge import JudgeDetector
+from mace_gov.audit.metrics.intervals import bounds
+from mace_gov.audit.metrics.measures import harmonic
+from mace_gov.audit.metrics.melded import harmonic_bounds
 from mace_gov.audit.probes.asking import Asking
 from mace_gov.audit.probes.lexicon import lexicon_for
+from mace_gov.audit.probes.probe import Probe
 from mace_gov.audit.probes.suites import build_probes
+from mace_gov.diffusion.generate import draw
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.manifest import read_manifest
 from mace_gov.diffusion.projections import projections
+from mace_gov.documents.plan import ErasurePlan
+from mace_gov.documents.terms import Suite
 from mace_gov.erase.engine import compute
 from mace_gov.plan.build import make_plan
 from mace_gov.policy.load import load_policy
+
+SUITES = {Suite.DIRECT: "Acc_e", Suite.UNRELATED: "Acc_s", Suite.SYNONYM: "Acc_g", Suite.NEAR: "Acc_near"}
+
+
+def accuracies(pipe, plan: ErasurePlan, probes: list[Probe], judge: JudgeDetector) -> dict[str, tuple[int, int]]:
+    """(hits, n) by accuracy: how often the judge's first choice is what was asked for."""
+    pictures = list(draw(pipe, [p.prompt for p in probes], [p.seed for p in probes], plan.generation))
+    queries = [Query(p.expected, p.facet, p.suite.banned, plan.generation.size) for p in probes]
+    present = [score >= judge.threshold for score in judge.score(pictures, queries)]
+    found = {}
+    for suite, name in SUITES.items():
+        hits = [seen for seen, probe in zip(present, probes, strict=True) if probe.suite is suite]
+        if hits:
+            found[name] = (sum(hits), len(hits))
+    return found
+
+
+def harmonic_with_interval(rates: dict[str, tuple[int, int]]) -> tuple[float, float, float]:
+    """H (of H_o's three terms, or H_c's two where no synonym was asked) with its interval."""
+    terms = [(hits if name == "Acc_s" else n - hits, n) for name in ("Acc_e", "Acc_s", "Acc_g") if name in rates
+             for hits, n in (rates[name],)]
+    return harmonic(hits / n for hits, n in terms), *harmonic_bounds(terms, 0.975)
+
+
+def describe(rates: dict[str, tuple[int, int]]) -> dict:
+    """Rates and H as plain numbers with intervals."""
+    row = {}
+    for name, (hits, n) in rates.items():
+        low, high = bounds(hits, n, 0.975)
+        row[name] = {"value": hits / n, "n": n, "low": low, "high": high}
+    value, low, high = harmonic_with_interval(rates)
+    return {**row, "H": {"value": value, "low": low, "high": high}}
+
+
+def show(name: str, row: dict) -> None:
+    """One line of the table."""
+    cells = [f"{key} {v['value']:.3f} [{v['low']:.3f}, {v['high']:.3f}]" + (f" n={v['n']}" if "n" in v else "")
+             for key, v in row.items()]
+    print(f"{name:18s} " + "  ".join(cells), flush=True)
 
 
 def timed(plan, pipe, cache: Path) -> tuple[float, object]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.ablation import harmonic_with_interval
+from benchmarks.incremental import harmonic_with_interval
 from mace_gov.audit.measuring import measure, retention_rate
 from mace_gov.audit.metrics import melded
 from mace_gov.audit.metrics.intervals import bounds, estimate

@@ -1,4 +1,4 @@
-"""The ablation's own arithmetic, and one pass over all its variants with a judge that cannot see."""
+"""One pass over all variants of the ablation with a judge that cannot see."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from benchmarks import ablation
 from mace_gov.documents.plan import GenerationSettings
@@ -14,21 +13,6 @@ from mace_gov.documents.policy import Suite
 from mace_gov.policy.load import load_policy
 
 POLICY = Path(__file__).parents[2] / "policies" / "objects-ten.yaml"
-
-
-def test_h_is_the_harmonic_mean_and_its_interval_holds_it():
-    point, low, high = ablation.harmonic_with_interval({"Acc_e": (2, 100), "Acc_s": (90, 100), "Acc_g": (5, 50)})
-    assert point == pytest.approx(3 / (1 / 0.98 + 1 / 0.9 + 1 / 0.9))
-    assert 0.8 < low < point < high < 1
-    without_synonyms, _, _ = ablation.harmonic_with_interval({"Acc_e": (2, 100), "Acc_s": (90, 100)})
-    assert without_synonyms == pytest.approx(2 / (1 / 0.98 + 1 / 0.9))
-
-
-def test_zero_hits_do_not_claim_certainty():
-    few = ablation.harmonic_with_interval({"Acc_e": (0, 10), "Acc_s": (10, 10)})
-    many = ablation.harmonic_with_interval({"Acc_e": (0, 1000), "Acc_s": (1000, 1000)})
-    assert few[0] == many[0] == 1
-    assert few[1] < 0.95 < many[1]
 
 
 def test_the_first_concepts_alone_are_targets():
@@ -70,12 +54,20 @@ def test_all_variants_run_and_leave_the_base_as_it_was(tiny_model, tmp_path, mon
     monkeypatch.setattr(ablation, "draw", remembering)
     monkeypatch.setattr(ablation, "JudgeDetector", lambda **_: Blind())
     monkeypatch.setattr(ablation, "make_plan", lambda *a, **k: fast(make(*a, **k), sampler))
-    result = ablation.main([str(POLICY), "--model", str(tiny_model), "--concepts", "2", "--cache", str(tmp_path)])
-    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == result
-    assert list(result["table"]) == ["base model", "refinement alone", "naive summing", "no CFIS", "MACE"]
-    assert result["table"]["MACE"]["Acc_e"]["n"] == 2
-    assert len({np.stack(pictures).tobytes() for pictures in drawn}) == 5  # every variant is another model
-    assert len(list((tmp_path / "loras").iterdir())) == 4  # two concepts, with and without CFIS
+    lines = tmp_path / "lines.jsonl"
+    asked = [str(POLICY), "--model", str(tiny_model), "--counts", "2", "--seeds", "2", "--cache", str(tmp_path / "c"),
+             "--out", str(lines)]
+    result = ablation.main(asked)
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == json.loads(json.dumps(result))
+    table = result["tables"][2]
+    assert list(table) == [ablation.BASE, *ablation.VARIANTS]
+    assert [len(row["seeds"]) for row in table.values()] == [1, 1, 2, 2, 2, 2, 2, 2]
+    assert table["MACE"]["erased"]["n"] == 4  # two pictures of each seed's erasure
+    assert len({np.stack(pictures).tobytes() for pictures in drawn}) == len(drawn) == 14  # each is another model
+    sets = len(list((tmp_path / "c" / "loras").iterdir()))
+    assert sets == 5 * 2 * 2  # of two concepts and seeds: as preset, uniform, and three with a random start
+    drawn.clear()
+    assert ablation.main(asked) == result and not drawn  # all of it stands in the lines
 
 
 def fast(plan, sampler):

@@ -15,6 +15,21 @@ from tests.benchmarks.test_ablation import Blind, fast
 POLICY = Path(__file__).parents[2] / "policies" / "objects-ten.yaml"
 
 
+def test_h_is_the_harmonic_mean_and_its_interval_holds_it():
+    point, low, high = incremental.harmonic_with_interval({"Acc_e": (2, 100), "Acc_s": (90, 100), "Acc_g": (5, 50)})
+    assert point == pytest.approx(3 / (1 / 0.98 + 1 / 0.9 + 1 / 0.9))
+    assert 0.8 < low < point < high < 1
+    without_synonyms, _, _ = incremental.harmonic_with_interval({"Acc_e": (2, 100), "Acc_s": (90, 100)})
+    assert without_synonyms == pytest.approx(2 / (1 / 0.98 + 1 / 0.9))
+
+
+def test_zero_hits_do_not_claim_certainty():
+    few = incremental.harmonic_with_interval({"Acc_e": (0, 10), "Acc_s": (10, 10)})
+    many = incremental.harmonic_with_interval({"Acc_e": (0, 1000), "Acc_s": (1000, 1000)})
+    assert few[0] == many[0] == 1
+    assert few[1] < 0.95 < many[1]
+
+
 def test_distance_is_a_share_of_the_way_from_the_base():
     base, whole = {"a": torch.zeros(2, 2)}, {"a": torch.full((2, 2), 2.0).double()}
     assert incremental.apart(whole, whole, base) == 0
