@@ -59,6 +59,7 @@ from mace_gov.policy.load import load_policy
 WEIGHTS = [{"preserve": {"weight": weight}} for weight in (0.3, 3.0, 0.1, 10.0)]
 GRIDS: dict[str, tuple[dict, list[dict]]] = {
     "mace": ({"name": "mace"}, []),
+    "mace-hardened": ({"name": "mace", "harden": {"match": "text"}}, []),
     "neurons": ({"name": "neurons"}, []),
     "uce": ({"name": "uce"}, WEIGHTS),
     "uce-paper": ({"name": "uce", "preset": "paper"}, [
