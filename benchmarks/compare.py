@@ -31,7 +31,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import twin
-from benchmarks.ablation import evenly, first_concepts, load_judge, set_weights
+from benchmarks.ablation import evenly, load_judge, of_first, set_weights
 from benchmarks.compare_results import BASE, markdown, plotted, rates_of
 from mace_gov.audit.detectors.detector_protocol import Query
 from mace_gov.audit.detectors.judge import JudgeDetector
@@ -74,15 +74,6 @@ GRIDS: dict[str, tuple[dict, list[dict]]] = {
 }
 """By method what its policy says, and what it is tuned over beside its defaults, the likeliest first. ``mace`` fits
 itself to the model, by pictures of what is banned alone."""
-
-
-def of_first(policy: Policy, count: int) -> Policy:
-    """The policy with its first ``count`` concepts, each asked as often as its rules need among so many."""
-    fewer = first_concepts(policy, count)
-    if len(list(fewer.concepts())) == len(list(policy.concepts())):
-        return policy
-    audit = fewer.spec.audit.model_copy(update={"prompts": None})
-    return fewer.model_copy(update={"spec": fewer.spec.model_copy(update={"audit": audit})})
 
 
 def with_settings(policy: Policy, method: str, settings: dict) -> Policy:

@@ -50,6 +50,19 @@ def match_words(
     return LearntWords(torch.cat(vectors), losses)
 
 
+@torch.no_grad()
+def name_losses(
+    pipe: Pipeline, names: Sequence[tuple[str, str]], base: Mapping[str, torch.Tensor]
+) -> list[float]:
+    """Of the names themselves on the pipeline as it is, what ``LearntWords.losses`` of ``match_words`` are."""
+    edited, original = _stacked(pipe, base)
+    reader = TextReader.of(pipe)
+    phrases, anchors = zip(*names, strict=True)
+    asked, wanted, instead = (_after(reader, each, weights, 1 + AFTER) for each, weights in (
+        (phrases, edited), (phrases, original), (anchors, original)))
+    return ((asked - wanted).square().sum((1, 2)) / _way(wanted, instead)).tolist()
+
+
 def _stacked(pipe: Pipeline, base: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     """W* and W, turned so that lengths stay, with no more rows than both have columns [at most 2 d, d]."""
     own = {name: layer.weight.detach().cpu().double() for name, layer in projections(pipe.unet).items()}
@@ -69,7 +82,7 @@ def _matched(
     last, used = prompt.positions[-1], min(prompt.used + AFTER, len(prompt.ids))
     with torch.no_grad():
         wanted, instead = (_after(reader, phrases, original, used - last) for phrases in zip(*names, strict=True))
-        way = (wanted - instead).square().sum((1, 2)).clamp_min(torch.finfo(wanted.dtype).tiny)
+        way = _way(wanted, instead)
     ids = torch.tensor(prompt.ids[:used], device=table.device).expand(len(names), -1)
     begin = table[fill.ids[fill.positions[-1]]]
     moved = torch.stack([torch.randn(count, table.shape[1], generator=torch.Generator().manual_seed(seed))
@@ -89,6 +102,11 @@ def _matched(
         advance(len(names))
     with torch.no_grad():
         return (begin + words.spread * moved).float().cpu(), left().tolist()
+
+
+def _way(wanted: torch.Tensor, instead: torch.Tensor) -> torch.Tensor:
+    """|W e(anchor) - W e(name)|^2 [n]."""
+    return (wanted - instead).square().sum((1, 2)).clamp_min(torch.finfo(wanted.dtype).tiny)
 
 
 def _after(reader: TextReader, phrases: Sequence[str], original: torch.Tensor, count: int) -> torch.Tensor:
