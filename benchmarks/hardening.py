@@ -29,6 +29,7 @@ import torch
 from benchmarks.ablation import first_concepts
 from mace_gov.audit.attacks.attack_protocol import Attack, AttackLimits, AttackTarget, drawn
 from mace_gov.audit.attacks.finetune import FineTune
+from mace_gov.audit.attacks.matched import MatchedWord
 from mace_gov.audit.attacks.prefix import AdversarialPrefix
 from mace_gov.audit.attacks.preimage import Preimage
 from mace_gov.audit.detectors.detector_protocol import Query
@@ -50,7 +51,7 @@ from mace_gov.plan.build import make_plan
 from mace_gov.plan.presets import HARDEN, HARDEN_BY_TEXT, guard_settings
 from mace_gov.policy.load import load_policy
 
-OTHER_ATTACKS = {attack.name: attack for attack in (AdversarialPrefix(), FineTune())}
+OTHER_ATTACKS = {attack.name: attack for attack in (AdversarialPrefix(), MatchedWord(), FineTune())}
 """By name: those of which each seed makes another one. Token inversion asks the text encoder alone, once."""
 MODELS = ("base", "mace", "hardened", "guarded")
 REFERENCES, PICTURES = 8, 8
@@ -154,7 +155,7 @@ def main(argv: list[str] | None = None) -> list[dict]:
         drawn_of, found = {}, []
         for n, target in enumerate(targets):
             limits = AttackLimits(tuple(SEED + 95_000 + 10 * turn + k for k in range(PICTURES)), attack.budget,
-                                  SEED + 90_000 + 1000 * turn + n, settings)
+                                  SEED + 90_000 + 1000 * turn + n, settings, base=lambda: base_projections)
             pictures, text = attack.run(pipe, target, limits)
             drawn_of[target.concept] = int(sum(shown(pictures, target.phrase)))
             found.append(text)

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from benchmarks import attacks as benchmark
+from mace_gov.audit.attacks import matched as matched_module
 from mace_gov.audit.attacks import prefix as prefix_module
 from mace_gov.audit.attacks import preimage as preimage_module
 from mace_gov.audit.attacks import run as run_module
@@ -20,6 +21,7 @@ from mace_gov.audit.attacks.attack_protocol import AttackLimits, AttackTarget
 from mace_gov.audit.attacks.by_tier import ATTACKS, attacks_of
 from mace_gov.audit.attacks.finetune import FineTune
 from mace_gov.audit.attacks.inversion import TokenInversion, _distance, _wanted
+from mace_gov.audit.attacks.matched import MatchedWord
 from mace_gov.audit.attacks.prefix import AdversarialPrefix
 from mace_gov.audit.attacks.preimage import Preimage
 from mace_gov.audit.attacks.textual import TextualInversion
@@ -216,6 +218,31 @@ def test_the_preimage_has_the_base_s_keys_and_values(pipe, tiny_model, monkeypat
         Preimage().run(erased, TARGET, limits(1))
 
 
+def test_a_matched_word_brings_keys_and_values_back_where_the_name_does_not(pipe, tiny_model, monkeypatch):
+    erased = load_pipeline(tiny_model, device="cpu")
+    matrix = torch.eye(32) + 0.2 * torch.randn(32, 32, generator=torch.Generator().manual_seed(0))
+    base = {name: layer.weight.detach().clone() for name, layer in projections(pipe.unet).items()}
+    for layer in projections(erased.unet).values():
+        layer.weight.data.copy_(layer.weight @ matrix)
+    seen = []
+    monkeypatch.setattr(matched_module, "drawn", lambda _pipe, text, seeds, _settings: seen.append(text) or [])
+    within = replace(limits(150), base=lambda: base)
+    assert MatchedWord().run(erased, TARGET, within)[1].startswith("a learnt word, nearest to")
+    assert MatchedWord().run(pipe, TARGET, within)[1] == "a picture of ship"  # on the base the name is the best word
+    asked = TextReader.of(pipe).fill("a picture of {}", "ship")
+    at = slice(asked.positions[-1], asked.positions[-1] + 1)
+    told = TextReader.of(pipe).conditions([asked]).states[0, at]
+    named, found = (sum(float((states[0, at] @ layer.weight.T - told @ base[name].T).square().sum())
+                        for name, layer in projections(erased.unet).items())
+                    for states in (TextReader.of(pipe).conditions([asked]).states, seen[0].states))
+    assert found < named
+    with pytest.raises(ValueError, match="base's projections"):
+        MatchedWord().run(erased, TARGET, limits(1))
+    nobody = replace(limits(5), base=lambda: base)
+    monkeypatch.setattr(AttackTarget, "may_say", lambda _self, _words: False)
+    assert MatchedWord().run(erased, TARGET, nobody) == ([], matched_module.UNDRAWN)
+
+
 def test_gradients_really_reach_the_vectors_through_the_model(pipe, words):
     latents = encode_pictures(pipe, REFERENCES, 16)
     vector = words.table[words.ids("ship")[1]][None].clone().requires_grad_(True)
@@ -238,7 +265,7 @@ def test_attacks_have_a_name_a_tier_a_paper_and_a_budget():
     assert [a.name for a in attacks_of(tiers)] == [a.name for a in ATTACKS]
     assert {a.tier for a in ATTACKS} == set(NEEDS)
     assert [a.name for a in attacks_of({"text-free"})] == ["latent-inversion"] and not attacks_of({"static"})
-    assert all(a.source and a.budget > 0 and a.__doc__ for a in ATTACKS) and len({a.name for a in ATTACKS}) == 7
+    assert all(a.source and a.budget > 0 and a.__doc__ for a in ATTACKS) and len({a.name for a in ATTACKS}) == 8
 
 
 def run_audit(out, tiny_model, other, *, detectors=("always-present",), **inputs):

@@ -14,8 +14,8 @@ from mace_gov.audit.attacks.preimage import Preimage
 from mace_gov.audit.attacks.textual import TextualInversion
 
 ATTACKS: tuple[Attack, ...] = (
-    TokenInversion(), AdversarialPrefix(), MatchedWord(), TextualInversion(), TextualInversion(vectors=8),
-    Preimage(), FineTune(), LatentInversion(),
+    TokenInversion(), AdversarialPrefix(), TextualInversion(), TextualInversion(vectors=8), MatchedWord(), Preimage(),
+    FineTune(), LatentInversion(),
 )
 """Each holds no state."""
 

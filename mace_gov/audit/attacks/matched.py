@@ -26,7 +26,7 @@ class MatchedWord:
     """A word of one vector, found through the text encoder alone."""
 
     name = "matched-word"
-    tier: AttackTier = "adaptive"
+    tier: AttackTier = "embeddings"
     source = "the preimage, as far as the embedding of one word reaches it"
     budget = 150
     version = "1"
