@@ -40,11 +40,11 @@ def match_words(
     of squares: 0 the name's own keys and values, 1 as far from them as the anchor's. Raises ModelError for a tokenizer
     without plain words.
     """
-    edited, original = _stacked(pipe, base)
+    stacked = _stacked(pipe, base)
     vectors, losses = [], []
     for start in range(0, len(names), BATCH):
         part = slice(start, start + BATCH)
-        found, left = _matched(pipe, names[part], seeds[part], edited, original, steps, count, advance)
+        found, left = _matched(pipe, names[part], seeds[part], stacked, steps, count, advance)
         vectors.append(found)
         losses += left
     return LearntWords(torch.cat(vectors), losses)
@@ -73,10 +73,10 @@ def _stacked(pipe: Pipeline, base: Mapping[str, torch.Tensor]) -> tuple[torch.Te
 
 
 def _matched(
-    pipe: Pipeline, names: Sequence[tuple[str, str]], seeds: Sequence[int], edited: torch.Tensor,
-    original: torch.Tensor, steps: int, count: int, advance: Callable[[int], None],
+    pipe: Pipeline, names: Sequence[tuple[str, str]], seeds: Sequence[int], stacked: tuple[torch.Tensor, torch.Tensor],
+    steps: int, count: int, advance: Callable[[int], None],
 ) -> tuple[torch.Tensor, list[float]]:
-    words = WordVectors(pipe)
+    words, (edited, original) = WordVectors(pipe), stacked
     reader, table = words.reader, words.table
     prompt, fill = placed(reader, CAPTION, count), reader.fill(CAPTION, BEGIN)
     last, used = prompt.positions[-1], min(prompt.used + AFTER, len(prompt.ids))
