@@ -8,7 +8,7 @@ states stay within it the step is exact, so that a few steps end at the one mini
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -19,7 +19,8 @@ ENOUGH = 1e-8
 
 
 def largest_margin(
-    own: Sequence[torch.Tensor], others: torch.Tensor, *, ridge: float, weight: float
+    own: Sequence[torch.Tensor], others: torch.Tensor, *, ridge: float, weight: float,
+    advance: Callable[[int], None] = lambda _n: None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """w [n, d] and b [n] for n classes, with states ``own`` [m, d] each; ``others`` [k, d] are of none.
 
@@ -36,6 +37,7 @@ def largest_margin(
         signs[mine], counts[mine] = 1.0, weight / len(states)
         found.append(_newton(inputs, signs, counts, ridge))
         first += len(states)
+        advance(1)
     solved = torch.stack(found)
     return solved[:, :-1], solved[:, -1]
 

@@ -18,6 +18,8 @@ SHRUNK = 0.02
 """Least variance of a direction, relative to the mean, when states are made comparable."""
 RIDGES, OWN = (0.5, 0.05, 0.005, 0.0005), 0.025
 """lambdas of the machine of largest margin, and what a name's own states count, as shares of what must stay."""
+MACHINES = 1 + len(RIDGES)
+"""Solved for a group at most, the discriminant among them."""
 ROOM = 0.25
 """Enough distance of a name from what is left alone, as a share of that from what is usual there."""
 MOST_OTHERS = 20000
@@ -141,13 +143,14 @@ class _Room:
         """w [n, d] and c [n] with s(h) = w h + c for each group, what its own states reach, and the highest other s.
 
         Fisher's discriminant hears a name in other wordings best; where it leaves no ``ROOM``, so does the machine of
-        largest margin with the largest lambda that does, or else the one that leaves most.
+        largest margin with the largest lambda that does, or else the one that leaves most. advance: told of each
+        machine, ``MACHINES`` for a group in all.
         """
         best: list[tuple[torch.Tensor, ...]] = [()] * len(self.own)
         shares = [-torch.inf] * len(self.own)
         left = list(range(len(self.own)))
-        for ridge in (None, *RIDGES):
-            read, bias = self.discriminants(left) if ridge is None else self.margins(left, ridge)
+        for turn, ridge in enumerate((None, *RIDGES)):
+            read, bias = self.discriminants(left) if ridge is None else self.margins(left, ridge, advance)
             reached = torch.stack([(self.own[n] @ w + c).quantile(REACHED)
                                    for n, w, c in zip(left, read, bias, strict=True)])
             highest = self.highest(left, read, bias, reached)
@@ -155,7 +158,7 @@ class _Room:
             for k, n in enumerate(left):
                 if share[k] > shares[n]:
                     best[n], shares[n] = (read[k], bias[k], reached[k], highest[k]), float(share[k])
-            advance(sum(shares[n] >= ROOM for n in left))
+            advance(len(left) * (ridge is None) + (len(RIDGES) - turn) * sum(shares[n] >= ROOM for n in left))
             if not (left := [n for n in left if shares[n] < ROOM]):
                 break
         return tuple(torch.stack(each) for each in zip(*best, strict=True))
@@ -167,12 +170,14 @@ class _Room:
         read = torch.linalg.solve(reads.mT @ at.mT, reads.mT)[:, 0]
         return read, -read @ self.middle
 
-    def margins(self, which: Sequence[int], ridge: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def margins(
+        self, which: Sequence[int], ridge: float, advance: Callable[[int], None]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """w and c of the machines of largest margin; other groups are among what each is told from."""
         names = [self._comparable(states) for states in self.own]
         rest = [states for n, states in enumerate(names) if n not in which]
         found, shift = largest_margin([names[n] for n in which], torch.cat([self.others, *rest]),
-                                      ridge=ridge * len(self.others), weight=OWN * len(self.others))
+                                      ridge=ridge * len(self.others), weight=OWN * len(self.others), advance=advance)
         read = torch.linalg.solve_triangular(self.root.T, found.T, upper=True).T
         return read, shift - read @ self.middle
 

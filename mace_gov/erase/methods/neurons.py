@@ -40,7 +40,7 @@ from mace_gov.documents.reuse import derived_seed
 from mace_gov.documents.terms import Kind
 from mace_gov.erase.delta import ErasureDelta
 from mace_gov.erase.methods.method_protocol import Erasure, Stopwatch, about
-from mace_gov.erase.methods.neuron_pairs import Group, States, joined, pairs
+from mace_gov.erase.methods.neuron_pairs import MACHINES, Group, States, joined, pairs
 from mace_gov.erase.namesakes import namesakes
 from mace_gov.erase.preserve import prior_captions
 from mace_gov.erase.vocabulary import strangers
@@ -131,7 +131,7 @@ def neurons(plan: ErasurePlan, pipe: Pipeline, *, cache: Path | None, progress: 
                       for target in plan.targets]
             staying = [states[phrase] for phrase in [*near, *nobody]]
             # what follows a prompt first: those pairs may answer the name's last token, too
-            told = progress.start("telling names from what must stay", 2 * len(groups))
+            told = progress.start("telling names from what must stay (machines)", 2 * MACHINES * len(groups))
             after, apart_after = pairs(1, groups, staying, prior, told)
             own, apart = pairs(0, groups, staying, prior, told, after)
             for target, at_last, behind in zip(plan.targets, apart, apart_after, strict=True):
