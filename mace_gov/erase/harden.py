@@ -204,7 +204,7 @@ class _Work:
     ) -> None:
         pairs, total, seen = sums
         seen = (*seen, *(digest_of([target.id, vectors.tolist(), weight]) for target, vectors in new))
-        self._sums = (pairs + moments[0] * weight, total + moments[1], seen)
+        self._sums = (pairs + moments[0] * weight, total + moments[1] * weight, seen)
 
     def digest(self) -> str:
         """Of the words that were added."""

@@ -167,6 +167,8 @@ def test_words_count_as_much_as_what_must_stay_allows(pipe, plan_for, monkeypatc
     assert found[0].weights == pytest.approx([1e-6, 1e-6])
     far = [float((made.matrix - refined.matrix).norm()) for made in (little, whole)]
     assert 0 < far[0] < far[1] / 10
+    more = [float((made.total - refined.total).norm()) for made in (little, whole)]
+    assert 0 < more[0] < more[1] / 1000  # what LoRAs are fused beside counts words alike
 
 
 def harm_of_names(pipe, plan) -> float:
