@@ -59,7 +59,7 @@ from mace_gov.policy.load import load_policy
 WEIGHTS = [{"preserve": {"weight": weight}} for weight in (0.3, 3.0, 0.1, 10.0)]
 GRIDS: dict[str, tuple[dict, list[dict]]] = {
     "mace": ({"name": "mace"}, []),
-    "mace-hardened": ({"name": "mace", "harden": {"match": "text"}}, []),
+    "mace-hardened": ({"name": "mace", "harden": {"rounds": 1, "searches": 1, "steps": 40}}, []),
     "neurons": ({"name": "neurons"}, []),
     "uce": ({"name": "uce"}, WEIGHTS),
     "uce-paper": ({"name": "uce", "preset": "paper"}, [
@@ -73,7 +73,8 @@ GRIDS: dict[str, tuple[dict, list[dict]]] = {
         {"esd": {"guidance": guidance}} for guidance in (0.5, 2.0)]),
 }
 """By method what its policy says, and what it is tuned over beside its defaults, the likeliest first. ``mace`` fits
-itself to the model, by pictures of what is banned alone."""
+itself to the model, by pictures of what is banned alone. Its rounds of search are few and short here, so that a hundred
+concepts can have them."""
 
 
 def with_settings(policy: Policy, method: str, settings: dict) -> Policy:

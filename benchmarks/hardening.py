@@ -48,7 +48,7 @@ from mace_gov.embedded import vocabulary
 from mace_gov.erase.engine import compute, edited_layers
 from mace_gov.fitting.fit import fit
 from mace_gov.plan.build import make_plan
-from mace_gov.plan.presets import HARDEN, HARDEN_BY_TEXT, guard_settings
+from mace_gov.plan.presets import HARDEN, guard_settings
 from mace_gov.policy.load import load_policy
 
 OTHER_ATTACKS = {attack.name: attack for attack in (AdversarialPrefix(), MatchedWord(), FineTune())}
@@ -70,7 +70,6 @@ def main(argv: list[str] | None = None) -> list[dict]:
     parser.add_argument("--attacks", nargs="*", choices=OTHER_ATTACKS, default=[], help="other searches")
     parser.add_argument("--steps", type=int, default=HARDEN.steps, help="of a search")
     parser.add_argument("--rounds", type=int, default=HARDEN.rounds)
-    parser.add_argument("--match", choices=("pictures", "text"), default="pictures", help="what the rounds go by")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=["base", "mace", "hardened"])
     parser.add_argument("--cache", type=Path, default=Path("registry/cache"))
     parser.add_argument("--device")
@@ -109,9 +108,8 @@ def main(argv: list[str] | None = None) -> list[dict]:
         return done[_key(about)]
 
     weights, erasures = {"base": pristine} if "base" in args.models else {}, {}
-    rounds = HARDEN_BY_TEXT if args.match == "text" else HARDEN
     plans = {"mace": plan,
-             "hardened": plan.model_copy(update={"harden": rounds.model_copy(update={"rounds": args.rounds})}),
+             "hardened": plan.model_copy(update={"harden": HARDEN.model_copy(update={"rounds": args.rounds})}),
              "guarded": plan.model_copy(update={"guard": guard_settings(len(plan.targets))})}
     for name, each in ((name, plans[name]) for name in args.models if name in plans):
         start = time.process_time()

@@ -99,7 +99,7 @@ def plan(
                    f"{masks.segmenter}  sha256:{masks.segmenter_digest}")
     if hard := made.harden:
         typer.echo(f"harden    up to {hard.rounds} rounds of {hard.searches} searches for each concept, "
-                   f"{hard.vectors} vectors, {hard.steps} steps, by {hard.match or 'pictures'}")
+                   f"{hard.vectors} vectors, {hard.steps} steps")
     if guard := made.guard:
         typer.echo(f"guard     experimental: all layers that read no text are trained, {guard.steps} steps at "
                    f"{guard.learning_rate:g}, rounds of search: {guard.rounds}, pictures of other things: "

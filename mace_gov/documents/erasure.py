@@ -56,8 +56,7 @@ class Hardening(Document):
     """Concept id."""
     recovered: list[float]
     """Of each round, the best search's share of the way from the anchor's denoising loss on the concept's pictures to
-    that of its name on the base: 0 nothing came back, 1 as much as by name. By text, of the way from the anchor's keys
-    and values to the name's, of squares."""
+    that of its name on the base: 0 nothing came back, 1 as much as by name."""
     words: int
     """Found words that were erased. None of a round's are where captions that are held out would have moved too
     far at the least weight."""

@@ -145,9 +145,6 @@ class Harden(Written):
     """Learnt vectors of a word."""
     steps: int | None = Field(default=None, ge=1, le=10_000)
     """Gradient steps of a search."""
-    match: Literal["pictures", "text"] | None = None
-    """By what words are searched for: by the base's pictures of the concept, or by the keys and values that its name
-    gives the base, which costs a fortieth and needs no picture."""
 
 
 class Guard(Written):

@@ -172,8 +172,6 @@ class HardenSettings(Document):
     """Learnt vectors of a word."""
     steps: int
     """Gradient steps of a search."""
-    match: Literal["text"] | None = None
-    """Whether a word is searched for by the keys and values of the concept's name; absent: by the base's pictures."""
 
 
 class GuardSettings(Document):

@@ -3,15 +3,14 @@
 A closed form answers the words that it was given. A word that is learnt on the erased model is a direction that was
 left open; its text states with the concept's anchor are added to A and C, and the same system is solved again. Fresh
 searches on the outcome find less, until none brings the concept back or captions that nobody preserved would move too
-far. A learnt word that is kept serves again: a concept that is added later is searched for alone. What a search goes
-by, pictures or text, is in ``word_searches``.
+far. A learnt word that is kept serves again: a concept that is added later is searched for alone.
 
 No linear edit of keys and values answers whoever may set the embeddings freely: see docs/audit.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,26 +19,29 @@ from safetensors.torch import load, save
 
 from mace_gov.core.canonical import digest_of
 from mace_gov.core.progress import Progress
+from mace_gov.core.resources import asked
 from mace_gov.core.store import Store
+from mace_gov.diffusion.batching import BatchSize, batch_size_of
 from mace_gov.diffusion.embeddings import WordVectors
-from mace_gov.diffusion.learnt_words import LearntWords, word_states
+from mace_gov.diffusion.learnt_words import BATCH, LearntWords, caption_losses, learn_words, word_states
 from mace_gov.diffusion.pipeline import Pipeline
 from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.erasure import Hardening
 from mace_gov.documents.plan import ErasurePlan, HardenSettings, Target
 from mace_gov.documents.reuse import derived_seed, refinement_key
 from mace_gov.erase.preserve import FREE_HARM, harm, held_out_moment, preserve_term
-from mace_gov.erase.refine import Refinement, solve, summed
+from mace_gov.erase.refine import Refinement, refined_weights, solve, summed
 from mace_gov.erase.second_moments import Moments, Pairs, multiplied
-from mace_gov.erase.word_searches import WordSearch, word_search
+from mace_gov.erase.training_pictures import TrainingPictures, training_pictures, undrawn
+from mace_gov.erase.training_workers import learnt_by
 
 BACK = 0.5
 """Share of the way back to the name's own loss from which a search counts as having brought a concept back."""
 
 MOST_HARM = 2.0
 """How far captions that are held out may move, as a multiple of what the refinement alone does to them; ``FREE_HARM``
-in any case, and never by more than ``FREE_HARM`` further: where a refinement moves them far, as of a hundred people who
-share names with others, twice as far is what cost the twin 51 of 70 held-out people in a hundred."""
+in any case, and never by more than ``FREE_HARM`` further: of a hundred people who share names with others, twice as far
+cost the twin 51 of 70 held-out people in a hundred."""
 
 WEIGHTS = (1.0, 0.5, 0.25, 0.125)
 """What a round's words may count beside a name, prompt for prompt. The first is taken at which captions that are held
@@ -94,8 +96,17 @@ def _rounds(
     work: _Work, settings: HardenSettings, targets: Sequence[Target], store: Store | None
 ) -> dict[str, Words]:
     """What rounds of search find for each target, by concept id; it is in ``work`` by then."""
-    progress = work.progress
-    search = word_search(work.plan, work.pipe, settings, targets, work.cache, progress)
+    plan, pipe, progress = work.plan, work.pipe, work.progress
+    advance = progress.start("drawing training pictures", undrawn(plan, targets, work.cache))
+    pictures = training_pictures(pipe, plan, targets, work.cache, advance, progress)
+    batch_size = batch_size_of(pipe, "learnt words", max(1, plan.generation.batch // BATCH))
+    named: dict[str, float] = {}
+    anchored: dict[str, float] = {}
+    for part, losses in batch_size.each(len(targets), lambda part: [
+            caption_losses(pipe, _latents(pictures, targets[part]), [getattr(t, what) for t in targets[part]])
+            for what in ("target", "anchor")]):
+        for target, name, anchor in zip(targets[part], *losses, strict=True):
+            named[target.id], anchored[target.id] = name, anchor
     alone = work.harm()
     limit = max(min(MOST_HARM * alone, alone + FREE_HARM), FREE_HARM)
     found: dict[str, list[tuple[torch.Tensor, float]]] = {target.id: [] for target in targets}
@@ -104,10 +115,11 @@ def _rounds(
                              settings.rounds * settings.searches * settings.steps * len(targets))
     for number in range(settings.rounds):
         jobs = [(target, turn) for target in targets for turn in range(settings.searches)]
-        learnt = _searched(work, search, settings, jobs, number, store, advance)
+        learnt = _searched(work, settings, jobs, pictures, number, batch_size, store, advance)
         back: dict[str, float] = {}
         for (target, _), loss in zip(jobs, learnt.losses, strict=True):
-            share = search.share(target, loss)
+            way = anchored[target.id] - named[target.id]
+            share = (anchored[target.id] - loss) / way if way > 0 else 0.0
             back[target.id] = max(back.get(target.id, share), share)
         for concept, share in back.items():
             shares[concept].append(share)
@@ -127,8 +139,9 @@ def _rounds(
 
 
 def _searched(
-    work: _Work, search: WordSearch, settings: HardenSettings, jobs: Sequence[tuple[Target, int]], number: int,
-    store: Store | None, advance: Callable[[int], None],
+    work: _Work, settings: HardenSettings, jobs: Sequence[tuple[Target, int]],
+    pictures: Mapping[str, TrainingPictures], number: int, batch_size: BatchSize, store: Store | None,
+    advance: Callable[[int], None],
 ) -> LearntWords:
     """A word for each job on the model as erased so far; those of a round are kept together."""
     key = digest_of({
@@ -141,10 +154,28 @@ def _searched(
         advance(settings.steps * len(jobs))
         return LearntWords(tensors["vectors"], tensors["losses"].tolist())
     seeds = [derived_seed(work.plan.seed, f"{target.id}:word:{number}:{turn}") for target, turn in jobs]
-    learnt = search.words([target for target, _ in jobs], seeds, work.refinement().matrix, advance)
+    matrix, concepts = work.refinement().matrix, [target for target, _ in jobs]
+    if (workers := asked().workers) is not None:
+        parts = [slice(start, start + batch_size.size) for start in range(0, len(jobs), batch_size.size)]
+        learnt = []
+        for part, words in zip(parts, learnt_by(workers, work.plan, settings, [
+                list(zip(concepts[part], seeds[part], strict=True)) for part in parts], pictures, matrix), strict=True):
+            learnt.append(words)
+            advance(settings.steps * len(concepts[part]))
+    else:
+        with refined_weights(work.pipe.unet, matrix):
+            learnt = [words for _, words in batch_size.each(len(jobs), lambda part: learn_words(
+                work.pipe, _latents(pictures, concepts[part]), seeds[part], steps=settings.steps,
+                count=settings.vectors, advance=advance))]
+    vectors = torch.cat([words.vectors for words in learnt])
+    losses = [loss for words in learnt for loss in words.losses]
     if store is not None:
-        store.put(name, save({"vectors": learnt.vectors, "losses": torch.tensor(learnt.losses)}))
-    return learnt
+        store.put(name, save({"vectors": vectors, "losses": torch.tensor(losses)}))
+    return LearntWords(vectors, losses)
+
+
+def _latents(pictures: Mapping[str, TrainingPictures], targets: Sequence[Target]) -> list[torch.Tensor]:
+    return [pictures[target.id].latents for target in targets]
 
 
 Sums = tuple[Pairs, torch.Tensor, tuple[str, ...]]

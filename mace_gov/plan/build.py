@@ -32,7 +32,6 @@ from mace_gov.embedded import vocabulary
 from mace_gov.plan.presets import (
     DEFAULT,
     HARDEN,
-    HARDEN_BY_TEXT,
     PAPER_GENERATION,
     PAPER_LORAS,
     PAPER_RATE,
@@ -135,9 +134,8 @@ def _harden(method: Method) -> HardenSettings | None:
         able = " or ".join(name for name, info in METHODS.items() if info.hardens)
         raise PolicyError(f"spec.method.harden is given for the eraser {method.name}, expected {able}",
                           hint="Take the block out, or name another eraser.")
-    preset = HARDEN_BY_TEXT if method.harden.match == "text" else HARDEN
-    return preset.model_copy(update={name: value for name in Harden.model_fields
-                                     if name != "match" and (value := getattr(method.harden, name)) is not None})
+    return HARDEN.model_copy(update={name: value for name in Harden.model_fields
+                                     if (value := getattr(method.harden, name)) is not None})
 
 
 def _guard(method: Method, base: ModelManifest, targets: int) -> GuardSettings | None:

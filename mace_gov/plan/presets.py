@@ -128,8 +128,6 @@ nothing else and a step can be told as a share of what its layer answers."""
 
 HARDEN = HardenSettings(rounds=6, searches=3, vectors=1, steps=150)
 """Rounds of search, where a policy asks for them and says no more."""
-HARDEN_BY_TEXT = HardenSettings(rounds=6, searches=1, vectors=1, steps=100, match="text")
-"""The same by text alone."""
 
 GUARD = GuardSettings(steps=450, rounds=6, search_steps=150, pictures=150, learning_rate=1e-4)
 """Training of the layers that read no text, of few concepts."""

@@ -97,12 +97,11 @@ def apply_costs(
     training = sum(target.lora.steps for target in trained) * (timing.train or 0.0)
     if plan.esd is not None:  # each sample is half drawn, then seen twice as it was and once forwards and backwards
         training = plan.esd.steps * len(plan.targets) * (0.5 * picture + 5 * timing.step)
-    # A draw of a word's search or of a guard is seen forwards and backwards; a sampler's step sees one twice. A prompt
-    # of a search by text likewise, and going back takes twice as long.
+    # A draw of a word's search or of a guard is seen forwards and backwards; a sampler's step sees one twice.
     harden = guard = 0.0
     if plan.harden:
-        steps = plan.harden.rounds * plan.harden.searches * len(plan.targets) * plan.harden.steps
-        harden = steps * (3 * timing.prompt if plan.harden.match else BATCH * 2 * timing.step)
+        searches = plan.harden.rounds * plan.harden.searches * len(plan.targets)
+        harden = searches * plan.harden.steps * BATCH * 2 * timing.step
     if plan.guard:
         searched = plan.guard.rounds * all_steps(plan.guard.search_steps, STARTS) * len(plan.targets) * BATCH
         seen = plan.guard.steps * (ERASED + KEPT) + searched

@@ -35,6 +35,7 @@ from mace_gov.diffusion.denoising import denoising_loss, encode_pictures, levels
 from mace_gov.diffusion.embeddings import WordVectors
 from mace_gov.diffusion.load import load_pipeline
 from mace_gov.diffusion.manifest import read_manifest
+from mace_gov.diffusion.matched_words import match_words, name_losses
 from mace_gov.diffusion.projections import projections
 from mace_gov.diffusion.text import TextReader
 from mace_gov.diffusion.variants import scramble
@@ -241,6 +242,22 @@ def test_a_matched_word_brings_keys_and_values_back_where_the_name_does_not(pipe
     nobody = replace(limits(5), base=lambda: base)
     monkeypatch.setattr(AttackTarget, "may_say", lambda _self, _words: False)
     assert MatchedWord().run(erased, TARGET, nobody) == ([], matched_module.UNDRAWN)
+
+
+def test_matched_words_are_found_for_several_names_as_for_each_alone(tiny_model):
+    """On the base itself a word can be the name, of one token here."""
+    pipe = load_pipeline(tiny_model, device="cpu")
+    base = {name: layer.weight.detach().clone() for name, layer in projections(pipe.unet).items()}
+    names = [("ship", "thing"), ("dog", "thing")]
+    found = match_words(pipe, names, base, [1, 2], steps=400)
+    assert found.vectors.shape == (2, 1, 32) and max(found.losses) < 0.05
+    assert name_losses(pipe, names, base) == pytest.approx([0, 0], abs=1e-6)
+    alone = match_words(pipe, names[1:], base, [2], steps=400)
+    assert torch.allclose(alone.vectors[0], found.vectors[1], rtol=1e-2, atol=1e-2)
+    for layer in projections(pipe.unet).values():
+        layer.weight.data.zero_()
+    assert match_words(pipe, names, base, [1, 2], steps=5).losses == pytest.approx(
+        name_losses(pipe, names, base))  # nothing can be said to it
 
 
 def test_gradients_really_reach_the_vectors_through_the_model(pipe, words):

@@ -10,15 +10,13 @@ from mace_gov.core.progress import Silent
 from mace_gov.diffusion.embeddings import WordVectors
 from mace_gov.diffusion.learnt_words import OTHER_START, _Search, caption_losses, learn_words, word_states
 from mace_gov.diffusion.load import load_pipeline
-from mace_gov.diffusion.matched_words import match_words, name_losses
 from mace_gov.documents.method import Harden
 from mace_gov.documents.plan import HardenSettings
 from mace_gov.erase import harden as module
-from mace_gov.erase import word_searches
 from mace_gov.erase.harden import harden
 from mace_gov.erase.methods.mace import mace
 from mace_gov.erase.preserve import preserve_term
-from mace_gov.erase.refine import refine, refined_weights
+from mace_gov.erase.refine import refine
 from mace_gov.erase.second_moments import coexisting_pairs
 from mace_gov.erase.texts import kept_reader
 from mace_gov.erase.training_pictures import training_pictures
@@ -109,7 +107,7 @@ def test_a_search_is_done_once_and_a_new_concept_is_searched_for_alone(
         asked.append(len(latents))
         return learn_words(pipe, latents, seeds, **more)
 
-    monkeypatch.setattr(word_searches, "learn_words", counting)
+    monkeypatch.setattr(module, "learn_words", counting)
     _, again, kept = hardened(pipe, plan_for(concepts=("ship",), harden=SETTINGS), tmp_path)
     assert asked == [] and torch.equal(again.matrix, first.matrix)
     assert kept == [found[0].model_copy(update={"reused": True})]
@@ -129,7 +127,7 @@ def test_an_interrupted_run_goes_on_with_the_rounds_that_it_had(pipe, plan_for, 
         return learn_words(*args, **more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(word_searches, "learn_words", interrupted)
+        patch.setattr(module, "learn_words", interrupted)
         with pytest.raises(KeyboardInterrupt):
             hardened(pipe, plan, tmp_path / "part")
     _, then, _ = hardened(pipe, plan, tmp_path / "part")
@@ -139,7 +137,7 @@ def test_an_interrupted_run_goes_on_with_the_rounds_that_it_had(pipe, plan_for, 
 def test_workers_find_what_this_process_finds(pipe, plan_for, tmp_path, brought_back, monkeypatch):
     plan = plan_for(concepts=("ship", "dog"), harden=SETTINGS)
     _, here, found = hardened(pipe, plan, tmp_path / "here")
-    monkeypatch.setattr(word_searches, "learn_words", lambda *_args, **_more: pytest.fail("searched here"))
+    monkeypatch.setattr(module, "learn_words", lambda *_args, **_more: pytest.fail("searched here"))
     with crew():
         _, there, again = hardened(pipe, plan, tmp_path / "there")
     assert torch.equal(there.matrix, here.matrix) and again == found
@@ -190,32 +188,6 @@ def test_where_much_moves_already_little_more_may(pipe, plan_for, monkeypatch, t
     assert allowed == pytest.approx([1.1 * alone, 1.5 * alone, 3 * alone])
 
 
-def test_by_text_words_are_found_without_a_picture_and_go_to_the_anchor(pipe, plan_for, brought_back, monkeypatch):
-    monkeypatch.setattr(word_searches, "training_pictures", lambda *_args: pytest.fail("a picture was drawn"))
-    monkeypatch.setattr(pipe.unet, "forward", lambda *_args, **_more: pytest.fail("the U-Net was asked"))
-    settings = HardenSettings(rounds=2, searches=2, vectors=1, steps=60, match="text")
-    plan = plan_for(concepts=("ship", "dog"), harden=settings)
-    refined, harder, found = hardened(pipe, plan, None)
-    assert [(h.concept, h.words, len(h.recovered)) for h in found] == [("ship", 4, 2), ("dog", 4, 2)]
-    search = word_searches.ByText(pipe, settings)
-    back = [sum(search.words(plan.targets, [7, 8], each.matrix, lambda _steps: None).losses)
-            for each in (refined, harder)]
-    assert back[0] < back[1]  # fresh searches find less
-
-
-def test_a_matched_word_has_the_names_keys_and_values(pipe, plan_for):
-    """On the base itself a word of as many vectors as the name's tokens can be the name."""
-    base = word_searches.ByText(pipe, SETTINGS).base
-    names = [("ship", "thing"), ("dog", "thing")]
-    found = match_words(pipe, names, base, [1, 2], steps=400)
-    assert found.vectors.shape == (2, 1, 32) and max(found.losses) < 0.05
-    assert name_losses(pipe, names, base) == pytest.approx([0, 0], abs=1e-6)
-    alone = match_words(pipe, names[1:], base, [2], steps=400)
-    assert torch.allclose(alone.vectors[0], found.vectors[1], rtol=1e-2, atol=1e-2)
-    with refined_weights(pipe.unet, torch.zeros(32, 32, dtype=torch.float64)):
-        assert min(match_words(pipe, names, base, [1, 2], steps=5).losses) > 0.1  # nothing can be said to it
-
-
 def test_a_concept_that_no_search_brings_back_is_left_alone(pipe, plan_for, monkeypatch, tmp_path):
     monkeypatch.setattr(module, "BACK", float("inf"))
     refined, harder, found = hardened(pipe, plan_for(concepts=("ship",), harden=SETTINGS), tmp_path)
@@ -240,8 +212,5 @@ def test_it_is_maces_alone_and_an_empty_block_takes_the_defaults(manifest):
     assert planned().harden is None
     assert planned(harden=Harden()).harden.rounds == 6
     assert planned(harden=Harden(rounds=2)).harden.searches == 3
-    assert planned(harden=Harden(match="pictures")).harden == planned(harden=Harden()).harden
-    by_text = planned(harden=Harden(match="text", rounds=2)).harden
-    assert (by_text.match, by_text.rounds, by_text.searches, by_text.steps) == ("text", 2, 1, 100)
     with pytest.raises(PolicyError, match="method.harden is given for the eraser uce, expected mace"):
         planned(harden=Harden(), name="uce")

@@ -40,7 +40,7 @@ FULL: dict[str, Any] = {
                          "priorSize": 700},
             "expansion": 3.0, "fit": {"pictures": 100, "minutes": 5},
             "guard": {"steps": 400, "rounds": 1, "searchSteps": 50, "pictures": 100, "learningRate": 0.001},
-            "harden": {"rounds": 3, "searches": 2, "vectors": 1, "steps": 50, "match": "text"},
+            "harden": {"rounds": 3, "searches": 2, "vectors": 1, "steps": 50},
             "esd": {"steps": 10, "batch": 2, "learningRate": 0.001, "guidance": 1.0, "startGuidance": 3.0},
             "segmenter": {"detector": "a/dino", "detectorRevision": "abc", "segmenter": "a/sam",
                           "segmenterRevision": "def", "threshold": 0.3},

@@ -58,9 +58,8 @@ def mace(
             if plan.fit is None or not plan.fit.seen_to_erase:
                 check_moved(refined.left)
         with clock.stage("harden") if plan.harden else nullcontext():
-            by_text = plan.harden is not None and plan.harden.match == "text"
-            sought = [target for target in plan.targets if by_text or drawable(plan, target)]
-            refined, hardening = harden(plan, pipe, reader, refined, preserve, sought, cache=cache, progress=progress)
+            drawn = [target for target in plan.targets if drawable(plan, target)]
+            refined, hardening = harden(plan, pipe, reader, refined, preserve, drawn, cache=cache, progress=progress)
         trained = [target for target in plan.targets if target.lora.steps > 0 and drawable(plan, target)]
         trained = trained if fusion != "none" else []
         leased = None if cache is None or not trained else Store(cache).lease(
