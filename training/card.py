@@ -1,4 +1,4 @@
-"""Stage 10: write MODEL_CARD.md from the measured figures (WORK/figures.json, judge.json, window.json, ablation.json)."""
+"""Stage 10: write MODEL_CARD.md from the measured figures (WORK/figures.json, judge.json, window.json)."""
 import json
 from pathlib import Path
 
@@ -11,22 +11,6 @@ PACKAGE = Path(__file__).parents[1] / "mace_gov/embedded"
 def row(name: str, facts: dict, wanted: str) -> str:
     low, high = facts["interval"]
     return f"| {name} | {100 * facts['rate']:.1f} % | {facts['n']} | {100 * low:.1f} to {100 * high:.1f} % | {wanted} |"
-
-
-def ablation() -> str:
-    place = WORK / "ablation.json"
-    if not place.exists():
-        return "Not measured yet.\n"
-    out = ""
-    for run in json.loads(place.read_text()):
-        out += (f"\n{run['title']}\n\n| variant | Acc_e (lower is better) | Acc_s | Acc_g | H | 95 % interval of H |\n| --- | --- | --- | --- | --- | --- |\n")
-        for name, r in run["table"].items():
-            cell = lambda k: (f"{r[k]['value']:.3f} [{r[k]['low']:.3f}, {r[k]['high']:.3f}], n = {r[k]['n']}"  # noqa: E731
-                              if k in r else "-")
-            h = r["H"]
-            out += f"| {name} | {cell('Acc_e')} | {cell('Acc_s')} | {cell('Acc_g')} | {h['value']:.3f} | {h['low']:.3f} to {h['high']:.3f} |\n"
-        out += "\n" + run.get("note", "") + "\n"
-    return out
 
 
 def main() -> None:
@@ -47,6 +31,8 @@ def main() -> None:
 A small text-to-image model in the shape of Stable Diffusion (CLIPTokenizer, CLIPTextModel, UNet2DConditionModel, AutoencoderKL,
 DDIM), trained by this project alone, on two CPU cores, from openly licensed emoji art. It exists so that model governance can be
 shown and tested end to end without a download. It draws emoji at {sampler['size']} x {sampler['size']} pixels and nothing else.
+**MACE's second and third stages show nothing on it**: refinement in closed form alone erases up to ten people as well as all three do
+([docs/methods.md](../../docs/methods.md#does-each-stage-earn-its-place), on this model and on its twin).
 
 ## What it knows
 
@@ -96,9 +82,10 @@ airplane, deer, cat, art, horse) were dropped on an earlier version of the weigh
 
 ## Does it discriminate?
 
-An instrument on which half of a method does as well as all of it proves nothing. Measured by the judge at the
-settings named here, which need not be those of the shipped presets; H is of Acc_e and Acc_s (H_c):
-{ablation()}
+An instrument on which half of a method does as well as all of it proves nothing. This one tells methods and numbers of concepts apart
+([docs/methods.md](../../docs/methods.md#one-to-a-hundred-concepts)), the stages of MACE only where LoRAs are summed or begin at random, which harms
+([docs/methods.md](../../docs/methods.md#does-each-stage-earn-its-place)).
+
 **Concept-focal importance sampling makes no measurable difference here.** On an earlier text encoder its sampling of timesteps was also
 compared with the uniform one at 12 and 20 steps, when training is far from done: nothing beyond chance between them. A LoRA that is held at its concept's direction
 learns one answer, and at which timestep it is learnt does not matter to this U-Net. Nor does it with the paper's random start: on 100 characters
