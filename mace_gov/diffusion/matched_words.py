@@ -26,30 +26,45 @@ from mace_gov.diffusion.text import TextReader
 
 AFTER = 6
 """Positions of padding that count beside the word's last and the end of text; those after them say little else."""
-BATCH = 128
-"""Words that are searched for together."""
 SPREAD = 0.5
 """How far from the embedding of ``learnt_words.BEGIN`` a search begins, in units of the embeddings' own spread."""
 
 
 def match_words(
     pipe: Pipeline, names: Sequence[tuple[str, str]], base: Mapping[str, torch.Tensor], seeds: Sequence[int], *,
-    steps: int, count: int = 1,
+    steps: int,
 ) -> LearntWords:
-    """A word of ``count`` vectors for each of n (name, anchor), on the pipeline as it is.
+    """A word of one vector for each of n (name, anchor), on the pipeline as it is.
 
     base: the base's projections [out, d] by name. ``losses`` are what is left of the way from the name to the anchor,
     of squares: 0 the name's own keys and values, 1 as far from them as the anchor's. Raises ModelError for a tokenizer
     without plain words.
     """
-    stacked = _stacked(pipe, base)
-    vectors, losses = [], []
-    for start in range(0, len(names), BATCH):
-        part = slice(start, start + BATCH)
-        found, left = _matched(pipe, names[part], seeds[part], stacked, steps, count)
-        vectors.append(found)
-        losses += left
-    return LearntWords(torch.cat(vectors), losses)
+    words, (edited, original) = WordVectors(pipe), _stacked(pipe, base)
+    reader, table = words.reader, words.table
+    prompt, fill = placed(reader, CAPTION, 1), reader.fill(CAPTION, BEGIN)
+    last, used = prompt.positions[-1], min(prompt.used + AFTER, len(prompt.ids))
+    with torch.no_grad():
+        wanted, instead = (_after(reader, phrases, original, used - last) for phrases in zip(*names, strict=True))
+        way = _way(wanted, instead)
+    ids = torch.tensor(prompt.ids[:used], device=table.device).expand(len(names), -1)
+    begin = table[fill.ids[fill.positions[-1]]]
+    moved = torch.stack([torch.randn(1, table.shape[1], generator=torch.Generator().manual_seed(seed))
+                         for seed in seeds]).to(table.device).mul_(SPREAD).requires_grad_(True)
+
+    def left() -> torch.Tensor:
+        states = words.conditions(ids, begin + words.spread * moved, at=prompt.positions[0]).states[:, last:].float()
+        return (states @ edited.T - wanted).square().sum((1, 2)) / way
+
+    optimizer = torch.optim.AdamW([moved], lr=RATE, weight_decay=0.0)
+    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        left().sum().backward()
+        optimizer.step()
+        falling.step()
+    with torch.no_grad():
+        return LearntWords((begin + words.spread * moved).float().cpu(), left().tolist())
 
 
 @torch.no_grad()
@@ -72,37 +87,6 @@ def _stacked(pipe: Pipeline, base: Mapping[str, torch.Tensor]) -> tuple[torch.Te
     turned = torch.linalg.qr(both, mode="r").R.float().to(pipe.unet.device)
     edited, original = turned.split(turned.shape[1] // 2, 1)
     return edited, original
-
-
-def _matched(
-    pipe: Pipeline, names: Sequence[tuple[str, str]], seeds: Sequence[int], stacked: tuple[torch.Tensor, torch.Tensor],
-    steps: int, count: int,
-) -> tuple[torch.Tensor, list[float]]:
-    words, (edited, original) = WordVectors(pipe), stacked
-    reader, table = words.reader, words.table
-    prompt, fill = placed(reader, CAPTION, count), reader.fill(CAPTION, BEGIN)
-    last, used = prompt.positions[-1], min(prompt.used + AFTER, len(prompt.ids))
-    with torch.no_grad():
-        wanted, instead = (_after(reader, phrases, original, used - last) for phrases in zip(*names, strict=True))
-        way = _way(wanted, instead)
-    ids = torch.tensor(prompt.ids[:used], device=table.device).expand(len(names), -1)
-    begin = table[fill.ids[fill.positions[-1]]]
-    moved = torch.stack([torch.randn(count, table.shape[1], generator=torch.Generator().manual_seed(seed))
-                         for seed in seeds]).to(table.device).mul_(SPREAD).requires_grad_(True)
-
-    def left() -> torch.Tensor:
-        states = words.conditions(ids, begin + words.spread * moved, at=prompt.positions[0]).states[:, last:].float()
-        return (states @ edited.T - wanted).square().sum((1, 2)) / way
-
-    optimizer = torch.optim.AdamW([moved], lr=RATE, weight_decay=0.0)
-    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        left().sum().backward()
-        optimizer.step()
-        falling.step()
-    with torch.no_grad():
-        return (begin + words.spread * moved).float().cpu(), left().tolist()
 
 
 def _way(wanted: torch.Tensor, instead: torch.Tensor) -> torch.Tensor:

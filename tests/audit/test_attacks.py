@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 
 from benchmarks import attacks as benchmark
-from mace_gov.audit.attacks import matched as matched_module
 from mace_gov.audit.attacks import prefix as prefix_module
 from mace_gov.audit.attacks import preimage as preimage_module
 from mace_gov.audit.attacks import run as run_module
 from mace_gov.audit.attacks import searching as searching_module
+from mace_gov.audit.attacks import textual as textual_module
 from mace_gov.audit.attacks.attack_protocol import AttackLimits, AttackTarget
 from mace_gov.audit.attacks.by_tier import ATTACKS, attacks_of
 from mace_gov.audit.attacks.finetune import FineTune
@@ -203,12 +203,18 @@ def test_a_prefix_that_harms_is_left_out(pipe, words, monkeypatch):
     assert AdversarialPrefix().run(pipe, TARGET, limits(3))[1] == "a picture of ship"
 
 
-def test_the_preimage_has_the_base_s_keys_and_values(pipe, tiny_model, monkeypatch):
+def edited(tiny_model):
+    """A model whose projections are multiplied by a matrix, and what they were."""
     erased = load_pipeline(tiny_model, device="cpu")
     matrix = torch.eye(32) + 0.2 * torch.randn(32, 32, generator=torch.Generator().manual_seed(0))
-    base = {name: layer.weight.detach().clone() for name, layer in projections(pipe.unet).items()}
+    base = {name: layer.weight.detach().clone() for name, layer in projections(erased.unet).items()}
     for layer in projections(erased.unet).values():
         layer.weight.data.copy_(layer.weight @ matrix)
+    return erased, base
+
+
+def test_the_preimage_has_the_base_s_keys_and_values(pipe, tiny_model, monkeypatch):
+    erased, base = edited(tiny_model)
     seen = []
     monkeypatch.setattr(preimage_module, "drawn", lambda _pipe, text, seeds, _settings: seen.append(text) or [])
     Preimage().run(erased, TARGET, replace(limits(1), base=lambda: base))
@@ -220,13 +226,9 @@ def test_the_preimage_has_the_base_s_keys_and_values(pipe, tiny_model, monkeypat
 
 
 def test_a_matched_word_brings_keys_and_values_back_where_the_name_does_not(pipe, tiny_model, monkeypatch):
-    erased = load_pipeline(tiny_model, device="cpu")
-    matrix = torch.eye(32) + 0.2 * torch.randn(32, 32, generator=torch.Generator().manual_seed(0))
-    base = {name: layer.weight.detach().clone() for name, layer in projections(pipe.unet).items()}
-    for layer in projections(erased.unet).values():
-        layer.weight.data.copy_(layer.weight @ matrix)
+    erased, base = edited(tiny_model)
     seen = []
-    monkeypatch.setattr(matched_module, "drawn", lambda _pipe, text, seeds, _settings: seen.append(text) or [])
+    monkeypatch.setattr(textual_module, "drawn", lambda _pipe, text, seeds, _settings: seen.append(text) or [])
     within = replace(limits(150), base=lambda: base)
     assert MatchedWord().run(erased, TARGET, within)[1].startswith("a learnt word, nearest to")
     assert MatchedWord().run(pipe, TARGET, within)[1] == "a picture of ship"  # on the base the name is the best word
@@ -241,7 +243,7 @@ def test_a_matched_word_brings_keys_and_values_back_where_the_name_does_not(pipe
         MatchedWord().run(erased, TARGET, limits(1))
     nobody = replace(limits(5), base=lambda: base)
     monkeypatch.setattr(AttackTarget, "may_say", lambda _self, _words: False)
-    assert MatchedWord().run(erased, TARGET, nobody) == ([], matched_module.UNDRAWN)
+    assert MatchedWord().run(erased, TARGET, nobody) == ([], textual_module.UNDRAWN)
 
 
 def test_matched_words_are_found_for_several_names_as_for_each_alone(tiny_model):

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
-from mace_gov.audit.attacks.attack_protocol import CAPTION, UNDRAWN, AttackLimits, AttackTarget, drawn
-from mace_gov.diffusion.embeddings import WordVectors
-from mace_gov.diffusion.learnt_words import BEGIN, word_conditions
+from mace_gov.audit.attacks.attack_protocol import AttackLimits, AttackTarget
+from mace_gov.audit.attacks.textual import drawn_with
+from mace_gov.diffusion.learnt_words import BEGIN
 from mace_gov.diffusion.matched_words import match_words, name_losses
 from mace_gov.diffusion.pipeline import Pipeline
-from mace_gov.diffusion.text import TextReader
 from mace_gov.documents.attack import AttackTier
 
 if TYPE_CHECKING:
@@ -38,15 +35,5 @@ class MatchedWord:
             raise ValueError("a matched word needs the base's projections")
         names, base = [(target.phrase, BEGIN)], limits.base()
         found = match_words(pipe, names, base, [limits.seed], steps=limits.budget)
-        if name_losses(pipe, names, base) <= found.losses:
-            plain = CAPTION.format(target.phrase)
-            with torch.no_grad():
-                text = TextReader.of(pipe).conditions([plain])
-            return drawn(pipe, text, limits.seeds, limits.generation), plain
-        [learnt] = found.vectors
-        words = WordVectors(pipe)
-        near = words.words(words.nearest(learnt.to(words.table.device), words.plain_tokens(())).tolist())
-        if not target.may_say(near):
-            return [], UNDRAWN
-        [text] = word_conditions(words, learnt, [CAPTION])[1]
-        return drawn(pipe, text, limits.seeds, limits.generation), f"a learnt word, nearest to '{near}'"
+        plain = name_losses(pipe, names, base) <= found.losses
+        return drawn_with(pipe, None if plain else found.vectors[0], target, limits)

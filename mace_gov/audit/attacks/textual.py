@@ -42,15 +42,22 @@ class TextualInversion:
         latents = encode_pictures(pipe, target.references, limits.generation.size)
         found = learn_words(
             pipe, [latents], [limits.seed], steps=limits.budget, count=self.vectors, starts=STARTS)
-        if caption_losses(pipe, [latents], [target.phrase]) <= found.losses:
-            plain = CAPTION.format(target.phrase)
-            with torch.no_grad():
-                text = TextReader.of(pipe).conditions([plain])
-            return drawn(pipe, text, limits.seeds, limits.generation), plain
-        [learnt] = found.vectors
-        words = WordVectors(pipe)
-        near = words.words(words.nearest(learnt.to(words.table.device), words.plain_tokens(())).tolist())
-        if not target.may_say(near):
-            return [], UNDRAWN
-        [text] = word_conditions(words, learnt, [CAPTION])[1]
-        return drawn(pipe, text, limits.seeds, limits.generation), f"a learnt word, nearest to '{near}'"
+        plain = caption_losses(pipe, [latents], [target.phrase]) <= found.losses
+        return drawn_with(pipe, None if plain else found.vectors[0], target, limits)
+
+
+def drawn_with(
+    pipe: Pipeline, learnt: torch.Tensor | None, target: AttackTarget, limits: AttackLimits
+) -> tuple[list[Image], str]:
+    """What ``Attack.run`` gives for a learnt word [k, d], or for the plain name, which did better."""
+    if learnt is None:
+        plain = CAPTION.format(target.phrase)
+        with torch.no_grad():
+            text = TextReader.of(pipe).conditions([plain])
+        return drawn(pipe, text, limits.seeds, limits.generation), plain
+    words = WordVectors(pipe)
+    near = words.words(words.nearest(learnt.to(words.table.device), words.plain_tokens(())).tolist())
+    if not target.may_say(near):
+        return [], UNDRAWN
+    [text] = word_conditions(words, learnt, [CAPTION])[1]
+    return drawn(pipe, text, limits.seeds, limits.generation), f"a learnt word, nearest to '{near}'"
