@@ -1,10 +1,11 @@
 """The twin: a second instrument, 500 people and 30 objects, trained by the ordinary recipe (training/twin).
 
     export MACE_TWIN=FOLDER
-    mace-gov apply benchmarks/twin/characters-10.yaml --model FOLDER --plugin twin-judge=benchmarks/twin.py:TwinJudge
+    export DETECTOR=twin-judge=benchmarks/twin.py:TwinJudge
+    mace-gov apply benchmarks/twin/apply/characters-10.yaml --model $MACE_TWIN --plugin $DETECTOR
     python -m benchmarks.twin FOLDER benchmarks/twin/characters-10.yaml --methods mace,uce,nullspace
 
-FOLDER is what training/twin/finish.py wrote; the detector finds it by MACE_TWIN. The second form prints, for the base
+FOLDER is what training/twin/finish.py wrote; the detector finds it by MACE_TWIN. The last form prints, for the base
 and each method, how many pictures show what they were asked for: the banned by name (and by synonym), the people whom
 the policy names to preservation, and all those whom it does not name. Two-sided 95 % intervals of single pictures
 (Clopper-Pearson); `kept` counts what the base drew.

@@ -115,7 +115,8 @@ def _twice(data: Any) -> Found:
         yield from _same_detectors(_list(_get(category, "detectors")), (*at, "detectors"))
     yield from _repeated(_kept(data), ("spec", "method", "preserve", "concepts"))
     spec = _get(data, "spec")
-    yield from _repeated(_get(_get(spec, "audit"), "templates"), ("spec", "audit", "templates"))
+    for phrases in ("templates", "subjects"):
+        yield from _repeated(_get(_get(spec, "audit"), phrases), ("spec", "audit", phrases))
     refine = _get(_get(spec, "method"), "refine")
     yield from _repeated(_get(refine, "templates"), ("spec", "method", "refine", "templates"))
 
@@ -141,7 +142,7 @@ def _same_detectors(detectors: list[Any], at: Location) -> Found:
 
 
 def _against_the_ban(data: Any) -> Found:
-    """What is banned and preserved at once, and anchors that are banned themselves."""
+    """What is banned and preserved at once, anchors that are banned themselves, and subjects that were named before."""
     banned = _banned(data)
 
     def why(phrase: Any) -> str | None:
@@ -157,6 +158,12 @@ def _against_the_ban(data: Any) -> Found:
             if said := why(anchor):
                 yield (*at, "concepts", j, "anchor"), (
                     f"the anchor '{anchor}' is itself banned ({said}); expected a harmless concept")
+    named = {phrase_key(phrase) for _, phrase in kept if isinstance(phrase, str)}
+    for i, phrase in enumerate(_list(_get(_get(_get(data, "spec"), "audit"), "subjects"))):
+        where: Location = ("spec", "audit", "subjects", i)
+        if isinstance(phrase, str) and phrase_key(phrase) in named:
+            yield where, f"'{phrase}' is preserved or a neighbour, too; expected a subject that is named nowhere else"
+        kept.append((where, phrase))
     for where, phrase in kept:
         if said := why(phrase):
             yield where, f"'{phrase}' is banned and preserved at once ({said}); expected it in one of the two"

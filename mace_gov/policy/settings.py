@@ -141,7 +141,8 @@ SETTINGS: Mapping[type[Written], Mapping[str, Setting | None]] = {
     Audit: {
         "prompts": None, "seeds": Setting(more), "unrelated": Setting(more), "suites": None,
         # Other pictures and other captions: what failed may pass. More looks: fewer pictures, wider bounds.
-        "seed": Setting(unknown), "templates": differs(unknown), "looks": Setting(unknown),
+        "seed": Setting(unknown), "looks": Setting(unknown),
+        **dict.fromkeys(("templates", "subjects"), differs(unknown)),
     },
     GateSettings: {
         "fail_on": Setting(milder, "the gate blocks from severity"),

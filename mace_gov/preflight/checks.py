@@ -202,7 +202,7 @@ def _judge(policy: Policy, plan: ErasurePlan) -> Iterator[Problem]:
         return
     classes, styles = judge_classes()
     subjects, known_styles = subject_classes(classes, vocabulary()), style_classes(styles, vocabulary())
-    kept = policy.spec.method.preserve.concepts or []
+    kept, others = policy.spec.method.preserve.concepts or [], policy.spec.audit.subjects or []
     for i, category in enumerate(policy.spec.categories):
         if all(spec.name != "judge" for spec in category.detectors):
             continue
@@ -211,6 +211,7 @@ def _judge(policy: Policy, plan: ErasurePlan) -> Iterator[Problem]:
             *(((*at, "concepts", j, "target"), each.target, None) for j, each in enumerate(category.concepts)),
             *(((*at, "neighbours", j), phrase, Suite.NEAR) for j, phrase in enumerate(category.neighbours)),
             *((("spec", "method", "preserve", "concepts", j), each, Suite.PRESERVED) for j, each in enumerate(kept)),
+            *((("spec", "audit", "subjects", j), each, Suite.UNRELATED) for j, each in enumerate(others)),
         ]
         for where, phrase, suite in asked:
             style = category.kind is Kind.STYLE and plain_style(phrase) in known_styles

@@ -17,7 +17,7 @@ from mace_gov.audit.probes.lexicon import (
 )
 from mace_gov.audit.probes.suites import build_probes
 from mace_gov.audit.probes.templates import FRAMES, SETTINGS, captions, style_captions
-from mace_gov.audit.probes.unrelated import general_prompts
+from mace_gov.audit.probes.unrelated import general_prompts, held_out
 from mace_gov.core.errors import PolicyError
 from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.policy import Kind, Policy, Suite
@@ -171,6 +171,29 @@ def test_unrelated_is_spread_evenly_over_what_is_known():
 def test_celebrity_policies_ask_for_the_kept_characters():
     asked = {p.concept for p in probes(POLICIES["celebrity"], Suite.UNRELATED)}
     assert asked == {"ada moss", "bram moss", "cleo moss"}
+
+
+def asking_for(kind: str, *subjects: str) -> Policy:
+    """A kind's policy with subjects of its own and ten unrelated prompts."""
+    made = POLICIES[kind].to_json()
+    made["spec"]["audit"] = {"subjects": list(subjects), "unrelated": 10}
+    return Policy.from_json(made)
+
+
+@pytest.mark.parametrize("kind", ["object", "celebrity", "explicit"])
+def test_a_policy_s_own_subjects_are_all_that_unrelated_asks_for(kind):
+    subjects = ["espresso machine", "walnut table", "wool blanket"]
+    policy = asking_for(kind, *subjects)
+    asked = probes(policy, Suite.UNRELATED)
+    assert [sum(p.concept == each for p in asked) for each in subjects] == [4, 3, 3]  # all of them, not one in five
+    assert len({p.prompt for p in asked}) == 10
+    assert set(subjects) <= set(held_out(policy, LEXICON))
+    assert all(any(each in prompt for each in subjects) for prompt in general_prompts(Asking(policy, LEXICON), 9))
+
+
+def test_style_policies_ask_for_other_styles_and_for_their_own_subjects():
+    asked = probes(asking_for("style", "walnut table"), Suite.UNRELATED)
+    assert {p.concept for p in asked} == {"noto", "twemoji", "walnut table"}
 
 
 def test_style_policies_ask_for_other_styles_and_for_objects():

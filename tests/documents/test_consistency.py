@@ -60,6 +60,19 @@ def test_what_is_banned_is_not_preserved_nor_an_anchor(phrase: str) -> None:
     assert "is itself banned" in found(made)[0]
 
 
+def test_an_audit_s_subjects_are_named_nowhere_else() -> None:
+    def asking(phrase: str) -> list[str]:
+        made = data(neighbours=["lake"])
+        made["spec"]["method"] = {"preserve": {"concepts": ["owl"]}}
+        made["spec"]["audit"] = {"subjects": [phrase]}
+        return found(made)
+
+    assert "banned and preserved at once" in asking("Fire-truck")[0]
+    assert "expected a subject that is named nowhere else" in asking("a lake")[0]
+    assert "expected a subject that is named nowhere else" in asking("Owl")[0]
+    assert asking("pear") == []
+
+
 @pytest.mark.parametrize("phrase", OTHERS)
 def test_other_phrases_are_no_contradiction(phrase: str) -> None:
     made = data(neighbours=[phrase])

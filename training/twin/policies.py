@@ -1,4 +1,7 @@
-"""Stage 7: the policies of the comparison on the twin, written into benchmarks/twin. `python policies.py --model FOLDER`
+"""Stage 7: the policies of the twin, written into benchmarks/twin. `python policies.py --model FOLDER`
+
+Those in benchmarks/twin are the comparison's, which asks for unrelated subjects of its own. Those in benchmarks/twin/apply
+are the same with the subjects that an audit may ask the twin for: people are asked for beside objects, and the other way round.
 
 Only the 100 people of the split "preserve" are named to preservation; whom `near` asks for is held out. With fewer banned
 people, the held-out ones who share a name with one of them come first.
@@ -12,7 +15,7 @@ ANCHORS = ("sky", "street", "sky", "ground", "ground", "street", "ground", "grou
 HELD_OUT = {1: 60, 10: 120, 100: 300}
 HEAD = """# Written by training/twin/policies.py: {title}.
 #
-# mace-gov apply benchmarks/twin/{name}.yaml --model FOLDER --plugin twin-judge=benchmarks/twin.py:TwinJudge
+# mace-gov apply benchmarks/twin/apply/{name}.yaml --model FOLDER --plugin twin-judge=benchmarks/twin.py:TwinJudge
 {note}
 apiVersion: mace-gov/v1
 kind: ErasurePolicy
@@ -67,15 +70,22 @@ def objects(known: list[dict], count: int) -> str:
 """
 
 
+def write(name: str, text: str, subjects: list[str]) -> None:
+    (TO / f"{name}.yaml").write_text(text)
+    begin, end = text.split("  categories:\n")
+    audit = "  audit:\n    subjects:\n" + listed(subjects, 6)
+    (TO / f"apply/{name}.yaml").write_text(begin + audit + "  categories:\n" + end)
+
+
 def main() -> None:
     args = argparse.ArgumentParser()
     args.add_argument("--model", type=Path, required=True)
     known = json.loads((args.parse_args().model / "vocabulary.json").read_text())["concepts"]
-    TO.mkdir(exist_ok=True)
+    (TO / "apply").mkdir(parents=True, exist_ok=True)
     for count in HELD_OUT:
-        (TO / f"characters-{count}.yaml").write_text(people(known, count))
+        write(f"characters-{count}", people(known, count), [c["name"] for c in known if c["kind"] == "object"])
     for count in (1, 10):
-        (TO / f"objects-{count}.yaml").write_text(objects(known, count))
+        write(f"objects-{count}", objects(known, count), [c["name"] for c in known if c["split"] == "held-out"][:120])
 
 
 if __name__ == "__main__":

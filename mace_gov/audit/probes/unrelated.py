@@ -3,6 +3,7 @@
 Object and explicit policies: other objects, of those one in five, which the erasure is not told to keep either
 (``PreserveSettings.held_out``). Celebrity policies: the characters that are kept and were not named to it. Style
 policies: the other styles and, turn about, objects without a style. Never a banned phrase, its synonyms or its anchor.
+A policy that names subjects of its own (``Audit.subjects``) is asked for all of these instead, and styles keep theirs.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def unrelated_subjects(asking: Asking) -> list[str]:
 
 def _wishes(kind: Kind, asking: Asking, count: int) -> list[Wish]:
     """Up to ``count`` different prompts with what they ask for; fewer only where the lexicon runs out."""
-    if kind is Kind.CELEBRITY:
+    if kind is Kind.CELEBRITY and not _own(asking):
         kept = [e for e in asking.lexicon.entries if e.character and e.kept]
         named = {phrase_key(phrase) for phrase in preserved_phrases(asking.policy)}
         free = [entry for entry in clear_of(kept, _exact(asking)) if phrase_key(entry.name) not in named]
@@ -75,10 +76,17 @@ def _wishes(kind: Kind, asking: Asking, count: int) -> list[Wish]:
 
 
 def _untold(asking: Asking) -> list[Entry]:
-    """Objects that are held out of preservation; all of them where a lexicon is too short to hold any out."""
+    """The policy's own subjects, or objects that are held out of preservation: all where a lexicon holds none out."""
+    if own := _own(asking):
+        return own
     objects = _objects(asking)
     found = [entry for entry in objects if int(sha256_bytes(phrase_key(entry.name).encode())[:8], 16) % ONE_IN == 0]
     return found or objects
+
+
+def _own(asking: Asking) -> list[Entry]:
+    """Subjects that the policy names itself."""
+    return [Entry(subject) for subject in asking.policy.spec.audit.subjects or ()]
 
 
 def _exact(asking: Asking) -> list[str]:
@@ -90,7 +98,7 @@ def _objects(asking: Asking) -> list[Entry]:
     neighbours = [p for category in asking.policy.spec.categories for p in category.neighbours]
     kept = asking.policy.spec.method.preserve.concepts or []
     banned = [*banned_phrases(asking.policy), *neighbours, *kept]
-    return clear_of([e for e in asking.lexicon.entries if not e.character], banned)
+    return clear_of(_own(asking) or [e for e in asking.lexicon.entries if not e.character], banned)
 
 
 def _other_styles(asking: Asking) -> list[str]:
