@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -60,6 +60,8 @@ class Group:
 
     names: tuple[States, ...]
     anchor: States
+    reach: float = 1.0
+    """How far they are led, of the way to it."""
 
     def at(self, place: int) -> torch.Tensor:
         """All of their states in one place, before the layer [n, d]."""
@@ -76,7 +78,7 @@ def pairs(
     alike; where together they are not apart, each gets its own.
     """
     parts, together = _solved(_Room(place, concepts, stay, prior), before, advance)
-    single = [[Group((name,), concept.anchor) for name in concept.names]
+    single = [[replace(concept, names=(name,)) for name in concept.names]
               if not apart and len(concept.names) > 1 else [concept]
               for concept, apart in zip(concepts, together, strict=True)]
     if all(len(each) == 1 for each in single):
@@ -96,7 +98,7 @@ def _solved(room: _Room, before: Parts | None, advance: Callable[[int], None]) -
     start = highest + (START * gap).clamp_min(ROUNDING)
     full = torch.maximum(highest + FULL * gap, start + NARROW)
     steep = STEEP / (full - start)
-    write = torch.stack([group.anchor.given[place].mean(0) - _given(group, place, before)
+    write = torch.stack([group.reach * (group.anchor.given[place].mean(0) - _given(group, place, before))
                          for group in room.groups]) / STEEP
     return (torch.cat([read * steep[:, None]] * 2), torch.cat([(bias - start) * steep, (bias - full) * steep]),
             torch.cat([write, -write]).T.contiguous()), apart.tolist()

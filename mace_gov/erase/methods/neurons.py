@@ -12,7 +12,7 @@ A pair reads s(h) = w h + c of a text state h before the layer and writes v time
 
 w is Fisher's discriminant of the name, or of largest margin where that leaves no room (``margin``). t lies above the
 largest s of all that must stay, u below what the name itself reaches. v leads from the name's state after the layer to
-its anchor's in the same place. No picture is drawn, and no gradient of the model asked for. What must stay is what
+its anchor's in the same place, and for styles past it. No picture is drawn, and no gradient of the model asked for. What must stay is what
 nobody banned: general captions, the vocabulary, concepts that the policy preserves, other banned names, names that are
 joined anew of banned ones, and strangers, banned names with some of their tokens exchanged. Names of one concept share
 a pair where they are read alike.
@@ -52,6 +52,9 @@ WORDINGS, FEW = 10, 2
 """Templates in which a banned name stands, and in which one that must stay does."""
 PADDING = (0, 1, 2, 4, 8, 12, 16, 24, 32, 40, 48, 56, 64)
 """Places after the end of text at which padding is read; the U-Net reads it all."""
+STYLE_REACH = 1.5
+"""How far a style is led, of the way to its anchor. A pair writes the mean of many ways, which differ with the
+subject that the style is asked for on; what is left of one, guidance makes much of."""
 STRANGERS, STRANGERS_OF_ALL = 200, 4000
 """Phrases that differ from a banned name in some tokens: of each name, and of all together."""
 
@@ -127,8 +130,8 @@ def neurons(plan: ErasurePlan, pipe: Pipeline, *, cache: Path | None, progress: 
             states = {phrase: joined(list(_read(encoder, reader, prompts, advance)))
                       for phrase, prompts in said.items()}
             prior = joined(list(_read(encoder, reader, general, advance)))
-            groups = [Group(tuple(states[name] for name in names[target.id]), states[target.anchor])
-                      for target in plan.targets]
+            groups = [Group(tuple(states[name] for name in names[target.id]), states[target.anchor],
+                            STYLE_REACH if target.kind is Kind.STYLE else 1.0) for target in plan.targets]
             staying = [states[phrase] for phrase in [*near, *nobody]]
             # what follows a prompt first: those pairs may answer the name's last token, too
             told = progress.start("telling names from what must stay (machines)", 2 * MACHINES * len(groups))

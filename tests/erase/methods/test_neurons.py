@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -88,6 +89,16 @@ def test_synonyms_share_a_pair_where_they_are_read_alike_and_get_their_own_where
         for name in names:
             moved = (name.given[0] + answers(parts, name.read[0])).norm(dim=1)
             assert (moved < 0.3 * name.given[0].norm(dim=1)).float().mean() > 0.9
+
+
+def test_a_group_that_is_led_past_its_anchor_goes_as_much_further_and_nothing_else_does(crowd):
+    gone, kept, general, anchor = crowd
+    far = [replace(gone[0], reach=1.5), *gone[1:]]
+    (plain, _), (farther, _) = pairs(0, gone, kept, general), pairs(0, far, kept, general)
+    own, others = gone[0].names[0], [group.names[0].read[0] for group in gone[1:]]
+    torch.testing.assert_close(answers(farther, own.read[0]), 1.5 * answers(plain, own.read[0]))
+    assert answers(plain, own.read[0]).abs().max() > 0.1
+    assert all(torch.equal(answers(farther, each), answers(plain, each)) for each in others)
 
 
 def encoder(**changes) -> CLIPTextModel:
