@@ -191,7 +191,7 @@ def test_the_full_policy_is_valid_and_keeps_its_digest() -> None:
     del before["spec"]["model"]["sampler"], before["spec"]["method"]["fit"]
     del before["spec"]["method"]["refine"]["tokens"], before["spec"]["method"]["refine"]["names"]
     del before["spec"]["categories"][0]["detectors"][0]["only"]
-    del before["spec"]["method"]["segmenter"]
+    del before["spec"]["method"]["segmenter"], before["spec"]["audit"]["subjects"]
     del before["spec"]["method"]["harden"], before["spec"]["method"]["expansion"], before["spec"]["method"]["guard"]
     before["spec"]["method"]["lora"]["masks"] = "attention"
     policy, _ = validate(Policy, before)
