@@ -155,7 +155,7 @@ def _harmless_prompts(asking: Asking, probes: Collection[Probe]) -> list[Wanted]
 
 
 def _unrelated(policy: Policy, probes: Collection[Probe]) -> list[Wanted]:
-    """Celebrity policies ask for people in the unrelated suite, who may well grow alike; they are left out."""
+    """Celebrity policies may ask for people in the unrelated suite, who may well grow alike; they are left out."""
     people = {category.id for category in policy.spec.categories if category.kind is Kind.CELEBRITY}
     asked = [p for p in probes if p.suite is Suite.UNRELATED and p.category not in people]
     return list(dict.fromkeys((probe.prompt, probe.seed) for probe in asked))

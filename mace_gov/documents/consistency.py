@@ -7,7 +7,7 @@ from typing import Any
 
 from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.document import Location
-from mace_gov.documents.terms import Metric, Suite
+from mace_gov.documents.terms import Kind, Metric, Suite
 
 WORDS = ("synonyms", "descriptions", "broader", "narrower")
 """A concept's lists of phrases."""
@@ -26,7 +26,7 @@ def inconsistencies(data: Any) -> list[tuple[Location, str]]:
 
     Phrases are one when ``phrase_key`` says so: case, blanks, hyphens and articles make no other concept.
     """
-    return [*_twice(data), *_against_the_ban(data), *_settings(data)]
+    return [*_twice(data), *_against_the_ban(data), *_subjects(data), *_settings(data)]
 
 
 def rule_problems(rule: Any) -> list[str]:
@@ -142,7 +142,7 @@ def _same_detectors(detectors: list[Any], at: Location) -> Found:
 
 
 def _against_the_ban(data: Any) -> Found:
-    """What is banned and preserved at once, anchors that are banned themselves, and subjects that were named before."""
+    """What is banned and preserved at once, and anchors that are banned themselves."""
     banned = _banned(data)
 
     def why(phrase: Any) -> str | None:
@@ -158,15 +158,46 @@ def _against_the_ban(data: Any) -> Found:
             if said := why(anchor):
                 yield (*at, "concepts", j, "anchor"), (
                     f"the anchor '{anchor}' is itself banned ({said}); expected a harmless concept")
-    named = {phrase_key(phrase) for _, phrase in kept if isinstance(phrase, str)}
-    for i, phrase in enumerate(_list(_get(_get(_get(data, "spec"), "audit"), "subjects"))):
-        where: Location = ("spec", "audit", "subjects", i)
-        if isinstance(phrase, str) and phrase_key(phrase) in named:
-            yield where, f"'{phrase}' is preserved or a neighbour, too; expected a subject that is named nowhere else"
-        kept.append((where, phrase))
     for where, phrase in kept:
         if said := why(phrase):
             yield where, f"'{phrase}' is banned and preserved at once ({said}); expected it in one of the two"
+
+
+def _subjects(data: Any) -> Found:
+    """Subjects of the audit's own that the policy names elsewhere, and more of them than are asked for.
+
+    One phrase whose words another one holds is no other thing: "black cat" and "cat".
+    """
+    audit = _get(_get(data, "spec"), "audit")
+    subjects = _list(_get(audit, "subjects"))
+    named = [(frozenset(phrase_key(phrase).split()), phrase, what) for phrase, what in _named(data)]
+    for i, phrase in enumerate(subjects):
+        words = frozenset(phrase_key(phrase).split()) if isinstance(phrase, str) else frozenset()
+        found = [(other, what) for own, other, what in named if words and own and (words <= own or own <= words)]
+        if found:
+            other, what = found[0]
+            yield ("spec", "audit", "subjects", i), (
+                f"'{phrase}' is not told apart from '{other}' ({what}); expected a subject that is named nowhere else")
+    styles = any(_get(category, "kind") == Kind.STYLE for _, category in _categories(data))
+    # of a style's prompts every other one asks for a subject
+    needed, asked = len(subjects) * (2 if styles else 1), _get(audit, "unrelated")
+    if subjects and type(asked) is int and asked < needed:
+        yield ("spec", "audit", "unrelated"), (
+            f"found {asked} prompts for {len(subjects)} subjects, expected {needed} or more, that each is asked for")
+
+
+def _named(data: Any) -> Iterator[tuple[str, str]]:
+    """Every phrase that stands for something in a policy, and for what."""
+    phrases: list[tuple[Any, str]] = [(phrase, "preserved") for phrase in _list(_kept(data))]
+    for _, category in _categories(data):
+        phrases += [(phrase, "a neighbour") for phrase in _list(_get(category, "neighbours"))]
+        for concept in _list(_get(category, "concepts")):
+            target, translations = _get(concept, "target"), _get(concept, "translations")
+            phrases += [(target, "banned"), (_get(concept, "anchor"), f"the anchor of '{target}'")]
+            others = [phrase for words in WORDS for phrase in _list(_get(concept, words))]
+            others += [*translations.values()] if isinstance(translations, dict) else []
+            phrases += [(phrase, f"a word for '{target}'") for phrase in others]
+    return ((phrase, what) for phrase, what in phrases if isinstance(phrase, str))
 
 
 def _banned(data: Any) -> dict[str, str]:

@@ -48,7 +48,7 @@ class Ban:
     people: frozenset[str] = frozenset()
     """Phrases of its celebrities."""
     others: frozenset[str] = frozenset()
-    """People that it keeps: celebrities' neighbours, and preserved concepts that are names."""
+    """People that it keeps: celebrities' neighbours, and names among preserved concepts and the audit's subjects."""
     explicit: frozenset[str] = frozenset()
     """Targets and synonyms of its explicit categories."""
 
@@ -78,7 +78,8 @@ def ban_of(policy: Policy) -> Ban:
     for category, concept in policy.concepts():
         named[category.kind].update((concept.target, *concept.synonyms, *(concept.narrower or ())))
     others = {phrase for each in policy.spec.categories if each.kind is Kind.CELEBRITY for phrase in each.neighbours}
-    others |= {phrase for phrase in policy.spec.method.preserve.concepts or () if names_person(phrase)}
+    kept = (*(policy.spec.method.preserve.concepts or ()), *(policy.spec.audit.subjects or ()))
+    others |= {phrase for phrase in kept if names_person(phrase)}
     return _ban(frozenset(named[Kind.CELEBRITY]), frozenset(others), frozenset(named[Kind.EXPLICIT]))
 
 

@@ -153,9 +153,10 @@ class Audit(Written):
     """Pictures per prompt."""
     unrelated: int = Field(default=120, ge=0, le=10_000)
     """Prompts of the unrelated suite, over all categories."""
-    subjects: list[Phrase] | None = Field(default=None, min_length=1)
+    subjects: list[Phrase] | None = Field(default=None, min_length=3)
     """What the unrelated suite asks for: subjects that this model draws and that nobody named to the erasure. The
-    default is the embedded model's words, or everyday nouns for any other model. A detector must know them."""
+    default is the embedded model's words where pictures are small, everyday nouns elsewhere. A detector must know
+    them. They stand beside what is banned in the composition and attribute suites, too."""
     seed: int = Field(default=1000, ge=0, lt=2**32)
     """First picture seed; base and governed model share the seeds."""
     templates: list[Template] | None = Field(default=None, min_length=1)

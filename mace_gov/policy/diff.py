@@ -251,9 +251,10 @@ def _whole(first: Policy, second: Policy) -> Iterator[Change]:
 
 def _audit(first: Policy, second: Policy) -> Iterator[Change]:
     old, new = first.spec.audit, second.spec.audit
+    other = {"audit.templates": "the audit asks in other captions",
+             "audit.subjects": "the audit asks for other unrelated subjects"}
     for change in settings(old, new, ("spec", "audit"), "audit"):
-        captions = change.subject == "audit.templates"
-        yield replace(change, words="the audit asks in other captions") if captions else change
+        yield replace(change, words=other.get(change.subject, change.words))
     trained = [policy.spec.method.refine.templates for policy in (first, second)]
     if new.templates is None and trained[0] != trained[1]:
         yield Change("method.refine.templates", "loosens", "the audit asks in other captions: it avoids the erasure's",

@@ -52,7 +52,7 @@ def warnings(policy: Policy) -> Iterator[Problem]:
     for where, category, concept, why_not in found:
         yield where, (f"{concept.id} of {category.id} is erase-only by the rule {why_not}: it is erased, and no "
                       "picture of it is ever made, neither to train nor to audit")
-    kept = policy.spec.method.preserve.concepts or []
+    kept = [*(policy.spec.method.preserve.concepts or []), *(policy.spec.audit.subjects or [])]
     for i, category in enumerate(policy.spec.categories):
         at: Location = ("spec", "categories", i)
         only = undrawn.issuperset(concept.id for concept in category.concepts)

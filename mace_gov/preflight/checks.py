@@ -214,8 +214,8 @@ def _judge(policy: Policy, plan: ErasurePlan) -> Iterator[Problem]:
             *((("spec", "audit", "subjects", j), each, Suite.UNRELATED) for j, each in enumerate(others)),
         ]
         for where, phrase, suite in asked:
-            style = category.kind is Kind.STYLE and plain_style(phrase) in known_styles
-            if style or phrase_key(phrase) in subjects:
+            styled = category.kind is Kind.STYLE and suite is not Suite.UNRELATED
+            if (styled and plain_style(phrase) in known_styles) or phrase_key(phrase) in subjects:
                 continue
             rules = [rule.id for rule in category.rules
                      if (rule.suite.banned if suite is None else rule.suite is suite)]

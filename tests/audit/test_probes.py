@@ -17,6 +17,7 @@ from mace_gov.audit.probes.lexicon import (
 )
 from mace_gov.audit.probes.suites import build_probes
 from mace_gov.audit.probes.templates import FRAMES, SETTINGS, captions, style_captions
+from mace_gov.audit.probes.tuning_probes import tuning_policy
 from mace_gov.audit.probes.unrelated import general_prompts, held_out
 from mace_gov.core.errors import PolicyError
 from mace_gov.core.phrases import phrase_key
@@ -173,6 +174,9 @@ def test_celebrity_policies_ask_for_the_kept_characters():
     assert asked == {"ada moss", "bram moss", "cleo moss"}
 
 
+MINE = ("espresso machine", "walnut table", "wool blanket")
+
+
 def asking_for(kind: str, *subjects: str) -> Policy:
     """A kind's policy with subjects of its own and ten unrelated prompts."""
     made = POLICIES[kind].to_json()
@@ -182,18 +186,42 @@ def asking_for(kind: str, *subjects: str) -> Policy:
 
 @pytest.mark.parametrize("kind", ["object", "celebrity", "explicit"])
 def test_a_policy_s_own_subjects_are_all_that_unrelated_asks_for(kind):
-    subjects = ["espresso machine", "walnut table", "wool blanket"]
-    policy = asking_for(kind, *subjects)
+    policy = asking_for(kind, *MINE)
     asked = probes(policy, Suite.UNRELATED)
-    assert [sum(p.concept == each for p in asked) for each in subjects] == [4, 3, 3]  # all of them, not one in five
+    assert [sum(p.concept == each for p in asked) for each in MINE] == [4, 3, 3]  # all of them, not one in five
     assert len({p.prompt for p in asked}) == 10
-    assert set(subjects) <= set(held_out(policy, LEXICON))
-    assert all(any(each in prompt for each in subjects) for prompt in general_prompts(Asking(policy, LEXICON), 9))
+    assert set(MINE) <= set(held_out(policy, LEXICON))
+    assert all(any(each in prompt for each in MINE) for prompt in general_prompts(Asking(policy, LEXICON), 9))
 
 
 def test_style_policies_ask_for_other_styles_and_for_their_own_subjects():
-    asked = probes(asking_for("style", "walnut table"), Suite.UNRELATED)
-    assert {p.concept for p in asked} == {"noto", "twemoji", "walnut table"}
+    asked = probes(asking_for("style", *MINE), Suite.UNRELATED)
+    assert {p.concept for p in asked} == {"noto", "twemoji", *MINE}
+
+
+def test_as_many_different_prompts_are_asked_as_the_policy_says():
+    made = asking_for("object", *MINE).to_json()
+    made["spec"]["audit"]["unrelated"] = 120
+    asked = probes(Policy.from_json(made), Suite.UNRELATED)
+    assert len({p.prompt for p in asked}) == 120
+    made["spec"]["audit"]["unrelated"] = 200  # of three subjects no more can be asked
+    assert len(probes(Policy.from_json(made), Suite.UNRELATED)) == 3 * len(FRAMES)
+
+
+def test_tuning_asks_for_own_subjects_and_for_what_the_policy_preserves():
+    made = asking_for("celebrity", *MINE).to_json()
+    made["spec"]["method"] = {"preserve": {"concepts": ["ada moss"]}}
+    asked = probes(tuning_policy(Policy.from_json(made)), Suite.UNRELATED)
+    assert {p.concept for p in asked} == {*MINE, "ada moss"}
+
+
+def test_no_subject_is_drawn_that_nobody_may_draw_nor_a_named_one_beside_the_ban():
+    policy = asking_for("explicit", "Taylor Swift", "schoolgirl", "ladle")
+    asking = Asking(policy, LEXICON, suites=tuple(Suite))
+    asked = [*(probe.prompt for probe in build_probes(asking)), *general_prompts(asking, 40)]
+    beside = [prompt for prompt in asked if "nudity" in prompt]
+    assert any("ladle" in prompt for prompt in beside) and not any("Swift" in prompt for prompt in beside)
+    assert not any("schoolgirl" in prompt for prompt in asked)
 
 
 def test_style_policies_ask_for_other_styles_and_for_objects():

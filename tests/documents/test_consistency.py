@@ -64,13 +64,25 @@ def test_an_audit_s_subjects_are_named_nowhere_else() -> None:
     def asking(phrase: str) -> list[str]:
         made = data(neighbours=["lake"])
         made["spec"]["method"] = {"preserve": {"concepts": ["owl"]}}
-        made["spec"]["audit"] = {"subjects": [phrase]}
+        made["spec"]["audit"] = {"subjects": [phrase, "anvil", "ladle"]}
         return found(made)
 
-    assert "banned and preserved at once" in asking("Fire-truck")[0]
-    assert "expected a subject that is named nowhere else" in asking("a lake")[0]
-    assert "expected a subject that is named nowhere else" in asking("Owl")[0]
+    for phrase, other in (("Fire-truck", "(banned)"), ("big red engine", "(a word for 'fire truck')"),
+                          ("the engine", "(a word for 'fire truck')"), ("blue sky", "(the anchor of 'fire truck')"),
+                          ("a lake", "(a neighbour)"), ("snowy owl", "(preserved)")):
+        [message] = asking(phrase)
+        assert other in message and "expected a subject that is named nowhere else" in message
     assert asking("pear") == []
+
+
+@pytest.mark.parametrize(("kind", "needed"), [("object", 3), ("style", 6)])
+def test_as_many_prompts_are_asked_as_there_are_subjects(kind: str, needed: int) -> None:
+    made = data(kind=kind)
+    made["spec"]["audit"] = {"subjects": ["pear", "anvil", "ladle"], "unrelated": needed}
+    assert found(made) == []
+    made["spec"]["audit"]["unrelated"] = needed - 1
+    assert found(made) == [f"found {needed - 1} prompts for 3 subjects, expected {needed} or more, that each is asked "
+                           "for"]
 
 
 @pytest.mark.parametrize("phrase", OTHERS)

@@ -46,7 +46,7 @@ FULL: dict[str, Any] = {
                           "segmenterRevision": "def", "threshold": 0.3},
         },
         "audit": {"prompts": 70, "seeds": 2, "unrelated": 100, "seed": 5, "templates": ["a drawing of {}"], "looks": 3,
-                  "subjects": ["espresso machine", "walnut table"],
+                  "subjects": ["espresso machine", "walnut table", "ladle"],
                   "suites": ["paraphrase", "hierarchy"]},
         "categories": [{
             "id": "objects", "kind": "object", "severity": "medium",
@@ -87,7 +87,7 @@ OTHER: dict[Path, Any] = {
     (*METHOD, "preserve", "namesakeWeight"): 0.2, ("spec", "model", "sampler"): {"steps": 20},
     ("spec", "audit", "prompts"): 60, ("spec", "audit", "seeds"): 1, ("spec", "audit", "unrelated"): 50,
     ("spec", "audit", "seed"): 6, ("spec", "audit", "templates"): ["a sketch of {}"], ("spec", "audit", "looks"): None,
-    ("spec", "audit", "suites"): ["paraphrase"], ("spec", "audit", "subjects"): ["wool blanket"],
+    ("spec", "audit", "suites"): ["paraphrase"], ("spec", "audit", "subjects"): ["ladle", "anvil", "wool blanket"],
     (*CATEGORY, "id"): "things", (*CATEGORY, "kind"): "style", (*CATEGORY, "severity"): "low",
     (*CATEGORY, "neighbours"): ["lake"],
     (*CONCEPT, "id"): "boat", (*CONCEPT, "target"): "a galley", (*CONCEPT, "anchor"): None,

@@ -114,9 +114,10 @@ def test_files_that_a_detector_needs_are_looked_for_before_the_work(tmp_path):
 def test_a_word_that_the_judge_does_not_know_is_named_with_the_rule_that_it_keeps_from_passing(tmp_path):
     concepts = [{"id": name, "target": name, "anchor": "sky"} for name in ("ship", "zeppelin")]
     path = written(tmp_path / "p.yaml", concepts=concepts, neighbours=["bus", "gondola"],
-                   spec={"audit": {"subjects": ["owl", "espresso machine"]}})
+                   spec={"audit": {"subjects": ["owl", "espresso machine", "noto"]}})
     told = refusal(path, tmp_path)
     assert "audit.subjects[1]: the judge does not know 'espresso machine', so its pictures have no score" in told
+    assert "audit.subjects[2]: the judge does not know 'noto'" in told
     assert "concepts[1].target: the judge does not know 'zeppelin', so THING-001 cannot pass" in told
     assert "neighbours[1]: the judge does not know 'gondola'" in told
     assert not any(f"'{each}'" in told for each in ("ship", "bus", "owl"))

@@ -1,7 +1,7 @@
 """Stage 7: the policies of the twin, written into benchmarks/twin. `python policies.py --model FOLDER`
 
 Those in benchmarks/twin are the comparison's, which asks for unrelated subjects of its own. Those in benchmarks/twin/apply
-are the same with the subjects that an audit may ask the twin for: people are asked for beside objects, and the other way round.
+are the same with what an audit may ask the twin for as unrelated: objects where people are erased, held-out people where objects are.
 
 Only the 100 people of the split "preserve" are named to preservation; whom `near` asks for is held out. With fewer banned
 people, the held-out ones who share a name with one of them come first.

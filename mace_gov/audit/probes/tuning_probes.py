@@ -44,6 +44,7 @@ def tuning_policy(policy: Policy, *, synonyms: bool = False, carriers: Sequence[
     audit = spec.audit.model_copy(update={
         "templates": templates, "seed": (spec.audit.seed + TUNING_SEED) % 2**32, "seeds": 1, "looks": None,
         "prompts": prompts, "unrelated": KEPT, "suites": None,
+        "subjects": spec.audit.subjects and [*spec.audit.subjects, *(spec.method.preserve.concepts or ())],
     })
     preserve = spec.method.preserve.model_copy(update={"concepts": None})  # asked for among the unrelated
     return policy.model_copy(update={"spec": spec.model_copy(update={

@@ -16,6 +16,7 @@ from mace_gov.audit.probes.probe import Facet, Probe
 from mace_gov.audit.probes.templates import STYLE_FORMS
 from mace_gov.core.digest import sha256_bytes
 from mace_gov.core.phrases import phrase_key
+from mace_gov.documents.drawable import may_draw
 from mace_gov.documents.policy import Category, Policy
 from mace_gov.documents.sampling import near_phrases, preserved_phrases
 from mace_gov.documents.terms import Kind, Suite
@@ -53,7 +54,9 @@ def held_out(policy: Policy, lexicon: Lexicon) -> list[str]:
 
 def general_prompts(asking: Asking, count: int) -> list[str]:
     """Prompts for objects alone, whatever the policy's kind: do the pictures still look like pictures?"""
-    return [prompt for prompt, _, _ in _subjects(_objects(asking), asking, count)]
+    kinds = {category.kind for category in asking.policy.spec.categories}
+    return [prompt for prompt, _, _ in _subjects(_objects(asking), asking, count)
+            if all(may_draw(kind, prompt, asking.ban) for kind in kinds)]
 
 
 def unrelated_subjects(asking: Asking) -> list[str]:
@@ -85,7 +88,7 @@ def _untold(asking: Asking) -> list[Entry]:
 
 
 def _own(asking: Asking) -> list[Entry]:
-    """Subjects that the policy names itself."""
+    """Subjects that the policy names itself, and names nowhere else."""
     return [Entry(subject) for subject in asking.policy.spec.audit.subjects or ()]
 
 
@@ -98,7 +101,7 @@ def _objects(asking: Asking) -> list[Entry]:
     neighbours = [p for category in asking.policy.spec.categories for p in category.neighbours]
     kept = asking.policy.spec.method.preserve.concepts or []
     banned = [*banned_phrases(asking.policy), *neighbours, *kept]
-    return clear_of(_own(asking) or [e for e in asking.lexicon.entries if not e.character], banned)
+    return _own(asking) or clear_of([e for e in asking.lexicon.entries if not e.character], banned)
 
 
 def _other_styles(asking: Asking) -> list[str]:
@@ -120,8 +123,10 @@ def _subjects(entries: Sequence[Entry], asking: Asking, count: int) -> list[Wish
     found: dict[str, Wish] = {}
     for i, entry in enumerate(_spread(entries, count)):
         # a new round takes each entry to another frame, so that prompts differ
-        prompt = frames[(i + i // len(entries)) % len(frames)].format(entry.name)
-        found.setdefault(prompt, (prompt, entry.name, "subject"))
+        turn = i + i // len(entries)
+        prompts = (frame.format(entry.name) for frame in (*frames[turn % len(frames):], *frames[:turn % len(frames)]))
+        if (prompt := next((each for each in prompts if each not in found), None)) is not None:
+            found[prompt] = (prompt, entry.name, "subject")
     return list(found.values())
 
 

@@ -98,10 +98,16 @@ def _solved(room: _Room, before: Parts | None, advance: Callable[[int], None]) -
     start = highest + (START * gap).clamp_min(ROUNDING)
     full = torch.maximum(highest + FULL * gap, start + NARROW)
     steep = STEEP / (full - start)
-    write = torch.stack([group.reach * (group.anchor.given[place].mean(0) - _given(group, place, before))
-                         for group in room.groups]) / STEEP
+    write = torch.stack([_way(group, place, before) for group in room.groups]) / STEEP
     return (torch.cat([read * steep[:, None]] * 2), torch.cat([(bias - start) * steep, (bias - full) * steep]),
             torch.cat([write, -write]).T.contiguous()), apart.tolist()
+
+
+def _way(group: Group, place: int, before: Parts | None) -> torch.Tensor:
+    """What leads a group's mean state as far as it shall go, beside what neurons of ``before`` write there [d]."""
+    anchor = group.anchor.given[place].mean(0)
+    further = (group.reach - 1) * (anchor - _given(group, place, None))
+    return anchor - _given(group, place, before) + further
 
 
 def _given(group: Group, place: int, before: Parts | None) -> torch.Tensor:

@@ -12,10 +12,10 @@ A pair reads s(h) = w h + c of a text state h before the layer and writes v time
 
 w is Fisher's discriminant of the name, or of largest margin where that leaves no room (``margin``). t lies above the
 largest s of all that must stay, u below what the name itself reaches. v leads from the name's state after the layer to
-its anchor's in the same place, and for styles past it. No picture is drawn, and no gradient of the model asked for. What must stay is what
-nobody banned: general captions, the vocabulary, concepts that the policy preserves, other banned names, names that are
-joined anew of banned ones, and strangers, banned names with some of their tokens exchanged. Names of one concept share
-a pair where they are read alike.
+its anchor's in the same place, and for styles past it. No picture is drawn, and no gradient of the model asked for.
+What must stay is what nobody banned: general captions, the vocabulary, concepts that the policy preserves, other banned
+names, names that are joined anew of banned ones, and strangers, banned names with some of their tokens exchanged. Names
+of one concept share a pair where they are read alike.
 
 Whoever puts back the base's text encoder, or learns a word, has the concept back: docs/methods.md.
 """

@@ -101,6 +101,18 @@ def test_a_group_that_is_led_past_its_anchor_goes_as_much_further_and_nothing_el
     assert all(torch.equal(answers(farther, each), answers(plain, each)) for each in others)
 
 
+def test_what_is_written_in_a_place_already_is_taken_off_once_however_far_a_group_is_led(crowd):
+    gone, kept, general, anchor = crowd
+    far = [replace(group, reach=1.5) for group in gone]
+    own = gone[0].names[0].read[0]
+    # what answers the same place already: half of the way to the anchor
+    read, bias, write = pairs(0, gone, kept, general)[0]
+    before = (read, bias, write / 2)
+    after = pairs(0, far, kept, general, before=before)[0]
+    way = answers((read, bias, write), own).mean(0)
+    torch.testing.assert_close((answers(before, own) + answers(after, own)).mean(0), 1.5 * way, rtol=1e-3, atol=1e-6)
+
+
 def encoder(**changes) -> CLIPTextModel:
     torch.manual_seed(0)
     return CLIPTextModel(CLIPTextConfig(vocab_size=60, hidden_size=WIDTH, intermediate_size=20, num_hidden_layers=3,
