@@ -9,6 +9,8 @@ from mace_gov.core.phrases import phrase_key
 from mace_gov.documents.document import Location
 from mace_gov.documents.terms import Kind, Metric, Suite
 
+UNRELATED = 120
+"""Prompts of the unrelated suite where a policy does not say how many."""
 WORDS = ("synonyms", "descriptions", "broader", "narrower")
 """A concept's lists of phrases."""
 RULE = {"id", "suite", "metric", "atMost", "atLeast", "confidence", "minSamples"}
@@ -180,7 +182,8 @@ def _subjects(data: Any) -> Found:
                 f"'{phrase}' is not told apart from '{other}' ({what}); expected a subject that is named nowhere else")
     styles = any(_get(category, "kind") == Kind.STYLE for _, category in _categories(data))
     # of a style's prompts every other one asks for a subject
-    needed, asked = len(subjects) * (2 if styles else 1), _get(audit, "unrelated")
+    needed, given = len(subjects) * (2 if styles else 1), _get(audit, "unrelated")
+    asked = UNRELATED if given is None else given
     if subjects and type(asked) is int and asked < needed:
         yield ("spec", "audit", "unrelated"), (
             f"found {asked} prompts for {len(subjects)} subjects, expected {needed} or more, that each is asked for")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from mace_gov.documents.composition import Ancestor, Extends
-from mace_gov.documents.consistency import inconsistencies, rule_problems
+from mace_gov.documents.consistency import UNRELATED, inconsistencies, rule_problems
 from mace_gov.documents.document import Day, Line, Person, Phrase, RuleId, Slug, Written
 from mace_gov.documents.method import Method, Template
 from mace_gov.documents.terms import Kind, Metric, Severity, Suite
@@ -151,7 +151,7 @@ class Audit(Written):
     """Different prompts per concept and suite; each is one cluster. The default is what the rules need, with room."""
     seeds: int = Field(default=1, ge=1, le=100)
     """Pictures per prompt."""
-    unrelated: int = Field(default=120, ge=0, le=10_000)
+    unrelated: int = Field(default=UNRELATED, ge=0, le=10_000)
     """Prompts of the unrelated suite, over all categories."""
     subjects: list[Phrase] | None = Field(default=None, min_length=3)
     """What the unrelated suite asks for: subjects that this model draws and that nobody named to the erasure. The

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mace_gov.documents.consistency import SUMS, WEIGHTS, inconsistencies
+from mace_gov.documents.consistency import SUMS, UNRELATED, WEIGHTS, inconsistencies
 from mace_gov.documents.policy import Policy
 from tests import factories
 
@@ -83,6 +83,8 @@ def test_as_many_prompts_are_asked_as_there_are_subjects(kind: str, needed: int)
     made["spec"]["audit"]["unrelated"] = needed - 1
     assert found(made) == [f"found {needed - 1} prompts for 3 subjects, expected {needed} or more, that each is asked "
                            "for"]
+    made["spec"]["audit"] = {"subjects": [f"thing{n}" for n in range(UNRELATED + 1)]}
+    assert len(found(made)) == 1
 
 
 @pytest.mark.parametrize("phrase", OTHERS)
