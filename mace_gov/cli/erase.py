@@ -14,6 +14,7 @@ from mace_gov.cli.options import (
     Device,
     Exact,
     Model,
+    Plugins,
     PolicyPath,
     Precision,
     Ray,
@@ -34,6 +35,7 @@ def erase(
     revision: Revision = None,
     allow_unmeasured: Unmeasured = False,
     exact: Exact = False,
+    plugin: Plugins = None,
     registry: Registry = Path("registry"),
     device: Device = None,
     batch: Batch = None,
@@ -45,13 +47,14 @@ def erase(
 ) -> None:
     """Erase what a policy bans and write a plain diffusers folder. Nothing is audited, signed or recorded."""
     from mace_gov import workflow
+    from mace_gov.audit.inputs import AuditRun, Inputs
     from mace_gov.cli.running import running
     from mace_gov.workflow.planning import BaseChoice
 
     with running(batch=batch, dtype=dtype, threads=threads, workers=workers, ray=ray, device=device) as shown:
         record, extras = workflow.erase_model(
             policy, out, base=BaseChoice(model, revision, allow_unmeasured), exact=exact, registry=registry,
-            device=device, progress=shown,
+            run=AuditRun(device=device, progress=shown, inputs=Inputs(plugins=tuple(plugin or ()))),
         )
     if as_json:
         paths = {

@@ -17,7 +17,7 @@ from mace_gov.core.atomic import new_folder, write_bytes
 from mace_gov.core.clock import timestamp
 from mace_gov.core.errors import IncompleteError, UsageError
 from mace_gov.core.lazy import require
-from mace_gov.core.progress import Progress, Silent, working
+from mace_gov.core.progress import Progress, working
 from mace_gov.core.store import Store
 from mace_gov.documents.audit import AuditResult
 from mace_gov.documents.erasure import ErasureRecord
@@ -172,20 +172,25 @@ def audit_model(
 
 def erase_model(
     path: Path, out: Path, *, base: BaseChoice = POLICYS_OWN, exact: bool = False, registry: Path,
-    device: str | None = None, progress: Progress | None = None,
+    run: AuditRun | None = None,
 ) -> tuple[ErasureRecord, Path]:
-    """The erasure alone. Returns its record and the folder of delta, LoRAs and record, ``OUT-erasure``."""
+    """The erasure alone. Returns its record and the folder of delta, LoRAs and record, ``OUT-erasure``.
+
+    ``run``: device, progress and plug-ins; the fit asks the policy's detectors.
+    """
+    run = run or AuditRun()
     extras = out.with_name(out.name + "-erasure")
     for folder in (out, extras):
         if folder.exists() and any(folder.iterdir()):
             raise UsageError(f"{folder} exists and is not empty, expected a new folder", hint="Give another --out.")
-    loaded, plan, _ = plan_policy(path, base, exact=exact, registry=registry, ahead=Ahead(asks=False, judges=False))
+    loaded, plan, _ = plan_policy(path, base, exact=exact, registry=registry, plugins=run.inputs.plugins,
+                                  ahead=Ahead(asks=False, judges=False))
     check_machine(None, out.parent, registry, needs=erasure_bytes(plan, Layout(registry).cache))
     from mace_gov.erase.engine import erase
     from mace_gov.fitting.fit import fit
 
-    progress, cache = progress or Silent(), Layout(registry).cache
-    plan = fit(loaded.policy, plan, cache=cache, device=device, progress=progress)
+    cache, device, progress = Layout(registry).cache, run.device, run.progress
+    plan = fit(loaded.policy, plan, cache=cache, device=device, progress=progress, plugins=run.inputs.plugins)
     with new_folder(extras) as scratch:
         record = erase(plan, scratch, cache=cache, device=device, progress=progress)
         write_bytes(scratch / "erasure.json", record.canonical())

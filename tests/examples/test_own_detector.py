@@ -14,7 +14,7 @@ from mace_gov.audit.detectors.detector_protocol import Query
 from mace_gov.audit.detectors.plugin import load
 from mace_gov.audit.inputs import AuditRun, Inputs
 from mace_gov.core.digest import sha256_file
-from mace_gov.core.errors import DetectorError
+from mace_gov.core.errors import DetectorError, NumericalError
 from mace_gov.documents.verdict import Outcome
 from mace_gov.embedded import MODEL_DIR
 from mace_gov.workflow.planning import BaseChoice
@@ -38,6 +38,21 @@ def test_every_command_takes_it_and_none_does_without(model: Path, tmp_path: Pat
         assert run(*command, POLICY, *place, "--plugin", PLUGIN)[0] == 0
         code, _, err = run(*command, POLICY, *place)
         assert code == 2 and "found the detector 'mine'" in err
+
+
+def test_an_erasure_alone_is_fitted_by_it(model: Path, tmp_path: Path, run, monkeypatch) -> None:
+    given = []
+
+    def fitted(_policy, _plan, *, plugins=(), **_others):
+        given.extend(plugins)
+        raise NumericalError("far enough")
+
+    monkeypatch.setattr("mace_gov.fitting.fit.fit", fitted)
+    asked = ["erase", POLICY, "--model", model, "--registry", tmp_path / "registry", "--out", tmp_path / "governed"]
+    code, _, err = run(*asked)
+    assert code == 2 and "found the detector 'mine'" in err and not given
+    _, _, err = run(*asked, "--plugin", PLUGIN)
+    assert "far enough" in err and given == [PLUGIN]
 
 
 def test_it_scores_what_it_is_asked_about_and_refuses_what_it_does_not_know() -> None:
