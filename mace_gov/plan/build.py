@@ -27,7 +27,7 @@ from mace_gov.documents.plan import (
     Target,
 )
 from mace_gov.documents.policy import Category, Concept, Policy, Sampler
-from mace_gov.documents.terms import Kind
+from mace_gov.documents.terms import Kind, Severity
 from mace_gov.embedded import vocabulary
 from mace_gov.plan.presets import (
     DEFAULT,
@@ -89,6 +89,12 @@ def make_plan(
                   f"with them; where only prompts reach the model, method: {{name: {name}}} keeps these "
                   "(docs/methods.md)"
                   for name in family_info(base.family).methods if method_info(name).keeps_namesakes]
+    searched = {category.id for category, concept in policy.concepts()
+                if category.severity is Severity.CRITICAL and undrawn[concept.id] is None}
+    if searched and info.hardens and method.harden is None and method.guard is None:
+        notes.append(f"critical: {', '.join(sorted(searched))} is erased without rounds of search, so that a learnt "
+                     "word may bring it back; method: {harden: {}} looks for such words first, which takes minutes "
+                     "for each concept (docs/methods.md)")
     targets = [
         Target(
             id=concept.id,

@@ -3,6 +3,7 @@ import pytest
 from mace_gov.documents.method import Method
 from mace_gov.documents.method_info import method_info
 from mace_gov.documents.policy import Kind, Sampler
+from mace_gov.documents.terms import Severity
 from mace_gov.embedded import vocabulary
 from mace_gov.plan.build import MANY_PEOPLE, make_plan
 from mace_gov.plan.presets import DEFAULT, ESD_EMBEDDED, ESD_PAPER, PAPER_LORAS, PAPER_RATE, domain_weight, paper
@@ -104,6 +105,20 @@ def test_a_plan_for_many_people_names_the_eraser_that_tells_them_from_others():
 
     assert told(MANY_PEOPLE) and f"{MANY_PEOPLE} are erased" in told(MANY_PEOPLE)[0]
     assert not told(MANY_PEOPLE - 1) and not told(MANY_PEOPLE, name="neurons")
+
+
+def test_a_plan_for_what_is_critical_says_where_nobody_searches_for_words():
+    def told(severity, **method):
+        policy = factories.policy()
+        [category] = policy.spec.categories
+        category = category.model_copy(update={"severity": severity})
+        spec = policy.spec.model_copy(update={"categories": [category], "method": Method.from_json(method)})
+        return [note for note in make_plan(policy.model_copy(update={"spec": spec}), manifest(768)).notes
+                if note.startswith("critical: ")]
+
+    assert len(told(Severity.CRITICAL)) == 1 and "harden: {}" in told(Severity.CRITICAL)[0]
+    assert not told(Severity.HIGH) and not told(Severity.CRITICAL, name="uce")
+    assert not told(Severity.CRITICAL, harden={}) and not told(Severity.CRITICAL, guard={})
 
 
 def test_uce_as_published_edits_bare_names_by_sums_of_what_is_named():
