@@ -8,8 +8,7 @@ word v, the search is for
 over the word's last position and those after it, which an encoder that reads from left to right lets say what the word
 is: the preimage (``audit.attacks.preimage``) as far as a word can reach it. It goes through the text encoder alone,
 which makes a step some forty times as cheap as one of ``learnt_words`` on the embedded model. As rounds of search
-(``erase.harden``) such words stop little: erasing two of each of ten objects, all that held-out captions allow, left
-both kinds of search what they found before.
+(``erase.harden``) such words stopped next to nothing when that was tried.
 """
 
 from __future__ import annotations
